@@ -6,8 +6,8 @@ are convex functions of time. So between two outputs `a` and `b` such a number `
 .. math:: x(t) = x_a^{1 - \theta} x_b^\theta, \qquad \theta = \frac{t - t_a}{t_b - t_a}
 
 In one chart the energy changes by a factor that is given, and these outputs are less than a factor
-of two in time apart. The error of a loss is told by its ratio to the length of the gradient, which
-is known at each output.
+of three in time apart. The error of a loss is told by its ratio to the length of the gradient,
+which is known at each output.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

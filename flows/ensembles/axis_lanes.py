@@ -14,12 +14,12 @@ from flows.solvers.axis_steps import EPSILON
 from flows.solvers.near_lanes import LANES, Near
 from flows.solvers.near_state import GOES_ON
 from flows.systems.own.chart_loop import field_of, run
-from flows.systems.own.seen_loop import curvature_at
 
-__all__ = ["again", "aim", "load", "near_of", "output_in", "reload", "steepest"]
+__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "reload", "steepest"]
 
-# The Hessian of plain doubles serves as that of two where its rounding, of the largest curvature,
-# is this part of what is to be known of a slope on the smallest one, or less.
+# The Hessian of plain doubles, of which axes and curvatures are, serves as that of two where its
+# rounding, of the largest curvature, is this part of what is to be known of a slope on the smallest
+# one, or less.
 ROUNDING = 0.05
 
 
@@ -61,7 +61,8 @@ def load(lane, near, here, k, e, codes, terms):
             around.value[i] = here.registers[i, 0]
         for i in range(n):
             around.slope[i] = charts.slope[k, i]
-        along_axes(here.seen.hessian, charts.axes[k], here.seen.rows, around)
+            for j in range(n):
+                around.matrix[i, j] = charts.curvature[k, i] if i == j else 0.0
         around.known[0] = True
     else:
         centred(field_of(charts, k, gradient, rates), around, here)
@@ -74,29 +75,11 @@ def load(lane, near, here, k, e, codes, terms):
         lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         lane.weight[i, e] = size[i] * (size[i] / charts.floored[k, i] / charts.energy[k]) / 2
         for j in range(n):
+            here.matrix[k, i, j] = around.matrix[i, j]
             near.matrix[i, j, e] = around.matrix[i, j] * size[j] / size[i]
             near.axes[i, j, e] = charts.axes[k, i, j, 0]
     again(lane, e)
     return around.known[0]
-
-
-@lean
-def along_axes(hessian, axes, rows, around):
-    """Put down a Hessian along axes, (N, N, 2); `rows` (N, 2 N) are room for axes and a half."""
-    n, found = len(hessian), around.matrix
-    for i in range(n):
-        for j in range(n):
-            rows[i, j], rows[i, n + j], found[i, j] = axes[i, j, 0], 0.0, 0.0
-    for i in range(n):
-        for m in range(n):
-            part = hessian[i, m]
-            for j in range(n):  # innermost, so that sums are side by side
-                rows[i, n + j] += part * rows[m, j]
-    for m in range(n):
-        for i in range(n):
-            part = rows[m, i]
-            for j in range(n):
-                found[i, j] += part * rows[m, n + j]
 
 
 @lean
@@ -106,13 +89,25 @@ def steepest(charts, k):
 
 
 @lean
+def increment_of(charts, k, place, found):
+    """Increment `found` along the axes of a chart, of a place from its centre."""
+    axes, size = charts.axes[k], charts.size[k]
+    for i in range(len(found)):
+        found[i] = 0.0
+    for j in range(len(found)):
+        for i in range(len(found)):
+            found[i] += axes[j, i, 0] * place[j]
+    for i in range(len(found)):
+        found[i] /= size[i]
+
+
+@lean
 def reload(lane, near, here, k, e, codes, terms):
     """Put a chart that was begun before in a lane."""
-    gradient, loss, rates = codes
+    gradient, loss, _ = codes
     centre = here.charts.centre[k]
     run(gradient, centre, here.registers)
     run(loss, centre, here.whole)
-    curvature_at(centre, rates, here.charts.since[k], here.seen.hessian)
     return load(lane, near, here, k, e, codes, terms)
 
 

@@ -1,8 +1,8 @@
 """Compiled: members of an ensemble from chart to chart, several side by side.
 
-Explicit steps lead as far as the flow is gentle; who has come there is followed by Radau from then
-on. The lanes take their steps together; each sets up its charts by itself. Nothing in a member
-depends on the others.
+Explicit steps lead as far as the flow is gentle, in the coordinates of states; who has come there
+is followed by Radau from then on, along axes. The lanes take their steps together; each sets up its
+charts by itself. Nothing in a member depends on the others.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -17,7 +17,16 @@ import numpy as np
 from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_chords import fill_in
-from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
+from flows.ensembles.axis_lanes import (
+    again,
+    aim,
+    increment_of,
+    load,
+    near_of,
+    output_in,
+    reload,
+    steepest,
+)
 from flows.ensembles.axis_members import (
     MOST_STEPS,
     NOISE,
@@ -28,7 +37,8 @@ from flows.ensembles.axis_members import (
     members_of,
     onward,
 )
-from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down, see
+from flows.ensembles.axis_outputs import load_loss, outputs_of, put_down, see
+from flows.solvers.axis_steps import EPSILON
 from flows.solvers.explicit_tableau import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
 from flows.solvers.near_lanes import LANES
@@ -55,9 +65,18 @@ GENTLE, NEAR = 30.0, 0.1
 
 
 @lean
-def gentle_until(here, k):
-    """Solver time up to which explicit steps lead in a chart; 0 where others are to."""
-    steep = here.charts.since[k] * steepest(here.charts, k)
+def gentle_until(here, k, terms):
+    """Solver time up to which explicit steps lead in a chart; 0 where others are to.
+
+    Their coordinates are those of states: rounding is that of the largest unit along an axis, and
+    has to be nothing along the others.
+    """
+    steep, size = here.charts.since[k] * steepest(here.charts, k), here.charts.size[k]
+    least, most = np.inf, 0.0
+    for i in range(len(size)):
+        least, most = min(least, size[i]), max(most, size[i])
+    if not max(1.0, steep) * EPSILON * most < terms.known * least:
+        return 0.0
     until = math.log(GENTLE / steep) if steep > 0.0 else np.inf
     return until if until > NEAR else 0.0
 
@@ -111,7 +130,6 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
             lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
         return 1
-    here.sharp[k] = not agrees(lane, here, out, k, e, loss, slopes, terms)
     put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
     if found.reached[k] > len(times):
         return 0
@@ -152,7 +170,7 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
             while owner[e] < 0 and waiting < len(starts):
                 k = waiting
                 if begun(starts, k, codes, terms, here, found):
-                    before = gentle_until(here, k)
+                    before = gentle_until(here, k, terms)
                     late[k] = before == 0.0
                     if not late[k] and load(lane, near, here, k, e, codes, terms):
                         take_place(lane, out, here, k, e, times, before, terms, found)
@@ -181,9 +199,8 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
                     dense = True
                 lane.fields[e] += ALL - STAGES - 1
             while part >= 0.0:
-                between(lane, stages, part, e, u)
-                for i in range(n):
-                    here.passed[k, found.reached[k], i] = u[i]
+                between(stages, part, e, u)
+                increment_of(here.charts, k, u, here.passed[k, found.reached[k]])
                 found.reached[k] += 1
                 part = output_in(here, k, times, found, begins, ends)
         finish(lane, work, stages)
@@ -191,7 +208,7 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
             if owner[e] < 0 or lane.outcome[e] == GOES_ON:
                 continue
             k = owner[e]
-            if only_halts(lane, here, k, e, times, gentle_until(here, k), terms, found):
+            if only_halts(lane, here, k, e, times, gentle_until(here, k, terms), terms, found):
                 continue
             owner[e], lane.live[e] = -1, False  # unless it goes on
             found.counts[k, 0], found.counts[k, 1] = lane.steps[e], lane.fields[e]
@@ -200,7 +217,7 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
                 continue
             goes = ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found)
             if goes == 2:
-                before = gentle_until(here, k)
+                before = gentle_until(here, k, terms)
                 if before == 0.0:
                     late[k], here.step[k] = True, lane.step[e]
                     continue
@@ -295,8 +312,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)
     follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
-    see(out.whole, False, here, loss, slopes, terms, found)
-    see(out.brief, True, here, loss, slopes, terms, found)
+    see(out.whole, here, slopes, terms, found)
     fill_in(found, terms)
 
 

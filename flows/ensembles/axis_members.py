@@ -65,8 +65,8 @@ class Members(NamedTuple):
     chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``sharp``
     (M,): whether outputs are seen in two doubles; ``passed`` (M, T, N): increments at outputs of
     the chart; ``registers``, ``whole``: of the gradient, and of the loss, at the last place;
-    ``found`` (N, 3), ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an
-    increment.
+    ``matrix`` (M, N, N): Hessians along the axes of charts; ``found`` (N, 3), ``there`` (N, 3),
+    ``u`` (N,): the gradient along the axes, the state, and an increment.
     """
 
     charts: Any
@@ -79,6 +79,7 @@ class Members(NamedTuple):
     seen: Any
     registers: Any
     whole: Any
+    matrix: Any
     found: Any
     around: Any
     there: Any
@@ -100,6 +101,7 @@ def members_of(count, times, n, gradient, loss, reach):
         seen_of(n),
         np.zeros((registers, 3)),
         np.zeros((n + len(loss.constants) + len(loss.operation), 3)),
+        np.zeros((count, n, n)),
         np.zeros((n, 3)),
         Around(np.zeros(1, np.bool_), np.zeros(registers), np.zeros(n), np.zeros((n, n))),
         np.zeros((n, 3)),

@@ -1,16 +1,12 @@
-r"""Compiled: what is seen at output times inside charts, of many members side by side.
+"""Compiled: what is seen at output times inside charts, of many members side by side.
 
-Loss, gradient and Hessian come from plain doubles around the centre of a chart,
-
-.. math:: L = L_0 + g \cdot u + r(u), \qquad \nabla L = g + M u + \nabla r(u)
-
-with `L_0`, `g` from two doubles there. At the end of the chart, where there is least of all three,
-they are compared with two doubles; where these differ the outputs are seen in two doubles. Outputs
-of ended charts wait until all lanes are full.
+When a chart has ended, :mod:`flows.ensembles.axis_views` sees its outputs, and beside them its end,
+where there is least of loss, gradient and Hessian. There all is compared with two doubles; where
+these differ the outputs are seen in two doubles.
 
 Hessian, axes and carried errors take most of the time of an output. They are seen at some outputs
-of a chart, the first and the last one among them; :mod:`flows.ensembles.axis_chords` tells errors
-of those between.
+of a chart, the first and the last one among them, which wait until all lanes are full;
+:mod:`flows.ensembles.axis_chords` tells errors of those between.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -23,13 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_pairs import add, multiply, product
-from flows.core.vectors import WIDTH
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
-from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, field, jacobian
+from flows.ensembles.axis_views import locate, look_over, loss_in, views_of
+from flows.solvers.near_hessian import curvatures
+from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, change
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -37,11 +32,11 @@ from flows.systems.own.chart_loop import place
 from flows.systems.own.energy import STIFF
 from flows.systems.own.seen_loop import KNOWN, look, tell
 
-__all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see"]
+__all__ = ["Outputs", "load_loss", "outputs_of", "put_down", "see"]
 
 # Errors of outputs between two that are seen, the later of which has so much of the time, are told
 # by these.
-FARTHEST = 2.0
+FARTHEST = 3.0
 # Entries of a Hessian that are this part of those beside them are nothing to errors.
 TURNED = 1e-3
 
@@ -49,35 +44,31 @@ TURNED = 1e-3
 class Outputs(NamedTuple):
     """Charts of the loss that lanes of steps are in, and outputs that wait.
 
-    ``near``: the charts; ``slope`` (N, lanes): slopes there; ``whole``, ``brief``: outputs that
-    wait, of which all is seen, and of which a loss and a gradient are.
+    ``near``: the charts; ``whole``: outputs that wait for their errors to be seen; ``views``: those
+    of one chart.
     """
 
     near: Any
-    slope: Any
     whole: Any
-    brief: Any
+    views: Any
 
 
 class Waiting(NamedTuple):
     """Outputs that wait, the last axis.
 
-    ``near``: their charts; ``u``, ``slope`` (N, lanes): increments and slopes; ``matrix`` (N, N,
-    lanes): Hessians along the axes, ``careful`` (N, N, lanes): what Jacobians tell of them;
-    ``centre``, ``there`` (N, 2, lanes): of their charts, and their places; ``low`` (N, N, lanes):
-    second digits of axes; ``carry``: their errors, where they began and when they are;
-    ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are;
-    ``count`` (1,): how many.
+    ``near``: their charts; ``slope`` (N, lanes): gradients along the axes; ``value`` (lanes,):
+    losses; ``matrix`` (N, N, lanes): Hessians along the axes, ``careful`` (N, N, lanes): what
+    Jacobians tell of them; ``there`` (N, 2, lanes): their places; ``carry``: their errors, where
+    they began and when they are; ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,):
+    whose they are; ``count`` (1,): how many.
     """
 
     near: Any
-    u: Any
     slope: Any
+    value: Any
     matrix: Any
     careful: Any
-    centre: Any
     there: Any
-    low: Any
     carry: Any
     turn: Any
     place: Any
@@ -91,7 +82,7 @@ def outputs_of(loss, n, near):
     """Room for outputs, of charts that steps read, with registers of their own, and of others."""
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES))
     own = Near(registers, near.slope, near.matrix, near.axes, near.size, near.unit, near.since)
-    return Outputs(own, np.zeros((n, LANES)), waiting_of(loss, n), waiting_of(loss, n))
+    return Outputs(own, waiting_of(loss, n), views_of(loss, n))
 
 
 @inner
@@ -100,12 +91,10 @@ def waiting_of(loss, n):
     return Waiting(
         near_of(n, loss),
         np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
+        np.zeros(LANES),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, 2, LANES)),
-        np.zeros((n, 2, LANES)),
-        np.zeros((n, n, LANES)),
         carry_of(n, LANES),
         turn_of(LANES),
         np.zeros((n, 3)),
@@ -123,67 +112,91 @@ def load_loss(out, here, e):
 
 
 @lean
-def loss_of(near, loss, linear, e):
-    """Loss of a lane by its registers, and by what the gradient at the centre makes of it."""
-    value = loss.results[0]
-    return near.registers[value, 0, e] + (linear + near.registers[value, 2, e])
-
-
-@lean
-def agrees(lane, here, out, k, e, loss, slopes, terms):
-    """Whether plain doubles see the loss and the gradient of a lane as two do, at `there`."""
-    n, size = len(lane.u), here.charts.size[k]
-    field(out.near, slopes, out.near.since, lane.u, out.slope, (e // WIDTH, e // WIDTH + 1))
-    value = here.whole[loss.results[0], 0]
-    off, length, linear = 0.0, 0.0, 0.0
-    for i in range(n):
+def agrees(views, here, k, loss, terms):
+    """Whether plain doubles see the loss and the gradient at a chart's end as two do."""
+    value, off, length = here.whole[loss.results[0], 0], 0.0, 0.0
+    for i in range(len(views.u)):
         slope = here.found[i, 0]
-        linear += out.near.slope[i, e] * size[i] * size[i] * lane.u[i, e]
-        off += (-out.slope[i, e] / out.near.since[e] * size[i] - slope) ** 2
+        off += (views.slope[i, 0] - slope) ** 2
         length += slope**2
     part = part_of(terms)
-    near = abs(loss_of(out.near, loss, linear, e) - value) <= part * abs(value)
+    near = abs(loss_in(views, loss, here.charts, k, 0) - value) <= part * abs(value)
     return near and off <= part * (part * length)
 
 
 @lean
 def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
-    """Let the outputs of a chart that has ended wait to be seen, or see them in two doubles."""
-    charts, u, n, loss, rates = here.charts, here.u, len(here.u), codes[1], codes[2]
-    behind, last, whole, brief = found.reached[k], 0.0, out.whole, out.brief
-    first, other = whole.count[0], brief.count[0]
+    """See the outputs of a chart that has ended, or let them wait for their errors to be seen.
+
+    Where plain doubles do not tell enough of the chart's end, all are seen in two doubles.
+    """
+    charts, u, loss, rates, views = here.charts, here.u, codes[1], codes[2], out.views
+    behind, last, first = found.reached[k], 0.0, out.whole.count[0]
+    for i in range(len(u)):
+        views.u[i, 0] = lane.u[i, e]  # the end is beside its outputs
+    views.count[0], here.sharp[k] = 1, False
+    for row in range(here.row[k], behind):
+        w, since = views.count[0], times[row - 1] + here.unit[k]
+        views.brief[w] = row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last
+        last = last if views.brief[w] else since
+        views.row[w], views.count[0] = row, w + 1
+        for i in range(len(u)):
+            views.u[i, w] = here.passed[k, row, i]
+        if w + 1 == LANES or row + 1 == behind:
+            first = see_in(out, here, k, e, first, loss, slopes, terms, times, found)
+    load_charts(out.whole, here, out, k, e, first)
+    if not here.sharp[k]:
+        return
     for row in range(here.row[k], behind):
         since = times[row - 1] + here.unit[k]
-        if here.sharp[k]:
-            for i in range(n):
-                u[i] = here.passed[k, row, i]
-            place(charts, k, u, loss, here.whole, here.found, here.there)
-            look(
-                charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen
-            )
-            record(found, k, row, here.there, since, here.seen)
-        elif row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last:
-            if line_up(brief, here, k, row, since) == LANES:
-                load_charts(brief, here, out, k, e, other)
-                see(brief, True, here, loss, slopes, terms, found)
-                other = 0
-        else:
-            last = since
-            if line_up(whole, here, k, row, since) == LANES:
-                load_charts(whole, here, out, k, e, first)
-                see(whole, False, here, loss, slopes, terms, found)
-                first = 0
-    load_charts(whole, here, out, k, e, first)
-    load_charts(brief, here, out, k, e, other)
+        for i in range(len(u)):
+            u[i] = here.passed[k, row, i]
+        place(charts, k, u, loss, here.whole, here.found, here.there)
+        look(charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen)
+        record(found, k, row, here.there, since, here.seen)
 
 
 @lean
-def line_up(line, here, k, row, since):
+def see_in(out, here, k, e, first, loss, slopes, terms, times, found):
+    """See outputs of a chart, or say that they are `sharp`; from which place on others wait."""
+    charts, views, whole, seen = here.charts, out.views, out.whole, here.seen
+    look_over(views, out.near, here, k, e, slopes)
+    here.sharp[k] = not agrees(views, here, k, loss, terms)
+    if not here.sharp[k]:
+        locate(views, charts, k)
+        for w in range(1, views.count[0]):
+            row = views.row[w]
+            since = times[row - 1] + here.unit[k]
+            if not views.brief[w]:
+                if line_up(whole, views, k, w, since, loss_in(views, loss, charts, k, w)) == LANES:
+                    load_charts(whole, here, out, k, e, first)
+                    see(whole, here, slopes, terms, found)
+                    first = 0
+                continue
+            value, length = loss_in(views, loss, charts, k, w), length_at(views.slope, w)
+            tell_briefly(seen, value, length)
+            put_place(views.there, w, views.place)
+            record(found, k, row, views.place, since, seen)
+    views.count[0] = 1
+    return first
+
+
+@lean
+def put_place(there, w, place):
+    """Put one of several places, (N, 2, lanes), where it is read."""
+    for i in range(len(place)):
+        place[i, 0], place[i, 1] = there[i, 0, w], there[i, 1, w]
+
+
+@lean
+def line_up(line, views, k, e, since, value):
     """Let an output wait, whose chart is loaded later; how many do."""
     w = line.count[0]
-    line.member[w], line.row[w], line.carry.since[w] = k, row, since
-    for i in range(len(line.u)):
-        line.u[i, w] = here.passed[k, row, i]
+    line.member[w], line.row[w], line.carry.since[w], line.value[w] = k, views.row[e], since, value
+    for i in range(len(line.slope)):
+        line.near.registers[i, 1, w] = views.registers[i, 1, e]
+        line.slope[i, w] = views.slope[i, e]
+        line.there[i, 0, w], line.there[i, 1, w] = views.there[i, 0, e], views.there[i, 1, e]
     line.count[0] = w + 1
     return w + 1
 
@@ -198,100 +211,41 @@ def load_charts(line, here, out, k, e, first):
         value = out.near.registers[i, 0, e]
         for w in range(first, last):
             near.registers[i, 0, w] = value
-    for i in range(len(line.u)):
-        slope, size, curvature = out.near.slope[i, e], charts.size[k, i], charts.curvature[k, i]
+    for i in range(len(line.slope)):
+        slope, size, curvature = charts.slope[k, i], charts.size[k, i], charts.curvature[k, i]
         error, anew = charts.error[k, i], charts.fresh[k, i]
-        high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
         for w in range(first, last):
-            near.slope[i, w], near.size[i, w], near.unit[i, w] = slope, size, 1.0 / size
+            near.size[i, w], near.unit[i, w] = size, 1.0 / size
             carry.curvature[i, w] = curvature
-            carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope * size
-            line.centre[i, 0, w], line.centre[i, 1, w] = high, low
-        for j in range(len(line.u)):
-            matrix, high = out.near.matrix[i, j, e], charts.axes[k, i, j, 0]
-            low = charts.axes[k, i, j, 1]
+            carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope
+        for j in range(len(line.slope)):
+            axis = charts.axes[k, i, j, 0]
+            matrix = here.matrix[k, i, j] * charts.size[k, j] / charts.size[k, i]
             for w in range(first, last):
-                near.matrix[i, j, w], near.axes[i, j, w], line.low[i, j, w] = matrix, high, low
+                near.matrix[i, j, w], near.axes[i, j, w] = matrix, axis
 
 
 @lean
-def locate(line):
-    """Put down the places of outputs, in two doubles."""
-    n, there = len(line.u), line.there
+def see(line, here, slopes, terms, found):
+    """See outputs that wait, and put down what is seen."""
+    n, carry = len(line.slope), line.carry
+    change(slopes, line.near.registers, EVERY)
+    curvatures(line.near, slopes, carry.since, STIFF, line.matrix, line.careful)
     for i in range(n):
         for w in range(LANES):
-            there[i, 0, w] = there[i, 1, w] = 0.0
+            carry.now[i, w] = line.matrix[i, i, w]
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
+    for i in range(n):
+        for w in range(LANES):
+            carry.along[i, w] = 0.0
         for j in range(n):
             for w in range(LANES):
-                a, b = product(line.u[j, w], line.near.size[j, w])
-                a, b = multiply(line.near.axes[i, j, w], line.low[i, j, w], a, b)
-                there[i, 0, w], there[i, 1, w] = add(there[i, 0, w], there[i, 1, w], a, b)
-        for w in range(LANES):
-            a, b = there[i, 0, w], there[i, 1, w]
-            a, b = add(line.centre[i, 0, w], line.centre[i, 1, w], a, b)
-            there[i, 0, w], there[i, 1, w] = a, b
-
-
-@lean
-def curve(line, slopes):
-    """Put down Hessians at outputs, with more care where steep axes hide others."""
-    n, matrix, size, careful = len(line.u), line.matrix, line.near.size, False
-    hessian(line.near, slopes, matrix)
+                carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
+    carried_along(carry, ANEW)
     for w in range(line.count[0]):
-        careful = careful or is_stiff(line, w)
-    if not careful:
-        return
-    forget(line.near, slopes)
-    jacobian(line.near, slopes, line.near.since, line.careful)
-    for w in range(line.count[0]):
-        if not is_stiff(line, w):
-            continue
-        for i in range(n):
-            for j in range(i, n):
-                one = line.careful[i, j, w] * size[i, w] / size[j, w]
-                other = line.careful[j, i, w] * size[j, w] / size[i, w]
-                matrix[i, j, w] = -(one + other) / 2 / line.near.since[w]
-
-
-@lean
-def is_stiff(line, w):
-    """Whether rounding of the largest curvature of a lane is as much as others are."""
-    n, most = len(line.u), 0.0
-    for i in range(n):
-        most = max(most, abs(line.matrix[i, i, w]))
-    return not line.carry.since[w] * most < STIFF
-
-
-@lean
-def see(line, brief, here, loss, slopes, terms, found):
-    """See outputs that wait, and put down what is seen: briefly without axes and errors."""
-    n, carry = len(line.u), line.carry
-    field(line.near, slopes, line.near.since, line.u, line.slope, EVERY)
-    locate(line)
-    for i in range(n):
-        for w in range(LANES):
-            line.slope[i, w] *= -line.near.size[i, w] / line.near.since[w]
-    if not brief:
-        curve(line, slopes)
-        for i in range(n):
-            for w in range(LANES):
-                carry.now[i, w] = line.matrix[i, i, w]
-        eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
-        for i in range(n):
-            for w in range(LANES):
-                carry.along[i, w] = 0.0
-            for j in range(n):
-                for w in range(LANES):
-                    carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
-        carried_along(carry, ANEW)
-    for w in range(line.count[0]):
-        value, length, seen = loss_at(line, loss, w), length_at(line.slope, w), here.seen
-        for i in range(n):
-            line.place[i, 0], line.place[i, 1] = line.there[i, 0, w], line.there[i, 1, w]
-        if brief:
-            tell_briefly(seen, value, length)
-        else:
-            tell_whole(line, seen, value, length, terms, w)
+        value, length, seen = line.value[w], length_at(line.slope, w), here.seen
+        put_place(line.there, w, line.place)
+        tell_whole(line, seen, value, length, terms, w)
         record(found, line.member[w], line.row[w], line.place, line.carry.since[w], seen)
     line.count[0] = 0
 
@@ -308,19 +262,10 @@ def length_at(slope, w):
 
 
 @lean
-def loss_at(line, loss, w):
-    """Loss at one of the outputs."""
-    linear = 0.0
-    for i in range(len(line.u)):
-        linear += line.near.slope[i, w] * line.near.size[i, w] * line.near.size[i, w] * line.u[i, w]
-    return loss_of(line.near, loss, linear, w)
-
-
-@lean
 def tell_whole(line, seen, value, length, terms, w):
     """See one of the outputs with its errors."""
     carry = line.carry
-    for i in range(len(line.u)):
+    for i in range(len(line.slope)):
         seen.along[i] = carry.along[i, w]
         seen.curvature[i], seen.error[i] = carry.h[i, w], carry.later[i, w]
     for i in range(5):

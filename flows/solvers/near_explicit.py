@@ -1,8 +1,10 @@
-r"""Compiled steps of DOP853 along the axes of charts, for several members side by side.
+r"""Compiled steps of DOP853 in charts, for several members side by side.
 
-The formulas are those of :mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its
-dense output, of order 7, tells the states at all output times inside it. This is for charts in
-which `s |h|` is not large: steps are no longer than stability allows, `h_\tau s |h| \le 6.1`.
+Stages are in the coordinates of states, as in :mod:`flows.solvers.near_plain`; what a step has
+changed, its slope and its errors are measured along the axes. The formulas are those of
+:mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its dense output, of order 7,
+tells the states at all output times inside it. This is for charts in which `s |h|` is not large:
+steps are no longer than stability allows, `h_\tau s |h| \le 6.1`.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -23,27 +25,36 @@ from flows.solvers.explicit_formulas import (
     interpolate,
 )
 from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
-from flows.solvers.near_lanes import LANES, busy_in, field
+from flows.solvers.near_lanes import LANES, busy_in
+from flows.solvers.near_plain import plain_field
 from flows.solvers.near_radau import set_steps
+from flows.solvers.near_stages import TOGETHER, products
 from flows.solvers.near_state import CHANGED, FAILED, MOST_FIELDS, STOPPED
 from flows.solvers.side_by_side import SMALLEST
 
 __all__ = ["Stages", "attempt", "between", "dense_at", "finish", "stages_of"]
 
 NODES = tableau()[0]
+# What is turned along the axes after a step, in rows.
+PLACE, SLOPE, FIFTH, THIRD = range(4)
 
 
 class Stages(NamedTuple):
     """Room for steps of N axes; the last axis is that of the lanes.
 
-    ``k`` (16, N, lanes): slopes at the stages; ``end`` (N, lanes): increments after the step;
-    ``dense`` (6, N, lanes): coefficients of the polynomial between; ``good``: which steps serve;
-    ``left``: root of the part of the energy that is left after them.
+    In the coordinates of states are ``k`` (16, N, lanes): slopes at the stages; ``begin``, ``end``
+    (N, lanes): places; ``dense`` (6, N, lanes): coefficients of the polynomial between. Along the
+    axes are ``ahead`` (5, N, lanes): changes and slopes after the step, and its errors; ``rows``
+    are the same before they are turned. ``good``: which steps serve; ``left``: root of the part of
+    the energy that is left after them.
     """
 
     k: Any
+    begin: Any
     end: Any
     dense: Any
+    ahead: Any
+    rows: Any
     parts: Any
     good: Any
     left: Any
@@ -55,7 +66,10 @@ def stages_of(n):
     return Stages(
         np.zeros((ALL, n, LANES)),
         np.zeros((n, LANES)),
+        np.zeros((n, LANES)),
         np.zeros((DENSE, n, LANES)),
+        np.zeros((TOGETHER, n, LANES)),
+        np.zeros((TOGETHER, n, LANES)),
         np.zeros((4, LANES)),
         np.zeros(LANES, np.bool_),
         np.zeros(LANES),
@@ -65,25 +79,62 @@ def stages_of(n):
 @lean
 def slopes_at(s, lane, near, program, work, stages, busy):
     """Slopes at a stage, whose increments stay in `inside`."""
-    at_stage(lane.u, stages.k, s, work.length, work.inside)
+    at_stage(stages.begin, stages.k, s, work.length, work.inside)
     for e in range(LANES):
         work.clock[e] = near.since[e] * math.exp(lane.tau[e] + NODES[s] * work.length[e])
-    field(near, program, work.clock, work.inside, stages.k[s], busy)
+    plain_field(near, program, work.clock, work.inside, stages.k[s], busy)
+
+
+@lean
+def depart(lane, near, stages, busy):
+    """Put down places and slopes at the begins of steps."""
+    n, rows, size = len(lane.u), stages.rows, near.size
+    for i in range(n):
+        for e in range(LANES):
+            rows[PLACE, i, e], rows[SLOPE, i, e] = (
+                size[i, e] * lane.u[i, e],
+                size[i, e] * lane.slope[i, e],
+            )
+    products(near.axes, n, 1, rows, stages.ahead, busy)
+    for i in range(n):
+        for e in range(LANES):
+            stages.begin[i, e], stages.k[0, i, e] = (
+                stages.ahead[PLACE, i, e],
+                stages.ahead[SLOPE, i, e],
+            )
+
+
+@lean
+def arrive(near, work, stages, busy):
+    """Put down what is along the axes at the ends of steps."""
+    n, rows, parts = len(stages.end), stages.rows, stages.parts
+    for i in range(n):
+        errors_of(stages.k, i, parts)
+        for e in range(LANES):
+            stages.end[i, e] = work.inside[i, e]
+            rows[PLACE, i, e] = stages.end[i, e] - stages.begin[i, e]
+            rows[SLOPE, i, e] = stages.k[STAGES, i, e]
+            rows[FIFTH, i, e], rows[THIRD, i, e] = parts[0, e], parts[1, e]
+    products(near.axes, 1, n, rows, stages.ahead, busy)
+    for q in range(THIRD + 1):
+        for i in range(n):
+            for e in range(LANES):
+                stages.ahead[q, i, e] *= near.unit[i, e]
 
 
 @lean
 def measure(lane, work, stages):
     """Errors of the steps over the tolerance, from formulas of orders 5 and 3."""
-    n, parts = len(lane.u), stages.parts
+    n, parts, ahead = len(lane.u), stages.parts, stages.ahead
     for e in range(LANES):
         parts[2, e] = parts[3, e] = 0.0
     for i in range(n):
-        errors_of(stages.k, i, parts)
         for e in range(LANES):
-            larger = max(abs(lane.u[i, e]), abs(stages.end[i, e]))
+            before = lane.u[i, e]
+            larger = max(abs(before), abs(before + ahead[PLACE, i, e]))
             weight = lane.rtol[e] * (1.0 + larger)
-            parts[2, e] += (parts[0, e] / weight) ** 2
-            parts[3, e] += (parts[1, e] / weight) ** 2
+            parts[2, e] += (ahead[FIFTH, i, e] / weight) ** 2
+            parts[3, e] += (ahead[THIRD, i, e] / weight) ** 2
     for e in range(LANES):
         wrong = error_of(work.length[e], parts[2, e], parts[3, e], n)
         work.wrong[e] = wrong / min(1.0, lane.left[e])
@@ -95,19 +146,15 @@ def attempt(lane, near, program, work, stages):
     n = len(lane.u)
     busy = busy_in(lane.live)
     set_steps(lane, work)
-    for i in range(n):
-        for e in range(LANES):
-            stages.k[0, i, e] = lane.slope[i, e]
+    depart(lane, near, stages, busy)
     for s in range(1, STAGES + 1):
         slopes_at(s, lane, near, program, work, stages, busy)
-    for i in range(n):
-        for e in range(LANES):
-            stages.end[i, e] = work.inside[i, e]
+    arrive(near, work, stages, busy)
     measure(lane, work, stages)
     for e in range(LANES):
         energy = 0.0
         for i in range(n):
-            energy += lane.weight[i, e] * (stages.k[STAGES, i, e] / work.clock[e]) ** 2
+            energy += lane.weight[i, e] * (stages.ahead[SLOPE, i, e] / work.clock[e]) ** 2
         stages.left[e] = math.sqrt(energy)
         # A NaN is refused like an error that is too large.
         stages.good[e] = lane.live[e] and work.wrong[e] <= 1.0 and energy < np.inf
@@ -119,18 +166,18 @@ def dense_at(lane, near, program, work, stages):
     busy = busy_in(lane.live)
     for s in range(STAGES + 1, ALL):
         slopes_at(s, lane, near, program, work, stages, busy)
-    interpolate(lane.u, stages.end, stages.k, work.length, stages.dense, stages.parts)
+    interpolate(stages.begin, stages.end, stages.k, work.length, stages.dense, stages.parts)
 
 
 @lean
-def between(lane, stages, part, e, found):
-    """Increment `found` of a lane at a part of its step."""
+def between(stages, part, e, found):
+    """Place `found` of a lane at a part of its step."""
     for i in range(len(found)):
         value = 0.0
         for q in range(DENSE - 1, -1, -1):
             value = stages.dense[q, i, e] + part * value
-        moved = stages.end[i, e] - lane.u[i, e]
-        found[i] = lane.u[i, e] + part * (moved + (1.0 - part) * value)
+        moved = stages.end[i, e] - stages.begin[i, e]
+        found[i] = stages.begin[i, e] + part * (moved + (1.0 - part) * value)
 
 
 @lean
@@ -150,7 +197,8 @@ def finish(lane, work, stages):
             lane.tau[e] = lane.stop[e] if work.last[e] else lane.tau[e] + length
             lane.left[e] = stages.left[e]
             for i in range(len(lane.u)):
-                lane.u[i, e], lane.slope[i, e] = stages.end[i, e], stages.k[STAGES, i, e]
+                lane.u[i, e] += stages.ahead[PLACE, i, e]
+                lane.slope[i, e] = stages.ahead[SLOPE, i, e]
             if not lane.least[e] < lane.left[e] < lane.most[e]:
                 lane.outcome[e] = CHANGED
             elif work.last[e]:

@@ -17,14 +17,16 @@ __all__ = ["combined", "factor", "factor_both", "substitute", "substitute_both"]
 
 
 @lean
-def factor(matrix):
-    """Factors of the matrices, in their place; no rows are exchanged."""
+def factor(of, shift, matrix):
+    """Factors of matrices `shift - of`, the shift (lanes,) of diagonals; no rows are exchanged."""
     n = len(matrix)
     for v in range(VECTORS):
         for i in range(n):
             for j in range(n):
                 at = (i * n + j) * VECTORS + v
-                left = load(matrix, at)
+                left = -load(of, at)
+                if i == j:
+                    left += load(shift, v)
                 for k in range(min(i, j)):
                     one = load(matrix, (i * n + k) * VECTORS + v)
                     left -= one * load(matrix, (k * n + j) * VECTORS + v)
@@ -51,14 +53,16 @@ def substitute(matrix, x, busy):
 
 
 @lean
-def factor_both(matrix):
-    """Factors of complex matrices (2, N, N, lanes), in their place."""
+def factor_both(of, shift, matrix):
+    """Factors (2, N, N, lanes) of matrices whose shifts (2, lanes) are complex."""
     n = matrix.shape[1]
     for v in range(VECTORS):
         for i in range(n):
             for j in range(n):
                 at = (i * n + j) * VECTORS + v
-                left, beside = load(matrix[0], at), load(matrix[1], at)
+                left, beside = -load(of, at), spread(0.0)
+                if i == j:
+                    left, beside = left + load(shift, v), load(shift, VECTORS + v)
                 for k in range(min(i, j)):
                     one, other = (i * n + k) * VECTORS + v, (k * n + j) * VECTORS + v
                     a, b = load(matrix[0], one), load(matrix[1], one)

@@ -2,6 +2,7 @@
 
 Unlike the Jacobian of :mod:`flows.solvers.near_lanes` they are derivatives of whole registers, not
 of parts that are small: right to the rounding of their largest eigenvalue, at a third of the cost.
+Where that is not enough Jacobians serve.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -10,9 +11,9 @@ from __future__ import annotations
 
 from flows.core.compiled import lean
 from flows.core.vectors import load, spread, store
-from flows.solvers.near_lanes import PARTS, VECTORS
+from flows.solvers.near_lanes import LANES, PARTS, VECTORS, jacobian
 
-__all__ = ["forget", "hessian"]
+__all__ = ["curvatures", "forget", "hessian"]
 
 # Places of registers, at which a Jacobian has the rates of their parts.
 RATE, WHOLE = 3, 4
@@ -40,6 +41,40 @@ def hessian(near, program, found):
                     rate = load(r, (results[j] * PARTS + RATE) * VECTORS + v)
                     total += load(axes, (j * n + i) * VECTORS + v) * rate
                 store(found, (i * n + axis) * VECTORS + v, total)
+
+
+@lean
+def curvatures(near, program, since, stiff, found, careful):
+    """Hessians as of :func:`hessian`, by Jacobians where steep axes hide others.
+
+    That is where the largest curvature is `stiff` times `1/since`, or more; `careful` (N, N, lanes)
+    is room.
+    """
+    n, size, any_stiff = len(found), near.size, False
+    hessian(near, program, found)
+    for e in range(LANES):
+        any_stiff = any_stiff or is_stiff(found, since, stiff, e)
+    if not any_stiff:
+        return
+    forget(near, program)
+    jacobian(near, program, near.since, careful)
+    for e in range(LANES):
+        if not is_stiff(found, since, stiff, e):
+            continue
+        for i in range(n):
+            for j in range(i, n):
+                one = careful[i, j, e] * size[i, e] / size[j, e]
+                other = careful[j, i, e] * size[j, e] / size[i, e]
+                found[i, j, e] = -(one + other) / 2 / near.since[e]
+
+
+@lean
+def is_stiff(matrix, since, stiff, e):
+    """Whether rounding of the largest curvature of a lane is as much as others are."""
+    most = 0.0
+    for i in range(len(matrix)):
+        most = max(most, abs(matrix[i, i, e]))
+    return not since[e] * most < stiff
 
 
 @lean

@@ -18,7 +18,7 @@ from flows.core.angle_rest import angle_rest, angle_rest_rate
 from flows.core.compiled import lean
 from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["EVERY", "LANES", "PARTS", "VECTORS", "Near", "busy_in", "field", "jacobian"]
+__all__ = ["EVERY", "LANES", "PARTS", "VECTORS", "Near", "busy_in", "change", "field", "jacobian"]
 
 #: Vectors of members side by side: enough for what a processor does at a time.
 VECTORS = 2

@@ -17,13 +17,19 @@ import numpy as np
 from flows.core.compiled import lean
 from flows.core.vectors import load, magnitude, spread, store
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.axis_steps import EPSILON, ITERATIONS, NEWTON
+from flows.solvers.axis_steps import EPSILON, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
-from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field, jacobian
+from flows.solvers.near_hessian import curvatures
+from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field
+from flows.solvers.near_stages import fields
 from flows.solvers.near_state import PAIRS
 
 __all__ = ["choose_modes", "linearise", "predict", "solve_stages"]
 
+# The method ends where its error is this part of what a step may leave.
+NEWTON = 1e-2
+# Where the largest curvature is so many times `1/s` rounding of it hides others.
+STIFF = 1e13
 # The stage at 0.58 of a step.
 MIDDLE = 2
 
@@ -52,30 +58,33 @@ def linearise(lane, near, program, work, busy):
 
     With the one at its begin Newton's method takes up to a quarter more fields.
     """
-    n, turned, eigen, length = len(lane.u), work.jacobian, work.eigen, work.length
-    for i in range(n):
+    for i in range(len(lane.u)):
         for e in range(LANES):
             far = work.z[MIDDLE, i, e] if lane.before[e] > 0.0 else 0.0
             work.inside[i, e] = lane.u[i, e] + far
     field(near, program, work.clock, work.inside, work.f[0], busy)
-    jacobian(near, program, work.clock, turned)
-    for i in range(n):
-        for j in range(n):
-            for e in range(LANES):
-                work.real[i, j, e] = -turned[i, j, e]
-            for p in range(PAIRS):
-                for e in range(LANES):
-                    work.turning[p, 0, i, j, e] = -turned[i, j, e]
-                    work.turning[p, 1, i, j, e] = 0.0
+    curvatures(near, program, work.clock, STIFF, work.jacobian, work.real)
+    turn_back(near, work)
+    for k in range(STAGES):
         for e in range(LANES):
-            work.real[i, i, e] += eigen[0, e] / length[e]
-        for p in range(PAIRS):
-            for e in range(LANES):
-                work.turning[p, 0, i, i, e] += eigen[2 * p + 1, e] / length[e]
-                work.turning[p, 1, i, i, e] = eigen[2 * p + 2, e] / length[e]
-    factor(work.real)
+            work.shift[k, e] = work.eigen[k, e] / work.length[e]
+    factor(work.jacobian, work.shift[0], work.real)
     for p in range(PAIRS):
-        factor_both(work.turning[p])
+        factor_both(work.jacobian, work.shift[2 * p + 1 : 2 * p + 3], work.turning[p])
+
+
+@lean
+def turn_back(near, work):
+    """Put down Jacobians where upper triangles of Hessians along the axes are."""
+    n, matrix = len(work.jacobian), work.jacobian
+    for v in range(VECTORS):
+        for i in range(n):
+            size, unit = load(near.size, i * VECTORS + v), load(near.unit, i * VECTORS + v)
+            for j in range(i, n):
+                at, other = (i * n + j) * VECTORS + v, (j * n + i) * VECTORS + v
+                slope = -load(work.clock, v) * load(matrix, at)
+                store(matrix, other, load(near.unit, j * VECTORS + v) * size * slope)
+                store(matrix, at, unit * load(near.size, j * VECTORS + v) * slope)
 
 
 @lean
@@ -110,8 +119,10 @@ def correct(lane, near, program, tableau, work, busy):
     for k in range(STAGES):
         for i in range(n):
             for at in range(i * VECTORS + busy[0], i * VECTORS + busy[1]):
-                store(work.inside, at, load(lane.u, at) + load(work.z, k * n * VECTORS + at))
-        field(near, program, work.clock, work.inside, work.f[k], busy)
+                place = k * n * VECTORS + at
+                store(work.stages, place, load(lane.u, at) + load(work.z, place))
+    fields(near, program, work.clock, work.stages, change, work.f, busy)
+    for k in range(STAGES):
         for v in range(busy[0], busy[1]):
             whole = load(work.length, v) * load(work.grown, k * VECTORS + v)
             for i in range(n):

@@ -78,8 +78,8 @@ class Room(NamedTuple):
 
     ``clock``: `s` at the steps' begins; ``length``: of the steps; ``grown`` (S, lanes): by how much
     it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others;
-    ``back``, ``forth`` (S, S, lanes): into their modes and out of them; ``moved``, ``before``: how
-    large the last correction is, and the one before it.
+    ``shift``: these over the lengths; ``back``, ``forth`` (S, S, lanes): into their modes and out
+    of them; ``moved``, ``before``: how large the last correction is, and the one before it.
     """
 
     jacobian: Any
@@ -88,12 +88,14 @@ class Room(NamedTuple):
     z: Any
     w: Any
     f: Any
+    stages: Any
     inside: Any
     off: Any
     change: Any
     clock: Any
     grown: Any
     eigen: Any
+    shift: Any
     back: Any
     forth: Any
     length: Any
@@ -142,10 +144,12 @@ def room(n):
         np.zeros((STAGES, n, LANES)),
         np.zeros((STAGES, n, LANES)),
         np.zeros((STAGES, n, LANES)),
+        np.zeros((STAGES, n, LANES)),
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
         np.zeros((STAGES, n, LANES)),
         np.ones(LANES),
+        np.ones((STAGES, LANES)),
         np.ones((STAGES, LANES)),
         np.ones((STAGES, LANES)),
         np.zeros((STAGES, STAGES, LANES)),

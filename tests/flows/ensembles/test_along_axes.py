@@ -29,8 +29,8 @@ STATED, RTOL = 100.0, 1e-8
 ROUNDING = 1e-11
 # Stated errors in lanes leave out entries of a Hessian that are a thousandth of others.
 LEFT_OUT = 1e-2
-# Errors between outputs, of which the later one has twice the time, are told to so much of a factor
-# e, where they decay like a power and are rounded up by a thirtieth.
+# Errors between outputs, of which the later one has three times the time, are told to so much of a
+# factor e, where they decay like a power and are rounded up by a thirtieth.
 BESIDE = 0.5
 
 
@@ -301,10 +301,10 @@ def test_charts_that_plain_doubles_do_not_know_are_made_shorter(
 def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With rates of a loss that is larger by a thousandth, members are followed as runs alone."""
+    """With slopes of a loss that is larger by a thousandth, members are followed as runs alone."""
     other = flows.OwnSystem("other", [u, v], sp.Rational(1001, 1000) * VALLEY.expression)
-    gradient, value, _ = VALLEY.axis_codes()
-    codes = gradient, value, other.axis_codes()[2]
+    _, value, rates = VALLEY.axis_codes()
+    codes = other.axis_codes()[0], value, rates
     monkeypatch.setattr(flows.OwnSystem, "axis_codes", lambda self: codes)
     found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 2)
     e = flows.integrate_ensemble(VALLEY, begun, 1e4, [1e4])

@@ -1,0 +1,131 @@
+r"""Compiled: loss and gradient at outputs of one chart, side by side.
+
+Loss and gradient come from plain doubles around the centre of a chart,
+
+.. math:: L = L_0 + g \cdot u + r(u), \qquad \nabla L = g + M u + \nabla r(u)
+
+with `L_0`, `g` from two doubles there. As the outputs are in the same chart, its axes and Hessian
+are the same numbers for all of them.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import inner, lean
+from flows.core.twofold_pairs import gather, product
+from flows.core.vectors import WIDTH, load, spread, store
+from flows.solvers.near_lanes import LANES, PARTS, VECTORS, change
+
+__all__ = ["Views", "locate", "look_over", "loss_in", "views_of"]
+
+
+class Views(NamedTuple):
+    """Outputs of a chart, the last axis.
+
+    ``registers`` (R, 5, lanes): of the loss; ``u``, ``slope`` (N, lanes): increments, and gradients
+    along the axes; ``far``, ``there`` (N, 2, lanes): increments by their units, and places, in two
+    doubles; ``matrix`` (N, N): the Hessian along the axes; ``place`` (N, 3): room; ``row``
+    (lanes,): which outputs they are; ``brief`` (lanes,): of which no errors are seen; ``count``
+    (1,): how many.
+    """
+
+    registers: Any
+    u: Any
+    slope: Any
+    far: Any
+    there: Any
+    matrix: Any
+    place: Any
+    row: Any
+    brief: Any
+    count: Any
+
+
+@inner
+def views_of(loss, n):
+    """Room for outputs of a chart."""
+    return Views(
+        np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES)),
+        np.zeros((n, LANES)),
+        np.zeros((n, LANES)),
+        np.zeros((n, 2, LANES)),
+        np.zeros((n, 2, LANES)),
+        np.zeros((n, n)),
+        np.zeros((n, 3)),
+        np.zeros(LANES, np.int64),
+        np.zeros(LANES, np.bool_),
+        np.zeros(1, np.int64),
+    )
+
+
+@lean
+def vectors_in(views):
+    """How many vectors have outputs."""
+    return 1 + (views.count[0] - 1) // WIDTH
+
+
+@lean
+def look_over(views, near, here, k, e, slopes):
+    """Put down gradients along the axes, and registers of the loss, in the chart of a lane."""
+    n, r, results, count = len(views.u), views.registers, slopes.results, vectors_in(views)
+    axes, size = here.charts.axes[k], here.charts.size[k]
+    for i in range(n):
+        for j in range(n):
+            views.matrix[i, j] = here.matrix[k, i, j] * size[j]
+    for i in range(len(r)):
+        for v in range(count):
+            store(r, i * PARTS * VECTORS + v, spread(near.registers[i, 0, e]))
+    for v in range(count):
+        for i in range(n):
+            moved, slope = spread(0.0), spread(here.charts.slope[k, i])
+            for j in range(n):
+                u = load(views.u, j * VECTORS + v)
+                moved += (axes[i, j, 0] * size[j]) * u
+                slope += views.matrix[i, j] * u
+            store(r, (i * PARTS + 1) * VECTORS + v, moved)
+            store(views.slope, i * VECTORS + v, slope)
+    change(slopes, r, (0, count))
+    for v in range(count):
+        for i in range(n):
+            slope = load(views.slope, i * VECTORS + v)
+            for j in range(n):
+                slope += axes[j, i, 0] * load(r, (results[j] * PARTS + 2) * VECTORS + v)
+            store(views.slope, i * VECTORS + v, slope)
+
+
+@lean
+def loss_in(views, loss, charts, k, w):
+    """Loss at one of the outputs, by its registers and the gradient at the centre."""
+    linear, r, value = 0.0, views.registers, loss.results[0]
+    for i in range(len(views.u)):
+        linear += charts.slope[k, i] * charts.size[k, i] * views.u[i, w]
+    return r[value, 0, w] + (linear + r[value, 2, w])
+
+
+@lean
+def locate(views, charts, k):
+    """Put down the places of outputs, in two doubles."""
+    axes, size, far, there = charts.axes[k], charts.size[k], views.far, views.there
+    for v in range(vectors_in(views)):
+        for j in range(len(far)):
+            for w in range(v * WIDTH, (v + 1) * WIDTH):
+                far[j, 0, w], far[j, 1, w] = product(views.u[j, w], size[j])
+        for i in range(len(far)):
+            high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
+            for w in range(v * WIDTH, (v + 1) * WIDTH):
+                there[i, 0, w], there[i, 1, w] = high, low
+            for j in range(len(far)):
+                high, low = axes[i, j, 0], axes[i, j, 1]
+                for w in range(v * WIDTH, (v + 1) * WIDTH):
+                    there[i, 0, w], there[i, 1, w] = gather(
+                        there[i, 0, w], there[i, 1, w], high, low, far[j, 0, w], far[j, 1, w]
+                    )
+            for w in range(v * WIDTH, (v + 1) * WIDTH):
+                high, low = there[i, 0, w], there[i, 1, w]
+                there[i, 0, w] = high + low
+                there[i, 1, w] = low - (there[i, 0, w] - high)

@@ -1,0 +1,77 @@
+r"""The flow in the coordinates of states around the centres of charts, in lanes.
+
+.. math:: \frac{dx}{d\tau} = -s \left(\nabla L(c) + \Delta(x)\right), \qquad s = s_0 e^\tau
+
+Each register of a program is `x_0 + \Delta`, with `x_0` at the centre of the chart, so that little
+is lost where the flow is gentle, and units along the axes are alike: a product with neither axes
+nor Hessians costs several times less than :func:`flows.solvers.near_lanes.field`.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+
+from flows.core.compiled import lean
+from flows.core.vectors import load, store
+from flows.solvers.near_lanes import PARTS, VECTORS
+
+__all__ = ["plain_field"]
+
+# The part of a register that has the whole change; the one behind it stays 0.
+MOVED = 1
+
+
+@lean
+def plain_field(near, program, s, x, out, busy):
+    """Slopes `out` (N, lanes) at `x` from the centres, in busy vectors; registers stay there."""
+    r, results = near.registers, program.results
+    for i in range(len(x)):
+        for v in range(busy[0], busy[1]):
+            store(r, (i * PARTS + MOVED) * VECTORS + v, load(x, i * VECTORS + v))
+    move(program, r, busy)
+    for i in range(len(x)):
+        for v in range(busy[0], busy[1]):
+            at = results[i] * PARTS * VECTORS + v
+            whole = load(r, at) + load(r, at + MOVED * VECTORS)
+            store(out, i * VECTORS + v, -load(s, v) * whole)
+
+
+@lean
+def move(program, r, busy):
+    """Put down by how much registers differ from those at the centres."""
+    start, stop = busy
+    operations, operands = program.operation, program.operands
+    first = len(r) - len(operations)
+    for step in range(len(operations)):
+        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
+        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
+        if operation == 0:
+            for v in range(MOVED * VECTORS + start, MOVED * VECTORS + stop):
+                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+        elif operation == 1:
+            for v in range(start, stop):
+                p, q = load(r, at_a + MOVED * VECTORS + v), load(r, at_b + MOVED * VECTORS + v)
+                moved = load(r, at_a + v) * q + (load(r, at_b + v) + q) * p
+                store(r, at + MOVED * VECTORS + v, moved)
+        else:
+            move_one_by_one(operation, a, b, k, r)
+
+
+@lean
+def move_one_by_one(operation, a, b, k, r):
+    """Put down by how much a quotient, an angle or a root differs from that at the centres."""
+    lanes = r.shape[2]
+    if operation == 2:
+        for e in range(lanes):
+            q = r[b, MOVED, e]
+            r[k, MOVED, e] = (r[a, MOVED, e] - r[k, 0, e] * q) / (r[b, 0, e] + q)
+    elif operation == 4:
+        for e in range(lanes):
+            y, q, x, p = r[a, 0, e], r[a, MOVED, e], r[b, 0, e], r[b, MOVED, e]
+            r[k, MOVED, e] = math.atan2(x * q - y * p, x * (x + p) + y * (y + q))
+    else:
+        for e in range(lanes):
+            p = r[a, MOVED, e]
+            r[k, MOVED, e] = p / (r[k, 0, e] + math.sqrt(r[a, 0, e] + p))

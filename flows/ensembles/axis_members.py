@@ -37,7 +37,7 @@ NOISE = 100.0
 # They differ by rounding, with the square of the way in a chart, the longest of which is 1. The next
 # one is as long as they would differ by so much of what is allowed, but changes by these factors at
 # most; one that they did not know is begun anew, unless it would be shorter than the last number.
-GOAL, NEARER, FARTHER, NEAREST = 0.1, 8.0, 3.0, 0.1
+GOAL, NEARER, FARTHER, NEAREST = 0.2, 8.0, 3.0, 0.1
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
 

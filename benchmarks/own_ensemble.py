@@ -2,10 +2,10 @@
 
 A script has the gradient in NumPy, written by hand, plain t and `solve_ivp(LSODA)`. popflow has
 nothing but the loss as an expression: by default states are exact, and with `arithmetic="doubles"`
-they are not. Errors are those of the last loss, at t = 1e6 or another end, relative to popflow's at rtol 1e-11;
-times are those of the processor, without what a first run derives. Two ratios say how much faster
-than the script a row is: than the script at rtol 1e-8, whatever its error is, and than the script
-at the first tighter rtol with which its own worst error is below 1e-8. Run
+they are not. Errors are those of the last loss, at t = 1e6 or another end, relative to popflow's at
+rtol 1e-11; times are those of the processor, without what a first run derives. Two ratios say how
+much faster than the script a row is: than the script at rtol 1e-8, whatever its error is, and than
+the script at the first tighter rtol with which its own worst error is below 1e-8. Run
 
     python benchmarks/own_ensemble.py [--quick] [--end T]
 """

@@ -34,9 +34,9 @@ __all__ = [
 
 # Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
 NOISE = 100.0
-# They differ by rounding, with the square of the way in a chart, the longest of which is 1. The next
-# one is as long as they would differ by so much of what is allowed, but changes by these factors at
-# most; one that they did not know is begun anew, unless it would be shorter than the last number.
+# They differ by rounding, with the square of the way in a chart, of which the longest is 1. The
+# next chart is as long as they would differ by the first number, in what is allowed; it changes by
+# the next two factors at most and is no shorter than the last one. What is not known begins anew.
 GOAL, NEARER, FARTHER, NEAREST = 0.2, 8.0, 3.0, 0.1
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
@@ -125,19 +125,19 @@ def difference(lane, here, k, e):
 
 
 @lean
-def way(longer):
-    """Way in a chart in which energy or time change by a factor of at least 1."""
-    return 1.0 - 1.0 / math.sqrt(longer)
+def way(part):
+    """Way in a chart that leaves this part of the energy, or of what a time was when it began."""
+    return 1.0 - math.sqrt(part)
 
 
 @lean
 def measure(lane, here, k, e, off, terms):
     """Choose how long the next chart of a member may be, by the one that has ended."""
-    gone = way(max(math.exp(lane.tau[e]), 1.0 / min(1.0, lane.left[e])))
-    before = way(here.reach[k])
+    gone = way(min(math.exp(-lane.tau[e]), max(0.0, lane.left[e])))
+    before = way(1.0 / here.reach[k])
     wanted = gone * math.sqrt(GOAL / off) if off > 0.0 else 1.0
-    wanted = max(NEAREST, before / NEARER, min(FARTHER * before, wanted))
-    here.reach[k] = min(terms.reach, (1.0 - min(wanted, way(terms.reach))) ** -2)
+    rest = 1.0 - max(NEAREST, before / NEARER, min(FARTHER * before, wanted))
+    here.reach[k] = min(terms.reach, 1.0 / rest**2) if rest > 0.0 else terms.reach
 
 
 @lean

@@ -2,12 +2,12 @@
 
 A script has the gradient in NumPy, written by hand, plain t and `solve_ivp(LSODA)`. popflow has
 nothing but the loss as an expression: by default states are exact, and with `arithmetic="doubles"`
-they are not. Errors are those of the last loss, at t = 1e6, relative to popflow's at rtol 1e-11;
-times are those of the processor, without what a first run derives. Two ratios say how much faster
-than the script a row is: than the script at rtol 1e-8, whatever its error is, and than the script
-at the first tighter rtol with which its own worst error is below 1e-8. Run
+they are not. Errors are those of the last loss, at t = 1e6 or another end, relative to popflow's at
+rtol 1e-11; times are those of the processor, without what a first run derives. Two ratios say how
+much faster than the script a row is: than the script at rtol 1e-8, whatever its error is, and than
+the script at the first tighter rtol with which its own worst error is below 1e-8. Run
 
-    python benchmarks/own_ensemble.py [--quick]
+    python benchmarks/own_ensemble.py [--quick] [--end T]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scipy.integrate import solve_ivp
 import flows
 from symbolic import Expectation
 
-T_END, RTOL, ATOL, TIGHT = 1e6, 1e-8, 1e-14, 1e-11
+RTOL, ATOL, TIGHT = 1e-8, 1e-14, 1e-11
 # A script is asked for these until its error is below the number.
 TIGHTER, RIGHT = (1e-9, 1e-10, 1e-11, 1e-12, 1e-13), 1e-8
 # Members that are also followed at that tolerance.
@@ -100,18 +100,18 @@ def neurons(rows: int, columns: int) -> Case:
     return Case(system, 0.3, loss, field)
 
 
-def script(case: Case, starts: Array, rtol: float = RTOL) -> Array:
+def script(case: Case, starts: Array, end: float, rtol: float = RTOL) -> Array:
     """Last losses by the hand-written script."""
     asked: dict[str, Any] = {"method": "LSODA", "rtol": rtol, "atol": min(ATOL, 1e-6 * rtol)}
     return np.array(
-        [case.loss(solve_ivp(case.field, (0, T_END), y, **asked).y[:, -1]) for y in starts]
+        [case.loss(solve_ivp(case.field, (0, end), y, **asked).y[:, -1]) for y in starts]
     )
 
 
-def right(case: Case, starts: Array, truth: Array) -> float:
+def right(case: Case, starts: Array, end: float, truth: Array) -> float:
     """First tolerance with which the script's error is small enough; NaN where none is."""
     for rtol in TIGHTER:
-        off = np.abs(script(case, starts[: len(truth)], rtol) / truth - 1)
+        off = np.abs(script(case, starts[: len(truth)], end, rtol) / truth - 1)
         if off.max() < RIGHT:
             return rtol
     return float("nan")
@@ -130,9 +130,9 @@ def timed(call: Callable[[Array], Array], starts: Array) -> tuple[Array, float]:
     return found, (time.process_time() - begun) / len(starts)
 
 
-def last(system: flows.OwnSystem, starts: Array, **options: Any) -> Array:
+def last(system: flows.OwnSystem, starts: Array, end: float, **options: Any) -> Array:
     """Last losses of an ensemble."""
-    found = flows.integrate_ensemble(system, starts, T_END, [T_END], **options)
+    found = flows.integrate_ensemble(system, starts, end, [end], **options)
     return np.asarray(found["loss"][:, -1])
 
 
@@ -140,7 +140,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="128 members instead of 512")
-    members = flows.OwnSystem.many if parser.parse_args().quick else 4 * flows.OwnSystem.many
+    parser.add_argument("--end", type=float, default=1e6, help="where runs end (1e6)")
+    asked = parser.parse_args()
+    members, end = flows.OwnSystem.many * (1 if asked.quick else 4), asked.end
     console = Console(width=150)
     console.print(describe())
     table = Table(
@@ -152,26 +154,26 @@ def main() -> None:
         "times the script with error < 1e-8",
         "error, median",
         "worst",
-        title=f"{members} starts to t = {T_END:g}",
+        title=f"{members} starts to t = {end:g}",
     )
     # What follows members is compiled once, for all losses.
-    last(scalar().system, np.full((flows.OwnSystem.many, 2), [0.3, 1.2]))
+    last(scalar().system, np.full((flows.OwnSystem.many, 2), [0.3, 1.2]), end)
     for case in cases():
         size = len(case.system.initial())
         starts = case.scale * np.random.default_rng(0).normal(size=(members, size))
-        truth = last(case.system, starts[:CHECKED], rtol=TIGHT)
+        truth = last(case.system, starts[:CHECKED], end, rtol=TIGHT)
         doubles = replace(case.system, arithmetic="doubles")
-        rtol, few = right(case, starts, truth), starts[: 4 * CHECKED]
+        rtol, few = right(case, starts, end, truth), starts[: 4 * CHECKED]
         rows = {
-            "script": timed(lambda y, c=case: script(c, y), starts),
-            f"script, rtol {rtol:g}": timed(lambda y, c=case, r=rtol: script(c, y, r), few)
+            "script": timed(lambda y, c=case: script(c, y, end), starts),
+            f"script, rtol {rtol:g}": timed(lambda y, c=case, r=rtol: script(c, y, end, r), few)
             if rtol > 0
             else (np.full(len(few), np.nan), np.nan),  # it is never as right
-            "popflow, as called": timed(lambda y, s=case.system: last(s, y), starts),
+            "popflow, as called": timed(lambda y, s=case.system: last(s, y, end), starts),
             f"popflow, rtol {RTOL:g}": timed(
-                lambda y, s=case.system: last(s, y, rtol=RTOL), starts
+                lambda y, s=case.system: last(s, y, end, rtol=RTOL), starts
             ),
-            "popflow, doubles": timed(lambda y, s=doubles: last(s, y), few),
+            "popflow, doubles": timed(lambda y, s=doubles: last(s, y, end), few),
         }
         (_, plain), (_, sharp) = list(rows.values())[:2]
         for name, (found, seconds) in rows.items():

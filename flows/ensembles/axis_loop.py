@@ -29,11 +29,11 @@ from flows.ensembles.axis_lanes import (
 )
 from flows.ensembles.axis_members import (
     MOST_STEPS,
-    NEARER,
-    NEAREST,
+    NOISE,
     Found,
     arrived,
     begun,
+    measure,
     members_of,
     onward,
 )
@@ -112,17 +112,18 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
         found.reached[k] = here.row[k]
         return 0
     since = here.charts.since[k] * math.exp(lane.tau[e])
-    alike = arrived(lane, here, k, e, codes)
+    off = arrived(lane, here, k, e, codes)
     if outcome == SHORT:
         if vanishes(loss, here.whole, n, terms.short):
             found.reached[k] = here.row[k]
             return 0
         lane.outcome[e], lane.live[e] = GOES_ON, True
         return 1
-    if not alike:
+    before = here.reach[k]
+    measure(lane, here, k, e, off, terms)
+    if off > NOISE:
         found.reached[k] = here.row[k]
-        here.reach[k] /= NEARER
-        if not here.reach[k] > NEAREST:
+        if not here.reach[k] < before:
             return 0
         again(lane, e)
         for i in range(n):

@@ -13,29 +13,31 @@ from flows.core.compiled import inner, lean
 from flows.ensembles.axis_lanes import load
 from flows.solvers.axis_slopes import Near as Around
 from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.chart_loop import begin, charts_of, first_unit, place, run, vanishes
+from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
 from flows.systems.own.seen_loop import look, seen_of
 
 __all__ = [
-    "FARTHER",
     "MOST_STEPS",
-    "NEARER",
     "NEAREST",
+    "NOISE",
     "Found",
     "Members",
     "arrived",
     "begun",
     "fresh",
+    "measure",
     "members_of",
     "onward",
     "record",
+    "way",
 ]
 
 # Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
 NOISE = 100.0
-# A chart that they do not know to its end is begun anew, and ends sooner by the first factor,
-# unless it would be shorter than the second; the next one may be longer again by the third.
-NEARER, NEAREST, FARTHER = 10.0, 3.0, 3.0
+# They differ by rounding, with the square of the way in a chart, of which the longest is 1. The
+# next chart is as long as they would differ by the first number, in what is allowed; it changes by
+# the next two factors at most and is no shorter than the last one. What is not known begins anew.
+GOAL, NEARER, FARTHER, NEAREST = 0.2, 8.0, 3.0, 0.1
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
 
@@ -108,18 +110,34 @@ def members_of(count, times, n, gradient, loss, reach):
 
 
 @lean
-def known(lane, here, k, e):
-    """Whether plain doubles have known the field of a lane, as two doubles do."""
-    charts = here.charts
+def difference(lane, here, k, e):
+    """By how much of what is allowed plain doubles differ from two, or infinity."""
+    charts, most = here.charts, 0.0
     since = charts.since[k] * math.exp(lane.tau[e])
     for i in range(len(lane.u)):
         near = -lane.slope[i, e] * charts.size[k, i] / since
         allowed = charts.allowed[k, i]
-        if not here.found[i, 2] <= allowed:
-            return False
-        if not abs(near - here.found[i, 0]) <= NOISE * min(1.0, lane.left[e]) * allowed:
-            return False
-    return True
+        if not here.found[i, 2] <= DOUBT * allowed:
+            return math.inf
+        off = abs(near - here.found[i, 0]) / (min(1.0, lane.left[e]) * allowed)
+        most = max(most, off) if off >= 0.0 else math.inf
+    return most
+
+
+@lean
+def way(part):
+    """Way in a chart that leaves this part of the energy, or of what a time was when it began."""
+    return 1.0 - math.sqrt(part)
+
+
+@lean
+def measure(lane, here, k, e, off, terms):
+    """Choose how long the next chart of a member may be, by the one that has ended."""
+    gone = way(min(math.exp(-lane.tau[e]), max(0.0, lane.left[e])))
+    before = way(1.0 / here.reach[k])
+    wanted = gone * math.sqrt(GOAL / off) if off > 0.0 else 1.0
+    rest = 1.0 - max(NEAREST, before / NEARER, min(FARTHER * before, wanted))
+    here.reach[k] = min(terms.reach, 1.0 / rest**2) if rest > 0.0 else terms.reach
 
 
 @lean
@@ -179,11 +197,11 @@ def begun(starts, k, codes, terms, here, found):
 
 @lean
 def arrived(lane, here, k, e, codes):
-    """State of a lane in `there`, in two doubles; whether plain ones have known the way."""
+    """State of a lane in `there`, in two doubles; by how much plain ones differ there."""
     for i in range(len(lane.u)):
         here.u[i] = lane.u[i, e]
     place(here.charts, k, here.u, codes[1], here.whole, here.found, here.there)
-    return known(lane, here, k, e)
+    return difference(lane, here, k, e)
 
 
 @lean
@@ -197,5 +215,4 @@ def onward(lane, near, here, k, e, since, codes, terms, found):
         return False
     found.counts[k, 2] += 1
     here.row[k] = found.reached[k]
-    here.reach[k] = min(terms.reach, FARTHER * here.reach[k])
     return True

@@ -88,7 +88,7 @@ def turn_back(near, work):
 
 
 @lean
-def predict(lane, tableau, work, busy):
+def predict(lane, near, tableau, work, busy):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
     ahead = lane.ahead
     for k in range(STAGES):
@@ -98,8 +98,13 @@ def predict(lane, tableau, work, busy):
                 before = lane.before[e] if goes_on else 1.0
                 s = 1.0 + tableau.nodes[k] * work.length[e] / before
                 value, whole = 0.0, 0.0
-                # In a new chart there is no step behind, but a slope.
-                first = tableau.nodes[k] * work.length[e] * lane.slope[i, e]
+                # In a new chart there is no step behind, but a slope, which steep axes damp.
+                length = tableau.nodes[k] * work.length[e]
+                first = (
+                    length
+                    * lane.slope[i, e]
+                    / (1.0 + length * near.since[e] * max(near.matrix[i, i, e], 0.0))
+                )
                 for j in range(STAGES - 1, -1, -1):
                     value = s * (ahead[j, i, e] + value)
                     whole += ahead[j, i, e]

@@ -150,7 +150,7 @@ def step_on(lane, near, program, tableau, work):
     busy = busy_in(lane.live)
     set_steps(lane, work)
     choose_modes(tableau, work)
-    predict(lane, tableau, work, busy)
+    predict(lane, near, tableau, work, busy)
     linearise(lane, near, program, work, busy)
     solve_stages(lane, near, program, tableau, work)
     judge(lane, near, program, tableau, work, busy)

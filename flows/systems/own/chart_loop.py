@@ -24,6 +24,7 @@ from flows.systems.own.increment import FIELD
 from flows.systems.own.seen_loop import curvature_at, known_axes, largest_of
 
 __all__ = [
+    "DOUBT",
     "Charts",
     "begin",
     "charts_of",
@@ -42,6 +43,8 @@ STEADY = 1e-2
 # An error that is this part of what grows can be a tenth when a chart ends: runs alone tell it from
 # a shift in time, which is not linear by then.
 LATE = 1e-3
+# What two doubles do not know of a slope may be so many times what is allowed: errors say so.
+DOUBT = 500.0
 # Doubles know a slope to this part of the root of the energy, and increments are no smaller there.
 ROUNDED = 1e-14
 
@@ -228,8 +231,8 @@ def begin(charts, k, gradient, seen, terms, registers):
             least = min(1.0, ROUNDED / part) * math.sqrt(2 * energy / charts.floored[k, i])
             charts.size[k, i] = max(charts.size[k, i], least)
         charts.allowed[k, i] = part * charts.floored[k, i] * charts.size[k, i] / 2
-        charts.fresh[k, i] = terms.left * charts.size[k, i]
-        if not doubt[i] <= charts.allowed[k, i]:
+        charts.fresh[k, i] = terms.left * charts.size[k, i] + doubt[i] / charts.floored[k, i]
+        if not doubt[i] <= DOUBT * charts.allowed[k, i]:
             return False
     return True
 

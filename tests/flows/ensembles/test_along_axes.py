@@ -76,7 +76,9 @@ def test_members_agree_with_runs_of_a_finer_tolerance_within_their_errors(
         assert np.allclose(e["loss_exponent"][k], exponent, rtol=STATED * RTOL, equal_nan=True)
 
 
-@pytest.mark.parametrize(("rtol", "end"), [(1e-4, 1e9), (1e-10, 1e6), (1e-11, 1e6)])
+@pytest.mark.parametrize(
+    ("rtol", "end"), [(1e-4, 1e9), (1e-10, 1e6), (1e-11, 1e6), (1e-8, 1e12), (1e-10, 1e12)]
+)
 def test_at_each_tolerance_compiled_code_follows_all_along_a_valley(
     rtol: float, end: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +89,26 @@ def test_at_each_tolerance_compiled_code_follows_all_along_a_valley(
     for k in range(2):
         run = flows.integrate(VALLEY, begun[k], end, rtol=0.1 * rtol)
         assert (np.abs(e["loss"][k] - run["loss"]) <= STATED * rtol * run["loss"]).all()
+
+
+def test_steep_axes_do_not_hide_that_newtons_method_has_not_converged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A guess along slopes is off by 1e12 on them, and a first correction by less than it seems.
+
+    Of 20 unknowns each step to `t = 1e12` may then be off by 1e-8, more than twice what is stated.
+    """
+    w = sp.MatrixSymbol("W", 5, 4)
+    gap = w.T * w - sp.diag(1, 0, 0, 0)
+    system = flows.OwnSystem("factors", [w], sp.trace(gap.T * gap) / 4)
+    found, end, rtol = reached(monkeypatch), 1e12, 1e-10
+    begun = np.array([system.initial(0.5, seed) for seed in range(4)])
+    e = flows.integrate_ensemble(system, begun, end, rtol=rtol)
+    assert (found[0].reached == len(e.t)).all()
+    run = flows.integrate(system, begun[2], end, rtol=1e-12)
+    off = np.abs(e["loss"][2] - run["loss"])
+    assert (off <= e["loss_error"][2]).all()
+    assert (off <= STATED * rtol * run["loss"]).all()
 
 
 def test_what_two_doubles_do_not_tell_is_a_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:

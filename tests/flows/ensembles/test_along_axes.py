@@ -320,13 +320,13 @@ def test_charts_that_plain_doubles_do_not_know_are_made_shorter(
     assert np.allclose(far["loss"], usual["loss"], rtol=STATED * 1e-10, atol=0)
 
 
+@pytest.mark.parametrize("wrong", [0, 2])
 def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
-    monkeypatch: pytest.MonkeyPatch,
+    wrong: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With slopes of a loss that is larger by a thousandth, members are followed as runs alone."""
+    """With slopes, or Hessians, of a loss larger by a thousandth, members are runs alone."""
     other = flows.OwnSystem("other", [u, v], sp.Rational(1001, 1000) * VALLEY.expression)
-    _, value, rates = VALLEY.axis_codes()
-    codes = other.axis_codes()[0], value, rates
+    codes = tuple((other if k == wrong else VALLEY).axis_codes()[k] for k in range(3))
     monkeypatch.setattr(flows.OwnSystem, "axis_codes", lambda self: codes)
     found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 2)
     e = flows.integrate_ensemble(VALLEY, begun, 1e4, [1e4])

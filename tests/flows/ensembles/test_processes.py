@@ -110,11 +110,11 @@ def test_by_default_runs_that_take_long_are_in_processes_and_their_rows_the_same
 
 
 SLOW = """
-import os, time, flows
+import os, time
 from flows.ensembles.workers import Hands, finished
 
 def slow(k):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # at once, whatever the other writes
     time.sleep(1000)
 
 try:
@@ -125,16 +125,17 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_ends_processes_at_once():
-    run = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SLOW],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    pids = [int(run.stdout.readline()) for _ in range(2)]
-    os.killpg(run.pid, signal.SIGINT)
-    out, err = run.communicate(timeout=PATIENCE)
+    ) as run:
+        assert run.stdout is not None
+        pids = [int(run.stdout.readline()) for _ in range(2)]
+        os.killpg(run.pid, signal.SIGINT)
+        out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, out, err) == (0, "interrupted\n", "")
     for pid in pids:
         with pytest.raises(ProcessLookupError):

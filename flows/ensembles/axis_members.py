@@ -29,7 +29,6 @@ __all__ = [
     "members_of",
     "onward",
     "record",
-    "way",
 ]
 
 # Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.

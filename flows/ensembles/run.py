@@ -186,7 +186,7 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
 
 
 def _hands(procedure: Any, request: EnsembleRequest) -> Hands:
-    """Who computes chunks; processes begin only where they are asked for, since that takes time."""
+    """Who computes chunks; processes begin at once only where somebody asks for them."""
     count, given = request.workers, request.executor is not None
     if count is None:
         count = 1 if given or procedure.all_cores else cores()

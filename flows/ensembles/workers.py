@@ -115,9 +115,10 @@ def _here(
         with one_thread():
             running = {pool.submit(one, *a): k for k, a in enumerate(arguments)}
             for future in as_completed(running):
+                k = running.pop(future)  # with what came out, which nothing else keeps
                 if future.cancelled():
                     continue
-                yield running[future], future.result()
+                yield k, future.result()
                 if pace.leaves():  # those that have begun are ended here
                     for other in running:
                         other.cancel()

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 import pytest
 
 import flows
 from flows.ensembles import memory, workers
-from flows.ensembles.workers import Hands, finished
+from flows.ensembles.workers import AHEAD, Hands, finished
 
 PLAIN = """
 import flows
@@ -85,6 +86,17 @@ def test_threads_that_keep_all_cores_busy_go_on(monkeypatch):
     assert set(places(Hands(2, 2))) == {os.getpid()}
 
 
+@pytest.mark.parametrize("hands", [Hands(1), Hands(2), Hands(0, 2)])
+def test_nothing_keeps_what_has_come_out(hands):
+    """Many members need no more memory than few, where their rows are written to a disk."""
+    kept, most = [], 0
+    for _, rows in finished(np.full, [((5,), k) for k in range(24)], hands):
+        kept.append(weakref.ref(rows))
+        del rows
+        most = max(most, sum(one() is not None for one in kept))
+    assert len(kept) == 24 and most <= AHEAD * hands.most + 1
+
+
 def test_by_default_runs_that_take_long_are_in_processes_and_their_rows_the_same(monkeypatch):
     system, law = flows.ReLUNeuron(n=1, d=2), flows.Law(size=6)
     options = {"t_end": 10.0, "rtol": 1e-6, "method": "LSODA", "chunk_size": 1}
@@ -111,7 +123,7 @@ def test_by_default_runs_that_take_long_are_in_processes_and_their_rows_the_same
 
 SLOW = """
 import os, time
-from flows.ensembles.workers import Hands, finished
+from flows.ensembles.workers import AHEAD, Hands, finished
 
 def slow(k):
     os.write(1, f"{os.getpid()}\\n".encode())  # at once, whatever the other writes

@@ -103,6 +103,7 @@ def conclude(lane, tableau, work):
         if not lane.live[e]:
             continue
         length, wrong, wanted = work.length[e], work.wrong[e], lane.step[e]
+        lane.attempts[e] += 1
         if not work.converged[e]:
             lane.step[e], lane.refused[e] = length / 2, True
         else:

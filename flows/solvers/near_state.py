@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.near_lanes import LANES, busy_in, field
+from flows.solvers.near_lanes import LANES, field
 
 __all__ = [
     "CHANGED",
@@ -172,7 +172,7 @@ def evaluate(lane, near, program, work):
     """Slopes where the lanes stand, with their registers; and what is left of the energies."""
     for e in range(LANES):
         work.clock[e] = near.since[e] * math.exp(lane.tau[e])
-    field(near, program, work.clock, lane.u, lane.slope, busy_in(lane.live))
+    field(near, program, work.clock, lane.u, lane.slope)
     for e in range(LANES):
         energy = 0.0
         for i in range(len(lane.u)):

@@ -153,11 +153,12 @@ class Halfway(NamedTuple):
 
 
 def go_on(system: System, start: ArrayLike, request: Request, way: Halfway) -> Trajectory:
-    """Run of :func:`follow`, which other steps have led halfway."""
+    """Run of :func:`follow`, which compiled steps have led halfway."""
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     with one_thread(initial.size):
-        reached = _solve(_pieces(system, way, request), solver_for(request.method, system))
+        pieces = _pieces(system.beside_compiled(), way, request)
+        reached = _solve(pieces, solver_for(request.method, system))
     return _trajectory(system, initial, request, reached, begun)
 
 

@@ -95,6 +95,7 @@ def energy_piece(
     *,
     graded: Axes | None = None,
     dear: bool = False,
+    codes: tuple[Code | None, Code | None] = (None, None),
 ) -> EnergyPiece:
     """Piece that begins with an exact state.
 
@@ -118,6 +119,8 @@ def energy_piece(
         Axes of the Hessian beyond those of doubles.
     dear : bool
         Whether an evaluation costs more than a step also with few entries.
+    codes : tuple of Code, optional
+        Programs of the gradient and of its rates, of a loss that does not tell them.
     """
     centre = from_doubles(state.digits)
     rule = None if nodes is None else nodes.rule
@@ -139,7 +142,7 @@ def energy_piece(
     h, axes = found or eigen(np.zeros_like(curved) if flat else curved)
     floored = floor(h, since)
     coded = isinstance(loss, Loss) and nodes is None and size <= MOST_COMPILED
-    codes = (code_of(loss), rates_of(loss)) if coded else (None, None)
+    codes = (code_of(loss), rates_of(loss)) if coded else codes
     increment, slopes, unsure = _increment(exact, centre, (h, axes), since, steps[0], *codes)
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
@@ -151,7 +154,8 @@ def energy_piece(
     def bounds(reach: float) -> tuple[float, float, float]:
         return max(energy / reach, rests), energy * reach, math.log(reach)
 
-    compiled = increment.compiled(floored, h, since, bounds(COMPILED)) if moving else None
+    far = bounds(ENERGY if dear else COMPILED)
+    compiled = increment.compiled(floored, h, since, far) if moving else None
     many = compiled is None and (size > MANY or dear)
     left = (LEFT_MULTISTEP if multistep else LEFT_MANY if many else LEFT) * max(rtol, atol)
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.

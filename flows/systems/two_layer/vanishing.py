@@ -228,7 +228,13 @@ class KinkedPiece(Piece):
             found = near(tau, y)
             return Stop(tau, y, found) if found else inner.check(before, tau, y, interpolant)
 
-        return Watch(alarm, check)
+        def alarms(taus: Array, states: Array) -> Array:
+            # Compiled steps end where the piece does, but know nothing of students.
+            steps = list(zip(taus.tolist(), states, strict=True))
+            found = [-1.0 if near(tau, y) else 1.0 for tau, y in steps[:-1]]
+            return np.array([*found, *(alarm(tau, y) for tau, y in steps[-1:])])
+
+        return Watch(alarm, check, alarms)
 
     def restart(self, stop: Stop) -> Restart:
         """End the run where a student vanishes, else as the piece."""

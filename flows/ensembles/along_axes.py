@@ -211,7 +211,7 @@ def _run(
 def _followed_on(
     system: System, start: Array, request: Request, found: Any, row: int
 ) -> Trajectory:
-    """Run alone of a member from where compiled code has left it; where that is nowhere, anew."""
+    """Run alone of a member from where compiled code has left it, or anew if that is nowhere."""
     reached = int(found.reached[row])
     rows = slice(0, reached + 1)  # behind outputs, where it goes on
     parts = [part[row, rows] for part in (found.digits, found.error, found.since, found.numbers)]

@@ -154,8 +154,7 @@ def energy_piece(
     def bounds(reach: float) -> tuple[float, float, float]:
         return max(energy / reach, rests), energy * reach, math.log(reach)
 
-    far = bounds(ENERGY if dear else COMPILED)
-    compiled = increment.compiled(floored, h, since, far) if moving else None
+    compiled = increment.compiled(floored, h, since, bounds(COMPILED)) if moving else None
     many = compiled is None and (size > MANY or dear)
     left = (LEFT_MULTISTEP if multistep else LEFT_MANY if many else LEFT) * max(rtol, atol)
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
@@ -192,7 +191,9 @@ def energy_piece(
     begins = stays and state.energy[1] < STAYS
 
     trail = Trail(since, axes, functools.partial(hessian, increment))
-    least, most, ends = bounds(ENERGY) if moving else (-math.inf, math.inf, math.inf)
+    # Steps that are looked at one by one, as of dear losses, end where compiled ones do.
+    reach = COMPILED if compiled is not None and dear else ENERGY
+    least, most, ends = bounds(reach) if moving else (-math.inf, math.inf, math.inf)
     if begins:  # and might leave a saddle, with less energy than doubles hold
         ends = 0.0 if flat or math.isnan(energy) else _leaves_after(h, since)
     return EnergyPiece(

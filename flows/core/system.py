@@ -157,6 +157,10 @@ class System(abc.ABC):
         """Elements of the largest array that the features of one state of so many numbers need."""
         return unknowns**2
 
+    def beside_compiled(self) -> Self:
+        """System as members are followed that compiled code has left, where compiling is done."""
+        return self
+
     def in_doubles(self) -> Self:
         """System whose charts hold the user's parameters, linearly and in doubles."""
         return self

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.piece import Restart
 from flows.core.problem import ATOL_PER_RTOL, COMPLETED
 from flows.core.system import Excess, System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
-from flows.runs.integrate import follow
+from flows.runs.integrate import Halfway, follow, go_on
 from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory
@@ -47,7 +48,7 @@ def follow_along_axes(
 ) -> Iterator[tuple[list[int], Trajectory | Exception]]:
     """Runs, or what prevented them, with the numbers of the members that they are of.
 
-    What two doubles do not tell, and who fails, is followed anew as a run alone. Where it ``joins``
+    What two doubles do not tell, and who fails, is followed on as a run alone. Where it ``joins``
     members, those of whom compiled code tells all are one run, in which the times of each one
     follow on those of another: that takes as long as a few runs, and everything that is told of a
     time alone has the same bits.
@@ -83,7 +84,7 @@ def follow_along_axes(
                 [k],
                 _run(system, one, request, found, [above.get(row)], [row], seconds)
                 if ended
-                else follow(system, one, request),
+                else _followed_on(system, one, request, found, row),
             )
         except FAILURES as problem:
             yield [k], problem
@@ -205,6 +206,29 @@ def _run(
         provenance=provenance(request.method, request.provenance),
         above=_joined([one for one in above if one is not None]),
     )
+
+
+def _followed_on(
+    system: System, start: Array, request: Request, found: Any, row: int
+) -> Trajectory:
+    """Run alone of a member from where compiled code has left it, or anew if that is nowhere."""
+    reached = int(found.reached[row])
+    rows = slice(0, reached + 1)  # behind outputs, where it goes on
+    parts = [part[row, rows] for part in (found.digits, found.error, found.since, found.numbers)]
+    if not reached or not all(np.isfinite(part[-1]).all() for part in parts):
+        return follow(system, start, request)
+    frame, states = system.along_axes(*parts)
+    since = parts[2]
+    steps, fields, charts, jacobians = (int(x) for x in found.counts[row])
+    stats = {
+        "steps": steps,
+        "field_evaluations": fields,
+        "jacobian_evaluations": jacobians,
+        "pieces": charts,
+    }
+    restart = Restart(frame, states.at(reached), float(since[-1] - since[0]))
+    way = Halfway(restart, states.at(slice(0, reached)), stats)
+    return go_on(system, start, request, way)
 
 
 def _joined(above: list[Excess]) -> Excess | None:

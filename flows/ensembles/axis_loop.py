@@ -33,6 +33,7 @@ from flows.ensembles.axis_members import (
     Found,
     arrived,
     begun,
+    leave,
     measure,
     members_of,
     onward,
@@ -105,7 +106,7 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
 
     A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
     its outputs are put down, seen in two doubles where plain ones do not tell enough of them, and
-    the next one is begun.
+    the next one is begun. There is none where something reaches zero, as a run alone then tells.
     Of a chart that goes on the number is 1, of one that begins 2; 0 says that there is none.
     """
     _, loss, _ = codes
@@ -115,10 +116,7 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
         return 0
     since = here.charts.since[k] * math.exp(lane.tau[e])
     off = arrived(lane, here, k, e, codes)
-    if outcome == SHORT:
-        if vanishes(loss, here.whole, n, terms.short):
-            found.reached[k] = here.row[k]
-            return 0
+    if outcome == SHORT and not vanishes(loss, here.whole, n, terms.short):
         lane.outcome[e], lane.live[e] = GOES_ON, True
         return 1
     before = here.reach[k]
@@ -318,6 +316,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
     see(out.whole, here, slopes, terms, found)
     fill_in(found, terms)
+    leave(here, found)
 
 
 follow: Any = loop(_follow, nogil=True)

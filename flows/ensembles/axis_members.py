@@ -14,7 +14,7 @@ from flows.ensembles.axis_lanes import load
 from flows.solvers.axis_slopes import Near as Around
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
-from flows.systems.own.seen_loop import look, seen_of
+from flows.systems.own.seen_loop import known_axes, look, seen_of
 
 __all__ = [
     "MOST_STEPS",
@@ -25,6 +25,7 @@ __all__ = [
     "arrived",
     "begun",
     "fresh",
+    "leave",
     "measure",
     "members_of",
     "onward",
@@ -51,7 +52,8 @@ class Found(NamedTuple):
 
     ``digits`` (M, T, N, 2), ``error`` (M, T, N), ``since`` (M, T), ``numbers`` (M, T, 6): states at
     the output times, the start first; ``counts`` (M, 4): steps, fields,
-    charts, Jacobians; ``reached`` (M,): output times that are there.
+    charts, Jacobians; ``reached`` (M,): output times that are there. Behind them is the place from
+    which a member who has not reached the end can go on, with its error and time, if there is one.
     """
 
     digits: Any
@@ -173,11 +175,12 @@ def record(found, k, row, there, since, seen):
 def fresh(here, k, codes, terms):
     """Begin the chart of a member at a place that has been seen; whether that is possible."""
     gradient, loss, _ = codes
-    if vanishes(loss, here.whole, len(here.there), terms.short):
-        return False
     for i in range(len(here.there)):
+        here.charts.error[k, i] = here.seen.error[i] if known_axes(here.seen) else np.nan
         for digit in range(3):
             here.charts.centre[k, i, digit] = here.there[i, digit]
+    if vanishes(loss, here.whole, len(here.there), terms.short):
+        return False
     return begin(here.charts, k, gradient, here.seen, terms, here.registers)
 
 
@@ -234,3 +237,20 @@ def onward(lane, near, here, k, e, since, codes, terms, found):
     found.counts[k, 2] += 1
     here.row[k] = found.reached[k]
     return True
+
+
+@lean
+def leave(here, found):
+    """Put down where members who have not reached the end have begun a chart, or could not."""
+    charts = here.charts
+    for k in range(len(found.reached)):
+        row = found.reached[k]
+        if not 0 < row < found.since.shape[1]:
+            continue
+        found.since[k, row] = charts.since[k]
+        for i in range(charts.centre.shape[1]):
+            found.error[k, row, i] = charts.error[k, i]
+            found.digits[k, row, i, 0] = charts.centre[k, i, 0]
+            found.digits[k, row, i, 1] = charts.centre[k, i, 1]
+        for i in range(6):
+            found.numbers[k, row, i] = 0.0

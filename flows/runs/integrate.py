@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array
 from flows.core.chart import Clock
 from flows.core.errors import InputError
-from flows.core.piece import Event, Events
+from flows.core.piece import Event, Events, Restart
 from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
@@ -129,7 +129,36 @@ def follow(
             reached = _solve_with_digits(system, frame, state, request, show)
         else:
             solver = solver_for(request.method, system)
-            reached = _solve(_pieces(system, frame, state, request, show), solver)
+            way = _at_start(system, frame, state, request)
+            reached = _solve(_pieces(system, way, request, show), solver)
+    return _trajectory(system, initial, request, reached, begun)
+
+
+class Halfway(NamedTuple):
+    """How far a run has come: from where it goes on, and what it has told until then.
+
+    Parameters
+    ----------
+    restart : Restart
+        Where it stands.
+    states : State
+        At its start and at the first output times.
+    stats : dict
+        What that took.
+    """
+
+    restart: Restart
+    states: Any
+    stats: dict[str, int]
+
+
+def go_on(system: System, start: ArrayLike, request: Request, way: Halfway) -> Trajectory:
+    """Run of :func:`follow`, which compiled steps have led halfway."""
+    begun = clock.perf_counter()
+    initial = checked_system(system).check_start(start)
+    with one_thread(initial.size):
+        pieces = _pieces(system.beside_compiled(), way, request)
+        reached = _solve(pieces, solver_for(request.method, system))
     return _trajectory(system, initial, request, reached, begun)
 
 
@@ -156,7 +185,7 @@ def follow_in_pieces(
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     frame, state = system.reduce(initial)
-    reached = yield from _pieces(system, frame, state, request)
+    reached = yield from _pieces(system, _at_start(system, frame, state, request), request)
     return _trajectory(system, initial, request, reached, begun)
 
 
@@ -215,23 +244,32 @@ def _solve(pieces: Generator[Problem, Solution, _Reached], solver: Solver) -> _R
     return found
 
 
+def _tolerant(system: System, request: Request) -> tuple[System, float]:
+    """The system for steps as asked for, and their absolute tolerance."""
+    relative = ATOL_PER_RTOL * request.rtol if request.atol is None else request.atol
+    damped, multistep = request.method not in UNDAMPED, request.method in MULTISTEP
+    return system.at_tolerance(request.rtol, relative, damped, multistep), relative
+
+
+def _at_start(system: System, frame: Any, state: Any, request: Request) -> Halfway:
+    """A run that begins."""
+    stats = dict.fromkeys(("steps", "field_evaluations", "jacobian_evaluations", "pieces"), 0)
+    tolerant, _ = _tolerant(system, request)
+    return Halfway(tolerant.begin(frame, state), state.at(None), stats)
+
+
 def _pieces(
     system: System,
-    frame: Any,
-    state: Any,
+    way: Halfway,
     request: Request,
     show: Callable[[float], None] | None = None,
 ) -> Generator[Problem, Solution, _Reached]:
     """Piece after piece, until the last time is reached or a solver gives up."""
     times, rtol = request.followed(system.apart), request.rtol
-    relative = ATOL_PER_RTOL * rtol if request.atol is None else request.atol
-    damped, multistep = request.method not in UNDAMPED, request.method in MULTISTEP
-    system = system.at_tolerance(rtol, relative, damped, multistep)
-    collected = [state.at(None)]
-    frame, state, now, new, failure, failed = system.begin(frame, state)
-    happened = [new]
-    done = counted = 0
-    stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
+    system, relative = _tolerant(system, request)
+    frame, state, now, new, failure, failed = way.restart
+    collected, happened, stats = [way.states], [new], dict(way.stats)
+    done, counted = len(way.states) - 1, 0
     status, message = COMPLETED, "reached the end"
     while done < len(times):
         # A restart may lie a little beyond outputs: the last stretch before a collapse.

@@ -77,9 +77,12 @@ def tableau() -> Any:
 
 
 def _at_the_end(watch: Watch | None) -> Watch | None:
-    """Watch that asks for the last of many steps: compiled ones go no farther than an alarm."""
-    if watch is None:
-        return None
+    """Watch that asks for the last of many steps: compiled ones go no farther than an alarm.
+
+    One that looks at all of them has its own way.
+    """
+    if watch is None or watch.alarms is not None:
+        return watch
 
     def alarms(taus: Array, states: Array) -> Array:
         found = np.ones(len(taus))
@@ -129,10 +132,13 @@ def solve(problem: Problem, field: AxisField) -> Solution:
     inside = np.zeros((BATCH, 1, size))  # unused: outputs are at ends of steps
     outcome: Stop | str | None = None
     message = ""
+    # Where each step is looked at, few are taken before the first look.
+    most = BATCH if problem.watch is None or problem.watch.alarms is None else 1
     try:
         while outcome is None:
             began = float(pace.clock[0]), pace.y.copy()
-            done, goes_on = advance(pace, field, tableau(), taus, states)
+            done, goes_on = advance(pace, field, tableau(), taus[:most], states[:most])
+            most = min(2 * most, BATCH)
             steps = taus[:done], states[:done], inside[:done]
             outcome, message = record_batch(recorder, began, steps, goes_on, FAILING)
     except KeyboardInterrupt:

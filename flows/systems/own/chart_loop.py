@@ -165,7 +165,7 @@ def begin(charts, k, gradient, seen, terms, registers):
     Parameters
     ----------
     charts : Charts
-        Its centre and time are there.
+        Its centre, with its error, and time are there.
     k : int
         Which.
     gradient : Code
@@ -181,7 +181,7 @@ def begin(charts, k, gradient, seen, terms, registers):
     n, since = len(charts.size[k]), charts.since[k]
     h, axes, pairs = charts.curvature[k], seen.axes, charts.axes[k]
     for i in range(n):
-        h[i], charts.error[k, i] = seen.curvature[i], seen.error[i]
+        h[i] = seen.curvature[i]
     if not known_axes(seen):
         return False
     lacks, still, ones, found = np.empty((n, n)), np.zeros(n), np.ones(n), np.empty((n, 3))

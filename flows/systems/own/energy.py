@@ -95,6 +95,7 @@ def energy_piece(
     *,
     graded: Axes | None = None,
     dear: bool = False,
+    codes: tuple[Code | None, Code | None] = (None, None),
 ) -> EnergyPiece:
     """Piece that begins with an exact state.
 
@@ -118,6 +119,8 @@ def energy_piece(
         Axes of the Hessian beyond those of doubles.
     dear : bool
         Whether an evaluation costs more than a step also with few entries.
+    codes : tuple of Code, optional
+        Programs of the gradient and of its rates, of a loss that does not tell them.
     """
     centre = from_doubles(state.digits)
     rule = None if nodes is None else nodes.rule
@@ -139,7 +142,7 @@ def energy_piece(
     h, axes = found or eigen(np.zeros_like(curved) if flat else curved)
     floored = floor(h, since)
     coded = isinstance(loss, Loss) and nodes is None and size <= MOST_COMPILED
-    codes = (code_of(loss), rates_of(loss)) if coded else (None, None)
+    codes = (code_of(loss), rates_of(loss)) if coded else codes
     increment, slopes, unsure = _increment(exact, centre, (h, axes), since, steps[0], *codes)
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
@@ -188,7 +191,9 @@ def energy_piece(
     begins = stays and state.energy[1] < STAYS
 
     trail = Trail(since, axes, functools.partial(hessian, increment))
-    least, most, ends = bounds(ENERGY) if moving else (-math.inf, math.inf, math.inf)
+    # Steps that are looked at one by one, as of dear losses, end where compiled ones do.
+    reach = COMPILED if compiled is not None and dear else ENERGY
+    least, most, ends = bounds(reach) if moving else (-math.inf, math.inf, math.inf)
     if begins:  # and might leave a saddle, with less energy than doubles hold
         ends = 0.0 if flat or math.isnan(energy) else _leaves_after(h, since)
     return EnergyPiece(

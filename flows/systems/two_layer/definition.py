@@ -35,6 +35,7 @@ class Defined(System):
     teacher_weights: Any
     train_outputs: bool
     doubles: bool
+    coded: bool
     steps: tuple[float, float, bool, bool]
 
     name: ClassVar[str] = "two_layer"
@@ -101,7 +102,7 @@ class Defined(System):
         network = self.network()
         if is_one_neuron(network):
             return OneTeacher(network)
-        return SpanRun(network, self.doubles, self.steps)
+        return SpanRun(network, self.doubles, self.steps, self.coded)
 
     @property
     def _neuron(self) -> ReLUNeuron | None:

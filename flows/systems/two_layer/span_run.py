@@ -78,11 +78,14 @@ class SpanRun:
         Whether states are doubles, however few.
     steps : tuple
         Tolerances of steps, as of :func:`flows.systems.own.energy.energy_piece`.
+    coded : bool
+        Whether they take compiled steps where two doubles serve.
     """
 
     network: Network
     doubles: bool
     steps: tuple[float, float, bool, bool]
+    coded: bool = False
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     lanes: ClassVar[None] = None
@@ -189,6 +192,7 @@ class SpanRun:
                 time,
                 graded=view.graded,
                 dear=True,
+                codes=self._codes(frame),
             )
             place = inner.increment.place
 
@@ -205,6 +209,16 @@ class SpanRun:
             view.loss, observed, pieces.RESERVE, self.steps, frame, state, chart, blocks, pace
         )
         return own, chart.raw, lambda tau, y: view.loss.at(chart.raw(tau, y))[1]
+
+    def _codes(self, frame: Frame) -> tuple[Code | None, Code | None]:
+        """Programs of the gradient and of its rates, in the coordinates of the run."""
+        network = self._within(frame)
+        few = network.size <= energy.MOST_TOGETHER and not network.counts
+        found = codes_of(network) if self.coded and few else None
+        if found is None:
+            return None, None
+        gradient, _, rates = found
+        return gradient._replace(results=gradient.results[: network.size]), rates
 
     def _in_doubles(
         self,

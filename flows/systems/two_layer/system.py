@@ -81,6 +81,7 @@ class TwoLayer(Followed):
     teacher_weights: Any = None
     train_outputs: bool = False
     doubles: bool = field(default=False, compare=False, repr=False)
+    coded: bool = field(default=False, compare=False, repr=False)
     steps: tuple[float, float, bool, bool] = field(
         default=(0.0, 0.0, True, False), compare=False, repr=False
     )
@@ -146,6 +147,10 @@ class TwoLayer(Followed):
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Know what steps leave."""
         return replace(self, steps=(rtol, atol, damped, multistep))
+
+    def beside_compiled(self) -> Self:
+        """Return the system whose runs take compiled steps where two doubles serve."""
+        return replace(self, coded=True)
 
     def in_doubles(self) -> Self:
         """Return the system with states that are doubles."""

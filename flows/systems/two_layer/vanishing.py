@@ -14,6 +14,7 @@ ends at `p > 0`, the student is at zero after the time `|w|/p`. There the loss h
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -213,13 +214,18 @@ class KinkedPiece(Piece):
         inner, short = self.inner.watch(rtol), max(SHORT, STEPS * rtol)
         assert inner is not None
 
-        def near(tau: float, y: Array) -> Vanishing | None:
+        @functools.lru_cache(maxsize=1)  # what an alarm has found the check asks for
+        def found_at(tau: float, state: bytes) -> Vanishing | None:
+            y = np.frombuffer(state)
             place = self.place(tau, y)
             size = lengths(self.network.split(place)[0])
             if not size.min() < short * size.max():
                 return None
             slopes = self.gradient(tau, y)
             return vanishing(self.network, place, slopes, short, self.beyond)
+
+        def near(tau: float, y: Array) -> Vanishing | None:
+            return found_at(tau, y.tobytes())
 
         def alarm(tau: float, y: Array) -> float:
             return -1.0 if near(tau, y) else inner.alarm(tau, y)
@@ -228,7 +234,16 @@ class KinkedPiece(Piece):
             found = near(tau, y)
             return Stop(tau, y, found) if found else inner.check(before, tau, y, interpolant)
 
-        return Watch(alarm, check)
+        def alarms(taus: Array, states: Array) -> Array:
+            # Compiled steps end where the piece does, but know nothing of students.
+            found = np.full(len(taus), -1.0)
+            for k, (tau, y) in enumerate(zip(taus.tolist(), states, strict=True)):
+                if near(tau, y):
+                    break
+                found[k] = 1.0 if k + 1 < len(taus) else inner.alarm(tau, y)
+            return found
+
+        return Watch(alarm, check, alarms)
 
     def restart(self, stop: Stop) -> Restart:
         """End the run where a student vanishes, else as the piece."""

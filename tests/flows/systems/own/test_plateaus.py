@@ -277,10 +277,13 @@ def test_a_run_that_is_early_or_late_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     assert ended.status == "field_failed" and "the gradient grows" in ended.message
 
 
-def test_many_members_that_are_early_or_late_are_runs_alone(
+def test_many_members_that_are_early_or_late_go_on_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One ends its compiled way where it is not known when it leaves, and has the bits of a run."""
+    """One ends its compiled way where it is not known when it leaves, and knows as much as a run.
+
+    Starts that are off by a hundredth are told apart.
+    """
     monkeypatch.setattr(flows.OwnSystem, "many", 2)
     found: list[Any] = []
     original = along_axes._followed
@@ -291,7 +294,17 @@ def test_many_members_that_are_early_or_late_are_runs_alone(
     many = flows.integrate_ensemble(SQUARES, np.array(starts), times[-1], times, rtol=1e-7)
     alone = flows.integrate(SQUARES, starts[0], times[-1], times, rtol=1e-7)
     assert (many.status == "completed").all() and found[0].reached[0] < 1 + len(times)
-    assert np.array_equal(many["loss"][0], alone["loss"], equal_nan=True)
+    known = np.isfinite(alone["loss"])
+    assert np.array_equal(np.isfinite(many["loss"][0]), known) and not known.all()
+    late = np.flatnonzero(known[1:])
+    with mp.workdps(40):
+        one, other = (
+            np.array([float(of_equal(times[i], 1e-4 * factor)) for i in late])
+            for factor in (1, mp.mpf("1.01"))
+        )
+    found_late, stated = many["loss"][0, 1 + late], many["loss_error"][0, 1 + late]
+    assert (np.abs(found_late - one) <= stated).all()
+    assert (np.abs(found_late - other) > stated).any()
 
 
 # Start of the stable manifold at `u = 1`, by series in 40 digits, and the losses beside it.

@@ -149,6 +149,10 @@ class System(abc.ABC):
         """
         return self
 
+    def quiet(self) -> System:
+        """System of the same flow, whose runs may tell no events: no piece ends for one alone."""
+        return self
+
     def observed(self, rtol: float) -> Self:
         """System whose features are at least as accurate as runs of this tolerance need."""
         return self

@@ -156,7 +156,7 @@ def integrate_ensemble(
     checked = checked_system(system)
     size, _ = check_starts(checked, starts)
     along_axes = served(checked, request, size)
-    procedure: Any = Flow(request, side_by_side(method, rtol, checked), along_axes)
+    procedure: Any = Flow(request, side_by_side(method, rtol, checked), along_axes, bool(claims))
     if engine == "jax":
         from flows.ensembles.batch_jax import batch
 
@@ -184,11 +184,14 @@ class Flow:
         Whether all members of a chunk take their steps side by side, in compiled code.
     along_axes : bool
         Whether compiled code follows them along the axes of charts, see `follow_along_axes`.
+    events : bool
+        Whether the events of members are needed, which claims may ask for.
     """
 
     request: Request
     together: bool = False
     along_axes: bool = False
+    events: bool = True
 
     @property
     def threads(self) -> bool:
@@ -266,7 +269,7 @@ class Flow:
 
         for member, start in enumerate(starts):
             try:
-                pieces = follow_in_pieces(system, start(), self.request)
+                pieces = follow_in_pieces(system, start(), self.request, self.events)
             except FAILURES as failure:
                 ended[member] = failure
             else:

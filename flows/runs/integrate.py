@@ -163,9 +163,16 @@ def go_on(system: System, start: ArrayLike, request: Request, way: Halfway) -> T
 
 
 def follow_in_pieces(
-    system: System, start: ArrayLike, request: Request
+    system: System, start: ArrayLike, request: Request, events: bool = True
 ) -> Generator[Problem, Solution, Trajectory]:
     """Run of :func:`integrate` whose pieces the caller solves.
+
+    Parameters
+    ----------
+    system, start, request
+        As for :func:`follow`.
+    events : bool
+        Whether the run is to tell its events.
 
     Yields
     ------
@@ -185,7 +192,8 @@ def follow_in_pieces(
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     frame, state = system.reduce(initial)
-    reached = yield from _pieces(system, _at_start(system, frame, state, request), request)
+    told = system if events else system.quiet()
+    reached = yield from _pieces(told, _at_start(told, frame, state, request), request)
     return _trajectory(system, initial, request, reached, begun)
 
 

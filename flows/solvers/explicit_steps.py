@@ -22,10 +22,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
+from flows.solvers.explicit_tableau import ALL, DENSE, ORDER, STAGES, tableau
 from flows.solvers.side_by_side import (
-    GROW,
-    SAFETY,
+    LEAST_ERROR,
     SHRINK,
     SMALLEST,
     Advance,
@@ -33,6 +32,7 @@ from flows.solvers.side_by_side import (
     evaluator,
     inner_options,
     looker,
+    planner,
     signature,
     step_setter,
 )
@@ -92,10 +92,11 @@ def make_steps(
     load, store, spread, larger, magnitude = numbers(lanes)
     nodes, a, formulas, upper = tableau()
     stages, every, pieces = STAGES, ALL, DENSE
-    shrink, grow, safety, smallest = SHRINK, GROW, SAFETY, SMALLEST
+    shrink, smallest, least = SHRINK, SMALLEST, LEAST_ERROR
     bound, lasting, beyond, most = BOUND, LASTING, BEYOND, float(patience)
     inner: Any = functools.partial(numba.njit, **inner_options())
-    evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
+    evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes, ORDER)
+    plan = planner(ORDER)
     asks = looker(look, lanes)
 
     @inner
@@ -154,7 +155,21 @@ def make_steps(
             store(dense, 5 * size + i, f6)
 
     @inner
-    def conclude(lane, parameters, steps, k, y1, dense, step, last, sums, kept):  # type: ignore[no-untyped-def]
+    def judge(lane, step, sums, good):  # type: ignore[no-untyped-def]
+        """Set which attempts are accepted; their errors stand last in the sums."""
+        size = lane.y.shape[0]
+        for e in range(lanes):
+            both = math.sqrt((sums[0, e] + 0.01 * sums[1, e]) * size)
+            wrong = 0.0 if sums[0, e] == 0.0 else step[0, e] * sums[0, e] / both
+            # What is below the tolerance tells nothing of the flow: it may be rounding.
+            turned, apart = step[0, e] * math.sqrt(sums[2, e]), math.sqrt(sums[3, e])
+            sums[2, e], sums[3, e], sums[4, e] = turned, apart, wrong
+            # A NaN is refused like an error that is too large.
+            stable = not (turned > math.sqrt(size) and turned > beyond * apart)
+            good[e] = lane.live[e] and wrong <= 1.0 and stable
+
+    @inner
+    def conclude(lane, parameters, steps, k, y1, dense, step, last, sums, good, kept):  # type: ignore[no-untyped-def]
         """Accept or refuse the attempts, and choose the lengths of the next ones."""
         tau, h, size = lane.tau, lane.step, lane.y.shape[0]
         for e in range(lanes):
@@ -162,19 +177,13 @@ def make_steps(
             if not lane.live[e]:
                 continue
             lane.attempts[e] += 1
-            both = math.sqrt((sums[0, e] + 0.01 * sums[1, e]) * size)
-            wrong = 0.0 if sums[0, e] == 0.0 else step[0, e] * sums[0, e] / both
-            # What is below the tolerance tells nothing of the flow: it may be rounding.
-            turned, apart = step[0, e] * math.sqrt(sums[2, e]), math.sqrt(sums[3, e])
-            told = turned > math.sqrt(size)
-            # A NaN is refused like an error that is too large.
-            good = wrong <= 1.0 and not (told and turned > beyond * apart)
-            change = grow if wrong == 0.0 else safety * wrong**-0.125
-            change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
-            if told:
-                longest = (beyond if good else bound) * apart / turned
+            turned, apart, wrong = sums[2, e], sums[3, e], sums[4, e]
+            change = plan(wrong, good[e], step[0, e], lane.past[0, e], lane.past[1, e])
+            if turned > math.sqrt(size):
+                longest = (beyond if good[e] else bound) * apart / turned
                 change = max(shrink, min(change, longest))
-            if good:
+            if good[e]:
+                lane.past[0, e], lane.past[1, e] = step[0, e], max(least, wrong)
                 tau[e] = lane.end[e] if last[e] else tau[e] + step[0, e]
                 kept[e] = steps.done[e]
                 steps.tau[kept[e], e] = tau[e]
@@ -182,7 +191,7 @@ def make_steps(
                 lane.stiff[e] = max(0, lane.stiff[e] + (1 if turned > bound * apart else -2))
             h[e] = step[0, e] * change
             zero = h[e] < smallest * max(1e-3, abs(tau[e]))
-            lane.live[e] = not (zero or (good and last[e]))
+            lane.live[e] = not (zero or (good[e] and last[e]))
             left = lane.end[e] - tau[e]
             left = left if parameters.exponential else math.expm1(left)
             if lane.live[e] and lane.stiff[e] >= lasting and left > most * h[e]:
@@ -204,8 +213,9 @@ def make_steps(
         k, inside = np.empty((every * size, lanes)), np.empty_like(y)
         y1, before, dense = np.empty_like(y), np.empty_like(y), np.empty((pieces * size, lanes))
         room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
-        step, at, sums = np.empty((1, lanes)), np.empty(lanes), np.empty((4, lanes))
+        step, at, sums = np.empty((1, lanes)), np.empty(lanes), np.empty((5, lanes))
         last, kept = np.zeros(lanes, np.bool_), np.empty(lanes, np.int64)
+        good = np.zeros(lanes, np.bool_)
         for attempt in range(steps.tau.shape[0]):
             if not live.any():
                 break
@@ -213,6 +223,11 @@ def make_steps(
                 if s == 0 and attempt > 0:
                     set_step(lane, k[:size], step[0], last)
                     continue  # the field at the end of the last step
+                if s == stages + 1:
+                    measure(lane, k, y1, before, sums)
+                    judge(lane, step, sums, good)
+                    if not good.any():
+                        break  # of what is refused nothing is asked inside
                 for e in range(lanes):
                     at[e] = tau[e] if s == 0 else tau[e] + nodes[s] * step[0, e]
                 if s == 0:
@@ -226,9 +241,9 @@ def make_steps(
                 evaluate(at, inside, parameters, k[s * size : (s + 1) * size], room)
                 if s == 0:
                     set_step(lane, k[:size], step[0], last)
-            measure(lane, k, y1, before, sums)
-            interpolate(y, y1, k, step, dense)
-            conclude(lane, parameters, steps, k, y1, dense, step, last, sums, kept)
+            if good.any():
+                interpolate(y, y1, k, step, dense)
+            conclude(lane, parameters, steps, k, y1, dense, step, last, sums, good, kept)
             if asks(lane, parameters, room):
                 break
 

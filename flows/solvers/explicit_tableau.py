@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.integrate import DOP853
 
+# Order of the error by which steps are judged.
+ORDER = 8
 # Stages of a step, and with those of the dense output.
 STAGES, ALL = 12, 16
 #: Fields of an attempt; coefficients of the dense output.

@@ -134,6 +134,7 @@ class SideBySide:
             atol=np.ones((size, places)),
             attempts=np.zeros(places, np.int64),
             stiff=np.zeros(places, np.int64),
+            past=np.zeros((2, places)),
         )
         self._parameters = Parameters(
             exponential=chart.clock.exponential,
@@ -232,6 +233,7 @@ class _Group:
         assert chart is not None
         self.owner[e], self.recorders[k] = k, Recorder(problem)
         lane.live[e], lane.attempts[e], lane.step[e], lane.stiff[e] = True, 0, 0.0, 0
+        lane.past[:, e] = 0.0
         lane.tau[e], lane.end[e] = problem.tau0, problem.taus[-1]
         lane.y[:, e], lane.rtol[e], lane.atol[:, e] = problem.y0, problem.rtol, problem.atol
         self.places.put(e, chart)

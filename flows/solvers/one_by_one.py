@@ -50,6 +50,7 @@ class OneByOne:
             atol=np.ones((places, size, 1)),
             attempts=np.zeros((places, 1), np.int64),
             stiff=np.zeros((places, 1), np.int64),
+            past=np.zeros((places, 2, 1)),
         )
         self._steps = Steps(
             tau=np.empty((places, batch, 1)),
@@ -139,6 +140,7 @@ def _each() -> Callable[..., None]:
                         lane.atol[p],
                         lane.attempts[p],
                         lane.stiff[p],
+                        lane.past[p],
                     ),
                     Parameters(
                         exponential,
@@ -157,7 +159,7 @@ def _each() -> Callable[..., None]:
     two, three, flags, counts = real[:, ::1], real[:, :, ::1], truth[:, ::1], whole[:, ::1]
     kinds = (
         whole,
-        named((flags, two, three, two, two, two, three, counts, counts), Lane),
+        named((flags, two, three, two, two, two, three, counts, counts, three), Lane),
         truth,
         two,
         three,

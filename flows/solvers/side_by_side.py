@@ -12,11 +12,18 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
+import numpy as np
+
 from flows.core.arrays import Array
 from flows.core.chart import FROZEN
 
 # The step may change by these factors, and aims at this fraction of the one that just serves.
 SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
+# The first step is this part of what an error of one step by its order would be, in units of the
+# time in which the state changes by its own size; and it is at least and at most such a part of it.
+FIRST_STEP, FIRST_STEPS = 0.5, (1e-2, 1e-1)
+# What a step is told of the error of the one before is at least this part of the tolerance.
+LEAST_ERROR = 1e-2
 # Below this fraction of the time a step is rounding.
 SMALLEST = 1e-14
 
@@ -28,7 +35,8 @@ class Lane(NamedTuple):
     solver time, state, where the piece ends, and the length of the next step, 0 before the first
     one; ``rtol``, ``atol`` (N, lanes): tolerances of a step; ``attempts`` since the piece began;
     ``stiff``: how many of the last steps were as long as stability allows, see
-    :mod:`flows.solvers.explicit_steps`.
+    :mod:`flows.solvers.explicit_steps`; ``past`` (2, lanes): length and error of the last accepted
+    step, 0 before the first one.
     """
 
     live: Any
@@ -40,6 +48,7 @@ class Lane(NamedTuple):
     atol: Any
     attempts: Any
     stiff: Any
+    past: Any
 
 
 class Parameters(NamedTuple):
@@ -90,7 +99,8 @@ def signature() -> Any:
     real, whole, truth = numba.float64, numba.int64, numba.boolean
     named = numba.types.NamedTuple
     vector, matrix = real[::1], real[:, ::1]
-    lane = (truth[::1], vector, matrix, vector, vector, vector, matrix, whole[::1], whole[::1])
+    counts = whole[::1]
+    lane = (truth[::1], vector, matrix, vector, vector, vector, matrix, counts, counts, matrix)
     parameters = (truth, vector, matrix, matrix, whole[::1])
     steps = (matrix, real[:, :, ::1], real[:, :, :, ::1], whole[::1])
     return numba.void(named(lane, Lane), named(parameters, Parameters), named(steps, Steps), matrix)
@@ -110,11 +120,16 @@ def inner_options() -> dict[str, Any]:
     }
 
 
-def step_setter(lanes: int) -> Callable[..., None]:
-    """Compile ``set_step(lane, slope, step, last)``: lengths of attempts from their slopes."""
+def step_setter(lanes: int, order: int = 0) -> Callable[..., None]:
+    """Compile ``set_step(lane, slope, step, last)``: lengths of attempts from their slopes.
+
+    ``order`` is that of the error which a step is judged by; without it the first step is short.
+    """
     import numba
 
     inner: Any = functools.partial(numba.njit, **inner_options())
+    first, (least, most) = FIRST_STEP if order else 0.0, FIRST_STEPS
+    power = 1.0 / max(1, order)
 
     @inner
     def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
@@ -122,19 +137,53 @@ def step_setter(lanes: int) -> Callable[..., None]:
         tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
         for e in range(lanes):
             if lane.live[e] and h[e] == 0.0:
-                # A hundredth of the time in which the state changes by its own size.
+                # A part of the time in which the state changes by its own size.
                 length, speed = 0.0, 0.0
                 for i in range(y.shape[0]):
                     weight = lane.atol[i, e] + lane.rtol[e] * abs(y[i, e])
                     length += (y[i, e] / weight) ** 2
                     speed += (slope[i, e] / weight) ** 2
-                moves = 0.0 < length < speed
-                h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
+                moves, part = 0.0 < length < speed, first * lane.rtol[e] ** power
+                part = min(most, max(least, part))
+                h[e] = part * math.sqrt(length / speed) if moves else part
             last[e] = tau[e] + h[e] >= end[e]
             # A lane without a problem stays where it is.
             step[e] = 0.0 if not lane.live[e] else end[e] - tau[e] if last[e] else h[e]
 
     made: Callable[..., None] = set_step
+    return made
+
+
+def planner(order: int) -> Callable[..., Any]:
+    """Compile ``plan(wrong, good, step, ago, erred)``: factor of the length of the next attempt.
+
+    Where errors have grown from one step to the next, they are taken to go on growing like that:
+    a flow that becomes faster by its clock would have every other step refused. Source: Hairer &
+    Wanner, Solving Ordinary Differential Equations II, section IV.8, (8.25).
+
+    Parameters
+    ----------
+    order : int
+        That of the error which a step is judged by.
+    """
+    import numba
+
+    inner: Any = functools.partial(numba.njit, **inner_options())
+    shrink, grow, safety, least, power = SHRINK, GROW, SAFETY, LEAST_ERROR, 1.0 / order
+
+    @inner
+    def plan(wrong, good, step, ago, erred):  # type: ignore[no-untyped-def]
+        # ``ago`` and ``erred``: length and error of the last accepted step, 0 where there is none.
+        if not wrong < np.inf:
+            return shrink
+        if wrong == 0.0:
+            return grow
+        change = safety * wrong**-power
+        if good and ago > 0.0:
+            change = min(change, change * step / ago * (erred / max(least, wrong)) ** power)
+        return min(grow, max(shrink, change))
+
+    made: Callable[..., Any] = plan
     return made
 
 

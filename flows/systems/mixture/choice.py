@@ -23,8 +23,9 @@ from flows.systems.mixture.travel import exponent, fineness
 FALLEN = 1e-130
 # Jacobians enter a step next to its length: their error may be larger than the field's by this.
 LINEARISED = 1e2
-# A rule of more nodes than CHEAP is chosen anew once the means are shorter by the factor SHRUNK.
-CHEAP, SHRUNK = 100, 0.6
+# A rule of more nodes than CHEAP is chosen anew once the means are shorter by the factor SHRUNK; of
+# fewer, a new piece takes longer than what its steps save.
+CHEAP, SHRUNK = 600, 0.6
 # With one mean nearer than SETTLED, a long one moves like exp(-|mu|^2/8): once that has changed by
 # the exponential of FASTER, a new piece begins, with a clock, a size of what matters, and a rule of
 # its own.

@@ -47,7 +47,7 @@ class Levels(NamedTuple):
     lengths : ndarray, shape (L,)
         Up to which length of the longest mean each level serves.
     numbers : ndarray
-        Weights and nodes of all rules, each as its weights and then its nodes.
+        Lists of all rules (:mod:`flows.systems.mixture.node_lists`), one after the other.
     counts : ndarray of int, shape (2 L,)
         Nodes of each.
     """
@@ -59,9 +59,11 @@ class Levels(NamedTuple):
     @classmethod
     def of(cls, rule: Rule, coarse: Rule) -> Levels:
         """Means of any length."""
-        parts = rule.weights, rule.nodes.ravel(), coarse.weights, coarse.nodes.ravel()
+        from flows.systems.mixture.node_lists import packed  # Numba loads where it is needed
+
+        lists = [packed(one.nodes, one.weights) for one in (rule, coarse)]
         counts = np.array([len(rule), len(coarse)])
-        return cls(np.array([np.inf]), np.concatenate(parts), counts)
+        return cls(np.array([np.inf]), np.concatenate(lists), counts)
 
 
 #: Levels of a field that has no rules.

@@ -15,37 +15,35 @@ from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
 from flows.core.vectors import WIDTH, load, total
-from flows.systems.mixture import node_blocks, node_posteriors
+from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.node_functions import OPTIONS
 from flows.systems.mixture.node_posteriors import (
     COMPONENTS,
-    MATRIX,
     VECTOR,
     Components,
     rows,
 )
 
-SIGNATURE = numba.void(COMPONENTS, MATRIX, VECTOR, numba.float64[:, :, :, ::1])
-Curving = Callable[[Components, Array, Array, Array], None]
+SIGNATURE = numba.void(COMPONENTS, VECTOR, numba.float64[:, :, :, ::1])
+Curving = Callable[[Components, Array, Array], None]
 
 
 def make_curve(form: int, calculus: Calculus) -> Curving:
-    """Compile ``curve(components, nodes, weights, out)``.
+    """Compile ``curve(components, nodes, out)``, of a list of nodes.
 
     ``out``, shape (k, r, k, r), becomes the derivative of ``pull_i`` by ``mu_j``.
     """
     add_block = node_blocks.BLOCKS[form](calculus).second
     inner: Any = numba.njit(**OPTIONS)
-    width, fill = WIDTH, node_posteriors.fill
+    width = WIDTH
 
-    def curve(components, nodes, weights, out):
+    def curve(components, nodes, out):
         k, r = components.mu.shape
-        x, held = np.empty(r * width), np.empty(width)
         room, sums = np.empty(rows(k, r) * width), np.zeros((k * r) ** 2 * width)
         pairs = np.zeros(k * k * width)
-        for first in range(0, len(weights), width):
-            fill(nodes, weights, first, x, held)
+        for first in range(0, len(nodes), (1 + r) * width):
+            held, x = nodes[first:], nodes[first + width :]
             add_block(components, x, held, room, pairs, sums)
         for i in range(k):
             for j in range(i, k):

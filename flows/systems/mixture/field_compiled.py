@@ -23,6 +23,7 @@ from flows.systems.mixture.constants import LIMITS, LINEAR, SHAPE
 from flows.systems.mixture.ladder import Found, Ladder
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS
+from flows.systems.mixture.node_lists import length
 from flows.systems.mixture.node_posteriors import Components
 
 # Nothing here makes arrays, so that none has to be counted. What calls a function that returns some
@@ -162,15 +163,9 @@ def _level(mu, constants, shape):
         longest = max(longest, square)
     begin, level = 2 * k + levels, 0
     while level + 1 < levels and longest <= constants[2 * k + level + 1]:
-        begin += (1 + r) * (shape[SHAPE + 2 * level] + shape[SHAPE + 2 * level + 1])
+        begin += length(shape[SHAPE + 2 * level], r) + length(shape[SHAPE + 2 * level + 1], r)
         level += 1
     return begin, shape[SHAPE + 2 * level], shape[SHAPE + 2 * level + 1]
-
-
-@small
-def _rule(numbers, count, r):
-    """Nodes and weights at the beginning of what holds them."""
-    return numbers[count : count + count * r].reshape((count, r)), numbers[:count]
 
 
 @register_jitable(**INNER)
@@ -198,10 +193,10 @@ def _components(x, constants, shape, space):
 def _sums(components, constants, shape, x, tolerance, terms, space):
     """Sums by the rule for means as long as these."""
     begin, count, _ = _level(components.mu, constants, shape)
-    nodes, weight = _rule(constants[begin:], count, shape[1])
+    nodes = constants[begin : begin + length(count, shape[1])]
     # The list has no ladder: whatever fits stands in its place.
-    none = Ladder(x, x, shape, nodes, shape, 0.0, tolerance)
-    _sum(shape[3], (components, nodes, weight, none, Found(terms, space[:3], space[3:])))
+    none = Ladder(x, x, shape, components.mu, shape, 0.0, tolerance)
+    _sum(shape[3], (components, nodes, none, Found(terms, space[:3], space[3:])))
 
 
 @small
@@ -226,8 +221,9 @@ def core(x, constants, shape, out, jacobian, want, space):
     curve, turn = curves_of[0], curves_of[1]
     if want:
         begin, count, coarse = _level(components.mu, constants, shape)
-        nodes, node_weight = _rule(constants[begin + (1 + r) * count :], coarse, r)
-        _curve(shape[4], (components, nodes, node_weight, curve))
+        begin += length(count, r)
+        nodes = constants[begin : begin + length(coarse, r)]
+        _curve(shape[4], (components, nodes, curve))
     pull = terms[0, 2:]
     if kind == FAR:
         _far_blocks(components.mu, weight, rate, components.home, pull, curve, out, jacobian, want)

@@ -24,7 +24,7 @@ from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
 from flows.core.vectors import WIDTH, load, spread, store, total
-from flows.systems.mixture import node_blocks, node_posteriors
+from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS
 from flows.systems.mixture.node_posteriors import COMPONENTS, Components, rows
@@ -72,7 +72,6 @@ _MATRIX, _VECTOR, _WHOLE = numba.float64[:, ::1], numba.float64[::1], numba.int6
 _named = numba.types.NamedTuple
 SIGNATURE = numba.void(
     COMPONENTS,
-    _MATRIX,
     _VECTOR,
     _named((_VECTOR, _VECTOR, _WHOLE, _MATRIX, _WHOLE, numba.float64, numba.float64), Ladder),
     _named((_MATRIX, _VECTOR, _VECTOR), Found),
@@ -91,12 +90,12 @@ def block_room(k: int, r: int) -> int:
     return (rows(k, r) + r + 1 + 2 * (2 + k * r)) * WIDTH
 
 
-Summing = Callable[[Components, Array, Array, Ladder, Found], None]
+Summing = Callable[[Components, Array, Ladder, Found], None]
 
 
 def make_sums(form: int, calculus: Calculus) -> Summing:
     """Compile the sums of a loss in one of the forms."""
-    add_block, fill = node_blocks.BLOCKS[form](calculus).first, node_posteriors.fill
+    add_block = node_blocks.BLOCKS[form](calculus).first
     small: Any = numba.njit(**OPTIONS, **INNER)
     width, kept_rules = WIDTH, KEPT
     budget, top, stalls, rounded = BUDGET, TOP, STALLED, ROUNDED
@@ -121,13 +120,13 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
                 terms[1, place] = total(load(block.acc, places + place))
 
     @small
-    def add_listed(components, nodes, weights, whole, space, terms):
+    def add_listed(components, nodes, whole, space, terms):
         """Sums over a list of nodes."""
         k, r = components.mu.shape
-        block = begin(k, r, space, terms.shape[1])
-        for first in range(0, len(weights), width):
-            fill(nodes, weights, first, block.x, block.held)
-            add_block(components, whole, block.x, block.held, block.room, block.acc)
+        block, length = begin(k, r, space, terms.shape[1]), (1 + r) * width
+        for first in range(0, len(nodes), length):
+            held, x = nodes[first:], nodes[first + width :]
+            add_block(components, whole, x, held, block.room, block.acc)
         conclude(block, terms, whole)
 
     @small
@@ -161,14 +160,14 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
             worst = max(worst, difference / scale)
         return worst
 
-    def sums(components, nodes, weights, ladder, found):
+    def sums(components, nodes, ladder, found):
         k, r = components.mu.shape
         places = 2 + k * r
         terms = found.terms
         if not ladder.tolerance > 0.0:
             whole = ladder.tolerance >= 0.0
-            add_listed(components, nodes, weights, whole, found.space, terms)
-            found.numbers[0], found.numbers[2] = too_many, len(weights)
+            add_listed(components, nodes, whole, found.space, terms)
+            found.numbers[0] = too_many
             return
         rest = found.space[block_room(k, r) :]
         values, rest = rest[: kept_rules * places], rest[kept_rules * places :]

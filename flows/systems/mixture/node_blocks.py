@@ -23,6 +23,7 @@ from flows.systems.mixture.node_functions import (
     logarithm,
     logarithm_of_more,
     number,
+    or_of_more,
 )
 from flows.systems.mixture.node_posteriors import (
     about_home,
@@ -160,7 +161,7 @@ def near(calculus: Calculus) -> Block:
         log -= 0.5 * square
         return tilted(density(log) + log, delta)[0]
 
-    @helper
+    @number
     def first(components, whole, x, weights, room, sums):
         mu, deviation, mean, weight, _ = components
         k, r = mu.shape
@@ -195,7 +196,7 @@ def cluster(calculus: Calculus) -> Block:
     def nothing(x, mean, delta):
         return 0.0
 
-    @helper
+    @number
     def first(components, whole, x, weights, room, sums):
         mu, deviation, mean, weight, _ = components
         k, r = mu.shape
@@ -222,20 +223,19 @@ def far(calculus: Calculus) -> Block:
     pull = lower((calculus.gradient_integrand(),), mixture_node.GRADIENT, "numba")
     add_curve = _curve_adder(calculus)
 
-    @helper
+    @number
     def first(components, whole, x, weights, room, sums):
         mu, _, _, weight, home = components
         k, r = mu.shape
         w, places = load(weights, 0), 2 + k * r
         peak, total, others = about_home(x, mu, home, weight, room)
+        inverse = 1.0 / weight[home]
         if whole:
-            at_home, own = load(room, k + home), weight[home]
-            ratio = where_less(0.5, others, 0.0, others / (own * at_home))
-            over = where_less(0.5, others, total / own, 1.0)
-            away = -(peak + logarithm(over))
-            add(
-                sums, KL, places, w * where_less(0.5, others, away, -logarithm_of_more(ratio)), True
-            )
+            # One logarithm serves where home has most of the posterior and where it has not.
+            ratio = where_less(0.5, others, 0.0, inverse * others / load(room, k + home))
+            log = logarithm(where_less(0.5, others, inverse * total, 1.0 + ratio))
+            away = where_less(0.5, others, peak + log, or_of_more(ratio, log))
+            add(sums, KL, places, -w * away, True)
             for a in range(r):
                 u = load(room, 2 * k + a)
                 add(sums, FISHER, places, w * (u * (2.0 * mu[home, a] + u)), True)
@@ -247,7 +247,7 @@ def far(calculus: Calculus) -> Block:
                     hv -= load(room, 2 * k + a) * load(room, 2 * k + r + a)
                 for a in range(r):
                     v, away = load(room, 2 * k + r + a), load(x, a) - mu[i, a]
-                    common = (load(room, 2 * k + a) - others * v) / weight[home]
+                    common = inverse * (load(room, 2 * k + a) - others * v)
                     term = pull(0.0, rho, v, common, hv, away)[0]
                     add(sums, PULL + i * r + a, places, w * term, whole)
             else:

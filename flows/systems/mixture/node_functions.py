@@ -42,7 +42,26 @@ helper: Any = numba.njit(**OPTIONS, **INNER)
 number: Any = numba.njit(**OPTIONS, **INNER, forceinline=True)
 
 
-_series = lower((mixture_node.relative_density().args[0][0],), (mixture_node.L,), "numba")
+def _density_coefficients() -> tuple[float, ...]:
+    """Of `exp(l) - 1 - l` for small `l`, from the square on."""
+    series = sp.Poly(mixture_node.relative_density().args[0][0], mixture_node.L)
+    first, second, *others = (float(c) for c in reversed(series.all_coeffs()))
+    assert first == second == 0.0
+    assert len(others) == mixture_node.DENSITY_TERMS
+    return tuple(others)
+
+
+C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13 = _density_coefficients()
+
+
+@number
+def above(x):
+    """Return `exp(x) - 1 - x` of what is small; not by Horner's rule: each step would wait."""
+    s = x * x
+    q = s * s
+    low = ((C0 + C1 * x) + s * (C2 + C3 * x)) + q * ((C4 + C5 * x) + s * (C6 + C7 * x))
+    high = ((C8 + C9 * x) + s * (C10 + C11 * x)) + q * (C12 + C13 * x)
+    return s * (low + (q * q) * high)
 
 
 def _divergence_series() -> Callable[..., Any]:
@@ -75,9 +94,9 @@ def density(log):
     shifted = where_less(size, SWITCH, 0.0, held * PER_OCTAVE) + MAGIC
     octaves = shifted - MAGIC
     rest = (held - octaves * OCTAVE) - octaves * OCTAVE_LOW
-    above = _series(rest)[0]
-    far = power_of_two(shifted) * (1.0 + (rest + above)) - 1.0 - log
-    return where_less(size, SWITCH, above, far)
+    small = above(rest)
+    far = power_of_two(shifted) * (1.0 + (rest + small)) - 1.0 - log
+    return where_less(size, SWITCH, small, far)
 
 
 @number
@@ -87,7 +106,7 @@ def exponential(log):
     shifted = held * PER_OCTAVE + MAGIC
     octaves = shifted - MAGIC
     rest = (held - octaves * OCTAVE) - octaves * OCTAVE_LOW
-    found = power_of_two(shifted) * (1.0 + (rest + _series(rest)[0]))
+    found = power_of_two(shifted) * (1.0 + (rest + above(rest)))
     return where_less(log, LEAST, 0.0, found)
 
 
@@ -115,11 +134,17 @@ def divergence(delta):
 @number
 def logarithm_of_more(delta):
     """Return `log(1 + delta)` with all its digits."""
+    return or_of_more(delta, logarithm(1.0 + delta))
+
+
+@number
+def or_of_more(delta, log):
+    """Return `log(1 + delta)` with all its digits where `delta` is small, or else ``log``."""
     size = magnitude(delta)
     small = where_less(size, SWITCH, delta, 0.0)
     ratio = small / (2.0 + small)
     found = 2.0 * ratio * (1.0 + _rest(ratio * ratio)[0])
-    return where_less(size, SWITCH, found, logarithm(1.0 + delta))
+    return where_less(size, SWITCH, found, log)
 
 
 # Rows of a block ----------------------------------------------------------------------------------

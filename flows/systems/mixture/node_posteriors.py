@@ -17,8 +17,8 @@ import sympy as sp
 from numba.extending import register_jitable
 
 from flows.core.arrays import Array
-from flows.core.vectors import WIDTH, larger, load, spread, store
-from flows.systems.mixture.node_functions import INNER, density, exponential, helper
+from flows.core.vectors import larger, load, spread, store
+from flows.systems.mixture.node_functions import INNER, density, exponential, helper, number
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node
 
@@ -49,18 +49,6 @@ MATRIX, VECTOR = numba.float64[:, ::1], numba.float64[::1]
 COMPONENTS = numba.types.NamedTuple((MATRIX, MATRIX, VECTOR, VECTOR, numba.int64), Components)
 
 
-@helper
-def fill(nodes, node_weight, begin, x, weights):
-    """Fill a block from a list of nodes, on from one of them; how many it got."""
-    count = min(WIDTH, len(node_weight) - begin)
-    for q in range(WIDTH):
-        one = begin + min(q, count - 1)  # the rest are nodes of no weight
-        weights[q] = node_weight[one] if q < count else 0.0
-        for a in range(nodes.shape[1]):
-            x[a * WIDTH + q] = nodes[one, a]
-    return count
-
-
 @register_jitable(**INNER)
 def rows(k: int, r: int) -> int:
     """Rows of a block: `g`, `rho`, `u`, `v`, and `h`, `hv`, `sum_k psi_k h_ka h_kc` for curves."""
@@ -74,7 +62,7 @@ _above, _below = (
 )
 
 
-@helper
+@number
 def about_mean(x, deviation, mean, weight, room):
     """Set `g`, `rho`, `u` and `v` from densities relative to that at the mean; return `delta`."""
     k, r = deviation.shape
@@ -103,7 +91,7 @@ def about_mean(x, deviation, mean, weight, room):
     return delta
 
 
-@helper
+@number
 def about_home(x, mu, home, weight, room):
     """Set `rho`, `u` and `v` from densities relative to that at home.
 

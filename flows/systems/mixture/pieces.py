@@ -283,8 +283,7 @@ def failure(calculus: Calculus, frame: Frame, state: SoundState, tolerance: floa
     means = components(frame, state)
     found = expect(calculus, means, MARGIN * tolerance)
     # Equal values of all rules may still be noise where nothing is left to compare.
-    field = float(np.max(np.abs(gradient(frame, means, found.pull))))
-    if field < UNDERFLOW and means.form == FAR:
+    if means.form == FAR and np.abs(gradient(frame, means, found.pull)).max() < UNDERFLOW:
         return (
             f"the field underflows: with means of length {longest(means.mu):.4g} it is below"
             f" {UNDERFLOW:g}; start nearer to the target"

@@ -21,6 +21,7 @@ from flows.core.compiled import kept
 from flows.core.vectors import WIDTH
 from flows.systems.mixture.means import DROPPED, NO_RULE
 from flows.systems.mixture.node_functions import INNER, OPTIONS
+from flows.systems.mixture.node_lists import length, pack
 
 #: Instead of a component: none.
 NOBODY = -1
@@ -160,7 +161,7 @@ def trim(nodes, weights, count, mu, weight, home, owner, share):
 
 @compiled
 def _list(ladder, rules, mu, weight, home):
-    """Weights and nodes of rules of these rungs, one after the other, and how many each has.
+    """Lists of nodes of rules of these rungs, one after the other, and how many each has.
 
     Those that add nothing are left out where there is a component at home.
     """
@@ -170,8 +171,8 @@ def _list(ladder, rules, mu, weight, home):
         for a in range(r):
             if size > 0:
                 size *= ladder.begin[rungs[a] + 1] - ladder.begin[rungs[a]]
-        most, room = max(most, size), room + size
-    numbers, counts, at = np.empty(room * (1 + r)), np.zeros(len(rules), np.int64), 0
+        most, room = max(most, size), room + length(size, r)
+    numbers, counts, at = np.empty(room), np.zeros(len(rules), np.int64), 0
     nodes, weights, share = np.empty((most, r)), np.empty(most), np.empty((most, k))
     place = Place(np.zeros(r, np.int64), np.zeros(r), np.zeros(1, np.int64), np.zeros((r, r)))
     x, held = np.empty(r * WIDTH), np.empty(WIDTH)
@@ -189,11 +190,8 @@ def _list(ladder, rules, mu, weight, home):
             count += q
         if home != NOBODY:
             count = trim(nodes, weights, count, mu, weight, home, NOBODY, share)
-        for p in range(count):
-            numbers[at + p] = weights[p]
-            for a in range(r):
-                numbers[at + count + p * r + a] = nodes[p, a]
-        counts[rule], at = count, at + (1 + r) * count
+        pack(nodes, weights, count, numbers[at:])
+        counts[rule], at = count, at + length(count, r)
     return numbers[:at].copy(), counts
 
 
@@ -226,7 +224,7 @@ def _compiled(name: str) -> Any:
 def listed(
     table: tuple[Array, Array, Any, float], axes: Array, rules: NDArray[np.int64], far: Any = None
 ) -> tuple[Array, NDArray[np.int64]]:
-    """Weights and nodes of several products of rules, each as its weights and then its nodes.
+    """Lists of nodes of several products of rules, one after the other.
 
     Parameters
     ----------
@@ -242,7 +240,7 @@ def listed(
     Returns
     -------
     numbers : ndarray
-        All numbers in a row.
+        Those of all lists, see :mod:`flows.systems.mixture.node_lists`.
     counts : ndarray of int, shape (L,)
         Nodes of each.
     """

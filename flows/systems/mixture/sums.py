@@ -50,6 +50,7 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
         Whether second derivatives are wanted.
     """
     from flows.systems.mixture import curves, sums_compiled  # Numba loads where it is first needed
+    from flows.systems.mixture.node_lists import packed
 
     components = components_of(means)
     k, r = components.mu.shape
@@ -57,7 +58,8 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
     total, size = sums_compiled.of_list(means.form, calculus, together, rule)[0]
     second = np.zeros((k, r, k, r))
     if curve:
-        curves.curve_of(means.form, calculus)(components, rule.nodes, rule.weights, second)
+        nodes = packed(rule.nodes, rule.weights)
+        curves.curve_of(means.form, calculus)(components, nodes, second)
     kl, fisher = total[:2].tolist()
     sizes = np.array([size[0], size[1], size[2:].max()])
     return Moments(kl, fisher, total[2:].reshape(k, r), sizes, second)

@@ -29,6 +29,7 @@ from flows.systems.mixture.ladder import (
     sums_of,
 )
 from flows.systems.mixture.node_functions import OPTIONS
+from flows.systems.mixture.node_lists import packed
 from flows.systems.mixture.node_posteriors import MATRIX, VECTOR, Components
 
 # States whose sums take longer than it takes to hand the turn over.
@@ -37,14 +38,14 @@ _WHOLE = numba.int64[::1]
 _STATES = numba.float64[:, :, ::1]
 _call = caller(SIGNATURE)
 _SEVERAL = numba.void(
-    numba.int64, _STATES, _STATES, MATRIX, VECTOR, _WHOLE, MATRIX, VECTOR,
+    numba.int64, _STATES, _STATES, MATRIX, VECTOR, _WHOLE, VECTOR,
     VECTOR, VECTOR, _WHOLE, _STATES, numba.int64[:, ::1], numba.float64, numba.float64,
     _STATES, MATRIX,
 )  # fmt: skip
 
 
 def _several(
-    address, mu, deviation, mean, weight, home, nodes, node_weight,
+    address, mu, deviation, mean, weight, home, nodes,
     x, w, begin, axes, rungs, least, tolerance, terms, numbers,
 ):  # fmt: skip
     space = np.empty(room_for(mu.shape[1], mu.shape[2]))
@@ -54,7 +55,6 @@ def _several(
             (
                 Components(mu[t], deviation[t], mean[t], weight, home[t]),
                 nodes,
-                node_weight,
                 Ladder(x, w, begin, axes[t], rungs[t], least, tolerance),
                 Found(terms[t], numbers[t], space),
             ),
@@ -66,7 +66,7 @@ def _several(
 def several() -> Callable[..., None]:
     """Sums at several states, one after the other, without the interpreter's lock.
 
-    Its arguments: address of :func:`sums_of`; those of :class:`Components`, nodes, weights, those
+    Its arguments: address of :func:`sums_of`; those of :class:`Components`, a list of nodes, those
     of :class:`Ladder` and :class:`Found`, with a leading axis where they differ from state to
     state.
     """
@@ -107,8 +107,7 @@ def of_list(form: int, calculus: Calculus, components: Components, rule: Any) ->
     several()(
         address(form, calculus),
         *components,
-        rule.nodes,
-        rule.weights,
+        packed(rule.nodes, rule.weights),
         x,
         w,
         begin,
@@ -163,7 +162,6 @@ def climbed(
             address(form, calculus),
             *components,
             _NO_NODES,
-            _NO_WEIGHTS,
             x,
             w,
             begin,
@@ -177,4 +175,4 @@ def climbed(
     return terms, numbers
 
 
-_NO_NODES, _NO_WEIGHTS = np.zeros((0, 1)), np.zeros(0)
+_NO_NODES = np.zeros(0)

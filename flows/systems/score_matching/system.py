@@ -6,7 +6,7 @@ r"""One Gaussian learnt by a Gaussian mixture with score matching, as a gradient
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -236,6 +236,10 @@ class ScoreMatching(MixtureSystem):
             self.calculus, frame, state, time, self.tolerance, self.stretch, regimes
         )
 
+    def quiet(self) -> ScoreMatching:
+        """Flow without regimes."""
+        return _Quiet(**{one.name: getattr(self, one.name) for one in fields(self)})
+
     def regime(
         self, times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array
     ) -> tuple[Array, Array]:
@@ -243,6 +247,12 @@ class ScoreMatching(MixtureSystem):
         from flows.systems.score_matching.regimes import regimes  # Numba loads where it is needed
 
         return regimes(times, weight, mu, velocity, fisher, self.n, self.unit)
+
+
+class _Quiet(ScoreMatching):
+    """Flow whose pieces end where they have to, and not where an event is."""
+
+    piece = MixtureSystem.piece
 
 
 def _events(frame: Frame, time: float, before: Array, after: Array) -> tuple[Event, ...]:

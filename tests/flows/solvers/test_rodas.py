@@ -109,6 +109,7 @@ def one_step(chart, tau, end, state):
         atol=np.ones_like(column),
         attempts=np.zeros(lanes, np.int64),
         stiff=np.zeros(lanes, np.int64),
+        past=np.zeros((2, lanes)),
     )
     parameters = Parameters(
         chart.clock.exponential,

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import flows
+from flows.runs.integrate import follow_in_pieces, next_problem
+from flows.runs.request import Request
+from flows.solvers.choice import solve_many
 
 SYSTEMS = (flows.GMMEM(3, 2, [0.2, 0.3, 0.5]), flows.ScoreMatching(3, 2))
 T_END, RTOL = 300.0, 1e-7
@@ -101,3 +104,35 @@ def test_lengths_whose_squares_fall_out_of_the_doubles_keep_their_digits(system,
     assert run.features["loss_dot_error"][0] >= END or size > 1e-150
     rest = flows.integrate(system, np.zeros((3, 2)), 1.0, [1.0])
     assert rest.absolute_errors("loss").max() == 0.0
+
+
+def test_events_end_no_piece_of_a_member_of_which_none_is_asked():
+    request = Request(1e3, rtol=RTOL)
+
+    def run(system, start, events):
+        pieces = follow_in_pieces(system, start, request, events)
+        problem, found = next_problem(pieces, None)
+        while problem is not None:
+            (solution,) = solve_many([problem], "auto", system)
+            problem, found = next_problem(pieces, solution)
+        return found
+
+    pair, three = flows.ScoreMatching(2, 2), SYSTEMS[1]
+    cases = [(pair, np.array([[0.3, 0.1], [4.0, -1.0]]))]
+    cases += [(three, three.initial(0.5, seed)) for seed in range(3)]
+    told, quiet = ([run(*case, events) for case in cases] for events in (True, False))
+    assert len(told[0].events) > 0 == len(quiet[0].events)
+    pieces = [sum(one.stats["pieces"] for one in runs) for runs in (told, quiet)]
+    assert pieces[1] < pieces[0]
+    for (system, _), one, other in zip(cases, quiet, told, strict=True):
+        assert one.system is system
+        np.testing.assert_allclose(one["loss"], other["loss"], rtol=AGREE)
+
+
+def test_members_whose_claims_are_checked_have_their_events(both):
+    system, whole = both
+    claim = next(iter(system.statements.claims)).id
+    found = rows(system, workers=1, claims=[claim])
+    np.testing.assert_allclose(found["loss"], whole["loss"], rtol=AGREE)
+    # Events end pieces of score matching, and there are none of the other.
+    assert (found["steps"] == whole["steps"]).all() == (system.name == "gmm_em")

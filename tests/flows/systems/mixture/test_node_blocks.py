@@ -9,6 +9,7 @@ from flows.core.quadrature import Rule, rungs_of, tensor
 from flows.core.vectors import WIDTH, load, store
 from flows.systems.mixture import expectation, ladder, node_functions, sums_compiled, survey
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.node_lists import packed
 from flows.systems.mixture.sums import components_of, moments
 from symbolic.systems import gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
@@ -63,6 +64,20 @@ def means(form):
     mu = size * np.random.default_rng(form).normal(size=(3, 2))
     mean = weight @ mu
     return Means(mu, mu - mean, mean, weight, form)
+
+
+@pytest.mark.parametrize("count", [1, WIDTH, WIDTH + 3])
+def test_lists_hold_every_node_once_and_the_rest_of_their_last_block_has_no_weight(count):
+    rng = np.random.default_rng(count)
+    nodes, weights = rng.normal(size=(count, 3)), rng.uniform(1.0, 2.0, size=count)
+    blocks = packed(nodes, weights).reshape(-1, 4, WIDTH)
+    held, x = blocks[:, 0].ravel(), np.moveaxis(blocks[:, 1:], 1, 2).reshape(-1, 3)
+    np.testing.assert_array_equal(held[:count], weights)
+    np.testing.assert_array_equal(x[:count], nodes)
+    assert len(held) == -(-count // WIDTH) * WIDTH
+    # What is left over is a node, so that nothing there overflows.
+    assert (held[count:] == 0).all()
+    assert (x[count:] == nodes[-1]).all()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -45,6 +45,7 @@ def again(lane, e):
         lane.u[i, e] = 0.0
     lane.tau[e], lane.left[e] = 0.0, 1.0
     lane.before[e], lane.error[e], lane.refused[e] = 0.0, 0.0, False
+    lane.attempts[e] = 0
 
 
 @lean

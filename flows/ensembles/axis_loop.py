@@ -37,6 +37,7 @@ from flows.ensembles.axis_members import (
     measure,
     members_of,
     onward,
+    takes_long,
 )
 from flows.ensembles.axis_outputs import load_loss, outputs_of, put_down, see
 from flows.solvers.axis_steps import EPSILON
@@ -45,6 +46,7 @@ from flows.solvers.near_explicit import attempt, between, dense_at, finish, stag
 from flows.solvers.near_lanes import LANES
 from flows.solvers.near_radau import step_on, within
 from flows.solvers.near_state import (
+    CHANGED,
     FAILED,
     GOES_ON,
     SHORT,
@@ -259,6 +261,8 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
                         here.passed[k, found.reached[k], i] = u[i]
                     found.reached[k] += 1
                     part = output_in(here, k, times, found, ends - length, ends)
+            if lane.outcome[e] == GOES_ON and takes_long(lane, e):
+                lane.outcome[e] = CHANGED
             if lane.outcome[e] == GOES_ON:
                 continue
             if only_halts(lane, here, k, e, times, np.inf, terms, found):

@@ -30,6 +30,7 @@ __all__ = [
     "members_of",
     "onward",
     "record",
+    "takes_long",
 ]
 
 # Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
@@ -37,7 +38,11 @@ NOISE = 100.0
 # They differ by rounding, with the square of the way in a chart, of which the longest is 1. The
 # next chart is as long as they would differ by the first number, in what is allowed; it changes by
 # the next two factors at most and is no shorter than the last one. What is not known begins anew.
-GOAL, NEARER, FARTHER, NEAREST = 0.2, 8.0, 3.0, 0.1
+GOAL, NEARER, FARTHER, NEAREST = 2.0, 8.0, 3.0, 0.1
+# At the end of a chart rounding may be small by chance, and yet so large between that steps become
+# short. A chart that takes more attempts ends where it is, as a new one costs less than they do;
+# that one is this part as long.
+ATTEMPTS, PART = 25, 0.5
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
 
@@ -132,11 +137,25 @@ def way(part):
 
 
 @lean
+def gone_in(lane, e):
+    """Way that a lane has gone in its chart."""
+    return way(min(math.exp(-lane.tau[e]), max(0.0, lane.left[e])))
+
+
+@lean
+def takes_long(lane, e):
+    """Whether a chart has taken so many steps that a new one is worth it."""
+    return lane.attempts[e] > ATTEMPTS and gone_in(lane, e) >= NEAREST
+
+
+@lean
 def measure(lane, here, k, e, off, terms):
     """Choose how long the next chart of a member may be, by the one that has ended."""
-    gone = way(min(math.exp(-lane.tau[e]), max(0.0, lane.left[e])))
+    gone = gone_in(lane, e)
     before = way(1.0 / here.reach[k])
     wanted = gone * math.sqrt(GOAL / off) if off > 0.0 else 1.0
+    if lane.attempts[e] > ATTEMPTS:
+        wanted = min(wanted, PART * gone)
     rest = 1.0 - max(NEAREST, before / NEARER, min(FARTHER * before, wanted))
     here.reach[k] = min(terms.reach, 1.0 / rest**2) if rest > 0.0 else terms.reach
 

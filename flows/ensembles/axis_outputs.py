@@ -24,7 +24,7 @@ from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.ensembles.axis_views import locate, look_over, loss_in, views_of
 from flows.solvers.near_hessian import curvatures
-from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, change
+from flows.solvers.near_lanes import LANES, PARTS, Near, change
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -229,7 +229,7 @@ def load_charts(line, here, out, k, e, first):
 def see(line, here, slopes, terms, found):
     """See outputs that wait, and put down what is seen."""
     n, carry = len(line.slope), line.carry
-    change(slopes, line.near.registers, EVERY)
+    change(slopes, line.near.registers)
     curvatures(line.near, slopes, carry.since, STIFF, line.matrix, line.careful)
     for i in range(n):
         for w in range(LANES):

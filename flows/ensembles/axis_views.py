@@ -18,8 +18,8 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.core.twofold_pairs import gather, product
-from flows.core.vectors import WIDTH, load, spread, store
-from flows.solvers.near_lanes import LANES, PARTS, VECTORS, change
+from flows.core.vectors import load, spread, store
+from flows.solvers.near_lanes import LANES, PARTS, change
 
 __all__ = ["Views", "locate", "look_over", "loss_in", "views_of"]
 
@@ -64,38 +64,29 @@ def views_of(loss, n):
 
 
 @lean
-def vectors_in(views):
-    """How many vectors have outputs."""
-    return 1 + (views.count[0] - 1) // WIDTH
-
-
-@lean
 def look_over(views, near, here, k, e, slopes):
     """Put down gradients along the axes, and registers of the loss, in the chart of a lane."""
-    n, r, results, count = len(views.u), views.registers, slopes.results, vectors_in(views)
+    n, r, results = len(views.u), views.registers, slopes.results
     axes, size = here.charts.axes[k], here.charts.size[k]
     for i in range(n):
         for j in range(n):
             views.matrix[i, j] = here.matrix[k, i, j] * size[j]
     for i in range(len(r)):
-        for v in range(count):
-            store(r, i * PARTS * VECTORS + v, spread(near.registers[i, 0, e]))
-    for v in range(count):
-        for i in range(n):
-            moved, slope = spread(0.0), spread(here.charts.slope[k, i])
-            for j in range(n):
-                u = load(views.u, j * VECTORS + v)
-                moved += (axes[i, j, 0] * size[j]) * u
-                slope += views.matrix[i, j] * u
-            store(r, (i * PARTS + 1) * VECTORS + v, moved)
-            store(views.slope, i * VECTORS + v, slope)
-    change(slopes, r, (0, count))
-    for v in range(count):
-        for i in range(n):
-            slope = load(views.slope, i * VECTORS + v)
-            for j in range(n):
-                slope += axes[j, i, 0] * load(r, (results[j] * PARTS + 2) * VECTORS + v)
-            store(views.slope, i * VECTORS + v, slope)
+        store(r, i * PARTS, spread(near.registers[i, 0, e]))
+    for i in range(n):
+        moved, slope = spread(0.0), spread(here.charts.slope[k, i])
+        for j in range(n):
+            u = load(views.u, j)
+            moved += (axes[i, j, 0] * size[j]) * u
+            slope += views.matrix[i, j] * u
+        store(r, i * PARTS + 1, moved)
+        store(views.slope, i, slope)
+    change(slopes, r)
+    for i in range(n):
+        slope = load(views.slope, i)
+        for j in range(n):
+            slope += axes[j, i, 0] * load(r, results[j] * PARTS + 2)
+        store(views.slope, i, slope)
 
 
 @lean
@@ -111,21 +102,20 @@ def loss_in(views, loss, charts, k, w):
 def locate(views, charts, k):
     """Put down the places of outputs, in two doubles."""
     axes, size, far, there = charts.axes[k], charts.size[k], views.far, views.there
-    for v in range(vectors_in(views)):
+    for j in range(len(far)):
+        for w in range(LANES):
+            far[j, 0, w], far[j, 1, w] = product(views.u[j, w], size[j])
+    for i in range(len(far)):
+        high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
+        for w in range(LANES):
+            there[i, 0, w], there[i, 1, w] = high, low
         for j in range(len(far)):
-            for w in range(v * WIDTH, (v + 1) * WIDTH):
-                far[j, 0, w], far[j, 1, w] = product(views.u[j, w], size[j])
-        for i in range(len(far)):
-            high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
-            for w in range(v * WIDTH, (v + 1) * WIDTH):
-                there[i, 0, w], there[i, 1, w] = high, low
-            for j in range(len(far)):
-                high, low = axes[i, j, 0], axes[i, j, 1]
-                for w in range(v * WIDTH, (v + 1) * WIDTH):
-                    there[i, 0, w], there[i, 1, w] = gather(
-                        there[i, 0, w], there[i, 1, w], high, low, far[j, 0, w], far[j, 1, w]
-                    )
-            for w in range(v * WIDTH, (v + 1) * WIDTH):
-                high, low = there[i, 0, w], there[i, 1, w]
-                there[i, 0, w] = high + low
-                there[i, 1, w] = low - (there[i, 0, w] - high)
+            high, low = axes[i, j, 0], axes[i, j, 1]
+            for w in range(LANES):
+                there[i, 0, w], there[i, 1, w] = gather(
+                    there[i, 0, w], there[i, 1, w], high, low, far[j, 0, w], far[j, 1, w]
+                )
+        for w in range(LANES):
+            high, low = there[i, 0, w], there[i, 1, w]
+            there[i, 0, w] = high + low
+            there[i, 1, w] = low - (there[i, 0, w] - high)

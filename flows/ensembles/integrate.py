@@ -80,7 +80,7 @@ def integrate_ensemble(
         bit. The same is true of an ``OwnSystem`` in closed form with at most 64 unknowns and sums,
         products, quotients and roots alone, where there are at least 128 members, and of a
         ``TwoLayer`` of few unknowns with at least 48. These members are followed along the axes of
-        charts, 32 side by side, in threads: by explicit steps (DOP853) where curvature times time
+        charts, 16 side by side, in threads: by explicit steps (DOP853) where curvature times time
         is below 30, and by Radau from then on. Who leaves compiled code, as where a student comes
         to zero, goes on as a run alone from there. Compiling takes a minute once.
     engine : {"cpu", "jax"}

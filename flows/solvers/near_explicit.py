@@ -25,7 +25,7 @@ from flows.solvers.explicit_formulas import (
     interpolate,
 )
 from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
-from flows.solvers.near_lanes import LANES, busy_in
+from flows.solvers.near_lanes import LANES
 from flows.solvers.near_plain import plain_field
 from flows.solvers.near_radau import set_steps
 from flows.solvers.near_stages import TOGETHER, products
@@ -77,16 +77,16 @@ def stages_of(n):
 
 
 @lean
-def slopes_at(s, lane, near, program, work, stages, busy):
+def slopes_at(s, lane, near, program, work, stages):
     """Slopes at a stage, whose increments stay in `inside`."""
     at_stage(stages.begin, stages.k, s, work.length, work.inside)
     for e in range(LANES):
         work.clock[e] = near.since[e] * math.exp(lane.tau[e] + NODES[s] * work.length[e])
-    plain_field(near, program, work.clock, work.inside, stages.k[s], busy)
+    plain_field(near, program, work.clock, work.inside, stages.k[s])
 
 
 @lean
-def depart(lane, near, stages, busy):
+def depart(lane, near, stages):
     """Put down places and slopes at the begins of steps."""
     n, rows, size = len(lane.u), stages.rows, near.size
     for i in range(n):
@@ -95,7 +95,7 @@ def depart(lane, near, stages, busy):
                 size[i, e] * lane.u[i, e],
                 size[i, e] * lane.slope[i, e],
             )
-    products(near.axes, n, 1, rows, stages.ahead, busy)
+    products(near.axes, n, 1, rows, stages.ahead)
     for i in range(n):
         for e in range(LANES):
             stages.begin[i, e], stages.k[0, i, e] = (
@@ -105,7 +105,7 @@ def depart(lane, near, stages, busy):
 
 
 @lean
-def arrive(near, work, stages, busy):
+def arrive(near, work, stages):
     """Put down what is along the axes at the ends of steps."""
     n, rows, parts = len(stages.end), stages.rows, stages.parts
     for i in range(n):
@@ -115,7 +115,7 @@ def arrive(near, work, stages, busy):
             rows[PLACE, i, e] = stages.end[i, e] - stages.begin[i, e]
             rows[SLOPE, i, e] = stages.k[STAGES, i, e]
             rows[FIFTH, i, e], rows[THIRD, i, e] = parts[0, e], parts[1, e]
-    products(near.axes, 1, n, rows, stages.ahead, busy)
+    products(near.axes, 1, n, rows, stages.ahead)
     for q in range(THIRD + 1):
         for i in range(n):
             for e in range(LANES):
@@ -144,12 +144,11 @@ def measure(lane, work, stages):
 def attempt(lane, near, program, work, stages):
     """Try a step in every lane, and say in `good` which serve; the registers are at their ends."""
     n = len(lane.u)
-    busy = busy_in(lane.live)
     set_steps(lane, work)
-    depart(lane, near, stages, busy)
+    depart(lane, near, stages)
     for s in range(1, STAGES + 1):
-        slopes_at(s, lane, near, program, work, stages, busy)
-    arrive(near, work, stages, busy)
+        slopes_at(s, lane, near, program, work, stages)
+    arrive(near, work, stages)
     measure(lane, work, stages)
     for e in range(LANES):
         energy = 0.0
@@ -163,9 +162,8 @@ def attempt(lane, near, program, work, stages):
 @lean
 def dense_at(lane, near, program, work, stages):
     """Coefficients of the polynomials between the steps' ends."""
-    busy = busy_in(lane.live)
     for s in range(STAGES + 1, ALL):
-        slopes_at(s, lane, near, program, work, stages, busy)
+        slopes_at(s, lane, near, program, work, stages)
     interpolate(stages.begin, stages.end, stages.k, work.length, stages.dense, stages.parts)
 
 

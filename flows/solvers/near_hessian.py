@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from flows.core.compiled import lean
 from flows.core.vectors import load, spread, store
-from flows.solvers.near_lanes import LANES, PARTS, VECTORS, jacobian
+from flows.solvers.near_lanes import LANES, PARTS, jacobian
 
 __all__ = ["curvatures", "forget", "hessian"]
 
@@ -24,23 +24,20 @@ def hessian(near, program, found):
     """Upper triangles `found` (N, N, lanes), along the axes of charts."""
     n, r, results, axes = len(found), near.registers, program.results, near.axes
     for k in range(len(r)):
-        at = k * PARTS * VECTORS
-        for v in range(VECTORS):
-            moved = load(r, at + VECTORS + v) + load(r, at + 2 * VECTORS + v)
-            store(r, at + WHOLE * VECTORS + v, load(r, at + v) + moved)
+        at = k * PARTS
+        moved = load(r, at + 1) + load(r, at + 2)
+        store(r, at + WHOLE, load(r, at) + moved)
     for axis in range(n):
         for i in range(n):
-            for v in range(VECTORS):
-                along = load(axes, (i * n + axis) * VECTORS + v)
-                store(r, (i * PARTS + RATE) * VECTORS + v, along)
+            along = load(axes, i * n + axis)
+            store(r, i * PARTS + RATE, along)
         rates(program, r)
-        for v in range(VECTORS):
-            for i in range(axis + 1):
-                total = spread(0.0)
-                for j in range(n):
-                    rate = load(r, (results[j] * PARTS + RATE) * VECTORS + v)
-                    total += load(axes, (j * n + i) * VECTORS + v) * rate
-                store(found, (i * n + axis) * VECTORS + v, total)
+        for i in range(axis + 1):
+            total = spread(0.0)
+            for j in range(n):
+                rate = load(r, results[j] * PARTS + RATE)
+                total += load(axes, j * n + i) * rate
+            store(found, i * n + axis, total)
 
 
 @lean
@@ -84,15 +81,13 @@ def rates(program, r):
     first = len(r) - len(operations)
     for step in range(len(operations)):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
+        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
         if operation == 0:
-            for v in range(RATE * VECTORS, (RATE + 1) * VECTORS):
-                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+            store(r, at + RATE, load(r, at_a + RATE) + load(r, at_b + RATE))
         elif operation == 1:
-            for v in range(VECTORS):
-                x, y = load(r, at_a + WHOLE * VECTORS + v), load(r, at_b + WHOLE * VECTORS + v)
-                p, q = load(r, at_a + RATE * VECTORS + v), load(r, at_b + RATE * VECTORS + v)
-                store(r, at + RATE * VECTORS + v, x * q + y * p)
+            x, y = load(r, at_a + WHOLE), load(r, at_b + WHOLE)
+            p, q = load(r, at_a + RATE), load(r, at_b + RATE)
+            store(r, at + RATE, x * q + y * p)
         elif operation == 2:
             for e in range(lanes):
                 change = r[a, RATE, e] - r[k, WHOLE, e] * r[b, RATE, e]

@@ -18,13 +18,10 @@ from flows.core.angle_rest import angle_rest, angle_rest_rate
 from flows.core.compiled import lean
 from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["EVERY", "LANES", "PARTS", "VECTORS", "Near", "busy_in", "change", "field", "jacobian"]
+__all__ = ["LANES", "PARTS", "Near", "change", "field", "jacobian"]
 
-#: Vectors of members side by side: enough for what a processor does at a time.
-VECTORS = 2
-LANES = VECTORS * WIDTH
-#: The first vector of all, and what is behind the last one.
-EVERY = (0, VECTORS)
+#: Members side by side: one vector of them. What two would read does not stay in the cache.
+LANES = WIDTH
 #: Numbers of each register.
 PARTS = 5
 
@@ -49,79 +46,64 @@ class Near(NamedTuple):
 
 
 @lean
-def busy_in(flags):
-    """First vector in which a lane has a flag, and what is behind the last one."""
-    first, last = VECTORS, 0
-    for e in range(LANES):
-        if flags[e]:
-            first, last = min(first, e // WIDTH), e // WIDTH + 1
-    return first, last
-
-
-@lean
-def field(near, program, s, u, out, busy):
-    """Slopes `out` (N, lanes) of increments `u` in busy vectors, whose registers stay there."""
+def field(near, program, s, u, out):
+    """Slopes `out` (N, lanes) of increments `u`, whose registers stay there."""
     n, r, results = len(u), near.registers, program.results
-    for v in range(busy[0], busy[1]):
-        for i in range(n):
-            total = spread(0.0)
-            for j in range(n):
-                far = load(near.size, j * VECTORS + v) * load(u, j * VECTORS + v)
-                total += load(near.axes, (i * n + j) * VECTORS + v) * far
-            store(r, (i * PARTS + 1) * VECTORS + v, total)
-    change(program, r, busy)
-    for v in range(busy[0], busy[1]):
-        for i in range(n):
-            total = load(near.slope, i * VECTORS + v)
-            for j in range(n):
-                total += load(near.matrix, (i * n + j) * VECTORS + v) * load(u, j * VECTORS + v)
-            store(out, i * VECTORS + v, total * load(near.size, i * VECTORS + v))
-        add_along(near, results, 2, v, out)
-        for i in range(n):
-            total = load(near.unit, i * VECTORS + v) * load(out, i * VECTORS + v)
-            store(out, i * VECTORS + v, -load(s, v) * total)
+    for i in range(n):
+        total = spread(0.0)
+        for j in range(n):
+            far = load(near.size, j) * load(u, j)
+            total += load(near.axes, i * n + j) * far
+        store(r, i * PARTS + 1, total)
+    change(program, r)
+    for i in range(n):
+        total = load(near.slope, i)
+        for j in range(n):
+            total += load(near.matrix, i * n + j) * load(u, j)
+        store(out, i, total * load(near.size, i))
+    add_along(near, results, 2, out)
+    for i in range(n):
+        total = load(near.unit, i) * load(out, i)
+        store(out, i, -load(s, 0) * total)
 
 
 @lean
-def add_along(near, results, part, v, out):
+def add_along(near, results, part, out):
     """Add what a part of the gradient is along the axes, whose rows are read as they lie."""
     n, r = len(out), near.registers
     for j in range(0, n - 1, 2):
-        one = load(r, (results[j] * PARTS + part) * VECTORS + v)
-        other = load(r, (results[j + 1] * PARTS + part) * VECTORS + v)
+        one = load(r, results[j] * PARTS + part)
+        other = load(r, results[j + 1] * PARTS + part)
         for i in range(n):
-            total = load(out, i * VECTORS + v) + load(near.axes, (j * n + i) * VECTORS + v) * one
-            total += load(near.axes, ((j + 1) * n + i) * VECTORS + v) * other
-            store(out, i * VECTORS + v, total)
+            total = load(out, i) + load(near.axes, j * n + i) * one
+            total += load(near.axes, (j + 1) * n + i) * other
+            store(out, i, total)
     if n % 2 == 1:
-        one = load(r, (results[n - 1] * PARTS + part) * VECTORS + v)
+        one = load(r, results[n - 1] * PARTS + part)
         for i in range(n):
-            total = load(out, i * VECTORS + v)
-            total += load(near.axes, ((n - 1) * n + i) * VECTORS + v) * one
-            store(out, i * VECTORS + v, total)
+            total = load(out, i)
+            total += load(near.axes, (n - 1) * n + i) * one
+            store(out, i, total)
 
 
 @lean
-def change(program, r, busy):
+def change(program, r):
     """Put down by how much registers differ from those at the centres."""
-    start, stop = busy
     operations, operands = program.operation, program.operands
     first = len(r) - len(operations)
     for step in range(len(operations)):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
+        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
         if operation == 0:
-            for part in range(VECTORS, 3 * VECTORS, VECTORS):
-                for v in range(part + start, part + stop):
-                    store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+            for part in range(1, 3):
+                store(r, at + part, load(r, at_a + part) + load(r, at_b + part))
         elif operation == 1:
-            for v in range(start, stop):
-                x, y = load(r, at_a + v), load(r, at_b + v)
-                p, q = load(r, at_a + VECTORS + v), load(r, at_b + VECTORS + v)
-                rest, other = load(r, at_a + 2 * VECTORS + v), load(r, at_b + 2 * VECTORS + v)
-                store(r, at + VECTORS + v, x * q + y * p)
-                both = (p + rest) * (q + other)
-                store(r, at + 2 * VECTORS + v, x * other + y * rest + both)
+            x, y = load(r, at_a), load(r, at_b)
+            p, q = load(r, at_a + 1), load(r, at_b + 1)
+            rest, other = load(r, at_a + 2), load(r, at_b + 2)
+            store(r, at + 1, x * q + y * p)
+            both = (p + rest) * (q + other)
+            store(r, at + 2, x * other + y * rest + both)
         else:
             change_one_by_one(operation, a, b, k, r)
 
@@ -163,18 +145,16 @@ def jacobian(near, program, s, found):
     n, r, results = len(found), near.registers, program.results
     for axis in range(n):
         for i in range(n):
-            for v in range(VECTORS):
-                far = load(near.axes, (i * n + axis) * VECTORS + v)
-                store(r, (i * PARTS + 3) * VECTORS + v, load(near.size, axis * VECTORS + v) * far)
+            far = load(near.axes, i * n + axis)
+            store(r, i * PARTS + 3, load(near.size, axis) * far)
         rates(program, r)
-        for v in range(VECTORS):
-            for i in range(n):
-                total, rest = load(near.matrix, (i * n + axis) * VECTORS + v), spread(0.0)
-                for j in range(n):
-                    of_entry = load(r, (results[j] * PARTS + 4) * VECTORS + v)
-                    rest += load(near.axes, (j * n + i) * VECTORS + v) * of_entry
-                total += load(near.unit, i * VECTORS + v) * rest
-                store(found, (i * n + axis) * VECTORS + v, -load(s, v) * total)
+        for i in range(n):
+            total, rest = load(near.matrix, i * n + axis), spread(0.0)
+            for j in range(n):
+                of_entry = load(r, results[j] * PARTS + 4)
+                rest += load(near.axes, j * n + i) * of_entry
+            total += load(near.unit, i) * rest
+            store(found, i * n + axis, -load(s, 0) * total)
 
 
 @lean
@@ -184,20 +164,19 @@ def rates(program, r):
     first = len(r) - len(operations)
     for step in range(len(operations)):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
+        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
         if operation == 0:
-            for v in range(3 * VECTORS, 5 * VECTORS):
-                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+            for part in range(3, PARTS):
+                store(r, at + part, load(r, at_a + part) + load(r, at_b + part))
         elif operation == 1:
-            for v in range(VECTORS):
-                x, y = load(r, at_a + v), load(r, at_b + v)
-                moved = load(r, at_a + VECTORS + v) + load(r, at_a + 2 * VECTORS + v)
-                other = load(r, at_b + VECTORS + v) + load(r, at_b + 2 * VECTORS + v)
-                p, q = load(r, at_a + 3 * VECTORS + v), load(r, at_b + 3 * VECTORS + v)
-                rest, beside = load(r, at_a + 4 * VECTORS + v), load(r, at_b + 4 * VECTORS + v)
-                store(r, at + 3 * VECTORS + v, x * q + y * p)
-                both = (p + rest) * other + (q + beside) * moved
-                store(r, at + 4 * VECTORS + v, x * beside + y * rest + both)
+            x, y = load(r, at_a), load(r, at_b)
+            moved = load(r, at_a + 1) + load(r, at_a + 2)
+            other = load(r, at_b + 1) + load(r, at_b + 2)
+            p, q = load(r, at_a + 3), load(r, at_b + 3)
+            rest, beside = load(r, at_a + 4), load(r, at_b + 4)
+            store(r, at + 3, x * q + y * p)
+            both = (p + rest) * other + (q + beside) * moved
+            store(r, at + 4, x * beside + y * rest + both)
         else:
             rates_one_by_one(operation, a, b, k, r)
 

@@ -2,8 +2,7 @@ r"""Compiled: Newton's method for the stages of Radau along the axes of charts, 
 
 The equations, and why each length of a step has modes of its own, are in
 :mod:`flows.solvers.timed_radau`; each step has a Jacobian of its own. What happens in one lane does
-not change a bit in another: the method goes on until all have converged, those that have stay. A
-vector of lanes all of which have converged takes no more time.
+not change a bit in another: the method goes on until all have converged, those that have stay.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -20,7 +19,7 @@ from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
 from flows.solvers.near_hessian import curvatures
-from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field
+from flows.solvers.near_lanes import LANES, field
 from flows.solvers.near_stages import fields
 from flows.solvers.near_state import PAIRS
 
@@ -53,7 +52,7 @@ def choose_modes(tableau, work):
 
 
 @lean
-def linearise(lane, near, program, work, busy):
+def linearise(lane, near, program, work):
     """Factors of the matrices of a step: the Jacobian is that in its middle, as predicted.
 
     With the one at its begin Newton's method takes up to a quarter more fields.
@@ -62,7 +61,7 @@ def linearise(lane, near, program, work, busy):
         for e in range(LANES):
             far = work.z[MIDDLE, i, e] if lane.before[e] > 0.0 else 0.0
             work.inside[i, e] = lane.u[i, e] + far
-    field(near, program, work.clock, work.inside, work.f[0], busy)
+    field(near, program, work.clock, work.inside, work.f[0])
     curvatures(near, program, work.clock, STIFF, work.jacobian, work.real)
     turn_back(near, work)
     for k in range(STAGES):
@@ -77,18 +76,17 @@ def linearise(lane, near, program, work, busy):
 def turn_back(near, work):
     """Put down Jacobians where upper triangles of Hessians along the axes are."""
     n, matrix = len(work.jacobian), work.jacobian
-    for v in range(VECTORS):
-        for i in range(n):
-            size, unit = load(near.size, i * VECTORS + v), load(near.unit, i * VECTORS + v)
-            for j in range(i, n):
-                at, other = (i * n + j) * VECTORS + v, (j * n + i) * VECTORS + v
-                slope = -load(work.clock, v) * load(matrix, at)
-                store(matrix, other, load(near.unit, j * VECTORS + v) * size * slope)
-                store(matrix, at, unit * load(near.size, j * VECTORS + v) * slope)
+    for i in range(n):
+        size, unit = load(near.size, i), load(near.unit, i)
+        for j in range(i, n):
+            at, other = i * n + j, j * n + i
+            slope = -load(work.clock, 0) * load(matrix, at)
+            store(matrix, other, load(near.unit, j) * size * slope)
+            store(matrix, at, unit * load(near.size, j) * slope)
 
 
 @lean
-def predict(lane, near, tableau, work, busy):
+def predict(lane, near, tableau, work):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
     ahead = lane.ahead
     for k in range(STAGES):
@@ -109,39 +107,36 @@ def predict(lane, near, tableau, work, busy):
                     value = s * (ahead[j, i, e] + value)
                     whole += ahead[j, i, e]
                 work.z[k, i, e] = value - whole if goes_on else first
-    combined(work.back, work.z, work.w, busy)
+    combined(work.back, work.z, work.w)
 
 
 @lean
-def correct(lane, near, program, tableau, work, busy):
-    """One correction of Newton's method in `change` of busy vectors, and its sizes in `moved`."""
+def correct(lane, near, program, tableau, work):
+    """One correction of Newton's method in `change`, and its sizes in `moved`."""
     n, change = len(lane.u), work.change
     for k in range(STAGES):
         for i in range(n):
-            for at in range(i * VECTORS + busy[0], i * VECTORS + busy[1]):
-                place = k * n * VECTORS + at
-                store(work.stages, place, load(lane.u, at) + load(work.z, place))
-    fields(near, program, work.clock, work.stages, change, work.f, busy)
+            place = k * n + i
+            store(work.stages, place, load(lane.u, i) + load(work.z, place))
+    fields(near, program, work.clock, work.stages, change, work.f)
     for k in range(STAGES):
-        for v in range(busy[0], busy[1]):
-            whole = load(work.length, v) * load(work.grown, k * VECTORS + v)
-            for i in range(n):
-                off = spread(0.0)
-                for j in range(STAGES):
-                    off += tableau.inverse[k, j] * load(work.z, (j * n + i) * VECTORS + v)
-                at = (k * n + i) * VECTORS + v
-                store(work.f, at, load(work.f, at) - off / whole)
-    combined(work.back, work.f, change, busy)
-    substitute(work.real, change[0], busy)
-    for p in range(PAIRS):
-        substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2], busy)
-    for v in range(busy[0], busy[1]):
-        moved = spread(0.0)
+        whole = load(work.length, 0) * load(work.grown, k)
         for i in range(n):
-            weight = load(lane.rtol, v) * (1.0 + magnitude(load(lane.u, i * VECTORS + v)))
-            for k in range(STAGES):
-                moved += (load(change, (k * n + i) * VECTORS + v) / weight) ** 2
-        store(work.moved, v, moved)
+            off = spread(0.0)
+            for j in range(STAGES):
+                off += tableau.inverse[k, j] * load(work.z, j * n + i)
+            at = k * n + i
+            store(work.f, at, load(work.f, at) - off / whole)
+    combined(work.back, work.f, change)
+    substitute(work.real, change[0])
+    for p in range(PAIRS):
+        substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2])
+    moved = spread(0.0)
+    for i in range(n):
+        weight = load(lane.rtol, 0) * (1.0 + magnitude(load(lane.u, i)))
+        for k in range(STAGES):
+            moved += (load(change, k * n + i) / weight) ** 2
+    store(work.moved, 0, moved)
     for e in range(LANES):
         left = min(1.0, lane.left[e])
         work.moved[e] = math.sqrt(work.moved[e] / (STAGES * n)) / left
@@ -154,8 +149,8 @@ def solve_stages(lane, near, program, tableau, work):
         work.active[e], work.converged[e] = lane.live[e], False
         work.iterations[e], work.before[e] = 0, 0.0
     for iteration in range(ITERATIONS):
-        busy, going = busy_in(work.active), False
-        correct(lane, near, program, tableau, work, busy)
+        going = False
+        correct(lane, near, program, tableau, work)
         for e in range(len(lane.live)):
             if not work.active[e]:
                 continue
@@ -179,6 +174,6 @@ def solve_stages(lane, near, program, tableau, work):
             if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
                 work.active[e], work.converged[e] = False, True
             going = going or work.active[e]
-        combined(work.forth, work.w, work.z, busy)
+        combined(work.forth, work.w, work.z)
         if not going:
             return

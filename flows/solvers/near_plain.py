@@ -15,7 +15,7 @@ import math
 
 from flows.core.compiled import lean
 from flows.core.vectors import load, store
-from flows.solvers.near_lanes import PARTS, VECTORS
+from flows.solvers.near_lanes import PARTS
 
 __all__ = ["plain_field"]
 
@@ -24,37 +24,32 @@ MOVED = 1
 
 
 @lean
-def plain_field(near, program, s, x, out, busy):
-    """Slopes `out` (N, lanes) at `x` from the centres, in busy vectors; registers stay there."""
+def plain_field(near, program, s, x, out):
+    """Slopes `out` (N, lanes) at `x` from the centres; registers stay there."""
     r, results = near.registers, program.results
     for i in range(len(x)):
-        for v in range(busy[0], busy[1]):
-            store(r, (i * PARTS + MOVED) * VECTORS + v, load(x, i * VECTORS + v))
-    move(program, r, busy)
+        store(r, i * PARTS + MOVED, load(x, i))
+    move(program, r)
     for i in range(len(x)):
-        for v in range(busy[0], busy[1]):
-            at = results[i] * PARTS * VECTORS + v
-            whole = load(r, at) + load(r, at + MOVED * VECTORS)
-            store(out, i * VECTORS + v, -load(s, v) * whole)
+        at = results[i] * PARTS
+        whole = load(r, at) + load(r, at + MOVED)
+        store(out, i, -load(s, 0) * whole)
 
 
 @lean
-def move(program, r, busy):
+def move(program, r):
     """Put down by how much registers differ from those at the centres."""
-    start, stop = busy
     operations, operands = program.operation, program.operands
     first = len(r) - len(operations)
     for step in range(len(operations)):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
+        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
         if operation == 0:
-            for v in range(MOVED * VECTORS + start, MOVED * VECTORS + stop):
-                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+            store(r, at + MOVED, load(r, at_a + MOVED) + load(r, at_b + MOVED))
         elif operation == 1:
-            for v in range(start, stop):
-                p, q = load(r, at_a + MOVED * VECTORS + v), load(r, at_b + MOVED * VECTORS + v)
-                moved = load(r, at_a + v) * q + (load(r, at_b + v) + q) * p
-                store(r, at + MOVED * VECTORS + v, moved)
+            p, q = load(r, at_a + MOVED), load(r, at_b + MOVED)
+            moved = load(r, at_a) * q + (load(r, at_b) + q) * p
+            store(r, at + MOVED, moved)
         else:
             move_one_by_one(operation, a, b, k, r)
 

@@ -16,7 +16,7 @@ from flows.core.compiled import lean
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import GROW, ITERATIONS, SAFETY, SHRINK, SMALLEST, STRETCH
 from flows.solvers.near_factors import substitute
-from flows.solvers.near_lanes import LANES, busy_in, field
+from flows.solvers.near_lanes import LANES, field
 from flows.solvers.near_newton import choose_modes, linearise, predict, solve_stages
 from flows.solvers.near_state import (
     CHANGED,
@@ -54,7 +54,7 @@ def set_steps(lane, work):
 
 
 @lean
-def compare(slope, lane, tableau, work, found, busy):
+def compare(slope, lane, tableau, work, found):
     """Errors of steps against a formula of the order of stages that begins with these slopes."""
     n, off = len(lane.u), work.off
     for i in range(n):
@@ -65,7 +65,7 @@ def compare(slope, lane, tableau, work, found, busy):
                 off[i, e] += tableau.error[k] * work.z[k, i, e]
         for e in range(LANES):
             off[i, e] = slope[i, e] + off[i, e] / work.length[e]
-    substitute(work.real, off, busy)
+    substitute(work.real, off)
     for e in range(LANES):
         total = 0.0
         for i in range(n):
@@ -77,9 +77,9 @@ def compare(slope, lane, tableau, work, found, busy):
 
 
 @lean
-def judge(lane, near, program, tableau, work, busy):
+def judge(lane, near, program, tableau, work):
     """Errors of steps in `wrong`; after a refused one they are damped where the flow is stiff."""
-    compare(lane.slope, lane, tableau, work, work.wrong, busy)
+    compare(lane.slope, lane, tableau, work, work.wrong)
     again = False
     for e in range(LANES):
         again = again or (lane.live[e] and lane.refused[e] and work.wrong[e] > 1.0)
@@ -88,8 +88,8 @@ def judge(lane, near, program, tableau, work, busy):
     for i in range(len(lane.u)):
         for e in range(LANES):
             work.inside[i, e] = lane.u[i, e] + work.off[i, e]
-    field(near, program, work.clock, work.inside, work.f[0], busy)
-    compare(work.f[0], lane, tableau, work, work.moved, busy)
+    field(near, program, work.clock, work.inside, work.f[0])
+    compare(work.f[0], lane, tableau, work, work.moved)
     for e in range(LANES):
         if lane.refused[e] and work.wrong[e] > 1.0:
             work.wrong[e] = work.moved[e]
@@ -103,6 +103,7 @@ def conclude(lane, tableau, work):
         if not lane.live[e]:
             continue
         length, wrong, wanted = work.length[e], work.wrong[e], lane.step[e]
+        lane.attempts[e] += 1
         if not work.converged[e]:
             lane.step[e], lane.refused[e] = length / 2, True
         else:
@@ -147,13 +148,12 @@ def step_on(lane, near, program, tableau, work):
 
     Each attempt takes fields, of which `MOST_FIELDS` are the last.
     """
-    busy = busy_in(lane.live)
     set_steps(lane, work)
     choose_modes(tableau, work)
-    predict(lane, near, tableau, work, busy)
-    linearise(lane, near, program, work, busy)
+    predict(lane, near, tableau, work)
+    linearise(lane, near, program, work)
     solve_stages(lane, near, program, tableau, work)
-    judge(lane, near, program, tableau, work, busy)
+    judge(lane, near, program, tableau, work)
     conclude(lane, tableau, work)
     evaluate(lane, near, program, work)
     for e in range(len(lane.live)):

@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.near_lanes import LANES, busy_in, field
+from flows.solvers.near_lanes import LANES, field
 
 __all__ = [
     "CHANGED",
@@ -44,12 +44,12 @@ class Lane(NamedTuple):
     ``live``: whether there is a member; ``outcome``: what became of it; ``tau``, ``u`` (N, lanes),
     ``slope`` (N, lanes): solver time, increment, its slope; ``stop``: where a step ends; ``step``,
     ``before``: lengths of the next step and of the last one, 0 where there is none; ``error``: that
-    of the last step; ``refused``: whether the last attempt was; ``ahead`` (S, N, lanes):
-    coefficients of the last step's polynomial; ``rtol``; ``weight`` (N, lanes): of squares of
-    slopes over `s^2` in the energy, whose sum is 1 at the start; ``left``: root of the part of the
-    energy that is left; ``least``, ``most``: between which a chart goes on; ``short`` (1,): where a
-    square that must not vanish is this part of the largest, a lane is looked at; ``steps``,
-    ``fields``.
+    of the last step; ``refused``: whether the last attempt was; ``attempts``: of Radau in the
+    chart; ``ahead`` (S, N, lanes): coefficients of the last step's polynomial; ``rtol``; ``weight``
+    (N, lanes): of squares of slopes over `s^2` in the energy, whose sum is 1 at the start;
+    ``left``: root of the part of the energy that is left; ``least``, ``most``: between which a
+    chart goes on; ``short`` (1,): where a square that must not vanish is this part of the largest,
+    a lane is looked at; ``steps``, ``fields``.
     """
 
     live: Any
@@ -62,6 +62,7 @@ class Lane(NamedTuple):
     before: Any
     error: Any
     refused: Any
+    attempts: Any
     ahead: Any
     rtol: Any
     weight: Any
@@ -122,6 +123,7 @@ def lanes_of(n, rtol, reach, short):
         np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES, np.bool_),
+        np.zeros(LANES, np.int64),
         np.zeros((STAGES, n, LANES)),
         np.full(LANES, rtol),
         np.zeros((n, LANES)),
@@ -170,7 +172,7 @@ def evaluate(lane, near, program, work):
     """Slopes where the lanes stand, with their registers; and what is left of the energies."""
     for e in range(LANES):
         work.clock[e] = near.since[e] * math.exp(lane.tau[e])
-    field(near, program, work.clock, lane.u, lane.slope, busy_in(lane.live))
+    field(near, program, work.clock, lane.u, lane.slope)
     for e in range(LANES):
         energy = 0.0
         for i in range(len(lane.u)):

@@ -34,6 +34,13 @@ LEFT_OUT = 1e-2
 BESIDE = 0.5
 
 
+def factors(rows: int, columns: int) -> flows.OwnSystem:
+    """`|W'W - e_1 e_1'|^2/4`, which falls by a power of time."""
+    w = sp.MatrixSymbol("W", rows, columns)
+    gap = w.T * w - sp.diag(1, *[0] * (columns - 1))
+    return flows.OwnSystem("factors", [w], sp.trace(gap.T * gap) / 4)
+
+
 @pytest.fixture(autouse=True)
 def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code follows ensembles of any size, where a test does not say otherwise."""
@@ -98,9 +105,7 @@ def test_steep_axes_do_not_hide_that_newtons_method_has_not_converged(
 
     Of 20 unknowns each step to `t = 1e12` may then be off by 1e-8, more than twice what is stated.
     """
-    w = sp.MatrixSymbol("W", 5, 4)
-    gap = w.T * w - sp.diag(1, 0, 0, 0)
-    system = flows.OwnSystem("factors", [w], sp.trace(gap.T * gap) / 4)
+    system = factors(5, 4)
     found, end, rtol = reached(monkeypatch), 1e12, 1e-10
     begun = np.array([system.initial(0.5, seed) for seed in range(4)])
     e = flows.integrate_ensemble(system, begun, end, rtol=rtol)
@@ -109,6 +114,19 @@ def test_steep_axes_do_not_hide_that_newtons_method_has_not_converged(
     off = np.abs(e["loss"][2] - run["loss"])
     assert (off <= e["loss_error"][2]).all()
     assert (off <= STATED * rtol * run["loss"]).all()
+
+
+def test_a_chart_in_which_steps_become_short_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding grows in a long chart; these members took thousands of steps, and did not arrive."""
+    found, end, system = reached(monkeypatch), 1e12, factors(3, 2)
+    begun = np.array([system.initial(0.5, seed) for seed in (0, 3, 4, 5)])
+    e = flows.integrate_ensemble(system, begun, end, rtol=RTOL)
+    assert (found[0].reached == len(e.t)).all()
+    assert (found[0].counts[:, 0] < 600).all()
+    run = flows.integrate(system, begun[1], end, rtol=1e-11)
+    off = np.abs(e["loss"][1] - run["loss"])
+    assert (off <= e["loss_error"][1]).all()
+    assert (off <= STATED * RTOL * run["loss"]).all()
 
 
 def test_what_two_doubles_do_not_tell_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,10 @@ import sympy as sp
 import flows
 from flows.core.compiled import loop
 from flows.core.symmetric import eigen
-from flows.core.vectors import WIDTH
 from flows.ensembles.axis_chords import between
 from flows.ensembles.axis_outputs import length_at
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import EVERY, LANES, Near, busy_in, field, jacobian
+from flows.solvers.near_lanes import LANES, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW, Errors
 from flows.systems.own.carried_loop import carried_along, carry_alone, carry_of
@@ -65,19 +64,11 @@ def curved(near: Any, code: Any, u: Any, clock: Any) -> Any:
     """Hessians along axes, and Jacobians, of increments."""
     n = len(u)
     slope, found, other = np.zeros((n, LANES)), np.zeros((n, n, LANES)), np.zeros((n, n, LANES))
-    field(near, code, clock, u, slope, EVERY)
+    field(near, code, clock, u, slope)
     hessian(near, code, found)
     forget(near, code)
     jacobian(near, code, clock, other)
     return found, other
-
-
-@loop
-def slopes_in(near: Any, code: Any, u: Any, clock: Any, flags: Any) -> Any:
-    """Slopes in those vectors in which a lane has a flag, infinite in others."""
-    slope = np.full(u.shape, np.inf)
-    field(near, code, clock, u, slope, busy_in(flags))
-    return slope
 
 
 @loop
@@ -179,7 +170,9 @@ def chart() -> tuple[Any, Any, Any, Any, Any]:
     near = Near(
         np.zeros((len(registers), 5, LANES)),
         np.zeros((2, LANES)),
-        np.repeat((axes.T @ MIXED.hessian(centre) @ axes * size / size[:, None])[..., None], 32, 2),
+        np.repeat(
+            (axes.T @ MIXED.hessian(centre) @ axes * size / size[:, None])[..., None], LANES, axis=2
+        ),
         np.repeat(axes[..., None], LANES, axis=2),
         np.repeat(size[:, None], LANES, axis=1),
         np.repeat(1 / size[:, None], LANES, axis=1),
@@ -200,25 +193,6 @@ def test_hessians_at_outputs_are_those_of_the_loss() -> None:
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert np.allclose(-other[:, :, e], there * size / size[:, None], rtol=0, atol=ROUNDING)
-
-
-@pytest.mark.parametrize("lane", [0, WIDTH - 1, WIDTH, LANES - 1])
-def test_a_vector_without_an_active_lane_is_left_out(lane: int) -> None:
-    """The slopes of the others have the bits that they have beside it, and are the gradient's."""
-    centre, size, axes, near, code = chart()
-    near.slope[:] = (axes.T @ MIXED.gradient(centre) / size)[:, None]
-    increments = 0.2 * np.random.default_rng(7).normal(size=(2, LANES))
-    flags = np.zeros(LANES, dtype=bool)
-    flags[lane] = True
-    some = slopes_in(near, code, increments, np.ones(LANES), flags)
-    every = slopes_in(near, code, increments, np.ones(LANES), ~np.zeros(LANES, dtype=bool))
-    left_out = np.arange(LANES) // WIDTH != lane // WIDTH
-    assert np.isinf(some[:, left_out]).all() and np.isfinite(every).all()
-    assert np.array_equal(some[:, ~left_out], every[:, ~left_out])
-    place = centre + axes @ (size * increments[:, lane])
-    wanted = -(axes.T @ MIXED.gradient(place)) / size
-    assert np.allclose(some[:, lane], wanted, rtol=0, atol=ROUNDING)
-    assert not np.allclose(1.001 * some[:, lane], wanted, rtol=0, atol=ROUNDING)
 
 
 @loop

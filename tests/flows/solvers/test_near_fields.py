@@ -13,7 +13,7 @@ import flows
 from flows.core.compiled import loop
 from flows.core.twofold_pairs import gather
 from flows.solvers.near_hessian import curvatures
-from flows.solvers.near_lanes import EVERY, LANES, Near, field
+from flows.solvers.near_lanes import LANES, Near, field
 from flows.solvers.near_plain import plain_field
 from flows.solvers.near_stages import TOGETHER, fields
 from flows.systems.own.chart_loop import run as carry_out
@@ -37,9 +37,9 @@ def registers_at(code: Any, place: Any, registers: Any) -> None:
 def slopes_at_stages(near: Any, code: Any, clock: Any, u: Any) -> Any:
     """Slopes at all stages at once, and one after the other."""
     found, other, room = np.zeros(u.shape), np.zeros(u.shape), np.zeros(u.shape)
-    fields(near, code, clock, u, room, found, EVERY)
+    fields(near, code, clock, u, room, found)
     for k in range(len(u)):
-        field(near, code, clock, u[k], other[k], EVERY)
+        field(near, code, clock, u[k], other[k])
     return found, other
 
 
@@ -47,7 +47,7 @@ def slopes_at_stages(near: Any, code: Any, clock: Any, u: Any) -> Any:
 def slopes_of_states(near: Any, code: Any, clock: Any, x: Any) -> Any:
     """Slopes in the coordinates of states."""
     found = np.zeros(x.shape)
-    plain_field(near, code, clock, x, found, EVERY)
+    plain_field(near, code, clock, x, found)
     return found
 
 
@@ -56,7 +56,7 @@ def curved(near: Any, code: Any, u: Any, clock: Any, stiff: float) -> Any:
     """Hessians along axes of increments."""
     n = len(u)
     slope, found, room = np.zeros((n, LANES)), np.zeros((n, n, LANES)), np.zeros((n, n, LANES))
-    field(near, code, clock, u, slope, EVERY)
+    field(near, code, clock, u, slope)
     curvatures(near, code, near.since, stiff, found, room)
     return found
 

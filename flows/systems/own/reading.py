@@ -74,7 +74,8 @@ class Doubt(NamedTuple):
     @property
     def of_loss(self) -> float:
         """Error of the loss, to second order."""
-        curved = np.abs(self.curvature) * self.far**2 / 2
+        with np.errstate(over="ignore"):  # an error whose square is no double says enough
+            curved = np.abs(self.curvature) * self.far**2 / 2
         return float(np.abs(self.slopes) @ self.far + curved[self.bent].sum())
 
 

@@ -14,6 +14,7 @@ import flows
 from flows.ensembles import along_axes
 from flows.systems.own import carried_errors, energy_piece
 from flows.systems.own.carried_errors import Errors, shifted
+from flows.systems.own.reading import Doubt
 
 A, B, C, D = sp.symbols("a b c d")
 SQUARES = flows.OwnSystem("squares", [A, B], (A**2 * B**2 - 1) ** 2 / 4)
@@ -23,6 +24,8 @@ FOUR = flows.OwnSystem("four", [A, B, C, D], (A * B * C * D - 1) ** 2 / 2)
 REACHED = (0.01, 0.5, 0.99, 1 - 1e-6)
 # A hundred times what steps leave is stated; no more than this part of it is sound.
 LEAST = 3e-4
+# Rounding of a few products.
+REL = 1e-12
 
 
 def of_product(system: Any, start: Any, reached: tuple[float, ...]) -> tuple[Any, Any]:
@@ -341,3 +344,13 @@ def test_errors_of_a_state_that_may_be_late() -> None:
     early = shifted(np.zeros(1), 1e-3, -rate, slope)
     assert 1e-9 * (np.exp(4e-3) - 1) <= early <= 1.01e-3 * slope
     assert shifted(np.ones(1), 0.0, -rate, slope) == 1.0
+
+
+@pytest.mark.parametrize(("far", "told"), [(1e200, np.inf), (1e150, 1e300)])
+def test_an_error_whose_square_is_no_double_is_infinite_without_a_warning(
+    far: float, told: float
+) -> None:
+    """As of a plateau that is left later than two doubles tell; a smaller one is a number."""
+    axes, one = np.eye(1), np.ones(1)
+    doubt = Doubt(axes, 2 * one, far * one, 0 * one, np.array([True]), 0 * one)
+    assert doubt.of_loss == pytest.approx(told, rel=REL)

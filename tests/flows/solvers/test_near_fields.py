@@ -98,13 +98,19 @@ def chart() -> tuple[Any, Any]:
     return near, code
 
 
-def test_slopes_at_all_stages_are_those_at_each() -> None:
+def test_slopes_at_all_stages_are_those_at_each_and_of_the_gradient_there() -> None:
     near, code = chart()
     increments = 0.2 * np.random.default_rng(7).normal(size=(TOGETHER, 2, LANES))
     clock = np.linspace(1.0, 2.0, LANES)
     found, other = slopes_at_stages(near, code, clock, increments)
     assert np.allclose(found, other, rtol=0, atol=ROUNDING)
     assert not np.allclose(1.001 * found, other, rtol=0, atol=ROUNDING)
+    for k in range(TOGETHER):
+        for e in range(LANES):
+            place = CENTRE + AXES @ (SIZE * increments[k, :, e])
+            wanted = -clock[e] * (AXES.T @ MIXED.gradient(place)) / SIZE
+            assert np.allclose(found[k, :, e], wanted, rtol=0, atol=ROUNDING)
+            assert not np.allclose(1.001 * found[k, :, e], wanted, rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("system", [MIXED, LAYER], ids=["quotients and roots", "angles"])

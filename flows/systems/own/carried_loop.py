@@ -16,6 +16,7 @@ from flows.core.compiled import inner, lean, loop
 from flows.systems.own.axes_loop import LAST_BIT, eigen
 from flows.systems.own.carried_errors import (
     ALIKE,
+    ANEW,
     DIFFER,
     FAST,
     GROWING,
@@ -38,9 +39,10 @@ class Carry(NamedTuple):
     """States in lanes, the last axis, whose errors are carried on, and room for that.
 
     Given are, of before, ``curvature``, ``error``, ``fresh``, ``slope`` (N, lanes), ``began``
-    (lanes,), and of now ``since`` (lanes,), ``h`` (N, lanes): eigenvalues, increasing, ``now`` (N,
-    lanes): curvatures along the axes of before, ``overlaps`` (N, N, lanes): of the axes, (now,
-    before), ``along`` (N, lanes): slopes.
+    (lanes,), and of now ``since``, ``anew`` (lanes,): the time, and which part the last steps leave
+    of what steps do, ``h`` (N, lanes): eigenvalues, increasing, ``now`` (N, lanes): curvatures
+    along the axes of before, ``overlaps`` (N, N, lanes): of the axes, (now, before), ``along`` (N,
+    lanes): slopes.
     What is found is ``later`` (N, lanes): errors along the axes of now. Where errors grow as the
     gradient does, ``error`` and ``now`` are changed.
 
@@ -56,6 +58,7 @@ class Carry(NamedTuple):
     fresh: Any
     began: Any
     since: Any
+    anew: Any
     h: Any
     now: Any
     overlaps: Any
@@ -85,6 +88,7 @@ def room_of(n, lanes, alone):
         np.zeros((n, lanes)),
         np.ones(lanes),
         np.ones(lanes),
+        np.full(lanes, ANEW),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, n, lanes)),
@@ -230,7 +234,7 @@ def turn(carry):
 
 
 @lean
-def grow(carry, anew):
+def grow(carry):
     """Put down what has become of errors along the axes of before."""
     room = carry.room
     for k in range(len(carry.h)):
@@ -247,20 +251,20 @@ def grow(carry, anew):
             carry.grown[k, e] = math.exp(carry.grown[k, e])
         for e in range(lanes_of(carry)):
             change = 0.0 if carry.came[k, e] > 0.0 else carry.grown[k, e]
-            left = change if change > anew else anew
+            left = change if change > carry.anew[e] else carry.anew[e]
             grown = carry.error[k, e] * change + carry.fresh[k, e] * left
             carry.grown[k, e] = min(grown, LARGEST)
 
 
 @lean
-def carried_along(carry, anew):
-    """Put down errors along the axes of now; of what steps leave, the last ones leave a part."""
+def carried_along(carry):
+    """Put down errors along the axes of now."""
     room, n = carry.room, len(carry.h)
     for e in range(lanes_of(carry)):
         lead(carry, e)
     kinds(carry)
     turn(carry)
-    grow(carry, anew)
+    grow(carry)
     for i in range(n):
         for e in range(lanes_of(carry)):
             carry.came[i, e] = 0.0
@@ -337,11 +341,11 @@ def turned(before, hessian, rows, h, turns, axes, carry):
 @lean
 def carried(curvature, error, fresh, slope, began, along, since, anew, carry, found):
     """Errors `found` (N,) along later axes, to which those of before, of a chart, have `turned`."""
-    carry.began[0], carry.since[0] = began, since
+    carry.began[0], carry.since[0], carry.anew[0] = began, since, anew
     for k in range(len(found)):
         carry.curvature[k, 0], carry.error[k, 0] = curvature[k], error[k]
         carry.fresh[k, 0], carry.slope[k, 0], carry.along[k, 0] = fresh[k], slope[k], along[k]
-    carried_along(carry, anew)
+    carried_along(carry)
     for i in range(len(found)):
         found[i] = carry.later[i, 0]
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.axis_field import AxisField
 from flows.core.compiled import inner, lean
 from flows.core.twofold_loop import UPWARD, defect, evaluate, step
 from flows.systems.own.axes_loop import units
@@ -28,7 +27,6 @@ __all__ = [
     "Charts",
     "begin",
     "charts_of",
-    "field_of",
     "first_unit",
     "place",
     "run",
@@ -235,24 +233,6 @@ def begin(charts, k, gradient, seen, terms, registers):
         if not doubt[i] <= DOUBT * charts.allowed[k, i]:
             return False
     return True
-
-
-@inner
-def field_of(charts, k, gradient, rates):
-    """The flow of a chart as data."""
-    return AxisField(
-        gradient,
-        rates,
-        charts.centre[k],
-        charts.axes[k],
-        charts.size[k],
-        charts.floored[k],
-        charts.allowed[k],
-        charts.since[k],
-        0.0,
-        np.inf,
-        np.inf,
-    )
 
 
 @lean

@@ -16,7 +16,7 @@ from flows.ensembles.axis_outputs import length_at
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
-from flows.systems.own.carried_errors import ANEW, Errors
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.carried_loop import carried_along, carry_alone, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
@@ -42,9 +42,9 @@ def turned(matrices: Any, part: float, since: float = np.inf) -> Any:
 
 
 @loop
-def carry_on(carry: Any, anew: float) -> None:
+def carry_on(carry: Any) -> None:
     """Errors along later axes."""
-    carried_along(carry, anew)
+    carried_along(carry)
 
 
 @loop
@@ -145,15 +145,15 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
     one = room_alone(SIZE)
     for whole, part in zip(carry[:-1], one[:-1], strict=True):
         part[:] = whole[..., lanes - 1 :]
-    carry_on(carry, ANEW)
-    carry_on(one, ANEW)
+    carry_on(carry)
+    carry_on(one)
     assert np.allclose(one.later[:, 0], carry.later[:, -1], rtol=ROUNDING, atol=0)
     assert not np.allclose(one.later[:, 0], carry.later[:, 0], rtol=ALIKE, atol=0)
     assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
     assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
     assert 0 < led < lanes // 2  # some grow as the gradient does
     carry.fresh[:] *= 1.001
-    carry_on(carry, ANEW)
+    carry_on(carry)
     assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
 
 

@@ -1,4 +1,4 @@
-"""Compiled: ends of charts, where the next ones begin, seen side by side.
+"""Compiled: where charts begin, seen side by side: starts, and ends of the charts before.
 
 A chart is as long as its state, to plain doubles, is that of two. Then a member gives its lane to
 another one and waits until axes and errors at its end are seen, with those of others.
@@ -9,33 +9,54 @@ another one and waits until axes and errors at its end are seen, with those of o
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import lean
+from flows.core.compiled import inner, lean
+from flows.core.vectors import load, spread, store
 from flows.ensembles.axis_lanes import again, aim
-from flows.ensembles.axis_line import load_charts, see_errors, stand_in
+from flows.ensembles.axis_line import line_of, load_charts, see_errors, stand_in
 from flows.ensembles.axis_members import (
     MOST_STEPS,
     NOISE,
     arrived,
+    fresh,
     measure,
-    onward,
+    met,
     stand,
 )
 from flows.ensembles.axis_outputs import put_down
 from flows.solvers.near_lanes import LANES
 from flows.solvers.near_state import GOES_ON, SHORT
+from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened
 from flows.systems.own.axes_loop import LAST_BIT
 from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.chart_loop import vanishes
+from flows.systems.own.chart_loop import take_axes, vanishes
 from flows.systems.own.seen_loop import look
 
-__all__ = ["ends_chart", "see_ends"]
+__all__ = ["Ends", "ends_chart", "ends_of", "meet", "see_ends"]
+
+
+class Ends(NamedTuple):
+    """States around which charts are to begin, in ``line``.
+
+    ``axes``, ``low`` (N, N, lanes): columns there, high and low doubles.
+    """
+
+    line: Any
+    axes: Any
+    low: Any
+
+
+@inner
+def ends_of(loss, n):
+    """Room for states around which charts are to begin."""
+    return Ends(line_of(loss, n), np.zeros((n, n, LANES)), np.zeros((n, n, LANES)))
 
 
 @lean
-def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
+def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
     """See what a lane has come to, and whether its chart goes on in it.
 
     A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
@@ -68,58 +89,74 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
     if found.reached[k] > len(times):
         return False
     here.step[k], anew = lane.step[e], min(ANEW, lane.left[e])
+    charts, line = here.charts, ends.line
     if here.sharp[k]:  # its outputs have been at other places
         arrived(lane, here, k, e, codes)
-        stand(here, k, loss, terms)
-        look(
-            here.charts,
-            k,
-            here.there,
-            since,
-            anew,
-            here.whole,
-            loss,
-            rates,
-            terms.rough,
-            here.seen,
-        )
-        onward(here, k, since, codes, terms, found)
-        return False
     stand(here, k, loss, terms)
-    ends = out.ends
-    count = stand_in(ends, out.views, here.charts, loss, k, 0, since)
-    ends.carry.anew[count - 1] = anew
-    load_charts(ends, here, out.near, k, e, count - 1)
+    if here.sharp[k]:
+        look(charts, k, here.there, since, anew, here.whole, loss, rates, terms.rough, here.seen)
+        take_axes(charts, k, here.seen)
+        charts.since[k] = since
+        fresh(here, k, codes, terms, found)
+        return False
+    count = stand_in(line, out.views, charts, loss, k, 0, since)
+    line.carry.anew[count - 1] = anew
+    load_charts(line, here, out.near, k, e, count - 1)
     if count == LANES:
         see_ends(ends, here, codes, slopes, terms, found)
     return False
 
 
 @lean
-def see_ends(line, here, codes, slopes, terms, found):
-    """See all ends of charts that wait, and begin the next ones."""
-    see_errors(line, slopes, LAST_BIT)
-    for w in range(line.count[0]):
-        k = line.member[w]
-        take_axes(line.carry, here.charts.axes[k], here.seen, w)
-        onward(here, k, line.carry.since[w], codes, terms, found)
-    line.count[0] = 0
+def meet(starts, first, ends, here, codes, terms, found):
+    """Begin the first charts of members from one on, as many as there are lanes."""
+    line, n = ends.line, starts.shape[1]
+    carry = line.carry
+    for k in range(first, min(first + LANES, len(starts))):
+        if not met(starts, k, codes, terms, here, found):
+            continue
+        w = line.count[0]
+        line.member[w], carry.since[w], line.count[0] = k, here.unit[k], w + 1
+        for i in range(n):
+            carry.later[i, w] = 0.0
+            for j in range(n):
+                line.matrix[i, j, w] = here.seen.hessian[i, j]
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, LAST_BIT, carry.since)
+    for i in range(n):
+        for k in range(n):
+            store(ends.axes, i * n + k, load(carry.overlaps, k * n + i))
+    begin_all(ends, here, codes, terms, found)
 
 
 @lean
-def take_axes(carry, before, seen, w):
-    """Put curvatures, axes and errors of a lane down; NaN where they are not known."""
-    n, axes, turns = len(carry.h), seen.axes, seen.turns
-    for i in range(n):
-        seen.curvature[i], seen.error[i] = carry.h[i, w], carry.later[i, w]
-        for j in range(n):
-            turns[j, i] = carry.overlaps[i, j, w]
+def see_ends(ends, here, codes, slopes, terms, found):
+    """See all ends of charts that wait, and begin the next ones."""
+    line, n = ends.line, len(ends.axes)
+    see_errors(line, slopes, LAST_BIT)
     for i in range(n):
         for k in range(n):
-            axes[i, k] = 0.0
-        for m in range(n):
-            for k in range(n):
-                axes[i, k] += before[i, m, 0] * turns[m, k]
-    for i in range(n):
-        if not abs(carry.h[i, w]) < np.inf:
-            axes[0, 0] = np.nan
+            total = spread(0.0)
+            for m in range(n):
+                total += load(line.near.axes, i * n + m) * load(line.carry.overlaps, k * n + m)
+            store(ends.axes, i * n + k, total)
+    begin_all(ends, here, codes, terms, found)
+
+
+@lean
+def begin_all(ends, here, codes, terms, found):
+    """Begin the charts of all who wait, along the axes that have been seen."""
+    line, charts, carry = ends.line, here.charts, ends.line.carry
+    sharpened(ends.axes, ends.low, line.turn, line.careful)
+    for w in range(line.count[0]):
+        k, known = line.member[w], True
+        for i in range(len(ends.axes)):
+            known = known and abs(carry.h[i, w]) < np.inf
+        for i in range(len(ends.axes)):
+            charts.curvature[k, i] = carry.h[i, w] if known else np.nan
+            charts.error[k, i] = carry.later[i, w] if known else np.nan
+            for j in range(len(ends.axes)):
+                charts.axes[k, i, j, 0] = ends.axes[i, j, w]
+                charts.axes[k, i, j, 1] = ends.low[i, j, w]
+        charts.since[k] = carry.since[w]
+        fresh(here, k, codes, terms, found)
+    line.count[0] = 0

@@ -1,8 +1,8 @@
 """Compiled: members of an ensemble from chart to chart, several side by side.
 
 Explicit steps lead as far as the flow is gentle, in the coordinates of states; who has come there
-is followed by Radau from then on, along axes. The lanes take their steps together; each sets up its
-charts by itself. Nothing in a member depends on the others.
+is followed by Radau from then on, along axes. The lanes take their steps together; whose chart has
+ended gives its lane away and waits. Nothing in a member depends on the others.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -17,12 +17,12 @@ import numpy as np
 from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_chords import fill_in
-from flows.ensembles.axis_ends import ends_chart, see_ends
+from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
 from flows.ensembles.axis_lanes import aim, increment_of, load, near_of, output_in, steepest
 from flows.ensembles.axis_members import (
     Found,
-    begun,
     leave,
+    let_wait,
     members_of,
     next_of,
     takes_long,
@@ -82,9 +82,9 @@ def take_place(lane, near, out, here, k, e, times, before, terms, found):
 
 
 @lean
-def few_are_left(alive, out):
-    """Whether lanes are empty, and those who could fill them are worth more than who is left."""
-    return alive < LANES and 0 < out.ends.count[0] >= alive
+def few_are_left(alive, ends):
+    """Whether lanes are empty, and those who could fill them are not fewer than who is left."""
+    return alive < LANES and 0 < ends.line.count[0] >= alive
 
 
 @lean
@@ -118,31 +118,26 @@ def walk_of(n, rtol, terms, late):
 
 
 @lean
-def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near, out, found, halt):
-    """Follow members by explicit steps, and say who is late."""
+def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, ends, found, halt):
+    """Follow members by explicit steps, until those who are late wait."""
     lane, work, owner, late, u = walk
-    gradient, n, waiting = codes[0], len(u), 0
+    gradient, n = codes[0], len(u)
     while not halt[0]:
         alive = 0
         for e in range(LANES):
-            while owner[e] < 0 and (waiting < len(starts) or waits(here) > 0):
-                k = waiting
-                waiting += 1
-                if k >= len(starts):
-                    k = next_of(here)
-                elif not begun(starts, k, codes, terms, here, found):
-                    continue
+            while owner[e] < 0 and waits(here) > 0:
+                k = next_of(here)
                 before = gentle_until(here, k, terms)
                 late[k] = before == 0.0
                 if not late[k]:
                     take_place(lane, near, out, here, k, e, times, before, terms, found)
                     owner[e] = k
             alive += 1 if owner[e] >= 0 else 0
-        if few_are_left(alive, out):
-            see_ends(out.ends, here, codes, slopes, terms, found)
+        if few_are_left(alive, ends):
+            see_ends(ends, here, codes, slopes, terms, found)
             continue
         if alive == 0:
-            return
+            break
         attempt(lane, near, gradient, work, stages)
         dense = False
         for e in range(LANES):
@@ -154,8 +149,8 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
             if not (lane.live[e] and stages.good[e]):
                 continue
             k, begins = owner[e], lane.tau[e]
-            ends = lane.stop[e] if work.last[e] else begins + work.length[e]
-            part = output_in(here, k, times, found, begins, ends)
+            until = lane.stop[e] if work.last[e] else begins + work.length[e]
+            part = output_in(here, k, times, found, begins, until)
             if part >= 0.0:
                 if not dense:
                     dense_at(lane, near, gradient, work, stages)
@@ -165,7 +160,7 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
                 between(stages, part, e, u)
                 increment_of(here.charts, k, u, here.passed[k, found.reached[k]])
                 found.reached[k] += 1
-                part = output_in(here, k, times, found, begins, ends)
+                part = output_in(here, k, times, found, begins, until)
         finish(lane, work, stages)
         for e in range(LANES):
             if owner[e] < 0 or lane.outcome[e] == GOES_ON:
@@ -178,30 +173,28 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
             if lane.outcome[e] == FAILED:  # others may do better
                 late[k], found.reached[k] = True, here.row[k]
                 continue
-            if ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
                 owner[e] = k
+    for k in range(len(late)):
+        if late[k]:
+            let_wait(here, k)
 
 
 @lean
-def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, found, halt):
+def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
-    lane, work, owner, late, u = walk
-    gradient, n, waiting = codes[0], len(u), 0
+    lane, work, owner, _, u = walk
+    gradient, n = codes[0], len(u)
     while not halt[0]:
         alive, anew = 0, False
         for e in range(LANES):
-            while owner[e] < 0 and (waiting < len(late) or waits(here) > 0):
-                k = waiting
-                waiting += 1
-                if k >= len(late):
-                    k = next_of(here)
-                elif not late[k]:
-                    continue
+            if owner[e] < 0 and waits(here) > 0:
+                k = next_of(here)
                 take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
                 owner[e], anew = k, True
             alive += 1 if owner[e] >= 0 else 0
-        if few_are_left(alive, out):
-            see_ends(out.ends, here, codes, slopes, terms, found)
+        if few_are_left(alive, ends):
+            see_ends(ends, here, codes, slopes, terms, found)
             continue
         if alive == 0:
             return
@@ -212,15 +205,15 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
         for e in range(LANES):
             if owner[e] < 0:
                 continue
-            k, ends, length = owner[e], lane.tau[e], lane.before[e]
+            k, until, length = owner[e], lane.tau[e], lane.before[e]
             if not lane.refused[e]:
-                part = output_in(here, k, times, found, ends - length, ends)
+                part = output_in(here, k, times, found, until - length, until)
                 while part >= 0.0:
                     within(lane, part, e, u)
                     for i in range(n):
                         here.passed[k, found.reached[k], i] = u[i]
                     found.reached[k] += 1
-                    part = output_in(here, k, times, found, ends - length, ends)
+                    part = output_in(here, k, times, found, until - length, until)
             if lane.outcome[e] == GOES_ON and takes_long(lane, e):
                 lane.outcome[e] = CHANGED
             if lane.outcome[e] == GOES_ON:
@@ -233,7 +226,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
             if lane.outcome[e] == FAILED:
                 found.reached[k] = here.row[k]
                 continue
-            if ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
                 owner[e], again_at = k, True
         if again_at:
             evaluate(lane, near, gradient, work)
@@ -266,11 +259,14 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
     here = members_of(count, len(times), n, codes[0], loss, terms.reach)
     near = near_of(n, codes[0])
-    out = outputs_of(loss, n, near)
+    out, ends = outputs_of(loss, n, near), ends_of(loss, n)
     first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
-    follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)
-    follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
+    for k in range(0, count, LANES):
+        if not halt[0]:
+            meet(starts, k, ends, here, codes, terms, found)
+    follow_gently(times, codes, slopes, terms, first, stages, here, near, out, ends, found, halt)
+    follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, ends, found, halt)
     see(out.whole, here, slopes, terms, found)
     fill_in(found, terms)
     leave(here, found)

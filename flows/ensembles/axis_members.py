@@ -13,9 +13,8 @@ from flows.core.compiled import inner, lean
 from flows.ensembles.axis_lanes import steepest
 from flows.solvers.axis_slopes import finite, hessian_along
 from flows.solvers.axis_steps import EPSILON
-from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
-from flows.systems.own.seen_loop import known_axes, look, seen_of
+from flows.systems.own.seen_loop import look_first, seen_of
 
 __all__ = [
     "MOST_STEPS",
@@ -24,14 +23,16 @@ __all__ = [
     "Found",
     "Members",
     "arrived",
-    "begun",
     "fresh",
     "leave",
     "measure",
     "members_of",
-    "onward",
+    "met",
+    "next_of",
     "record",
+    "stand",
     "takes_long",
+    "waits",
 ]
 
 # Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
@@ -221,16 +222,17 @@ def stand(here, k, loss, terms):
 
 @lean
 def fresh(here, k, codes, terms, found):
-    """Begin the chart of a member where it stands, as axes have been seen; whether it can be."""
-    charts, seen = here.charts, here.seen
-    for i in range(len(here.there)):
-        charts.error[k, i] = seen.error[i] if known_axes(seen) else np.nan
-    if here.gone[k] or not begin(charts, k, codes[0], seen, terms, here.registers):
+    """Begin the chart of a member where it stands, whose axes are known; whether that can be."""
+    if here.gone[k] or not begin(here.charts, k, codes[0], terms, here.registers):
         return False
     for i in range(len(here.registers)):
         here.value[k, i] = here.registers[i, 0]
+    if not linear(here, k, codes[2], terms):
+        return False
     found.counts[k, 2] += 1
-    return linear(here, k, codes[2], terms)
+    here.row[k] = found.reached[k] = max(1, found.reached[k])
+    let_wait(here, k)
+    return True
 
 
 @lean
@@ -250,8 +252,8 @@ def linear(here, k, rates, terms):
 
 
 @lean
-def begun(starts, k, codes, terms, here, found):
-    """Begin the first chart of a member, whose start is recorded; whether that is possible."""
+def met(starts, k, codes, terms, here, found):
+    """Put down a start, whose Hessian stays in `seen`; whether it is known."""
     _, loss, rates = codes
     for i in range(starts.shape[1]):
         here.there[i, 0] = starts[k, i]
@@ -261,23 +263,9 @@ def begun(starts, k, codes, terms, here, found):
     if not here.unit[k] > 0.0:
         return False
     here.charts.since[k] = here.unit[k]
-    look(
-        here.charts,
-        k,
-        here.there,
-        here.unit[k],
-        ANEW,
-        here.whole,
-        loss,
-        rates,
-        terms.rough,
-        here.seen,
-    )
+    look_first(here.whole, loss, here.unit[k], terms.rough, here.seen)
     record(found, k, 0, here.there, here.unit[k], here.seen)
     stand(here, k, loss, terms)
-    if not fresh(here, k, codes, terms, found):
-        return False
-    here.row[k] = found.reached[k] = 1
     return True
 
 
@@ -288,17 +276,6 @@ def arrived(lane, here, k, e, codes):
         here.u[i] = lane.u[i, e]
     place(here.charts, k, here.u, codes[1], here.whole, here.found, here.there)
     return difference(lane, here, k, e)
-
-
-@lean
-def onward(here, k, since, codes, terms, found):
-    """Begin the next chart of a member, of a state that has been seen; whether that is possible."""
-    here.charts.since[k] = since
-    if not fresh(here, k, codes, terms, found):
-        return False
-    here.row[k] = found.reached[k]
-    let_wait(here, k)
-    return True
 
 
 @lean

@@ -38,15 +38,14 @@ TURNED = 1e-3
 
 
 class Outputs(NamedTuple):
-    """Charts of the loss that lanes of steps are in, and who waits for errors to be seen.
+    """Charts of the loss that lanes of steps are in, and outputs that wait.
 
-    ``near``: the charts; ``whole``: outputs that wait, ``ends``: ends of charts; ``views``: outputs
+    ``near``: the charts; ``whole``: outputs that wait for their errors to be seen; ``views``: those
     of one chart.
     """
 
     near: Any
     whole: Any
-    ends: Any
     views: Any
 
 
@@ -55,7 +54,7 @@ def outputs_of(loss, n, near):
     """Room for outputs, of charts that steps read, with registers of their own, and of others."""
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES))
     own = Near(registers, near.slope, near.matrix, near.axes, near.size, near.unit, near.since)
-    return Outputs(own, line_of(loss, n), line_of(loss, n), views_of(loss, n))
+    return Outputs(own, line_of(loss, n), views_of(loss, n))
 
 
 @lean

@@ -30,6 +30,7 @@ __all__ = [
     "first_unit",
     "place",
     "run",
+    "take_axes",
     "vanishes",
 ]
 
@@ -118,7 +119,7 @@ def run(code, place, registers):
 
 @lean
 def first_unit(centre, registers, loss, rates, seen):
-    """`T0` of a start, whose loss and Hessian are put down; NaN where they are not known."""
+    """`T0` of a start, whose loss is put down, and then its Hessian; NaN where it is not known."""
     n = len(centre)
     size, steep = 0.0, 0.0
     for i in range(n):
@@ -157,35 +158,14 @@ def vanishes(loss, registers, n, short):
 
 
 @inner
-def begin(charts, k, gradient, seen, terms, registers):
-    """Chart `k` around its centre, whose Hessian and axes have been seen; whether it is known.
-
-    Parameters
-    ----------
-    charts : Charts
-        Its centre, with its error, and time are there.
-    k : int
-        Which.
-    gradient : Code
-        Of the loss.
-    seen : Seen
-        At the centre.
-    terms : AxisTerms
-        How members are followed.
-    registers : ndarray, shape (R, 3)
-        Room.
-    """
-    part = terms.known
-    n, since = len(charts.size[k]), charts.since[k]
-    h, axes, pairs = charts.curvature[k], seen.axes, charts.axes[k]
-    for i in range(n):
-        h[i] = seen.curvature[i]
-    if not known_axes(seen):
-        return False
-    lacks, still, ones, found = np.empty((n, n)), np.zeros(n), np.ones(n), np.empty((n, 3))
+def take_axes(charts, k, seen):
+    """Let a chart have the axes that have been seen, with their errors."""
+    n, axes, pairs = len(seen.error), seen.axes, charts.axes[k]
+    lacks, change = np.empty((n, n)), np.empty(n)
     defect(axes, lacks)
-    change = np.empty(n)
     for i in range(n):
+        charts.curvature[k, i] = seen.curvature[i] if known_axes(seen) else np.nan
+        charts.error[k, i] = seen.error[i] if known_axes(seen) else np.nan
         for j in range(n):
             change[j] = 0.0
         for m in range(n):
@@ -194,6 +174,33 @@ def begin(charts, k, gradient, seen, terms, registers):
         for j in range(n):
             high = axes[i, j] + change[j]
             pairs[i, j, 0], pairs[i, j, 1] = high, change[j] - (high - axes[i, j])
+
+
+@inner
+def begin(charts, k, gradient, terms, registers):
+    """Chart `k` around its centre, as far as two doubles know it; whether they do.
+
+    Parameters
+    ----------
+    charts : Charts
+        Its centre, axes with curvatures and errors, and time are there; curvatures that are not
+        known are NaN.
+    k : int
+        Which.
+    gradient : Code
+        Of the loss.
+    terms : AxisTerms
+        How members are followed.
+    registers : ndarray, shape (R, 3)
+        Room, where registers at the centre stay.
+    """
+    part = terms.known
+    n, since = len(charts.size[k]), charts.since[k]
+    h, pairs = charts.curvature[k], charts.axes[k]
+    for i in range(n):
+        if not abs(h[i]) < np.inf:
+            return False
+    still, ones, found = np.zeros(n), np.ones(n), np.empty((n, 3))
     constants_in(gradient, n, registers)
     evaluate(
         still,

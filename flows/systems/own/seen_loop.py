@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.systems.own.axes_loop import LAST_BIT, eigen
 from flows.systems.own.carried_loop import carried, carry_alone, turned
 from flows.systems.own.energy import STIFF
 from flows.systems.own.rates_loop import hessian, twofold_hessian
@@ -23,6 +22,7 @@ __all__ = [
     "known_axes",
     "largest_of",
     "look",
+    "look_first",
     "seen_of",
     "tell",
 ]
@@ -115,8 +115,7 @@ def known_axes(seen):
 def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     """See a state: axes and errors that a chart has carried there, loss and gradient with errors.
 
-    At a start, whose time is that of its chart, there are no errors. Where they are more than the
-    part `rough` of the energy, axes with more digits may know better.
+    Where they are more than the part `rough` of the energy, axes with more digits may know better.
     """
     n, numbers = len(there), seen.numbers
     curvature_at(there, rates, since, seen.hessian)
@@ -126,41 +125,55 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     if not largest_of(seen.hessian) < np.inf:
         seen.axes[0, 0] = np.nan
         return
-    if since > charts.since[k]:
-        h, axes = seen.curvature, seen.axes
-        turned(charts.axes[k], seen.hessian, seen.rows, h, seen.turns, axes, seen.carry)
-    else:
-        for i in range(n):
-            seen.error[i] = 0.0
-            for j in range(n):
-                seen.rows[i, j] = seen.hessian[i, j]
-        eigen(seen.rows, seen.curvature, seen.axes, LAST_BIT)
-    along, doubt, size = seen.along, 0.0, 0.0
+    h, axes, along = seen.curvature, seen.axes, seen.along
+    turned(charts.axes[k], seen.hessian, seen.rows, h, seen.turns, axes, seen.carry)
+    doubt = take_gradient(registers, loss, seen)
     for i in range(n):
+        along[i] = 0.0
+        for j in range(n):
+            along[i] += axes[j, i] * seen.gradient[j, 0]
+    carried(
+        charts.curvature[k],
+        charts.error[k],
+        charts.fresh[k],
+        charts.slope[k],
+        charts.since[k],
+        along,
+        since,
+        anew,
+        seen.carry,
+        seen.error,
+    )
+    value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
+    tell(seen, along, value, radius, doubt, since, rough, KNOWN)
+
+
+@lean
+def look_first(registers, loss, since, rough, seen):
+    """See a start: loss and gradient, and no errors, so that these have no axes."""
+    doubt = take_gradient(registers, loss, seen)
+    for i in range(len(seen.error)):
+        seen.error[i] = seen.curvature[i] = 0.0
+        seen.along[i] = seen.gradient[i, 0]
+    for i in range(5):
+        seen.numbers[i] = np.nan
+    seen.numbers[5] = 0.0
+    value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
+    tell(seen, seen.along, value, radius, doubt, since, rough, KNOWN)
+
+
+@lean
+def take_gradient(registers, loss, seen):
+    """Take the gradient from registers; how far it may be off."""
+    doubt, size = 0.0, 0.0
+    for i in range(len(seen.gradient)):
         for part in range(3):
             seen.gradient[i, part] = registers[loss.results[1 + i], part]
         size = max(size, abs(seen.gradient[i, 0]))
     size = size if size > 0.0 else 1.0
-    for i in range(n):
+    for i in range(len(seen.gradient)):
         doubt += (seen.gradient[i, 2] / size) ** 2
-        along[i] = 0.0
-        for j in range(n):
-            along[i] += seen.axes[j, i] * seen.gradient[j, 0]
-    if since > charts.since[k]:
-        carried(
-            charts.curvature[k],
-            charts.error[k],
-            charts.fresh[k],
-            charts.slope[k],
-            charts.since[k],
-            along,
-            since,
-            anew,
-            seen.carry,
-            seen.error,
-        )
-    value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
-    tell(seen, along, value, radius, size * math.sqrt(doubt), since, rough, KNOWN)
+    return size * math.sqrt(doubt)
 
 
 @lean

@@ -32,8 +32,7 @@ from flows.solvers.near_state import GOES_ON, SHORT
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened
 from flows.systems.own.axes_loop import LAST_BIT
 from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.chart_loop import take_axes, vanishes
-from flows.systems.own.seen_loop import look
+from flows.systems.own.chart_loop import vanishes
 
 __all__ = ["Ends", "ends_chart", "ends_of", "meet", "see_ends"]
 
@@ -60,11 +59,10 @@ def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, f
     """See what a lane has come to, and whether its chart goes on in it.
 
     A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
-    its outputs are put down, and the next one begins when its end has been seen: at once where
-    plain doubles do not tell enough of it. There is no next one where something reaches zero, as a
-    run alone then tells.
+    its outputs are put down, and the next one begins when its end has been seen. There is no next
+    one where something reaches zero, as a run alone then tells.
     """
-    _, loss, rates = codes
+    loss = codes[1]
     n, outcome = len(lane.u), lane.outcome[e]
     if lane.steps[e] > MOST_STEPS:
         found.reached[k] = here.row[k]
@@ -88,19 +86,10 @@ def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, f
     put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
     if found.reached[k] > len(times):
         return False
-    here.step[k], anew = lane.step[e], min(ANEW, lane.left[e])
-    charts, line = here.charts, ends.line
-    if here.sharp[k]:  # its outputs have been at other places
-        arrived(lane, here, k, e, codes)
+    here.step[k], line = lane.step[e], ends.line
     stand(here, k, loss, terms)
-    if here.sharp[k]:
-        look(charts, k, here.there, since, anew, here.whole, loss, rates, terms.rough, here.seen)
-        take_axes(charts, k, here.seen)
-        charts.since[k] = since
-        fresh(here, k, codes, terms, found)
-        return False
-    count = stand_in(line, out.views, charts, loss, k, 0, since)
-    line.carry.anew[count - 1] = anew
+    count = stand_in(line, out.views, k, 0, since)
+    line.carry.anew[count - 1] = min(ANEW, lane.left[e])
     load_charts(line, here, out.near, k, e, count - 1)
     if count == LANES:
         see_ends(ends, here, codes, slopes, terms, found)

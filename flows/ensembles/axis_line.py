@@ -14,7 +14,6 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.ensembles.axis_lanes import near_of
-from flows.ensembles.axis_views import loss_in
 from flows.solvers.near_hessian import curvatures
 from flows.solvers.near_lanes import LANES, change
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
@@ -68,11 +67,11 @@ def line_of(loss, n):
 
 
 @lean
-def stand_in(line, views, charts, loss, k, v, since):
+def stand_in(line, views, k, v, since):
     """Let one of the states that are viewed wait, whose chart is loaded later; how many do."""
     w = line.count[0]
     line.member[w], line.row[w], line.carry.since[w] = k, views.row[v], since
-    line.value[w] = loss_in(views, loss, charts, k, v)
+    line.value[w] = views.value[v]
     for i in range(len(line.slope)):
         line.near.registers[i, 1, w] = views.registers[i, 1, v]
         line.slope[i, w] = views.slope[i, v]

@@ -74,12 +74,11 @@ class Members(NamedTuple):
     """Members with their charts, and room for one place.
 
     ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
-    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``sharp``
-    (M,): whether outputs are seen in two doubles; ``gone`` (M,): whether something has reached
-    zero; ``passed`` (M, T, N): increments at outputs of the chart; ``value`` (M, R), ``losses``
-    (M, R'): registers of the gradient and of the loss at centres; ``matrix`` (M, N, N): Hessians
-    along the axes there; ``queue`` (M,): who has a chart and no lane, from one number to another of
-    ``queued`` (2,).
+    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``
+    (M,): whether something has reached zero; ``passed`` (M, T, N): increments at outputs of the
+    chart; ``value`` (M, R), ``losses`` (M, R'): registers of the gradient and of the loss at
+    centres; ``matrix`` (M, N, N): Hessians along the axes there; ``queue`` (M,): who has a chart
+    and no lane, from the first to before the second of ``queued`` (2,), which count on.
     ``registers``, ``whole``: of the gradient, and of the loss, at the last place; ``found`` (N, 3),
     ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an increment.
     """
@@ -89,7 +88,6 @@ class Members(NamedTuple):
     reach: Any
     step: Any
     row: Any
-    sharp: Any
     gone: Any
     passed: Any
     value: Any
@@ -116,7 +114,6 @@ def members_of(count, times, n, gradient, loss, reach):
         np.full(count, reach),
         np.zeros(count),
         np.zeros(count, np.int64),
-        np.zeros(count, np.bool_),
         np.zeros(count, np.bool_),
         np.zeros((count, 1 + times, n)),
         np.zeros((count, registers)),

@@ -22,11 +22,10 @@ from flows.core.compiled import inner, lean
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_line import line_of, load_charts, see_errors, stand_in
 from flows.ensembles.axis_members import record
-from flows.ensembles.axis_views import locate, look_over, loss_in, views_of
+from flows.ensembles.axis_views import locate, look_over, views_of
 from flows.solvers.near_lanes import LANES, PARTS, Near
-from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.chart_loop import place
-from flows.systems.own.seen_loop import KNOWN, look, tell
+from flows.systems.own.seen_loop import KNOWN, tell
 
 __all__ = ["Outputs", "outputs_of", "put_down", "see"]
 
@@ -58,7 +57,7 @@ def outputs_of(loss, n, near):
 
 
 @lean
-def agrees(views, here, k, loss, terms):
+def agrees(views, here, loss, terms):
     """Whether plain doubles see the loss and the gradient at a chart's end as two do."""
     value, off, length = here.whole[loss.results[0], 0], 0.0, 0.0
     for i in range(len(views.u)):
@@ -66,21 +65,37 @@ def agrees(views, here, k, loss, terms):
         off += (views.slope[i, 0] - slope) ** 2
         length += slope**2
     part = part_of(terms)
-    near = abs(loss_in(views, loss, here.charts, k, 0) - value) <= part * abs(value)
+    near = abs(views.value[0] - value) <= part * abs(value)
     return near and off <= part * (part * length)
+
+
+@lean
+def look_sharply(views, here, k, loss, terms, w):
+    """Put down one of the outputs of a chart as two doubles see it."""
+    length, doubt, part = 0.0, 0.0, part_of(terms)
+    for i in range(len(views.u)):
+        here.u[i] = views.u[i, w]
+    place(here.charts, k, here.u, loss, here.whole, here.found, here.there)
+    for i in range(len(views.u)):
+        views.slope[i, w], views.there[i, 0, w] = here.found[i, 0], here.there[i, 0]
+        views.there[i, 1, w] = here.there[i, 1]
+        length, doubt = length + abs(here.found[i, 0]), doubt + here.found[i, 2]
+    value, off = here.whole[loss.results[0], 0], here.whole[loss.results[0], 2]
+    known = off <= part * abs(value) and doubt <= part * length
+    views.value[w] = value if known else np.nan
 
 
 @lean
 def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
     """See the outputs of a chart that has ended, or let them wait for their errors to be seen.
 
-    Where plain doubles do not tell enough of the chart's end, all are seen in two doubles.
+    The chart's end is seen beside them, at the place 0, and here its state in two doubles stays.
     """
-    charts, u, loss, rates, views = here.charts, here.u, codes[1], codes[2], out.views
+    u, views = here.u, out.views
     behind, last, first = found.reached[k], 0.0, out.whole.count[0]
     for i in range(len(u)):
-        views.u[i, 0] = lane.u[i, e]  # the end is beside its outputs
-    views.count[0], here.sharp[k] = 1, False
+        views.u[i, 0] = lane.u[i, e]
+    views.count[0] = 1
     for row in range(here.row[k], behind):
         w, since = views.count[0], times[row - 1] + here.unit[k]
         views.brief[w] = row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last
@@ -89,41 +104,36 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
         for i in range(len(u)):
             views.u[i, w] = here.passed[k, row, i]
         if w + 1 == LANES:
-            first = see_in(out, here, k, e, first, loss, slopes, terms, times, found)
-    first = see_in(out, here, k, e, first, loss, slopes, terms, times, found)
+            first = see_in(out, here, k, e, first, codes[1], slopes, terms, times, found)
+    first = see_in(out, here, k, e, first, codes[1], slopes, terms, times, found)
     load_charts(out.whole, here, out.near, k, e, first)
-    if not here.sharp[k]:
-        return
-    for row in range(here.row[k], behind):
-        since = times[row - 1] + here.unit[k]
-        for i in range(len(u)):
-            u[i] = here.passed[k, row, i]
-        place(charts, k, u, loss, here.whole, here.found, here.there)
-        look(charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen)
-        record(found, k, row, here.there, since, here.seen)
 
 
 @lean
 def see_in(out, here, k, e, first, loss, slopes, terms, times, found):
-    """See outputs of a chart, or say that they are `sharp`; from which place on others wait."""
+    """See outputs of a chart, in two doubles where plain ones do not tell enough of its end.
+
+    Returns from which place on outputs wait whose chart is to be loaded.
+    """
     charts, views, whole, seen = here.charts, out.views, out.whole, here.seen
-    look_over(views, out.near, here, k, e, slopes)
-    here.sharp[k] = not agrees(views, here, k, loss, terms)
-    if not here.sharp[k]:
+    look_over(views, out.near, here, k, e, slopes, loss.results[0])
+    if agrees(views, here, loss, terms):
         locate(views, charts, k)
-        for w in range(1, views.count[0]):
-            row = views.row[w]
-            since = times[row - 1] + here.unit[k]
-            if not views.brief[w]:
-                if stand_in(whole, views, charts, loss, k, w, since) == LANES:
-                    load_charts(whole, here, out.near, k, e, first)
-                    see(whole, here, slopes, terms, found)
-                    first = 0
-                continue
-            value, length = loss_in(views, loss, charts, k, w), length_at(views.slope, w)
-            tell_briefly(seen, value, length)
-            put_place(views.there, w, views.place)
-            record(found, k, row, views.place, since, seen)
+    else:
+        for w in range(views.count[0] - 1, -1, -1):
+            look_sharply(views, here, k, loss, terms, w)
+    for w in range(1, views.count[0]):
+        row = views.row[w]
+        since = times[row - 1] + here.unit[k]
+        if not views.brief[w]:
+            if stand_in(whole, views, k, w, since) == LANES:
+                load_charts(whole, here, out.near, k, e, first)
+                see(whole, here, slopes, terms, found)
+                first = 0
+            continue
+        tell_briefly(seen, views.value[w], length_at(views.slope, w))
+        put_place(views.there, w, views.place)
+        record(found, k, row, views.place, since, seen)
     views.count[0] = 1
     return first
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_loop import UPWARD, defect, evaluate, step
+from flows.core.twofold_loop import UPWARD, evaluate, step
 from flows.systems.own.axes_loop import units
 from flows.systems.own.energy import LINGERS
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
-from flows.systems.own.seen_loop import curvature_at, known_axes, largest_of
+from flows.systems.own.seen_loop import curvature_at, largest_of
 
 __all__ = [
     "DOUBT",
@@ -30,7 +30,6 @@ __all__ = [
     "first_unit",
     "place",
     "run",
-    "take_axes",
     "vanishes",
 ]
 
@@ -155,25 +154,6 @@ def vanishes(loss, registers, n, short):
             if pull > 0.0 and not math.sqrt(others) * square**1.5 > STEADY * pull**2:
                 return True
     return False
-
-
-@inner
-def take_axes(charts, k, seen):
-    """Let a chart have the axes that have been seen, with their errors."""
-    n, axes, pairs = len(seen.error), seen.axes, charts.axes[k]
-    lacks, change = np.empty((n, n)), np.empty(n)
-    defect(axes, lacks)
-    for i in range(n):
-        charts.curvature[k, i] = seen.curvature[i] if known_axes(seen) else np.nan
-        charts.error[k, i] = seen.error[i] if known_axes(seen) else np.nan
-        for j in range(n):
-            change[j] = 0.0
-        for m in range(n):
-            for j in range(n):
-                change[j] += axes[i, m] * lacks[m, j] / 2
-        for j in range(n):
-            high = axes[i, j] + change[j]
-            pairs[i, j, 0], pairs[i, j, 1] = high, change[j] - (high - axes[i, j])
 
 
 @inner

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.solvers.near_lanes import LANES, Near
+from flows.solvers.near_lanes import LANES, PARTS, Near
 from flows.solvers.near_state import GOES_ON
 
 __all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "steepest"]
@@ -20,7 +20,7 @@ def near_of(n, program):
     """Room for charts in lanes."""
     count = n + len(program.constants) + len(program.operation)
     return Near(
-        np.zeros((count, 5, LANES)),
+        np.zeros((count, PARTS, LANES)),
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),

@@ -14,7 +14,7 @@ from flows.core.symmetric import eigen
 from flows.ensembles.axis_chords import between
 from flows.ensembles.axis_outputs import length_at
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import LANES, Near, field, jacobian
+from flows.solvers.near_lanes import LANES, PARTS, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.carried_loop import carried_along, carry_alone, carry_of
@@ -168,7 +168,7 @@ def chart() -> tuple[Any, Any, Any, Any, Any]:
     registers = np.zeros((2 + len(code.constants) + len(code.operation), 3))
     registers_at(code, places, registers)
     near = Near(
-        np.zeros((len(registers), 5, LANES)),
+        np.zeros((len(registers), PARTS, LANES)),
         np.zeros((2, LANES)),
         np.repeat(
             (axes.T @ MIXED.hessian(centre) @ axes * size / size[:, None])[..., None], LANES, axis=2

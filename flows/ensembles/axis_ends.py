@@ -27,14 +27,18 @@ from flows.ensembles.axis_members import (
     stand,
 )
 from flows.ensembles.axis_outputs import put_down
-from flows.solvers.near_lanes import LANES
+from flows.solvers.near_hessian import hessian
+from flows.solvers.near_lanes import LANES, PARTS
 from flows.solvers.near_state import GOES_ON, SHORT
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened
-from flows.systems.own.axes_loop import LAST_BIT
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.chart_loop import vanishes
 
 __all__ = ["Ends", "ends_chart", "ends_of", "meet", "see_ends"]
+
+
+# Entries of a Hessian that are this part of those beside them stay beside its axes: they are in it.
+NEARLY = 1e-9
 
 
 class Ends(NamedTuple):
@@ -97,7 +101,7 @@ def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, f
 
 
 @lean
-def meet(starts, first, ends, here, codes, terms, found):
+def meet(starts, first, ends, here, codes, slopes, terms, found):
     """Begin the first charts of members from one on, as many as there are lanes."""
     line, n = ends.line, starts.shape[1]
     carry = line.carry
@@ -110,42 +114,63 @@ def meet(starts, first, ends, here, codes, terms, found):
             carry.later[i, w] = 0.0
             for j in range(n):
                 line.matrix[i, j, w] = here.seen.hessian[i, j]
-    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, LAST_BIT, carry.since)
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, NEARLY, carry.since)
     for i in range(n):
         for k in range(n):
             store(ends.axes, i * n + k, load(carry.overlaps, k * n + i))
-    begin_all(ends, here, codes, terms, found)
+    begin_all(ends, here, codes, slopes, terms, found)
 
 
 @lean
 def see_ends(ends, here, codes, slopes, terms, found):
     """See all ends of charts that wait, and begin the next ones."""
     line, n = ends.line, len(ends.axes)
-    see_errors(line, slopes, LAST_BIT)
+    see_errors(line, slopes, NEARLY)
     for i in range(n):
         for k in range(n):
             total = spread(0.0)
             for m in range(n):
                 total += load(line.near.axes, i * n + m) * load(line.carry.overlaps, k * n + m)
             store(ends.axes, i * n + k, total)
-    begin_all(ends, here, codes, terms, found)
+    begin_all(ends, here, codes, slopes, terms, found)
 
 
 @lean
-def begin_all(ends, here, codes, terms, found):
+def begin_all(ends, here, codes, slopes, terms, found):
     """Begin the charts of all who wait, along the axes that have been seen."""
-    line, charts, carry = ends.line, here.charts, ends.line.carry
+    line, charts, carry, n = ends.line, here.charts, ends.line.carry, len(ends.axes)
     sharpened(ends.axes, ends.low, line.turn, line.careful)
     for w in range(line.count[0]):
         k, known = line.member[w], True
-        for i in range(len(ends.axes)):
+        for i in range(n):
             known = known and abs(carry.h[i, w]) < np.inf
-        for i in range(len(ends.axes)):
+        for i in range(n):
             charts.curvature[k, i] = carry.h[i, w] if known else np.nan
             charts.error[k, i] = carry.later[i, w] if known else np.nan
-            for j in range(len(ends.axes)):
+            for j in range(n):
                 charts.axes[k, i, j, 0] = ends.axes[i, j, w]
                 charts.axes[k, i, j, 1] = ends.low[i, j, w]
         charts.since[k] = carry.since[w]
-        fresh(here, k, codes, terms, found)
+    curved(ends, here, slopes)
+    for w in range(line.count[0]):
+        fresh(here, line.member[w], codes, terms, found)
     line.count[0] = 0
+
+
+@lean
+def curved(ends, here, slopes):
+    """Put down Hessians at the centres of charts, along their axes, in plain doubles."""
+    line, near, n = ends.line, ends.line.near, len(ends.axes)
+    for i in range(len(near.registers)):
+        store(near.registers, i * PARTS + 1, spread(0.0))
+        store(near.registers, i * PARTS + 2, spread(0.0))
+        for w in range(line.count[0]):
+            near.registers[i, 0, w] = here.losses[line.member[w], i]
+    for at in range(n * n):
+        store(near.axes, at, load(ends.axes, at))
+    hessian(near, slopes, line.matrix)
+    for w in range(line.count[0]):
+        k = line.member[w]
+        for i in range(n):
+            for j in range(i, n):
+                here.matrix[k, i, j] = here.matrix[k, j, i] = line.matrix[i, j, w]

@@ -264,7 +264,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     for k in range(0, count, LANES):
         if not halt[0]:
-            meet(starts, k, ends, here, codes, terms, found)
+            meet(starts, k, ends, here, codes, slopes, terms, found)
     follow_gently(times, codes, slopes, terms, first, stages, here, near, out, ends, found, halt)
     follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, ends, found, halt)
     see(out.whole, here, slopes, terms, found)

@@ -45,9 +45,8 @@ GOAL, NEARER, FARTHER, NEAREST = 2.0, 8.0, 3.0, 0.1
 # short. A chart that takes more attempts ends where it is, as a new one costs less than they do;
 # that one is this part as long.
 ATTEMPTS, PART = 25, 0.5
-# The Hessian of plain doubles, of which axes and curvatures are, serves as that of two where its
-# rounding, of the largest curvature, is this part of what is to be known of a slope on the smallest
-# one, or less.
+# The Hessian of plain doubles serves as that of two where its rounding, of the largest curvature,
+# is this part of what is to be known of a slope on the smallest one, or less.
 ROUNDING = 0.05
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
@@ -219,33 +218,26 @@ def stand(here, k, loss, terms):
 
 @lean
 def fresh(here, k, codes, terms, found):
-    """Begin the chart of a member where it stands, whose axes are known; whether that can be."""
-    if here.gone[k] or not begin(here.charts, k, codes[0], terms, here.registers):
+    """Begin the chart of a member where it stands, whose axes are known; whether that can be.
+
+    The Hessian along the axes, in plain doubles, is that in two where curvatures hide others.
+    """
+    charts = here.charts
+    if here.gone[k] or not begin(charts, k, codes[0], terms, here.registers):
         return False
     for i in range(len(here.registers)):
         here.value[k, i] = here.registers[i, 0]
-    if not linear(here, k, codes[2], terms):
-        return False
+    if not charts.since[k] * steepest(charts, k) * EPSILON < ROUNDING * terms.known:
+        hessian_along(charts.centre[k], charts.axes[k], codes[2], here.matrix[k])
+        known = finite(here.value[k])
+        for i in range(len(here.there)):
+            known = known and finite(here.matrix[k, i])
+        if not known:
+            return False
     found.counts[k, 2] += 1
     here.row[k] = found.reached[k] = max(1, found.reached[k])
     let_wait(here, k)
     return True
-
-
-@lean
-def linear(here, k, rates, terms):
-    """Put down the Hessian along the axes at the centre of a chart; whether all is known there."""
-    charts, matrix = here.charts, here.matrix[k]
-    if charts.since[k] * steepest(charts, k) * EPSILON < ROUNDING * terms.known:
-        for i in range(len(matrix)):
-            for j in range(len(matrix)):
-                matrix[i, j] = charts.curvature[k, i] if i == j else 0.0
-        return True
-    hessian_along(charts.centre[k], charts.axes[k], rates, matrix)
-    known = finite(here.value[k])
-    for i in range(len(matrix)):
-        known = known and finite(matrix[i])
-    return known
 
 
 @lean

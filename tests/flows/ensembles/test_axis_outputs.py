@@ -17,7 +17,7 @@ from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import Errors
-from flows.systems.own.carried_loop import carried_along, carry_alone, carry_of
+from flows.systems.own.carried_loop import carried_alone, carried_along, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
 SIZE, MATRICES = 5, LANES
@@ -48,15 +48,15 @@ def carry_on(carry: Any) -> None:
 
 
 @loop
-def room(n: int, lanes: int) -> Any:
-    """Room for them."""
-    return carry_of(n, lanes)
+def carry_alone(carry: Any) -> None:
+    """Those of one state."""
+    carried_alone(carry)
 
 
 @loop
-def room_alone(n: int) -> Any:
-    """Room for one."""
-    return carry_alone(n)
+def room(n: int, lanes: int) -> Any:
+    """Room for them."""
+    return carry_of(n, lanes)
 
 
 @loop
@@ -118,10 +118,12 @@ def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
     assert abs(later[0, 1, 0]) > 0.5
 
 
-def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
-    """By NumPy's formulas: charts of all lengths, axes that turn little and far, and gradients."""
-    generator, lanes = np.random.default_rng(3), 24
-    carry, expected, led = room(SIZE, lanes), [], 0
+def carried_states(lanes: int) -> tuple[Any, list[Any], int]:
+    """Charts of all lengths, axes that turn little and far; by NumPy; and how many are led.
+
+    Some of them grow as the gradient does.
+    """
+    generator, carry, expected, led = np.random.default_rng(3), room(SIZE, lanes), [], 0
     for e in range(lanes):
         before, now = (m @ m.T for m in generator.normal(size=(2, SIZE, SIZE)) / 3)
         before -= 0.1 * np.eye(SIZE) * (e % 3)
@@ -142,19 +144,39 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
         carry.began[e], carry.since[e], carry.h[:, e] = began, since, later
         carry.now[:, e] = np.sum(axes * (now @ axes), axis=0)
         carry.overlaps[:, :, e] = turned_to.T @ axes
-    one = room_alone(SIZE)
-    for whole, part in zip(carry[:-1], one[:-1], strict=True):
-        part[:] = whole[..., lanes - 1 :]
+    return carry, expected, led
+
+
+def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
+    """By NumPy's formulas, and by those of one lane."""
+    carry, expected, led = carried_states(LANES)
+    one = room(SIZE, 1)
+    for whole, part in zip(carry, one, strict=True):
+        part[:] = whole[..., LANES - 1 :]
     carry_on(carry)
-    carry_on(one)
+    carry_alone(one)
     assert np.allclose(one.later[:, 0], carry.later[:, -1], rtol=ROUNDING, atol=0)
     assert not np.allclose(one.later[:, 0], carry.later[:, 0], rtol=ALIKE, atol=0)
     assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
     assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
-    assert 0 < led < lanes // 2  # some grow as the gradient does
+    assert 0 < led < LANES // 2  # some grow as the gradient does
     carry.fresh[:] *= 1.001
     carry_on(carry)
     assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
+
+
+@pytest.mark.parametrize("beside", [0.0, np.nan, np.inf])
+def test_errors_of_a_lane_know_nothing_of_those_beside_it(beside: float) -> None:
+    """Bit for bit, whatever stands there, and in whichever lane; not if its own are changed."""
+    carry, other = carried_states(LANES)[0], carried_states(LANES)[0]
+    for given in other:
+        given[..., 1::2] = beside
+        given[:] = given[..., ::-1].copy()
+    carry_on(carry)
+    carry_on(other)
+    found = other.later[:, ::-1]
+    assert np.array_equal(found[:, ::2], carry.later[:, ::2])
+    assert not (found[:, 1::2] == carry.later[:, 1::2]).any()
 
 
 def chart() -> tuple[Any, Any, Any, Any, Any]:

@@ -8,13 +8,10 @@ import functools
 import math
 from typing import Any
 
-from numba.extending import register_jitable
-
 from flows.core.compiled import inner
-from flows.core.vectors import MAGIC, WIDTH, larger, power_of_two, where_less
+from flows.core.vectors import MAGIC, larger, power_of_two, where_less
 
-__all__ = ["LEAST", "OCTAVE", "OCTAVE_LOW", "PER_OCTAVE", "TERMS"]
-__all__ += ["above", "exponential", "exponential_of"]
+__all__ = ["LEAST", "OCTAVE", "OCTAVE_LOW", "PER_OCTAVE", "TERMS", "above", "exponential"]
 
 PER_OCTAVE, OCTAVE, OCTAVE_LOW = 1 / math.log(2), 0.6931471803691238, 1.9082149292705877e-10
 # Below, an exponential is zero.
@@ -46,8 +43,3 @@ def exponential(log):
     rest = (held - octaves * OCTAVE) - octaves * OCTAVE_LOW
     found = power_of_two(shifted) * (1.0 + (rest + above(rest)))
     return where_less(log, LEAST, 0.0, found)
-
-
-def exponential_of(lanes: int) -> Any:
-    """Return the exponential of numbers of so many lanes (:func:`flows.core.vectors.numbers`)."""
-    return exponential if lanes == WIDTH else register_jitable(lambda log: math.exp(log))

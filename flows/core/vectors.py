@@ -11,9 +11,8 @@ join, and by which :func:`where` chooses.
 
 from __future__ import annotations
 
-import math
 import operator
-from typing import Any, NamedTuple
+from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
@@ -22,7 +21,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model
 from numba.np import arrayobj
 
-__all__ = ["WIDTH", "Numbers", "any_of", "halves", "larger", "load", "magnitude", "numbers"]
+__all__ = ["WIDTH", "any_of", "halves", "larger", "load", "magnitude", "numbers"]
 __all__ += ["power_of_two", "root", "smaller", "spread", "store", "total", "vector", "where"]
 __all__ += ["where_less"]
 
@@ -362,22 +361,8 @@ def total(typing, value):
 # Rows of one number -------------------------------------------------------------------------------
 
 
-class Numbers(NamedTuple):
-    """Functions of the numbers of so many lanes: those of this module that have their names."""
-
-    load: Any
-    store: Any
-    spread: Any
-    larger: Any
-    magnitude: Any
-    smaller: Any
-    root: Any
-    where: Any
-    any_of: Any
-
-
-def numbers(lanes: int) -> Numbers:
-    """Return what reads, writes and works on the numbers of so many lanes.
+def numbers(lanes: int) -> tuple[Any, Any, Any, Any, Any]:
+    """Return ``load``, ``store``, ``spread``, ``larger``, ``magnitude`` for so many lanes.
 
     Parameters
     ----------
@@ -385,15 +370,11 @@ def numbers(lanes: int) -> Numbers:
         `WIDTH`, or 1, where doubles take the place of vectors.
     """
     if lanes == WIDTH:
-        return Numbers(load, store, spread, larger, magnitude, smaller, root, where, any_of)
+        return load, store, spread, larger, magnitude
     assert lanes == 1, f"there are 1 or {WIDTH} lanes, not {lanes}"
-    return Numbers(
+    return (
         *_memory(1, types.float64, ir.DoubleType()),
-        spread=register_jitable(lambda number: number),
-        larger=register_jitable(lambda x, y: x if x > y else y),
-        magnitude=register_jitable(lambda x: abs(x)),
-        smaller=register_jitable(lambda x, y: x if x < y else y),
-        root=register_jitable(lambda x: math.sqrt(x)),
-        where=register_jitable(lambda mask, x, y: x if mask else y),
-        any_of=register_jitable(lambda mask: mask),
+        register_jitable(lambda number: number),
+        register_jitable(lambda x, y: x if x > y else y),
+        register_jitable(lambda x: abs(x)),
     )

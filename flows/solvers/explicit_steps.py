@@ -89,7 +89,7 @@ def make_steps(
 
     from flows.core.vectors import numbers
 
-    load, store, spread, larger, magnitude = numbers(lanes)[:5]
+    load, store, spread, larger, magnitude = numbers(lanes)
     nodes, a, formulas, upper = tableau()
     stages, every, pieces = STAGES, ALL, DENSE
     shrink, smallest, least = SHRINK, SMALLEST, LEAST_ERROR

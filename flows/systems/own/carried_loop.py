@@ -12,10 +12,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean, loop
-from flows.core.exponentials import exponential_of
-from flows.core.vectors import WIDTH, numbers
-from flows.systems.own.axes_loop import LAST_BIT, eigen
+from flows.core.compiled import inner, lean
+from flows.core.exponentials import exponential
+from flows.core.vectors import (
+    WIDTH,
+    any_of,
+    larger,
+    load,
+    magnitude,
+    root,
+    smaller,
+    spread,
+    store,
+    where,
+)
 from flows.systems.own.carried_errors import (
     ALIKE,
     ANEW,
@@ -29,19 +39,7 @@ from flows.systems.own.carried_errors import (
 )
 from flows.systems.own.led_loop import lead
 
-__all__ = [
-    "Carry",
-    "carried",
-    "carried_alone",
-    "carried_along",
-    "carried_once",
-    "carry_of",
-    "turned",
-]
-
-
-# Numbers of each lane: what they are is said where they are put down.
-LENGTH, EARLY = range(2)
+__all__ = ["Carry", "carried_along", "carry_of"]
 
 
 class Carry(NamedTuple):
@@ -60,7 +58,7 @@ class Carry(NamedTuple):
     ``into`` (N, lanes): 1 for slow axes of before that may turn, and for those of now that they may
     turn into, 2 for fast ones, other numbers for others; ``moved`` (N, lanes): what axes take from
     one that mixes; ``lowest``, ``highest`` (N, lanes): rates that have come to an axis; ``rate``,
-    ``grown``, ``came`` (N, lanes); ``room``: numbers of each lane.
+    ``grown``, ``came`` (N, lanes); ``length`` (lanes,): how much later it is, in log-time.
     """
 
     curvature: Any
@@ -87,12 +85,13 @@ class Carry(NamedTuple):
     rate: Any
     grown: Any
     came: Any
-    room: Any
+    length: Any
 
 
 @inner
-def carry_of(n, lanes):
-    """Room for states in lanes: as many as a vector has, or one."""
+def carry_of(n):
+    """Room for states in lanes."""
+    lanes = WIDTH
     return Carry(
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
@@ -118,228 +117,165 @@ def carry_of(n, lanes):
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
-        np.zeros((2, lanes)),
+        np.zeros(lanes),
     )
 
 
-def carries(lanes: int) -> Any:
-    """Compile what carries errors of so many states on: `WIDTH`, or one."""
-    load, store, spread, larger, magnitude, smaller, root, where, any_of = numbers(lanes)
-    exponential = exponential_of(lanes)
-
-    @lean
-    def kinds(carry):
-        """Put down which axes are slow, with their least rates, and which are fast."""
-        room, length = carry.room, load(carry.room, LENGTH)
-        few, many = exponential(-RECIPROCAL * length), exponential(RECIPROCAL * length)
-        quick, began, since = (
-            exponential(GROWING * length),
-            load(carry.began, 0),
-            load(carry.since, 0),
-        )
-        fast, early = where(length > 0.0, 1.0, 0.0), spread(np.inf)
-        for k in range(len(carry.h) - 1, -1, -1):
-            first, last = load(carry.curvature, k) * began, load(carry.now, k) * since
-            h, least = load(carry.h, k), smaller(first, last)
-            is_slow = (least > 0.0) & (last < first * many) & (last > first * few)
-            grows = (first > 0.0) & (h > 0.0) & (since * h > first * quick)
-            fast = where(grows, fast, 0.0)
-            early = where(fast > 0.0, smaller(first, early), early)
-            store(carry.first, k, first)
-            store(carry.least, k, where(is_slow, least, 0.0))
-            store(carry.fast, k, fast)
-            store(carry.kind, k, where((first > 0.0) & (first < FAST), 1.0 + fast, -1.0))
-            store(carry.into, k, where(h > 0.0, 1.0 + fast, 0.0))
-        store(room, EARLY, 1.0 / larger(early * length, 1.0))
-
-    @lean
-    def near(carry, i, k, kind):
-        """Whether an axis of now is one of those that one of before, of its kind, has turned to."""
-        overlap = load(carry.overlaps, i * len(carry.h) + k)
-        return (magnitude(overlap) > TURNS) & (load(carry.into, i) == kind)
-
-    @lean
-    def spans(carry):
-        """Put down between which rates the axes of before are that each of now has come from."""
-        n, since = len(carry.h), load(carry.since, 0)
-        for i in range(n):
-            low = since * load(carry.h, i)
-            high = low
-            for k in range(n):
-                is_near, first = near(carry, i, k, load(carry.kind, k)), load(carry.first, k)
-                low = where(is_near, smaller(first, low), low)
-                high = where(is_near, larger(first, high), high)
-            store(carry.lowest, i, low)
-            store(carry.highest, i, high)
-
-    @lean
-    def mix(carry, k):
-        """Put down at which rate an axis that turns decays; return how far rates are apart."""
-        lowest, highest, kind = spread(np.inf), spread(-np.inf), load(carry.kind, k)
-        for i in range(len(carry.h)):
-            is_near = near(carry, i, k, kind)
-            lowest = where(is_near, smaller(load(carry.lowest, i), lowest), lowest)
-            highest = where(is_near, larger(load(carry.highest, i), highest), highest)
-        mixes = load(carry.mixes, k) > 0.0
-        store(carry.least, k, where(mixes, lowest, load(carry.least, k)))
-        return highest - lowest
-
-    @lean
-    def turn(carry):
-        """Put down which axes mix, and what others take from them."""
-        n, since, length = len(carry.h), load(carry.since, 0), load(carry.room, LENGTH)
-        spanned = False
-        for k in range(n):
-            first, fast, kind = load(carry.first, k), load(carry.fast, k), load(carry.kind, k)
-            away, moved, count, taken = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-            for i in range(n if any_of(kind > 0.0) else 0):  # else none is near it
-                square, is_near = load(carry.overlaps, i * n + k) ** 2, near(carry, i, k, kind)
-                is_apart = magnitude(since * load(carry.h, i) - first) > DIFFER
-                away = where(load(carry.fast, i) > fast, away + square, away)
-                moved = where(is_near & is_apart, moved + square, moved)
-                count = where(is_near, count + 1.0, count)
-            several = (moved > 0.0) & (count > 1.0)
-            mixes = (count > 0.0) & (several | (away > TURNS**2))
-            store(carry.mixes, k, where(mixes, 1.0, 0.0))
-            if any_of(mixes):
-                if not spanned:
-                    spans(carry)
-                spanned = True
-                taken = root(moved) * mix(carry, k) * length + away
-            store(carry.moved, k, where(mixes, taken, 0.0))
-
-    @lean
-    def grow(carry):
-        """Put down what has become of errors along the axes of before."""
-        n, since, length = len(carry.h), load(carry.since, 0), load(carry.room, LENGTH)
-        passed, anew = since - load(carry.began, 0), load(carry.anew, 0)
-        late = where(length > 0.0, since - passed / length, 0.0)
-        for k in range(n):
-            before, now = load(carry.curvature, k), load(carry.now, k)
-            rate = smaller(before, now)
-            own = where(load(carry.mixes, k) > 0.0, 0.0, rate * passed)
-            slowly = load(carry.least, k) * length
-            mean = before * passed + (now - before) * late
-            grows = -where(rate < 0.0, mean, larger(slowly, own))
-            store(carry.rate, k, larger(rate, 0.0))
-            change = exponential(smaller(MOST_GROWTH, grows))
-            change = where(load(carry.came, k) > 0.0, 0.0, change)
-            left = larger(change, anew)
-            grown = load(carry.error, k) * change + load(carry.fresh, k) * left
-            store(carry.grown, k, smaller(LARGEST, grown))
-
-    @lean
-    def come(carry, back):
-        """Put down what slow axes take from fast ones, and `back` along the axes of before."""
-        n, early = len(carry.h), load(carry.room, EARLY)
-        first, both = n, carry.lowest
-        for k in range(n - 1, -1, -1):
-            store(back, k, spread(0.0))
-            store(both, k, load(carry.error, k) + load(carry.fresh, k))
-            first = k if any_of(load(carry.fast, k) > 0.0) else first
-        for i in range(n):
-            fast, came = load(carry.fast, i), spread(0.0)
-            for k in range(first, n):
-                part = magnitude(load(carry.overlaps, i * n + k)) * load(both, k)
-                came = where(load(carry.fast, k) > fast, came + part, came)
-            came *= early
-            store(carry.came, i, came)
-            for k in range(n):
-                part = magnitude(load(carry.overlaps, i * n + k)) * came
-                store(back, k, load(back, k) + part)
-
-    @lean
-    def carried_along(carry):
-        """Put down errors along the axes of now."""
-        n = len(carry.h)
-        for e in range(lanes):
-            carry.room[LENGTH, e] = math.log(carry.since[e] / carry.began[e])
-        lead(carry)
-        kinds(carry)
-        turn(carry)
-        grow(carry)
-        back = carry.first  # along the axes of before
-        come(carry, back)
-        passed = load(carry.since, 0) - load(carry.began, 0)
-        differ = ALIKE * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
-        for i in range(n):
-            h, square, total = load(carry.h, i), spread(0.0), smaller(LARGEST, load(carry.later, i))
-            for k in range(n):
-                is_near, moved = near(carry, i, k, load(carry.kind, k)), load(carry.moved, k)
-                faster = larger(h - load(carry.rate, k), 0.0)
-                reach = magnitude(load(carry.overlaps, i * n + k))
-                if any_of(faster > 0.0):
-                    reach = where(faster > 0.0, reach / (1.0 + passed * faster), reach)
-                turns = where(is_near, moved, 0.0)
-                share = smaller(reach + turns, 1.0) * load(carry.grown, k)
-                alike = (magnitude(h - load(carry.now, k)) <= differ) | (turns > 0.0)
-                square = where(alike, square + share * share, square)
-                total = where(alike, total, total + share) + reach * load(back, k)
-            store(carry.later, i, root(square) + total + load(carry.came, i))
-
-    return carried_along
-
-
-carried_along, carried_alone = carries(WIDTH), carries(1)
-
-
 @lean
-def turned(before, hessian, rows, h, turns, axes, carry):
-    """Eigenvalues `h` and `axes` of a later Hessian, (N, N), which begin at those of before.
+def kinds(carry):
+    """Put down which axes are slow, with their least rates, and which are fast.
 
-    The Hessian along the axes of before, (N, N, 2), is nearly diagonal; ``rows`` (N, 2 N) and
-    ``turns`` (N, N) are room for it, and for its axes.
+    Return which part slow axes take from fast ones before these have decayed.
     """
-    n = len(h)
-    for i in range(n):
-        for k in range(n):
-            turns[i, k] = before[i, k, 0]  # side by side
-    for i in range(n):
-        for k in range(n):
-            axes[i, k] = 0.0
-        for j in range(n):
-            for k in range(n):
-                axes[i, k] += hessian[i, j] * turns[j, k]
-    for i in range(n):
-        for k in range(n):
-            rows[i, k] = 0.0
-        for m in range(n):
-            for k in range(n):
-                rows[i, k] += turns[m, i] * axes[m, k]
-    for i in range(n):
-        for k in range(i):
-            rows[i, k] = rows[k, i] = (rows[i, k] + rows[k, i]) / 2
-        carry.now[i, 0] = rows[i, i]
-    eigen(rows, h, turns, LAST_BIT)
-    for i in range(n):
-        carry.h[i, 0] = h[i]
-        for k in range(n):
-            axes[i, k], carry.overlaps[i, k, 0] = 0.0, turns[k, i]
-        for m in range(n):
-            for k in range(n):
-                axes[i, k] += before[i, m, 0] * turns[m, k]
+    length = load(carry.length, 0)
+    few, many = exponential(-RECIPROCAL * length), exponential(RECIPROCAL * length)
+    quick = exponential(GROWING * length)
+    began, since = load(carry.began, 0), load(carry.since, 0)
+    fast, early = where(length > 0.0, 1.0, 0.0), spread(np.inf)
+    for k in range(len(carry.h) - 1, -1, -1):
+        first, last = load(carry.curvature, k) * began, load(carry.now, k) * since
+        h, least = load(carry.h, k), smaller(first, last)
+        is_slow = (least > 0.0) & (last < first * many) & (last > first * few)
+        grows = (first > 0.0) & (h > 0.0) & (since * h > first * quick)
+        fast = where(grows, fast, 0.0)
+        early = where(fast > 0.0, smaller(first, early), early)
+        store(carry.first, k, first)
+        store(carry.least, k, where(is_slow, least, 0.0))
+        store(carry.fast, k, fast)
+        store(carry.kind, k, where((first > 0.0) & (first < FAST), 1.0 + fast, -1.0))
+        store(carry.into, k, where(h > 0.0, 1.0 + fast, 0.0))
+    return 1.0 / larger(early * length, 1.0)
 
 
 @lean
-def carried(curvature, error, fresh, slope, began, along, since, anew, carry, found):
-    """Errors `found` (N,) along later axes, to which those of before, of a chart, have `turned`."""
-    carry.began[0], carry.since[0], carry.anew[0] = began, since, anew
-    for k in range(len(found)):
-        carry.curvature[k, 0], carry.error[k, 0] = curvature[k], error[k]
-        carry.fresh[k, 0], carry.slope[k, 0], carry.along[k, 0] = fresh[k], slope[k], along[k]
-    carried_alone(carry)
-    for i in range(len(found)):
-        found[i] = carry.later[i, 0]
+def near(carry, i, k, kind):
+    """Whether an axis of now is one of those that one of before, of its kind, has turned to."""
+    overlap = load(carry.overlaps, i * len(carry.h) + k)
+    return (magnitude(overlap) > TURNS) & (load(carry.into, i) == kind)
 
 
-@loop
-def carried_once(before, curvature, error, fresh, slope, began, hessian, gradient, since, anew):
-    """Eigenvalues of a later Hessian, and errors along its axes, from those along axes (N, N)."""
-    n = len(curvature)
-    pairs, h, axes, found = np.zeros((n, n, 2)), np.empty(n), np.empty((n, n)), np.empty(n)
-    pairs[:, :, 0] = before
-    carry, rows, turns = carry_of(n, 1), np.empty((n, 2 * n)), np.empty((n, n))
-    turned(pairs, hessian, rows, h, turns, axes, carry)
-    along = axes.T @ gradient
-    carried(curvature, error, fresh, slope, began, along, since, anew, carry, found)
-    return h, found
+@lean
+def spans(carry):
+    """Put down between which rates the axes of before are that each of now has come from."""
+    n, since = len(carry.h), load(carry.since, 0)
+    for i in range(n):
+        low = since * load(carry.h, i)
+        high = low
+        for k in range(n):
+            is_near, first = near(carry, i, k, load(carry.kind, k)), load(carry.first, k)
+            low = where(is_near, smaller(first, low), low)
+            high = where(is_near, larger(first, high), high)
+        store(carry.lowest, i, low)
+        store(carry.highest, i, high)
+
+
+@lean
+def mix(carry, k):
+    """Put down at which rate an axis that turns decays; return how far rates are apart."""
+    lowest, highest, kind = spread(np.inf), spread(-np.inf), load(carry.kind, k)
+    for i in range(len(carry.h)):
+        is_near = near(carry, i, k, kind)
+        lowest = where(is_near, smaller(load(carry.lowest, i), lowest), lowest)
+        highest = where(is_near, larger(load(carry.highest, i), highest), highest)
+    mixes = load(carry.mixes, k) > 0.0
+    store(carry.least, k, where(mixes, lowest, load(carry.least, k)))
+    return highest - lowest
+
+
+@lean
+def turn(carry):
+    """Put down which axes mix, and what others take from them; return whether any does."""
+    n, since, length = len(carry.h), load(carry.since, 0), load(carry.length, 0)
+    spanned = False
+    for k in range(n):
+        first, fast, kind = load(carry.first, k), load(carry.fast, k), load(carry.kind, k)
+        away, moved, count, taken = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+        for i in range(n if any_of(kind > 0.0) else 0):  # else none is near it
+            square, is_near = load(carry.overlaps, i * n + k) ** 2, near(carry, i, k, kind)
+            is_apart = magnitude(since * load(carry.h, i) - first) > DIFFER
+            away = where(load(carry.fast, i) > fast, away + square, away)
+            moved = where(is_near & is_apart, moved + square, moved)
+            count = where(is_near, count + 1.0, count)
+        several = (moved > 0.0) & (count > 1.0)
+        mixes = (count > 0.0) & (several | (away > TURNS**2))
+        store(carry.mixes, k, where(mixes, 1.0, 0.0))
+        if any_of(mixes):
+            if not spanned:
+                spans(carry)
+            spanned = True
+            taken = root(moved) * mix(carry, k) * length + away
+        store(carry.moved, k, where(mixes, taken, 0.0))
+    return spanned
+
+
+@lean
+def grow(carry):
+    """Put down what has become of errors along the axes of before."""
+    n, since, length = len(carry.h), load(carry.since, 0), load(carry.length, 0)
+    passed, anew = since - load(carry.began, 0), load(carry.anew, 0)
+    late = where(length > 0.0, since - passed / length, 0.0)
+    for k in range(n):
+        before, now = load(carry.curvature, k), load(carry.now, k)
+        rate = smaller(before, now)
+        own = where(load(carry.mixes, k) > 0.0, 0.0, rate * passed)
+        slowly = load(carry.least, k) * length
+        mean = before * passed + (now - before) * late
+        grows = -where(rate < 0.0, mean, larger(slowly, own))
+        store(carry.rate, k, larger(rate, 0.0))
+        change = exponential(smaller(MOST_GROWTH, grows))
+        change = where(load(carry.came, k) > 0.0, 0.0, change)
+        left = larger(change, anew)
+        grown = load(carry.error, k) * change + load(carry.fresh, k) * left
+        store(carry.grown, k, smaller(LARGEST, grown))
+
+
+@lean
+def come(carry, early, back):
+    """Put down what slow axes take from fast ones, and `back` along the axes of before."""
+    n = len(carry.h)
+    first, both = n, carry.lowest
+    for k in range(n - 1, -1, -1):
+        store(back, k, spread(0.0))
+        store(both, k, load(carry.error, k) + load(carry.fresh, k))
+        first = k if any_of(load(carry.fast, k) > 0.0) else first
+    for i in range(n):
+        fast, came = load(carry.fast, i), spread(0.0)
+        for k in range(first, n):
+            part = magnitude(load(carry.overlaps, i * n + k)) * load(both, k)
+            came = where(load(carry.fast, k) > fast, came + part, came)
+        came *= early
+        store(carry.came, i, came)
+        for k in range(n):
+            part = magnitude(load(carry.overlaps, i * n + k)) * came
+            store(back, k, load(back, k) + part)
+
+
+@lean
+def carried_along(carry):
+    """Put down errors along the axes of now."""
+    n = len(carry.h)
+    for e in range(WIDTH):
+        carry.length[e] = math.log(carry.since[e] / carry.began[e])
+    lead(carry)
+    early = kinds(carry)
+    any_mixes = turn(carry)
+    grow(carry)
+    back = carry.first  # along the axes of before
+    come(carry, early, back)
+    passed = load(carry.since, 0) - load(carry.began, 0)
+    differ = ALIKE * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
+    for i in range(n):
+        h, square, total = load(carry.h, i), spread(0.0), smaller(LARGEST, load(carry.later, i))
+        for k in range(n):
+            faster, turns = larger(h - load(carry.rate, k), 0.0), spread(0.0)
+            reach = magnitude(load(carry.overlaps, i * n + k))
+            if any_of(faster > 0.0):
+                reach = where(faster > 0.0, reach / (1.0 + passed * faster), reach)
+            if any_mixes:
+                is_near = near(carry, i, k, load(carry.kind, k))
+                turns = where(is_near, load(carry.moved, k), 0.0)
+            share = smaller(reach + turns, 1.0) * load(carry.grown, k)
+            alike = (magnitude(h - load(carry.now, k)) <= differ) | (turns > 0.0)
+            square = where(alike, square + share * share, square)
+            total = where(alike, total, total + share) + reach * load(back, k)
+        store(carry.later, i, root(square) + total + load(carry.came, i))

@@ -119,7 +119,7 @@ def lead_on(carry, first, bent, most, e):
 
 @lean
 def lead_lane(carry, e):
-    """Do so in a lane."""
+    """Do as :func:`lead` does, in a lane."""
     n, most, bent = len(carry.h), 0.0, carry.grown
     for j in range(n):
         bent[j, e] = carry.now[j, e]

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from flows.core.compiled import loop
-from flows.core.exponentials import exponential, exponential_of
+from flows.core.exponentials import exponential
 from flows.core.vectors import WIDTH, load, store
 
 # A few roundings.
 ROUNDING = 1e-15
-
-alone = exponential_of(1)
 
 
 @loop
@@ -21,12 +19,6 @@ def side_by_side(logs: Any, found: Any) -> None:
     """Exponentials of rows of numbers."""
     for k in range(len(logs)):
         store(found, k, exponential(load(logs, k)))
-
-
-@loop
-def one_by_one(log: float) -> float:
-    """Exponential of a number."""
-    return float(alone(log))
 
 
 def test_exponentials_of_vectors_are_those_of_each_number() -> None:
@@ -37,7 +29,6 @@ def test_exponentials_of_vectors_are_those_of_each_number() -> None:
     assert np.allclose(found, np.exp(logs), rtol=ROUNDING, atol=0)
     side_by_side(logs + 1e-11, wrong)
     assert not np.isclose(wrong, np.exp(logs), rtol=ROUNDING, atol=0).any()
-    assert one_by_one(-2.5) == np.exp(-2.5)
 
 
 def test_exponentials_beyond_doubles_are_zero_and_unknown_ones_stay_unknown() -> None:

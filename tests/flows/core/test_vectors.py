@@ -1,4 +1,4 @@
-"""Masks and roots of vectors, and the same of single numbers."""
+"""Masks and roots of vectors."""
 
 from __future__ import annotations
 
@@ -8,54 +8,42 @@ import numpy as np
 import pytest
 
 from flows.core.compiled import loop
-from flows.core.vectors import WIDTH, numbers
+from flows.core.vectors import WIDTH, any_of, load, magnitude, root, store, where
 
 
-def compiled(lanes: int) -> Any:
-    """Functions of rows of so many lanes."""
-    load, store, _, larger, magnitude, smaller, root, where, any_of = numbers(lanes)
-
-    def chosen(x: Any, y: Any, found: Any) -> bool:
-        """Choices among two rows, by all comparisons, roots; whether any is less."""
-        a, b = load(x, 0), load(y, 0)
-        store(found, 0, where((a < b) & (a > 0.0), a, b))
-        store(found, 1, where((a <= b) | (a == 3.0), 1.0, a))
-        store(found, 2, root(magnitude(a)))
-        store(found, 3, smaller(larger(a, 0.0), 2.0))
-        return bool(any_of(a < b))
-
-    return loop(chosen)
+@loop
+def chosen(x: Any, y: Any, found: Any) -> bool:
+    """Choices among two rows, by all comparisons, and roots; whether any number is less."""
+    a, b = load(x, 0), load(y, 0)
+    store(found, 0, where((a < b) & (a > 0.0), a, b))
+    store(found, 1, where((a <= b) | (a == 3.0), 1.0, a))
+    store(found, 2, root(magnitude(a)))
+    return bool(any_of(a < b))
 
 
-def expected(x: Any, y: Any) -> tuple[Any, bool]:
+def expected(x: Any, y: Any) -> Any:
     """The same by NumPy."""
-    rows = [
-        np.where((x < y) & (x > 0), x, y),
-        np.where((x <= y) | (x == 3), 1.0, x),
-        np.sqrt(np.abs(x)),
-        np.where(x > 0, np.minimum(x, 2.0), 0.0),
-    ]
-    return np.array(rows), bool((x < y).any())
+    both, one = (x < y) & (x > 0), (x <= y) | (x == 3)
+    return np.array([np.where(both, x, y), np.where(one, 1.0, x), np.sqrt(np.abs(x))])
 
 
-@pytest.mark.parametrize("lanes", [1, WIDTH])
-def test_masks_choose_in_each_lane_by_itself(lanes: int) -> None:
-    """Also where a number is NaN, of which no comparison is true, or infinite."""
-    run, generator = compiled(lanes), np.random.default_rng(0)
-    some = []
-    for special in (0.5, 3.0, np.nan, np.inf, -np.inf):
-        x, y = generator.normal(size=(2, lanes))
-        x[-1] = special
-        found, (rows, any_less) = np.empty((4, lanes)), expected(x, y)
-        some.append(run(x, y, found))
-        assert np.array_equal(found, rows, equal_nan=True)
-        assert some[-1] == any_less
-    assert not np.array_equal(rows, expected(-y, x)[0])
-    assert not run(np.ones(lanes), np.zeros(lanes), np.empty((4, lanes)))
-    assert any(some)
+@pytest.mark.parametrize("special", [0.5, 3.0, np.nan, np.inf, -np.inf])
+def test_masks_choose_in_each_lane_by_itself(special: float) -> None:
+    """Also beside a number that is NaN, of which no comparison is true, or infinite."""
+    x, y = np.random.default_rng(0).normal(size=(2, WIDTH))
+    x[5], found = special, np.empty((3, WIDTH))
+    assert chosen(x, y, found)
+    assert np.array_equal(found, expected(x, y), equal_nan=True)
+    assert not np.array_equal(found, expected(y, x), equal_nan=True)
 
 
-def test_there_are_no_other_numbers_of_lanes() -> None:
-    """As a vector has them, or one."""
-    with pytest.raises(AssertionError, match="lanes"):
-        numbers(3)
+@pytest.mark.parametrize("place", range(WIDTH))
+def test_any_number_of_a_vector_is_seen(place: int) -> None:
+    """And none where there is none."""
+    x, found = np.zeros(WIDTH), np.empty((3, WIDTH))
+    assert not chosen(x, x, found)
+    y = x.copy()
+    y[place] = np.nan
+    assert not chosen(x, y, found)
+    y[place] = 1.0
+    assert chosen(x, y, found)

@@ -57,7 +57,7 @@ def line_of(loss, n):
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, 2, LANES)),
-        carry_of(n, LANES),
+        carry_of(n),
         turn_of(LANES),
         np.zeros((n, 3)),
         np.zeros(LANES, np.int64),

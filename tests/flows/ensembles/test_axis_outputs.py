@@ -1,4 +1,4 @@
-"""Outputs of ensembles, seen side by side: axes, errors and Hessians in lanes are those of each."""
+"""Outputs of ensembles, seen side by side: axes and Hessians in lanes are those of each."""
 
 from __future__ import annotations
 
@@ -16,15 +16,11 @@ from flows.ensembles.axis_outputs import length_at
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, PARTS, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
-from flows.systems.own.carried_errors import Errors
-from flows.systems.own.carried_loop import carried_along, carry_alone, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
 SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
 ROUNDING = 1e-13
-# Errors are as right as the axes of nearly equal curvatures.
-ALIKE = 1e-6
 
 u, v = sp.symbols("u v")
 # Sums, products, quotients and roots.
@@ -39,24 +35,6 @@ def turned(matrices: Any, part: float, since: float = np.inf) -> Any:
     h, axes = np.zeros((n, lanes)), np.zeros((n, n, lanes))
     eigen_in_lanes(matrices, h, axes, turn_of(lanes), part, np.full(lanes, since))
     return h, axes
-
-
-@loop
-def carry_on(carry: Any) -> None:
-    """Errors along later axes."""
-    carried_along(carry)
-
-
-@loop
-def room(n: int, lanes: int) -> Any:
-    """Room for them."""
-    return carry_of(n, lanes)
-
-
-@loop
-def room_alone(n: int) -> Any:
-    """Room for one."""
-    return carry_alone(n)
 
 
 @loop
@@ -116,45 +94,6 @@ def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
     _, later = turned(matrices.copy(), 1e-3, since=1e7)
     assert np.array_equal(axes[:, :, 0], np.eye(2))
     assert abs(later[0, 1, 0]) > 0.5
-
-
-def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
-    """By NumPy's formulas: charts of all lengths, axes that turn little and far, and gradients."""
-    generator, lanes = np.random.default_rng(3), 24
-    carry, expected, led = room(SIZE, lanes), [], 0
-    for e in range(lanes):
-        before, now = (m @ m.T for m in generator.normal(size=(2, SIZE, SIZE)) / 3)
-        before -= 0.1 * np.eye(SIZE) * (e % 3)
-        now = before + 10.0 ** -(e % 4) * now
-        error, fresh = generator.uniform(size=(2, SIZE))
-        began = 10.0 ** generator.uniform(-2, 2)
-        since = began * 10.0 ** generator.uniform(0, 2)
-        h, axes = eigen(before)
-        slope, gradient = generator.normal(size=(2, SIZE))
-        if e % 2:  # along the lowest axes of both
-            slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
-        known = Errors(axes, h, error, fresh, began, slope=slope)
-        later, turned_to, found = known.carried(now, since, gradient=gradient)
-        expected.append(found)
-        led += not np.array_equal(found, known.carried(now, since)[2])
-        carry.slope[:, e], carry.along[:, e] = slope, gradient @ turned_to
-        carry.curvature[:, e], carry.error[:, e], carry.fresh[:, e] = h, error, fresh
-        carry.began[e], carry.since[e], carry.h[:, e] = began, since, later
-        carry.now[:, e] = np.sum(axes * (now @ axes), axis=0)
-        carry.overlaps[:, :, e] = turned_to.T @ axes
-    one = room_alone(SIZE)
-    for whole, part in zip(carry[:-1], one[:-1], strict=True):
-        part[:] = whole[..., lanes - 1 :]
-    carry_on(carry)
-    carry_on(one)
-    assert np.allclose(one.later[:, 0], carry.later[:, -1], rtol=ROUNDING, atol=0)
-    assert not np.allclose(one.later[:, 0], carry.later[:, 0], rtol=ALIKE, atol=0)
-    assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
-    assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
-    assert 0 < led < lanes // 2  # some grow as the gradient does
-    carry.fresh[:] *= 1.001
-    carry_on(carry)
-    assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
 
 
 def chart() -> tuple[Any, Any, Any, Any, Any]:

@@ -16,11 +16,11 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.core.twofold_loop import UPWARD, evaluate, step
-from flows.systems.own.axes_loop import units
 from flows.systems.own.energy import LINGERS
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
 from flows.systems.own.seen_loop import curvature_at, largest_of
+from flows.systems.own.units_loop import units
 
 __all__ = [
     "DOUBT",

@@ -30,8 +30,7 @@ from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
 from flows.core.vectors import WIDTH
 from flows.systems.own.above_loop import above, values_of
-from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
-from flows.systems.own.axes_loop import LAST_BIT
+from flows.systems.own.axes_in_lanes import LAST_BIT, eigen_in_lanes, turn_of
 from flows.systems.own.chart_loop import run
 from flows.systems.own.rates_loop import twofold_hessian
 from flows.systems.own.seen_loop import curvature_at, largest_of

@@ -379,7 +379,7 @@ def test_others_are_runs_alone(system: Any, options: dict[str, Any]) -> None:
 
 def test_compiled_units_are_those_of_runs_alone() -> None:
     """Fast, slow, flat axes, and one along which the loss curves downward."""
-    from flows.systems.own.axes_loop import units_once
+    from flows.systems.own.units_loop import units_once
 
     slopes, doubt = np.array([1e-3, 2e-5, 0.0, 4.0]), np.full(4, 1e-30)
     h = np.array([-0.5, 1e-4, 0.0, 30.0])

@@ -22,9 +22,12 @@ SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
 ROUNDING = 1e-13
 
-u, v = sp.symbols("u v")
+u, v, w = sp.symbols("u v w")
 # Sums, products, quotients and roots.
 MIXED = flows.OwnSystem("mixed", [u, v], u**4 / (2 + v**2) + (u * v - 1) ** 2 / sp.sqrt(1 + u**2))
+THREE = flows.OwnSystem(
+    "three", [u, v, w], MIXED.expression + (u * w**2 - v) ** 2 + v**2 / (3 + w**2)
+)
 VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 / 4)
 
 
@@ -96,42 +99,47 @@ def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
     assert abs(later[0, 1, 0]) > 0.5
 
 
-def chart() -> tuple[Any, Any, Any, Any, Any]:
-    """Centre, units and axes of a chart of a loss, which all lanes have, and its program."""
-    loss = MIXED.axis_codes()[1]
+def chart(system: flows.OwnSystem, centre: Any, size: Any) -> tuple[Any, Any, Any]:
+    """Axes of a chart of a loss, which all lanes have, and its program."""
+    loss, n = system.axis_codes()[1], len(centre)
     code = loss._replace(results=loss.results[1:])
-    centre, size = np.array([0.7, -0.4]), np.array([0.3, 2.0])
-    axes = np.linalg.qr(np.random.default_rng(5).normal(size=(2, 2)))[0]
-    places = np.zeros((2, 3))
+    axes = np.linalg.qr(np.random.default_rng(5).normal(size=(n, n)))[0]
+    places = np.zeros((n, 3))
     places[:, 0] = centre
-    registers = np.zeros((2 + len(code.constants) + len(code.operation), 3))
+    registers = np.zeros((n + len(code.constants) + len(code.operation), 3))
     registers_at(code, places, registers)
+    along = axes.T @ system.hessian(centre) @ axes
     near = Near(
         np.zeros((len(registers), PARTS, LANES)),
-        np.zeros((2, LANES)),
-        np.repeat(
-            (axes.T @ MIXED.hessian(centre) @ axes * size / size[:, None])[..., None], LANES, axis=2
-        ),
+        np.zeros((n, LANES)),
+        np.repeat((along * size / size[:, None])[..., None], LANES, axis=2),
         np.repeat(axes[..., None], LANES, axis=2),
         np.repeat(size[:, None], LANES, axis=1),
         np.repeat(1 / size[:, None], LANES, axis=1),
         np.ones(LANES),
     )
     near.registers[:, 0] = registers[:, :1]
-    return centre, size, axes, near, code
+    return axes, near, code
 
 
-def test_hessians_at_outputs_are_those_of_the_loss() -> None:
+@pytest.mark.parametrize(
+    ("system", "centre", "size"),
+    [(MIXED, [0.7, -0.4], [0.3, 2.0]), (THREE, [0.7, -0.4, 0.5], [0.3, 2.0, 0.5])],
+)
+def test_hessians_at_outputs_are_those_of_the_loss(
+    system: flows.OwnSystem, centre: list[float], size: list[float]
+) -> None:
     """Along any axes, and so are the Jacobians that registers serve again; not a thousandth off."""
-    centre, size, axes, near, code = chart()
-    increments = 0.2 * np.random.default_rng(6).normal(size=(2, LANES))
+    begin, unit, n = np.array(centre), np.array(size), len(centre)
+    axes, near, code = chart(system, begin, unit)
+    increments = 0.2 * np.random.default_rng(6).normal(size=(n, LANES))
     found, other = curved(near, code, increments, np.ones(LANES))
     for e in range(LANES):
-        there = axes.T @ MIXED.hessian(centre + axes @ (size * increments[:, e])) @ axes
+        there = axes.T @ system.hessian(begin + axes @ (unit * increments[:, e])) @ axes
         upper = np.triu(there)
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
-        assert np.allclose(-other[:, :, e], there * size / size[:, None], rtol=0, atol=ROUNDING)
+        assert np.allclose(-other[:, :, e], there * unit / unit[:, None], rtol=0, atol=ROUNDING)
 
 
 @loop

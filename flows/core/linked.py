@@ -2,7 +2,8 @@
 
 Numba makes machine code of every function, also of one that compiled code alone calls, takes the
 code of all that it calls into it, and optimizes it at every level. Here such a function is a part:
-it stays as it was written until a function with a wrapper for Python takes it in.
+it stays as it was written until a function with a wrapper for Python takes it in. Arrays that it
+makes begin with a line of the cache.
 """
 
 # mypy: disable-error-code="misc, no-untyped-call"
@@ -24,6 +25,8 @@ __all__ = ["linked"]
 WRAPPER = "_ZN7cpython"
 # Garbage is collected this rarely: compiling makes millions of objects, of which few are garbage.
 RARELY = (50_000, 20, 100)
+# Bytes of a line of the cache, with which arrays begin: else vectors of this length lie in two.
+LINE = 64
 
 
 class _Nowhere:
@@ -114,12 +117,16 @@ def _called(library: Any) -> list[Any]:
 def linked() -> Iterator[None]:
     """Let what is compiled be parts, and wholes, for as long as this lasts; threads wait for it."""
     with global_compiler_lock:  # else one would put back what another has set
-        codegen = cpu_target.target_context.codegen()
+        context = cpu_target.target_context
+        codegen = context.codegen()
         before, thresholds = codegen._library_class, gc.get_threshold()
+        alignment = context.get_preferred_array_alignment
         codegen._library_class = _Linked
+        context.get_preferred_array_alignment = lambda kind: LINE
         gc.set_threshold(*RARELY)
         try:
             yield
         finally:
             codegen._library_class = before
+            context.get_preferred_array_alignment = alignment
             gc.set_threshold(*thresholds)

@@ -3,7 +3,8 @@
 A loop that LLVM is to turn into vectors must not call anything, and must write few rows; a number
 that is a vector from the beginning has neither restriction, and what is computed of it stays in
 registers. Compiled functions use these numbers like others: sums, products and quotients with each
-other and with doubles. Products and sums may be fused.
+other and with doubles. Products and sums may be fused. Comparisons give masks, which `&` and `|`
+join, and by which :func:`where` chooses.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call, misc"
@@ -15,17 +16,20 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model
 from numba.np import arrayobj
 
-__all__ = ["WIDTH", "halves", "larger", "load", "magnitude", "power_of_two", "smaller", "spread"]
-__all__ += ["numbers", "store", "total", "vector", "where_less"]
+__all__ = ["WIDTH", "any_of", "halves", "larger", "load", "magnitude", "numbers"]
+__all__ += ["power_of_two", "root", "smaller", "spread", "store", "total", "vector", "where"]
+__all__ += ["where_less"]
 
 #: Numbers of a vector.
 WIDTH = 16
 
 _DOUBLES, _WHOLES = ir.VectorType(ir.DoubleType(), WIDTH), ir.VectorType(ir.IntType(64), WIDTH)
+_TRUTHS = ir.VectorType(ir.IntType(1), WIDTH)
 _FLAGS = ("contract",)
 _ALIGNED = 8  # bytes
 # Bits of a double: how many are behind the point, and the exponent of 1.
@@ -43,12 +47,30 @@ class _Vector(types.Type):
 vector = _Vector()
 
 
+class _Mask(types.Type):
+    """Type of what is true or false of each entry."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"mask of {WIDTH} doubles")
+
+
+_mask = _Mask()
+
+
 @register_model(_Vector)
 class _Model(models.PrimitiveModel):
     """A vector is one number to LLVM."""
 
     def __init__(self, manager, kind):
         super().__init__(manager, kind, _DOUBLES)
+
+
+@register_model(_Mask)
+class _MaskModel(models.PrimitiveModel):
+    """So is a mask."""
+
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _TRUTHS)
 
 
 def _filled(builder, number):
@@ -80,24 +102,40 @@ def _whole(number):
 class _Arithmetic(AbstractTemplate):
     """Two numbers of which one is a vector give a vector."""
 
+    found: types.Type = vector
+
     def generic(self, args, kws):
         number = (_Vector, types.Float, types.Integer)
         if any(isinstance(x, _Vector) for x in args) and all(isinstance(x, number) for x in args):
-            return signature(vector, *args)
+            return signature(self.found, *args)
         return None
 
 
-def _define(operation: Any, instruction: str) -> None:
-    infer_global(operation)(type("_Operation", (_Arithmetic,), {}))
+class _Comparison(_Arithmetic):
+    """They give a mask, false where one is NaN."""
+
+    found = _mask
+
+
+def _define(operation: Any, kind: type[_Arithmetic], instruction: Any) -> None:
+    infer_global(operation)(type("_Operation", (kind,), {}))
 
     def code(context, builder, sig, args):
         parts = (_as_vector(context, builder, *pair) for pair in zip(args, sig.args, strict=True))
-        return getattr(builder, instruction)(*parts, flags=_FLAGS)
+        return instruction(builder, *parts)
 
     for other in (types.Float, types.Integer):
         lower_builtin(operation, _Vector, other)(code)
         lower_builtin(operation, other, _Vector)(code)
     lower_builtin(operation, _Vector, _Vector)(code)
+
+
+def _arithmetic(instruction: str) -> Any:
+    return lambda builder, x, y: getattr(builder, instruction)(x, y, flags=_FLAGS)
+
+
+def _comparison(sign: str) -> Any:
+    return lambda builder, x, y: builder.fcmp_ordered(sign, x, y)
 
 
 for _operations, _instruction in (
@@ -107,7 +145,27 @@ for _operations, _instruction in (
     ((operator.truediv, operator.itruediv), "fdiv"),
 ):
     for _operation in _operations:
-        _define(_operation, _instruction)
+        _define(_operation, _Arithmetic, _arithmetic(_instruction))
+for _operation, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.eq, "=="),
+):
+    _define(_operation, _Comparison, _comparison(_sign))
+
+
+class _Join(AbstractTemplate):
+    """Two masks give a mask."""
+
+    def generic(self, args, kws):
+        return signature(_mask, *args) if all(isinstance(x, _Mask) for x in args) else None
+
+
+infer_global(operator.and_)(type("_And", (_Join,), {}))
+infer_global(operator.or_)(type("_Or", (_Join,), {}))
+lower_builtin(operator.and_, _Mask, _Mask)(lambda context, builder, sig, x: builder.and_(*x))
+lower_builtin(operator.or_, _Mask, _Mask)(lambda context, builder, sig, x: builder.or_(*x))
 
 
 @infer_global(operator.pow)
@@ -172,6 +230,11 @@ def _magnitude(builder, x):
     return builder.bitcast(bits, _DOUBLES)
 
 
+def _root(builder, x):
+    kind = ir.FunctionType(_DOUBLES, [_DOUBLES])
+    return builder.call(get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{WIDTH}f64"), [x])
+
+
 #: ``larger(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
 larger = _intrinsic_of_vectors(2, _larger)
 #: ``smaller(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
@@ -180,8 +243,33 @@ smaller = _intrinsic_of_vectors(2, _smaller)
 where_less = _intrinsic_of_vectors(4, _where_less)
 #: ``magnitude(x)``, entry by entry.
 magnitude = _intrinsic_of_vectors(1, _magnitude)
+#: ``root(x)``, entry by entry.
+root = _intrinsic_of_vectors(1, _root)
 #: ``spread(number)``: a vector of one number.
 spread = _intrinsic_of_vectors(1, lambda builder, x: x)
+
+
+@intrinsic
+def where(typing, mask, x, y):
+    """``x`` where a mask is true, else ``y``."""
+
+    def code(context, builder, sig, args):
+        parts = (_as_vector(context, builder, args[k], sig.args[k]) for k in (1, 2))
+        return builder.select(args[0], *parts)
+
+    return vector(mask, x, y), code
+
+
+@intrinsic
+def any_of(typing, mask):
+    """Whether a mask is true anywhere."""
+
+    def code(context, builder, sig, args):
+        bits = builder.bitcast(args[0], ir.IntType(WIDTH))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+
+    return types.boolean(mask), code
+
 
 # `x + MAGIC` holds the nearest whole number of `x` in its last bits.
 MAGIC = 6755399441055744.0

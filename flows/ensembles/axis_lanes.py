@@ -9,18 +9,10 @@ import math
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.solvers.axis_slopes import centred
-from flows.solvers.axis_steps import EPSILON
-from flows.solvers.near_lanes import LANES, Near
+from flows.solvers.near_lanes import LANES, PARTS, Near
 from flows.solvers.near_state import GOES_ON
-from flows.systems.own.chart_loop import field_of, run
 
-__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "reload", "steepest"]
-
-# The Hessian of plain doubles, of which axes and curvatures are, serves as that of two where its
-# rounding, of the largest curvature, is this part of what is to be known of a slope on the smallest
-# one, or less.
-ROUNDING = 0.05
+__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "steepest"]
 
 
 @inner
@@ -28,7 +20,7 @@ def near_of(n, program):
     """Room for charts in lanes."""
     count = n + len(program.constants) + len(program.operation)
     return Near(
-        np.zeros((count, 5, LANES)),
+        np.zeros((count, PARTS, LANES)),
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
@@ -49,38 +41,23 @@ def again(lane, e):
 
 
 @lean
-def load(lane, near, here, k, e, codes, terms):
-    """Put the chart of a member where the steps of a lane read it.
-
-    Registers, and the Hessian, are those at its centre.
-    """
-    gradient, _, rates = codes
-    charts, around = here.charts, here.around
-    n, size = len(charts.size[k]), charts.size[k]
-    if charts.since[k] * steepest(charts, k) * EPSILON < ROUNDING * terms.known:
-        for i in range(len(around.value)):
-            around.value[i] = here.registers[i, 0]
-        for i in range(n):
-            around.slope[i] = charts.slope[k, i]
-            for j in range(n):
-                around.matrix[i, j] = charts.curvature[k, i] if i == j else 0.0
-        around.known[0] = True
-    else:
-        centred(field_of(charts, k, gradient, rates), around, here)
+def load(lane, near, whole, here, k, e):
+    """Put the chart of a member where the steps of a lane, and its outputs (``whole``), read it."""
+    charts, size = here.charts, here.charts.size[k]
     near.since[e] = charts.since[k]
     for i in range(len(near.registers)):
-        near.registers[i, 0, e] = around.value[i]
-    for i in range(n):
+        near.registers[i, 0, e] = here.value[k, i]
+    for i in range(len(whole.registers)):
+        whole.registers[i, 0, e] = here.losses[k, i]
+    for i in range(len(size)):
         near.size[i, e], near.unit[i, e] = size[i], 1.0 / size[i]
-        near.slope[i, e] = around.slope[i] / size[i]
+        near.slope[i, e] = charts.slope[k, i] / size[i]
         lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         lane.weight[i, e] = size[i] * (size[i] / charts.floored[k, i] / charts.energy[k]) / 2
-        for j in range(n):
-            here.matrix[k, i, j] = around.matrix[i, j]
-            near.matrix[i, j, e] = around.matrix[i, j] * size[j] / size[i]
+        for j in range(len(size)):
+            near.matrix[i, j, e] = here.matrix[k, i, j] * size[j] / size[i]
             near.axes[i, j, e] = charts.axes[k, i, j, 0]
     again(lane, e)
-    return around.known[0]
 
 
 @lean
@@ -100,16 +77,6 @@ def increment_of(charts, k, place, found):
             found[i] += axes[j, i, 0] * place[j]
     for i in range(len(found)):
         found[i] /= size[i]
-
-
-@lean
-def reload(lane, near, here, k, e, codes, terms):
-    """Put a chart that was begun before in a lane."""
-    gradient, loss, _ = codes
-    centre = here.charts.centre[k]
-    run(gradient, centre, here.registers)
-    run(loss, centre, here.whole)
-    return load(lane, near, here, k, e, codes, terms)
 
 
 @lean

@@ -1,8 +1,8 @@
 """Compiled: members of an ensemble from chart to chart, several side by side.
 
 Explicit steps lead as far as the flow is gentle, in the coordinates of states; who has come there
-is followed by Radau from then on, along axes. The lanes take their steps together; each sets up its
-charts by itself. Nothing in a member depends on the others.
+is followed by Radau from then on, along axes. The lanes take their steps together; whose chart has
+ended gives its lane away and waits. Nothing in a member depends on the others.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -17,29 +17,18 @@ import numpy as np
 from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_chords import fill_in
-from flows.ensembles.axis_lanes import (
-    again,
-    aim,
-    increment_of,
-    load,
-    near_of,
-    output_in,
-    reload,
-    steepest,
-)
+from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
+from flows.ensembles.axis_lanes import aim, increment_of, load, near_of, output_in, steepest
 from flows.ensembles.axis_members import (
-    MOST_STEPS,
-    NOISE,
     Found,
-    arrived,
-    begun,
     leave,
-    measure,
+    let_wait,
     members_of,
-    onward,
+    next_of,
     takes_long,
+    waits,
 )
-from flows.ensembles.axis_outputs import load_loss, outputs_of, put_down, see
+from flows.ensembles.axis_outputs import outputs_of, see
 from flows.solvers.axis_steps import EPSILON
 from flows.solvers.explicit_tableau import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
@@ -56,7 +45,6 @@ from flows.solvers.near_state import (
     lanes_of,
     room,
 )
-from flows.systems.own.chart_loop import vanishes
 
 __all__ = ["Found", "follow"]
 
@@ -85,10 +73,18 @@ def gentle_until(here, k, terms):
 
 
 @lean
-def take_place(lane, out, here, k, e, times, before, terms, found):
-    """Let a chart that is in place be a lane's, as far as the solver time `before`."""
-    load_loss(out, here, e)
+def take_place(lane, near, out, here, k, e, times, before, terms, found):
+    """Let a member go on in a lane, in its chart, as far as the solver time `before`."""
+    load(lane, near, out.near, here, k, e)
     aim(lane, here, k, e, times, before, terms.halts, found)
+    lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
+    lane.step[e] = here.step[k]
+
+
+@lean
+def few_are_left(alive, ends):
+    """Whether lanes are empty, and those who could fill them are not fewer than who is left."""
+    return alive < LANES and 0 < ends.line.count[0] >= alive
 
 
 @lean
@@ -98,44 +94,6 @@ def only_halts(lane, here, k, e, times, before, terms, found):
         return False
     aim(lane, here, k, e, times, before, True, found)
     return lane.stop[e] > lane.tau[e]
-
-
-@lean
-def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
-    """See what a lane has come to; whether its chart goes on, and how.
-
-    A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
-    its outputs are put down, seen in two doubles where plain ones do not tell enough of them, and
-    the next one is begun. There is none where something reaches zero, as a run alone then tells.
-    Of a chart that goes on the number is 1, of one that begins 2; 0 says that there is none.
-    """
-    _, loss, _ = codes
-    n, outcome = len(lane.u), lane.outcome[e]
-    if lane.steps[e] > MOST_STEPS:
-        found.reached[k] = here.row[k]
-        return 0
-    since = here.charts.since[k] * math.exp(lane.tau[e])
-    off = arrived(lane, here, k, e, codes)
-    if outcome == SHORT and not vanishes(loss, here.whole, n, terms.short):
-        lane.outcome[e], lane.live[e] = GOES_ON, True
-        return 1
-    before = here.reach[k]
-    measure(lane, here, k, e, off, terms)
-    if off > NOISE:
-        found.reached[k] = here.row[k]
-        if not here.reach[k] < before:
-            return 0
-        again(lane, e)
-        for i in range(n):
-            lane.slope[i, e] = -near.since[e] * near.slope[i, e]
-        aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
-        return 1
-    put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
-    if found.reached[k] > len(times):
-        return 0
-    if here.sharp[k]:  # its outputs have been at other places
-        arrived(lane, here, k, e, codes)
-    return 2 if onward(lane, near, here, k, e, since, codes, terms, found) else 0
 
 
 class Walk(NamedTuple):
@@ -160,26 +118,26 @@ def walk_of(n, rtol, terms, late):
 
 
 @lean
-def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near, out, found, halt):
-    """Follow members by explicit steps, and say who is late."""
+def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, ends, found, halt):
+    """Follow members by explicit steps, until those who are late wait."""
     lane, work, owner, late, u = walk
-    gradient, n, waiting = codes[0], len(u), 0
+    gradient, n = codes[0], len(u)
     while not halt[0]:
-        alive = False
+        alive = 0
         for e in range(LANES):
-            while owner[e] < 0 and waiting < len(starts):
-                k = waiting
-                if begun(starts, k, codes, terms, here, found):
-                    before = gentle_until(here, k, terms)
-                    late[k] = before == 0.0
-                    if not late[k] and load(lane, near, here, k, e, codes, terms):
-                        take_place(lane, out, here, k, e, times, before, terms, found)
-                        lane.steps[e], lane.fields[e], lane.step[e] = 0, 0, 0.0
-                        owner[e] = k
-                waiting += 1
-            alive = alive or owner[e] >= 0
-        if not alive:
-            return
+            while owner[e] < 0 and waits(here) > 0:
+                k = next_of(here)
+                before = gentle_until(here, k, terms)
+                late[k] = before == 0.0
+                if not late[k]:
+                    take_place(lane, near, out, here, k, e, times, before, terms, found)
+                    owner[e] = k
+            alive += 1 if owner[e] >= 0 else 0
+        if few_are_left(alive, ends):
+            see_ends(ends, here, codes, slopes, terms, found)
+            continue
+        if alive == 0:
+            break
         attempt(lane, near, gradient, work, stages)
         dense = False
         for e in range(LANES):
@@ -191,8 +149,8 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
             if not (lane.live[e] and stages.good[e]):
                 continue
             k, begins = owner[e], lane.tau[e]
-            ends = lane.stop[e] if work.last[e] else begins + work.length[e]
-            part = output_in(here, k, times, found, begins, ends)
+            until = lane.stop[e] if work.last[e] else begins + work.length[e]
+            part = output_in(here, k, times, found, begins, until)
             if part >= 0.0:
                 if not dense:
                     dense_at(lane, near, gradient, work, stages)
@@ -202,7 +160,7 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
                 between(stages, part, e, u)
                 increment_of(here.charts, k, u, here.passed[k, found.reached[k]])
                 found.reached[k] += 1
-                part = output_in(here, k, times, found, begins, ends)
+                part = output_in(here, k, times, found, begins, until)
         finish(lane, work, stages)
         for e in range(LANES):
             if owner[e] < 0 or lane.outcome[e] == GOES_ON:
@@ -215,35 +173,30 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
             if lane.outcome[e] == FAILED:  # others may do better
                 late[k], found.reached[k] = True, here.row[k]
                 continue
-            goes = ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found)
-            if goes == 2:
-                before = gentle_until(here, k, terms)
-                if before == 0.0:
-                    late[k], here.step[k] = True, lane.step[e]
-                    continue
-                take_place(lane, out, here, k, e, times, before, terms, found)
-            if goes > 0:
+            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
                 owner[e] = k
+    for k in range(len(late)):
+        if late[k]:
+            let_wait(here, k)
 
 
 @lean
-def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, found, halt):
+def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
-    lane, work, owner, late, u = walk
-    gradient, n, waiting = codes[0], len(u), 0
+    lane, work, owner, _, u = walk
+    gradient, n = codes[0], len(u)
     while not halt[0]:
-        alive = anew = False
+        alive, anew = 0, False
         for e in range(LANES):
-            while owner[e] < 0 and waiting < len(late):
-                k = waiting
-                if late[k] and reload(lane, near, here, k, e, codes, terms):
-                    take_place(lane, out, here, k, e, times, np.inf, terms, found)
-                    lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
-                    lane.step[e], anew = here.step[k], True
-                    owner[e] = k
-                waiting += 1
-            alive = alive or owner[e] >= 0
-        if not alive:
+            if owner[e] < 0 and waits(here) > 0:
+                k = next_of(here)
+                take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
+                owner[e], anew = k, True
+            alive += 1 if owner[e] >= 0 else 0
+        if few_are_left(alive, ends):
+            see_ends(ends, here, codes, slopes, terms, found)
+            continue
+        if alive == 0:
             return
         if anew:
             evaluate(lane, near, gradient, work)
@@ -252,15 +205,15 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
         for e in range(LANES):
             if owner[e] < 0:
                 continue
-            k, ends, length = owner[e], lane.tau[e], lane.before[e]
+            k, until, length = owner[e], lane.tau[e], lane.before[e]
             if not lane.refused[e]:
-                part = output_in(here, k, times, found, ends - length, ends)
+                part = output_in(here, k, times, found, until - length, until)
                 while part >= 0.0:
                     within(lane, part, e, u)
                     for i in range(n):
                         here.passed[k, found.reached[k], i] = u[i]
                     found.reached[k] += 1
-                    part = output_in(here, k, times, found, ends - length, ends)
+                    part = output_in(here, k, times, found, until - length, until)
             if lane.outcome[e] == GOES_ON and takes_long(lane, e):
                 lane.outcome[e] = CHANGED
             if lane.outcome[e] == GOES_ON:
@@ -273,10 +226,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
             if lane.outcome[e] == FAILED:
                 found.reached[k] = here.row[k]
                 continue
-            goes = ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found)
-            if goes == 2:
-                take_place(lane, out, here, k, e, times, np.inf, terms, found)
-            if goes > 0:
+            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
                 owner[e], again_at = k, True
         if again_at:
             evaluate(lane, near, gradient, work)
@@ -309,11 +259,14 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
     here = members_of(count, len(times), n, codes[0], loss, terms.reach)
     near = near_of(n, codes[0])
-    out = outputs_of(loss, n, near)
+    out, ends = outputs_of(loss, n, near), ends_of(loss, n)
     first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
-    follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)
-    follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
+    for k in range(0, count, LANES):
+        if not halt[0]:
+            meet(starts, k, ends, here, codes, slopes, terms, found)
+    follow_gently(times, codes, slopes, terms, first, stages, here, near, out, ends, found, halt)
+    follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, ends, found, halt)
     see(out.whole, here, slopes, terms, found)
     fill_in(found, terms)
     leave(here, found)

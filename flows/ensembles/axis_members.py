@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.ensembles.axis_lanes import load
-from flows.solvers.axis_slopes import Near as Around
-from flows.systems.own.carried_errors import ANEW
+from flows.ensembles.axis_lanes import steepest
+from flows.solvers.axis_slopes import finite, hessian_along
+from flows.solvers.axis_steps import EPSILON
 from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
-from flows.systems.own.seen_loop import known_axes, look, seen_of
+from flows.systems.own.seen_loop import look_first, seen_of
 
 __all__ = [
     "MOST_STEPS",
@@ -23,14 +23,16 @@ __all__ = [
     "Found",
     "Members",
     "arrived",
-    "begun",
     "fresh",
     "leave",
     "measure",
     "members_of",
-    "onward",
+    "met",
+    "next_of",
     "record",
+    "stand",
     "takes_long",
+    "waits",
 ]
 
 # Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
@@ -43,6 +45,9 @@ GOAL, NEARER, FARTHER, NEAREST = 2.0, 8.0, 3.0, 0.1
 # short. A chart that takes more attempts ends where it is, as a new one costs less than they do;
 # that one is this part as long.
 ATTEMPTS, PART = 25, 0.5
+# The Hessian of plain doubles serves as that of two where its rounding, of the largest curvature,
+# is this part of what is to be known of a slope on the smallest one, or less.
+ROUNDING = 0.05
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
 
@@ -68,11 +73,13 @@ class Members(NamedTuple):
     """Members with their charts, and room for one place.
 
     ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
-    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``sharp``
-    (M,): whether outputs are seen in two doubles; ``passed`` (M, T, N): increments at outputs of
-    the chart; ``registers``, ``whole``: of the gradient, and of the loss, at the last place;
-    ``matrix`` (M, N, N): Hessians along the axes of charts; ``found`` (N, 3), ``there`` (N, 3),
-    ``u`` (N,): the gradient along the axes, the state, and an increment.
+    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``
+    (M,): whether something has reached zero; ``passed`` (M, T, N): increments at outputs of the
+    chart; ``value`` (M, R), ``losses`` (M, R'): registers of the gradient and of the loss at
+    centres; ``matrix`` (M, N, N): Hessians along the axes there; ``queue`` (M,): who has a chart
+    and no lane, from the first to before the second of ``queued`` (2,), which count on.
+    ``registers``, ``whole``: of the gradient, and of the loss, at the last place; ``found`` (N, 3),
+    ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an increment.
     """
 
     charts: Any
@@ -80,14 +87,17 @@ class Members(NamedTuple):
     reach: Any
     step: Any
     row: Any
-    sharp: Any
+    gone: Any
     passed: Any
+    value: Any
+    losses: Any
+    matrix: Any
+    queue: Any
+    queued: Any
     seen: Any
     registers: Any
     whole: Any
-    matrix: Any
     found: Any
-    around: Any
     there: Any
     u: Any
 
@@ -96,6 +106,7 @@ class Members(NamedTuple):
 def members_of(count, times, n, gradient, loss, reach):
     """Room for members."""
     registers = n + len(gradient.constants) + len(gradient.operation)
+    losses = n + len(loss.constants) + len(loss.operation)
     return Members(
         charts_of(count, n),
         np.zeros(count),
@@ -104,15 +115,38 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros(count, np.int64),
         np.zeros(count, np.bool_),
         np.zeros((count, 1 + times, n)),
+        np.zeros((count, registers)),
+        np.zeros((count, losses)),
+        np.zeros((count, n, n)),
+        np.zeros(count, np.int64),
+        np.zeros(2, np.int64),
         seen_of(n),
         np.zeros((registers, 3)),
-        np.zeros((n + len(loss.constants) + len(loss.operation), 3)),
-        np.zeros((count, n, n)),
+        np.zeros((losses, 3)),
         np.zeros((n, 3)),
-        Around(np.zeros(1, np.bool_), np.zeros(registers), np.zeros(n), np.zeros((n, n))),
         np.zeros((n, 3)),
         np.zeros(n),
     )
+
+
+@lean
+def waits(here):
+    """How many members have a chart and no lane."""
+    return here.queued[1] - here.queued[0]
+
+
+@lean
+def let_wait(here, k):
+    """Let a member wait for a lane."""
+    here.queue[here.queued[1] % len(here.queue)] = k
+    here.queued[1] += 1
+
+
+@lean
+def next_of(here):
+    """The member that has waited longest."""
+    here.queued[0] += 1
+    return here.queue[(here.queued[0] - 1) % len(here.queue)]
 
 
 @lean
@@ -172,21 +206,43 @@ def record(found, k, row, there, since, seen):
 
 
 @lean
-def fresh(here, k, codes, terms):
-    """Begin the chart of a member at a place that has been seen; whether that is possible."""
-    gradient, loss, _ = codes
+def stand(here, k, loss, terms):
+    """Let the next chart of a member be around the last place, whose registers are known."""
     for i in range(len(here.there)):
-        here.charts.error[k, i] = here.seen.error[i] if known_axes(here.seen) else np.nan
         for digit in range(3):
             here.charts.centre[k, i, digit] = here.there[i, digit]
-    if vanishes(loss, here.whole, len(here.there), terms.short):
-        return False
-    return begin(here.charts, k, gradient, here.seen, terms, here.registers)
+    for i in range(len(here.whole)):
+        here.losses[k, i] = here.whole[i, 0]
+    here.gone[k] = vanishes(loss, here.whole, len(here.there), terms.short)
 
 
 @lean
-def begun(starts, k, codes, terms, here, found):
-    """Begin the first chart of a member, whose start is recorded; whether that is possible."""
+def fresh(here, k, codes, terms, found):
+    """Begin the chart of a member where it stands, whose axes are known; whether that can be.
+
+    The Hessian along the axes, in plain doubles, is that in two where curvatures hide others.
+    """
+    charts = here.charts
+    if here.gone[k] or not begin(charts, k, codes[0], terms, here.registers):
+        return False
+    for i in range(len(here.registers)):
+        here.value[k, i] = here.registers[i, 0]
+    if not charts.since[k] * steepest(charts, k) * EPSILON < ROUNDING * terms.known:
+        hessian_along(charts.centre[k], charts.axes[k], codes[2], here.matrix[k])
+        known = finite(here.value[k])
+        for i in range(len(here.there)):
+            known = known and finite(here.matrix[k, i])
+        if not known:
+            return False
+    found.counts[k, 2] += 1
+    here.row[k] = found.reached[k] = max(1, found.reached[k])
+    let_wait(here, k)
+    return True
+
+
+@lean
+def met(starts, k, codes, terms, here, found):
+    """Put down a start, whose Hessian stays in `seen`; whether it is known."""
     _, loss, rates = codes
     for i in range(starts.shape[1]):
         here.there[i, 0] = starts[k, i]
@@ -196,23 +252,9 @@ def begun(starts, k, codes, terms, here, found):
     if not here.unit[k] > 0.0:
         return False
     here.charts.since[k] = here.unit[k]
-    look(
-        here.charts,
-        k,
-        here.there,
-        here.unit[k],
-        ANEW,
-        here.whole,
-        loss,
-        rates,
-        terms.rough,
-        here.seen,
-    )
+    look_first(here.whole, loss, here.unit[k], terms.rough, here.seen)
     record(found, k, 0, here.there, here.unit[k], here.seen)
-    if not fresh(here, k, codes, terms):
-        return False
-    found.counts[k, 2] += 1
-    here.row[k] = found.reached[k] = 1
+    stand(here, k, loss, terms)
     return True
 
 
@@ -223,20 +265,6 @@ def arrived(lane, here, k, e, codes):
         here.u[i] = lane.u[i, e]
     place(here.charts, k, here.u, codes[1], here.whole, here.found, here.there)
     return difference(lane, here, k, e)
-
-
-@lean
-def onward(lane, near, here, k, e, since, codes, terms, found):
-    """Begin the next chart of a lane, where it stands; whether that is possible."""
-    _, loss, rates = codes
-    charts, anew = here.charts, min(ANEW, lane.left[e])
-    look(charts, k, here.there, since, anew, here.whole, loss, rates, terms.rough, here.seen)
-    charts.since[k] = since
-    if not (fresh(here, k, codes, terms) and load(lane, near, here, k, e, codes, terms)):
-        return False
-    found.counts[k, 2] += 1
-    here.row[k] = found.reached[k]
-    return True
 
 
 @lean

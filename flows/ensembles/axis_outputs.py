@@ -20,19 +20,14 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.ensembles.axis_chords import part_of, tell_briefly
-from flows.ensembles.axis_lanes import near_of
+from flows.ensembles.axis_line import line_of, load_charts, see_errors, stand_in
 from flows.ensembles.axis_members import record
-from flows.ensembles.axis_views import locate, look_over, loss_in, views_of
-from flows.solvers.near_hessian import curvatures
-from flows.solvers.near_lanes import LANES, PARTS, Near, change
-from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
-from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.carried_loop import carried_along, carry_of
+from flows.ensembles.axis_views import locate, look_over, views_of
+from flows.solvers.near_lanes import LANES, PARTS, Near
 from flows.systems.own.chart_loop import place
-from flows.systems.own.energy import STIFF
-from flows.systems.own.seen_loop import KNOWN, look, tell
+from flows.systems.own.seen_loop import KNOWN, tell
 
-__all__ = ["Outputs", "load_loss", "outputs_of", "put_down", "see"]
+__all__ = ["Outputs", "outputs_of", "put_down", "see"]
 
 # Errors of outputs between two that are seen, the later of which has so much of the time, are told
 # by these.
@@ -53,66 +48,16 @@ class Outputs(NamedTuple):
     views: Any
 
 
-class Waiting(NamedTuple):
-    """Outputs that wait, the last axis.
-
-    ``near``: their charts; ``slope`` (N, lanes): gradients along the axes; ``value`` (lanes,):
-    losses; ``matrix`` (N, N, lanes): Hessians along the axes, ``careful`` (N, N, lanes): what
-    Jacobians tell of them; ``there`` (N, 2, lanes): their places; ``carry``: their errors, where
-    they began and when they are; ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,):
-    whose they are; ``count`` (1,): how many.
-    """
-
-    near: Any
-    slope: Any
-    value: Any
-    matrix: Any
-    careful: Any
-    there: Any
-    carry: Any
-    turn: Any
-    place: Any
-    member: Any
-    row: Any
-    count: Any
-
-
 @inner
 def outputs_of(loss, n, near):
     """Room for outputs, of charts that steps read, with registers of their own, and of others."""
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES))
     own = Near(registers, near.slope, near.matrix, near.axes, near.size, near.unit, near.since)
-    return Outputs(own, waiting_of(loss, n), views_of(loss, n))
-
-
-@inner
-def waiting_of(loss, n):
-    """Room for outputs that wait."""
-    return Waiting(
-        near_of(n, loss),
-        np.zeros((n, LANES)),
-        np.zeros(LANES),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, 2, LANES)),
-        carry_of(n, LANES),
-        turn_of(LANES),
-        np.zeros((n, 3)),
-        np.zeros(LANES, np.int64),
-        np.zeros(LANES, np.int64),
-        np.zeros(1, np.int64),
-    )
+    return Outputs(own, line_of(loss, n), views_of(loss, n))
 
 
 @lean
-def load_loss(out, here, e):
-    """Put the loss at the centre of a chart that steps read where its outputs read it."""
-    for i in range(len(here.whole)):
-        out.near.registers[i, 0, e] = here.whole[i, 0]
-
-
-@lean
-def agrees(views, here, k, loss, terms):
+def agrees(views, here, loss, terms):
     """Whether plain doubles see the loss and the gradient at a chart's end as two do."""
     value, off, length = here.whole[loss.results[0], 0], 0.0, 0.0
     for i in range(len(views.u)):
@@ -120,21 +65,37 @@ def agrees(views, here, k, loss, terms):
         off += (views.slope[i, 0] - slope) ** 2
         length += slope**2
     part = part_of(terms)
-    near = abs(loss_in(views, loss, here.charts, k, 0) - value) <= part * abs(value)
+    near = abs(views.value[0] - value) <= part * abs(value)
     return near and off <= part * (part * length)
+
+
+@lean
+def look_sharply(views, here, k, loss, terms, w):
+    """Put down one of the outputs of a chart as two doubles see it."""
+    length, doubt, part = 0.0, 0.0, part_of(terms)
+    for i in range(len(views.u)):
+        here.u[i] = views.u[i, w]
+    place(here.charts, k, here.u, loss, here.whole, here.found, here.there)
+    for i in range(len(views.u)):
+        views.slope[i, w], views.there[i, 0, w] = here.found[i, 0], here.there[i, 0]
+        views.there[i, 1, w] = here.there[i, 1]
+        length, doubt = length + abs(here.found[i, 0]), doubt + here.found[i, 2]
+    value, off = here.whole[loss.results[0], 0], here.whole[loss.results[0], 2]
+    known = off <= part * abs(value) and doubt <= part * length
+    views.value[w] = value if known else np.nan
 
 
 @lean
 def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
     """See the outputs of a chart that has ended, or let them wait for their errors to be seen.
 
-    Where plain doubles do not tell enough of the chart's end, all are seen in two doubles.
+    The chart's end is seen beside them, at the place 0, and here its state in two doubles stays.
     """
-    charts, u, loss, rates, views = here.charts, here.u, codes[1], codes[2], out.views
+    u, views = here.u, out.views
     behind, last, first = found.reached[k], 0.0, out.whole.count[0]
     for i in range(len(u)):
-        views.u[i, 0] = lane.u[i, e]  # the end is beside its outputs
-    views.count[0], here.sharp[k] = 1, False
+        views.u[i, 0] = lane.u[i, e]
+    views.count[0] = 1
     for row in range(here.row[k], behind):
         w, since = views.count[0], times[row - 1] + here.unit[k]
         views.brief[w] = row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last
@@ -142,41 +103,37 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
         views.row[w], views.count[0] = row, w + 1
         for i in range(len(u)):
             views.u[i, w] = here.passed[k, row, i]
-        if w + 1 == LANES or row + 1 == behind:
-            first = see_in(out, here, k, e, first, loss, slopes, terms, times, found)
-    load_charts(out.whole, here, out, k, e, first)
-    if not here.sharp[k]:
-        return
-    for row in range(here.row[k], behind):
-        since = times[row - 1] + here.unit[k]
-        for i in range(len(u)):
-            u[i] = here.passed[k, row, i]
-        place(charts, k, u, loss, here.whole, here.found, here.there)
-        look(charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen)
-        record(found, k, row, here.there, since, here.seen)
+        if w + 1 == LANES:
+            first = see_in(out, here, k, e, first, codes[1], slopes, terms, times, found)
+    first = see_in(out, here, k, e, first, codes[1], slopes, terms, times, found)
+    load_charts(out.whole, here, out.near, k, e, first)
 
 
 @lean
 def see_in(out, here, k, e, first, loss, slopes, terms, times, found):
-    """See outputs of a chart, or say that they are `sharp`; from which place on others wait."""
+    """See outputs of a chart, in two doubles where plain ones do not tell enough of its end.
+
+    Returns from which place on outputs wait whose chart is to be loaded.
+    """
     charts, views, whole, seen = here.charts, out.views, out.whole, here.seen
-    look_over(views, out.near, here, k, e, slopes)
-    here.sharp[k] = not agrees(views, here, k, loss, terms)
-    if not here.sharp[k]:
+    look_over(views, out.near, here, k, e, slopes, loss.results[0])
+    if agrees(views, here, loss, terms):
         locate(views, charts, k)
-        for w in range(1, views.count[0]):
-            row = views.row[w]
-            since = times[row - 1] + here.unit[k]
-            if not views.brief[w]:
-                if line_up(whole, views, k, w, since, loss_in(views, loss, charts, k, w)) == LANES:
-                    load_charts(whole, here, out, k, e, first)
-                    see(whole, here, slopes, terms, found)
-                    first = 0
-                continue
-            value, length = loss_in(views, loss, charts, k, w), length_at(views.slope, w)
-            tell_briefly(seen, value, length)
-            put_place(views.there, w, views.place)
-            record(found, k, row, views.place, since, seen)
+    else:
+        for w in range(views.count[0] - 1, -1, -1):
+            look_sharply(views, here, k, loss, terms, w)
+    for w in range(1, views.count[0]):
+        row = views.row[w]
+        since = times[row - 1] + here.unit[k]
+        if not views.brief[w]:
+            if stand_in(whole, views, k, w, since) == LANES:
+                load_charts(whole, here, out.near, k, e, first)
+                see(whole, here, slopes, terms, found)
+                first = 0
+            continue
+        tell_briefly(seen, views.value[w], length_at(views.slope, w))
+        put_place(views.there, w, views.place)
+        record(found, k, row, views.place, since, seen)
     views.count[0] = 1
     return first
 
@@ -189,59 +146,9 @@ def put_place(there, w, place):
 
 
 @lean
-def line_up(line, views, k, e, since, value):
-    """Let an output wait, whose chart is loaded later; how many do."""
-    w = line.count[0]
-    line.member[w], line.row[w], line.carry.since[w], line.value[w] = k, views.row[e], since, value
-    for i in range(len(line.slope)):
-        line.near.registers[i, 1, w] = views.registers[i, 1, e]
-        line.slope[i, w] = views.slope[i, e]
-        line.there[i, 0, w], line.there[i, 1, w] = views.there[i, 0, e], views.there[i, 1, e]
-    line.count[0] = w + 1
-    return w + 1
-
-
-@lean
-def load_charts(line, here, out, k, e, first):
-    """Put the chart of a lane where those read it that wait, from a place on: they lie together."""
-    charts, near, carry, last = here.charts, line.near, line.carry, line.count[0]
-    for w in range(first, last):
-        near.since[w] = carry.began[w] = charts.since[k]
-    for i in range(len(near.registers)):
-        value = out.near.registers[i, 0, e]
-        for w in range(first, last):
-            near.registers[i, 0, w] = value
-    for i in range(len(line.slope)):
-        slope, size, curvature = charts.slope[k, i], charts.size[k, i], charts.curvature[k, i]
-        error, anew = charts.error[k, i], charts.fresh[k, i]
-        for w in range(first, last):
-            near.size[i, w], near.unit[i, w] = size, 1.0 / size
-            carry.curvature[i, w] = curvature
-            carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope
-        for j in range(len(line.slope)):
-            axis = charts.axes[k, i, j, 0]
-            matrix = here.matrix[k, i, j] * charts.size[k, j] / charts.size[k, i]
-            for w in range(first, last):
-                near.matrix[i, j, w], near.axes[i, j, w] = matrix, axis
-
-
-@lean
 def see(line, here, slopes, terms, found):
     """See outputs that wait, and put down what is seen."""
-    n, carry = len(line.slope), line.carry
-    change(slopes, line.near.registers)
-    curvatures(line.near, slopes, carry.since, STIFF, line.matrix, line.careful)
-    for i in range(n):
-        for w in range(LANES):
-            carry.now[i, w] = line.matrix[i, i, w]
-    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
-    for i in range(n):
-        for w in range(LANES):
-            carry.along[i, w] = 0.0
-        for j in range(n):
-            for w in range(LANES):
-                carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
-    carried_along(carry, ANEW)
+    see_errors(line, slopes, TURNED)
     for w in range(line.count[0]):
         value, length, seen = line.value[w], length_at(line.slope, w), here.seen
         put_place(line.there, w, line.place)

@@ -21,22 +21,23 @@ from flows.core.twofold_pairs import gather, product
 from flows.core.vectors import load, spread, store
 from flows.solvers.near_lanes import LANES, PARTS, change
 
-__all__ = ["Views", "locate", "look_over", "loss_in", "views_of"]
+__all__ = ["Views", "locate", "look_over", "views_of"]
 
 
 class Views(NamedTuple):
     """Outputs of a chart, the last axis.
 
     ``registers`` (R, 5, lanes): of the loss; ``u``, ``slope`` (N, lanes): increments, and gradients
-    along the axes; ``far``, ``there`` (N, 2, lanes): increments by their units, and places, in two
-    doubles; ``matrix`` (N, N): the Hessian along the axes; ``place`` (N, 3): room; ``row``
-    (lanes,): which outputs they are; ``brief`` (lanes,): of which no errors are seen; ``count``
-    (1,): how many.
+    along the axes; ``value`` (lanes,): losses, NaN where they are not known; ``far``, ``there`` (N,
+    2, lanes): increments by their units, and places, in two doubles; ``matrix`` (N, N): the Hessian
+    along the axes; ``place`` (N, 3): room; ``row`` (lanes,): which outputs they are; ``brief``
+    (lanes,): of which no errors are seen; ``count`` (1,): how many.
     """
 
     registers: Any
     u: Any
     slope: Any
+    value: Any
     far: Any
     there: Any
     matrix: Any
@@ -53,6 +54,7 @@ def views_of(loss, n):
         np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES)),
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
+        np.zeros(LANES),
         np.zeros((n, 2, LANES)),
         np.zeros((n, 2, LANES)),
         np.zeros((n, n)),
@@ -64,38 +66,35 @@ def views_of(loss, n):
 
 
 @lean
-def look_over(views, near, here, k, e, slopes):
-    """Put down gradients along the axes, and registers of the loss, in the chart of a lane."""
-    n, r, results = len(views.u), views.registers, slopes.results
-    axes, size = here.charts.axes[k], here.charts.size[k]
+def look_over(views, near, here, k, e, slopes, value):
+    """Put down losses and gradients along the axes, in the chart of a lane.
+
+    ``slopes``, ``value``: programs of the gradient, whose registers are of the loss, and where in
+    these the loss is.
+    """
+    n, r, results, slope = len(views.u), views.registers, slopes.results, here.charts.slope[k]
+    axes, size, linear = here.charts.axes[k], here.charts.size[k], spread(0.0)
     for i in range(n):
         for j in range(n):
             views.matrix[i, j] = here.matrix[k, i, j] * size[j]
     for i in range(len(r)):
         store(r, i * PARTS, spread(near.registers[i, 0, e]))
     for i in range(n):
-        moved, slope = spread(0.0), spread(here.charts.slope[k, i])
+        moved, there = spread(0.0), spread(slope[i])
         for j in range(n):
             u = load(views.u, j)
             moved += (axes[i, j, 0] * size[j]) * u
-            slope += views.matrix[i, j] * u
+            there += views.matrix[i, j] * u
         store(r, i * PARTS + 1, moved)
-        store(views.slope, i, slope)
+        store(views.slope, i, there)
+        linear += (slope[i] * size[i]) * load(views.u, i)
     change(slopes, r)
     for i in range(n):
-        slope = load(views.slope, i)
+        there = load(views.slope, i)
         for j in range(n):
-            slope += axes[j, i, 0] * load(r, results[j] * PARTS + 2)
-        store(views.slope, i, slope)
-
-
-@lean
-def loss_in(views, loss, charts, k, w):
-    """Loss at one of the outputs, by its registers and the gradient at the centre."""
-    linear, r, value = 0.0, views.registers, loss.results[0]
-    for i in range(len(views.u)):
-        linear += charts.slope[k, i] * charts.size[k, i] * views.u[i, w]
-    return r[value, 0, w] + (linear + r[value, 2, w])
+            there += axes[j, i, 0] * load(r, results[j] * PARTS + 2)
+        store(views.slope, i, there)
+    store(views.value, 0, load(r, value * PARTS) + (linear + load(r, value * PARTS + 2)))
 
 
 @lean

@@ -19,7 +19,16 @@ from flows.core.rates_along import plain_rates, twofold_rates
 from flows.core.twofold_loop import evaluate
 from flows.core.twofold_pairs import add, multiply, product
 
-__all__ = ["Near", "centred", "doubles_know", "finite", "linearise", "slope_at", "slope_of"]
+__all__ = [
+    "Near",
+    "centred",
+    "doubles_know",
+    "finite",
+    "hessian_along",
+    "linearise",
+    "slope_at",
+    "slope_of",
+]
 
 # Below this, curvature times time has enough digits in doubles for Newton's method.
 GENTLE = 1e8
@@ -192,7 +201,7 @@ def roughly(tau, u, field, jacobian):
 @inner
 def sharply(tau, u, field, jacobian):
     """Jacobian of the field, the Hessian along the axes in two doubles."""
-    n, program = len(u), field.rates
+    n = len(u)
     place = np.empty((n, 2))
     for i in range(n):
         high, low = field.centre[i, 0], field.centre[i, 1]
@@ -201,15 +210,28 @@ def sharply(tau, u, field, jacobian):
             a, b = multiply(field.axes[i, j, 0], field.axes[i, j, 1], a, b)
             high, low = add(high, low, a, b)
         place[i, 0], place[i, 1] = high, low
-    r = twofold_rates(place, field.axes, program.operation, program.operands, program.constants)
-    s, total = field.since * math.exp(tau), np.empty((2, r.shape[2]))
+    hessian_along(place, field.axes, field.rates, jacobian)
+    s = field.since * math.exp(tau)
+    for i in range(n):
+        for axis in range(n):
+            jacobian[i, axis] = -s * jacobian[i, axis] * field.size[axis] / field.size[i]
+
+
+@inner
+def hessian_along(place, axes, program, found):
+    """Hessian along axes at a place, whose first columns are two doubles, from two doubles."""
+    n = len(axes)
+    pairs = np.empty((n, 2))
+    for i in range(n):
+        pairs[i, 0], pairs[i, 1] = place[i, 0], place[i, 1]
+    r = twofold_rates(pairs, axes, program.operation, program.operands, program.constants)
+    total = np.empty((2, r.shape[2]))
     for i in range(n):
         total[:] = 0.0
         for j in range(n):
-            of_entry, high, low = program.results[j], field.axes[j, i, 0], field.axes[j, i, 1]
+            of_entry, high, low = program.results[j], axes[j, i, 0], axes[j, i, 1]
             for e in range(r.shape[2]):
                 a, b = multiply(high, low, r[of_entry, 0, e], r[of_entry, 1, e])
                 total[0, e], total[1, e] = add(total[0, e], total[1, e], a, b)
         for axis in range(n):
-            along = total[0, axis]
-            jacobian[i, axis] = -s * along * field.size[axis] / field.size[i]
+            found[i, axis] = total[0, axis]

@@ -15,8 +15,8 @@ from flows.solvers.near_lanes import LANES, PARTS, jacobian
 
 __all__ = ["curvatures", "forget", "hessian"]
 
-# Places of registers, at which a Jacobian has the rates of their parts.
-RATE, WHOLE = 3, 4
+# Places of registers: the first two are those at which a Jacobian has the rates of their parts.
+RATE, WHOLE, OTHER = 3, 4, 5
 
 
 @lean
@@ -27,17 +27,21 @@ def hessian(near, program, found):
         at = k * PARTS
         moved = load(r, at + 1) + load(r, at + 2)
         store(r, at + WHOLE, load(r, at) + moved)
-    for axis in range(n):
+    for axis in range(0, n, 2):
+        other = min(axis + 1, n - 1)  # two at a time, as registers are read once for both
         for i in range(n):
-            along = load(axes, i * n + axis)
-            store(r, i * PARTS + RATE, along)
+            store(r, i * PARTS + RATE, load(axes, i * n + axis))
+            store(r, i * PARTS + OTHER, load(axes, i * n + other))
         rates(program, r)
-        for i in range(axis + 1):
-            total = spread(0.0)
+        for i in range(other + 1):
+            total = beside = spread(0.0)
             for j in range(n):
-                rate = load(r, results[j] * PARTS + RATE)
-                total += load(axes, j * n + i) * rate
-            store(found, i * n + axis, total)
+                of_entry, along = results[j] * PARTS, load(axes, j * n + i)
+                total += along * load(r, of_entry + RATE)
+                beside += along * load(r, of_entry + OTHER)
+            store(found, i * n + other, beside)
+            if i <= axis:
+                store(found, i * n + axis, total)
 
 
 @lean
@@ -76,30 +80,40 @@ def is_stiff(matrix, since, stiff, e):
 
 @lean
 def rates(program, r):
-    """Put down derivatives of registers along an axis, whose own are there."""
-    operations, operands, lanes = program.operation, program.operands, r.shape[2]
+    """Put down derivatives of registers along two axes, of which those of the state are there."""
+    operations, operands = program.operation, program.operands
     first = len(r) - len(operations)
     for step in range(len(operations)):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
         at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
         if operation == 0:
             store(r, at + RATE, load(r, at_a + RATE) + load(r, at_b + RATE))
+            store(r, at + OTHER, load(r, at_a + OTHER) + load(r, at_b + OTHER))
         elif operation == 1:
             x, y = load(r, at_a + WHOLE), load(r, at_b + WHOLE)
-            p, q = load(r, at_a + RATE), load(r, at_b + RATE)
-            store(r, at + RATE, x * q + y * p)
-        elif operation == 2:
-            for e in range(lanes):
-                change = r[a, RATE, e] - r[k, WHOLE, e] * r[b, RATE, e]
-                r[k, RATE, e] = change / r[b, WHOLE, e]
-        elif operation == 4:
-            for e in range(lanes):
-                y, x = r[a, WHOLE, e], r[b, WHOLE, e]
-                turned = x * r[a, RATE, e] - y * r[b, RATE, e]
-                r[k, RATE, e] = turned / (x * x + y * y)
+            store(r, at + RATE, x * load(r, at_b + RATE) + y * load(r, at_a + RATE))
+            store(r, at + OTHER, x * load(r, at_b + OTHER) + y * load(r, at_a + OTHER))
         else:
-            for e in range(lanes):
-                r[k, RATE, e] = r[a, RATE, e] / (2.0 * r[k, WHOLE, e])
+            rates_one_by_one(operation, a, b, k, r, RATE)
+            rates_one_by_one(operation, a, b, k, r, OTHER)
+
+
+@lean
+def rates_one_by_one(operation, a, b, k, r, part):
+    """Put down the derivative of a quotient, an angle or a root."""
+    lanes = r.shape[2]
+    if operation == 2:
+        for e in range(lanes):
+            change = r[a, part, e] - r[k, WHOLE, e] * r[b, part, e]
+            r[k, part, e] = change / r[b, WHOLE, e]
+    elif operation == 4:
+        for e in range(lanes):
+            y, x = r[a, WHOLE, e], r[b, WHOLE, e]
+            turned = x * r[a, part, e] - y * r[b, part, e]
+            r[k, part, e] = turned / (x * x + y * y)
+    else:
+        for e in range(lanes):
+            r[k, part, e] = r[a, part, e] / (2.0 * r[k, WHOLE, e])
 
 
 @lean

@@ -23,17 +23,17 @@ __all__ = ["LANES", "PARTS", "Near", "change", "field", "jacobian"]
 #: Members side by side: one vector of them. What two would read does not stay in the cache.
 LANES = WIDTH
 #: Numbers of each register.
-PARTS = 5
+PARTS = 6
 
 
 class Near(NamedTuple):
     """Charts of all lanes, in units of their increments; the last axis is that of the lanes.
 
-    ``registers`` (R, 5, lanes): of each, what it is at the centre, `linear`, `rest`, and
-    derivatives of these two along an axis, all together in one array, so that compilers see what
-    they may do at once; ``slope`` (N, lanes) and ``matrix`` (N, N, lanes): gradient and Hessian
-    along the axes; ``axes`` (N, N, lanes): their columns; ``size``, ``unit`` (N, lanes): of a unit
-    along each axis, and its reciprocal; ``since`` (lanes,): `s_0`.
+    ``registers`` (R, 6, lanes): of each, what it is at the centre, `linear`, `rest`, derivatives
+    of these two along an axis, and one more for Hessians, all together in one array, so that
+    compilers see what they may do at once; ``slope`` (N, lanes) and ``matrix`` (N, N, lanes):
+    gradient and Hessian along the axes; ``axes`` (N, N, lanes): their columns; ``size``, ``unit``
+    (N, lanes): of a unit along each axis, and its reciprocal; ``since`` (lanes,): `s_0`.
     """
 
     registers: Any
@@ -166,7 +166,7 @@ def rates(program, r):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
         at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
         if operation == 0:
-            for part in range(3, PARTS):
+            for part in range(3, 5):
                 store(r, at + part, load(r, at_a + part) + load(r, at_b + part))
         elif operation == 1:
             x, y = load(r, at_a), load(r, at_b)

@@ -53,36 +53,24 @@ def choose_modes(tableau, work):
 
 @lean
 def linearise(lane, near, program, work):
-    """Factors of the matrices of a step: the Jacobian is that in its middle, as predicted.
+    """Factors of the matrices of a step: the Hessian is that in its middle, as predicted.
 
-    With the one at its begin Newton's method takes up to a quarter more fields.
+    With the one at its begin Newton's method takes up to a quarter more fields. Slopes and unknowns
+    are those along the axes, times `size`, where the Jacobian is `-s` times the Hessian.
     """
     for i in range(len(lane.u)):
         for e in range(LANES):
             far = work.z[MIDDLE, i, e] if lane.before[e] > 0.0 else 0.0
             work.inside[i, e] = lane.u[i, e] + far
     field(near, program, work.clock, work.inside, work.f[0])
-    curvatures(near, program, work.clock, STIFF, work.jacobian, work.real)
-    turn_back(near, work)
+    curvatures(near, program, work.clock, STIFF, work.hessian, work.real)
     for k in range(STAGES):
         for e in range(LANES):
             work.shift[k, e] = work.eigen[k, e] / work.length[e]
-    factor(work.jacobian, work.shift[0], work.real)
+    factor(work.hessian, work.clock, work.shift[0], work.real)
     for p in range(PAIRS):
-        factor_both(work.jacobian, work.shift[2 * p + 1 : 2 * p + 3], work.turning[p])
-
-
-@lean
-def turn_back(near, work):
-    """Put down Jacobians where upper triangles of Hessians along the axes are."""
-    n, matrix = len(work.jacobian), work.jacobian
-    for i in range(n):
-        size, unit = load(near.size, i), load(near.unit, i)
-        for j in range(i, n):
-            at, other = i * n + j, j * n + i
-            slope = -load(work.clock, 0) * load(matrix, at)
-            store(matrix, other, load(near.unit, j) * size * slope)
-            store(matrix, at, unit * load(near.size, j) * slope)
+        shift = work.shift[2 * p + 1 : 2 * p + 3]
+        factor_both(work.hessian, work.clock, shift, work.turning[p])
 
 
 @lean
@@ -126,16 +114,18 @@ def correct(lane, near, program, tableau, work):
             for j in range(STAGES):
                 off += tableau.inverse[k, j] * load(work.z, j * n + i)
             at = k * n + i
-            store(work.f, at, load(work.f, at) - off / whole)
+            store(work.f, at, load(near.size, i) * (load(work.f, at) - off / whole))
     combined(work.back, work.f, change)
     substitute(work.real, change[0])
     for p in range(PAIRS):
         substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2])
     moved = spread(0.0)
     for i in range(n):
-        weight = load(lane.rtol, 0) * (1.0 + magnitude(load(lane.u, i)))
+        weight, unit = load(lane.rtol, 0) * (1.0 + magnitude(load(lane.u, i))), load(near.unit, i)
         for k in range(STAGES):
-            moved += (load(change, k * n + i) / weight) ** 2
+            far = unit * load(change, k * n + i)
+            moved += (far / weight) ** 2
+            store(change, k * n + i, far)
     store(work.moved, 0, moved)
     for e in range(LANES):
         left = min(1.0, lane.left[e])

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from flows.core.compiled import lean
+from flows.core.vectors import larger, load, magnitude, spread, store
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import GROW, ITERATIONS, SAFETY, SHRINK, SMALLEST, STRETCH
 from flows.solvers.near_factors import substitute
@@ -54,32 +55,33 @@ def set_steps(lane, work):
 
 
 @lean
-def compare(slope, lane, tableau, work, found):
+def compare(slope, lane, near, tableau, work, found):
     """Errors of steps against a formula of the order of stages that begins with these slopes."""
-    n, off = len(lane.u), work.off
+    n, off, last = len(lane.u), work.off, (STAGES - 1) * len(lane.u)
     for i in range(n):
-        for e in range(LANES):
-            off[i, e] = 0.0
+        wrong = spread(0.0)
         for k in range(STAGES):
-            for e in range(LANES):
-                off[i, e] += tableau.error[k] * work.z[k, i, e]
-        for e in range(LANES):
-            off[i, e] = slope[i, e] + off[i, e] / work.length[e]
+            wrong += tableau.error[k] * load(work.z, k * n + i)
+        wrong = load(slope, i) + wrong / load(work.length, 0)
+        store(off, i, load(near.size, i) * wrong)
     substitute(work.real, off)
+    total = spread(0.0)
+    for i in range(n):
+        u, wrong = load(lane.u, i), load(near.unit, i) * load(off, i)
+        most = larger(magnitude(u), magnitude(u + load(work.z, last + i)))
+        total += (wrong / (load(lane.rtol, 0) * (1.0 + most))) ** 2
+        store(off, i, wrong)
+    store(found, 0, total)
     for e in range(LANES):
-        total = 0.0
-        for i in range(n):
-            larger = max(abs(lane.u[i, e]), abs(lane.u[i, e] + work.z[STAGES - 1, i, e]))
-            total += (off[i, e] / (lane.rtol[e] * (1.0 + larger))) ** 2
         # The formula has the eigenvalue of steps in which the field does not grow.
         usual = work.eigen[0, e] / tableau.real[0]
-        found[e] = usual * math.sqrt(total / n) / min(1.0, lane.left[e])
+        found[e] = usual * math.sqrt(found[e] / n) / min(1.0, lane.left[e])
 
 
 @lean
 def judge(lane, near, program, tableau, work):
     """Errors of steps in `wrong`; after a refused one they are damped where the flow is stiff."""
-    compare(lane.slope, lane, tableau, work, work.wrong)
+    compare(lane.slope, lane, near, tableau, work, work.wrong)
     again = False
     for e in range(LANES):
         again = again or (lane.live[e] and lane.refused[e] and work.wrong[e] > 1.0)
@@ -89,7 +91,7 @@ def judge(lane, near, program, tableau, work):
         for e in range(LANES):
             work.inside[i, e] = lane.u[i, e] + work.off[i, e]
     field(near, program, work.clock, work.inside, work.f[0])
-    compare(work.f[0], lane, tableau, work, work.moved)
+    compare(work.f[0], lane, near, tableau, work, work.moved)
     for e in range(LANES):
         if lane.refused[e] and work.wrong[e] > 1.0:
             work.wrong[e] = work.moved[e]

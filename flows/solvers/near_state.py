@@ -77,13 +77,15 @@ class Lane(NamedTuple):
 class Room(NamedTuple):
     """Room for steps of N axes, and what Newton's method takes for a step of each lane.
 
-    ``clock``: `s` at the steps' begins; ``length``: of the steps; ``grown`` (S, lanes): by how much
-    it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others;
-    ``shift``: these over the lengths; ``back``, ``forth`` (S, S, lanes): into their modes and out
-    of them; ``moved``, ``before``: how large the last correction is, and the one before it.
+    ``hessian``: upper triangles; ``real``, ``turning`` (P, N, N, 2, lanes): factors of matrices of
+    the modes; ``clock``: `s` at the steps' begins; ``length``: of the steps; ``grown`` (S, lanes):
+    by how much it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of
+    the others; ``shift``: these over the lengths; ``back``, ``forth`` (S, S, lanes): into their
+    modes and out of them; ``moved``, ``before``: how large the last correction is, and the one
+    before it.
     """
 
-    jacobian: Any
+    hessian: Any
     real: Any
     turning: Any
     z: Any
@@ -142,7 +144,7 @@ def room(n):
     return Room(
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
-        np.zeros((PAIRS, 2, n, n, LANES)),
+        np.zeros((PAIRS, n, n, 2, LANES)),
         np.zeros((STAGES, n, LANES)),
         np.zeros((STAGES, n, LANES)),
         np.zeros((STAGES, n, LANES)),

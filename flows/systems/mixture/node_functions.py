@@ -11,6 +11,14 @@ from typing import Any
 import numba
 import sympy as sp
 
+from flows.core.exponentials import (
+    LEAST,
+    OCTAVE,
+    OCTAVE_LOW,
+    PER_OCTAVE,
+    TERMS,
+    above,
+)
 from flows.core.vectors import (
     MAGIC,
     halves,
@@ -23,10 +31,9 @@ from flows.core.vectors import (
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node
 
-PER_OCTAVE, OCTAVE, OCTAVE_LOW = 1 / math.log(2), 0.6931471803691238, 1.9082149292705877e-10
 SWITCH = float(mixture_node.SWITCH)
-# Beyond, an exponential is zero, or as large as it becomes.
-LEAST, MOST = -708.0, 709.0
+# Beyond, an exponential is as large as it becomes.
+MOST = 709.0
 # atanh(s)/s for |s| <= 3 - sqrt(8), in powers of the square: the first term dropped is below 1e-17.
 LOG_TERMS = 11
 ROOT = math.sqrt(0.5)
@@ -51,17 +58,7 @@ def _density_coefficients() -> tuple[float, ...]:
     return tuple(others)
 
 
-C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13 = _density_coefficients()
-
-
-@number
-def above(x):
-    """Return `exp(x) - 1 - x` of what is small; not by Horner's rule: each step would wait."""
-    s = x * x
-    q = s * s
-    low = ((C0 + C1 * x) + s * (C2 + C3 * x)) + q * ((C4 + C5 * x) + s * (C6 + C7 * x))
-    high = ((C8 + C9 * x) + s * (C10 + C11 * x)) + q * (C12 + C13 * x)
-    return s * (low + (q * q) * high)
+assert _density_coefficients() == TERMS
 
 
 def _divergence_series() -> Callable[..., Any]:
@@ -97,17 +94,6 @@ def density(log):
     small = above(rest)
     far = power_of_two(shifted) * (1.0 + (rest + small)) - 1.0 - log
     return where_less(size, SWITCH, small, far)
-
-
-@number
-def exponential(log):
-    """Return `exp(log)` of what is not positive."""
-    held = larger(log, LEAST)
-    shifted = held * PER_OCTAVE + MAGIC
-    octaves = shifted - MAGIC
-    rest = (held - octaves * OCTAVE) - octaves * OCTAVE_LOW
-    found = power_of_two(shifted) * (1.0 + (rest + above(rest)))
-    return where_less(log, LEAST, 0.0, found)
 
 
 @number

@@ -1,4 +1,4 @@
-"""Compiled: axes of symmetric matrices side by side, by Jacobi's rotations.
+"""Compiled: axes of symmetric matrices side by side, by Jacobi's rotations, in one double and two.
 
 All lanes take the rotations that any of them needs; one that needs none turns by nothing, and keeps
 every bit.
@@ -14,10 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.vectors import WIDTH, load, store
-from flows.systems.own.axes_loop import LEAST, ROUNDED, SWEEPS
+from flows.core.twofold_pairs import product
+from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["Turn", "eigen_in_lanes", "turn_of"]
+__all__ = ["LAST_BIT", "Turn", "eigen_in_lanes", "sharpened", "turn_of"]
+
+# Sweeps of rotations, of which a few are enough; entries that are this part of the largest are 0.
+SWEEPS, ROUNDED = 12, 1e-18
+# Sizes below it are not divided by.
+LEAST = 1e-290
+#: What is below the last bit of both entries beside it changes neither.
+LAST_BIT = 1e-17
 
 
 class Turn(NamedTuple):
@@ -138,3 +145,44 @@ def eigen_in_lanes(matrix, h, axes, turn, part, since):
                 for j in range(n):
                     axes[k, j, e], axes[k - 1, j, e] = axes[k - 1, j, e], axes[k, j, e]
                 k -= 1
+
+
+@lean
+def lacking(axes, turn, found):
+    """What columns lack of being orthonormal, `I - Q^T Q`, rounded from two doubles."""
+    n, lanes, high, low = len(axes), axes.shape[2], turn.size, turn.off
+    for i in range(n):
+        for k in range(i + 1):
+            for e in range(lanes):
+                high[e], low[e] = -1.0 if i == k else 0.0, 0.0
+            for j in range(n):
+                for e in range(lanes):
+                    p, off = product(axes[j, i, e], axes[j, k, e])
+                    s = high[e] + p
+                    t = s - high[e]
+                    low[e] += ((high[e] - (s - t)) + (p - t)) + off
+                    high[e] = s
+            for e in range(lanes):
+                found[i, k, e] = found[k, i, e] = -(high[e] + low[e])
+
+
+@lean
+def sharpened(axes, low, turn, room):
+    """Columns (N, N, lanes) that are orthonormal to rounding become so with second doubles `low`.
+
+    `Q (I + (I - Q^T Q)/2)` is orthonormal up to the square of what `Q` lacks.
+    """
+    n = len(axes)
+    lacking(axes, turn, room)
+    for i in range(n):
+        for k in range(n):
+            change = spread(0.0)
+            for j in range(n):
+                change += load(axes, i * n + j) * load(room, j * n + k)
+            store(low, i * n + k, change)
+    for i in range(n):
+        for k in range(n):
+            for e in range(axes.shape[2]):
+                before, change = axes[i, k, e], low[i, k, e] / 2
+                axes[i, k, e] = before + change
+                low[i, k, e] = change - (axes[i, k, e] - before)

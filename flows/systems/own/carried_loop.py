@@ -12,10 +12,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean, loop
-from flows.systems.own.axes_loop import LAST_BIT, eigen
+from flows.core.compiled import inner, lean
+from flows.core.exponentials import exponential
+from flows.core.vectors import (
+    WIDTH,
+    any_of,
+    larger,
+    load,
+    magnitude,
+    root,
+    smaller,
+    spread,
+    store,
+    where,
+)
 from flows.systems.own.carried_errors import (
     ALIKE,
+    ANEW,
     DIFFER,
     FAST,
     GROWING,
@@ -26,29 +39,26 @@ from flows.systems.own.carried_errors import (
 )
 from flows.systems.own.led_loop import lead
 
-__all__ = ["Carry", "carried", "carried_along", "carried_once", "carry_alone", "carry_of", "turned"]
-
-
-# Numbers of each lane: what they are is said where they are put down.
-LENGTH, PASSED, LATE, FEW, MANY, QUICK, EARLY, AWAY, MOVED, COUNT, APART, STEEP = range(12)
-SQUARE, TOTAL, ABOVE = AWAY, MOVED, COUNT  # later on
+__all__ = ["Carry", "carried_along", "carry_of"]
 
 
 class Carry(NamedTuple):
     """States in lanes, the last axis, whose errors are carried on, and room for that.
 
     Given are, of before, ``curvature``, ``error``, ``fresh``, ``slope`` (N, lanes), ``began``
-    (lanes,), and of now ``since`` (lanes,), ``h`` (N, lanes): eigenvalues, increasing, ``now`` (N,
-    lanes): curvatures along the axes of before, ``overlaps`` (N, N, lanes): of the axes, (now,
-    before), ``along`` (N, lanes): slopes.
+    (lanes,), and of now ``since``, ``anew`` (lanes,): the time, and which part the last steps leave
+    of what steps do, ``h`` (N, lanes): eigenvalues, increasing, ``now`` (N, lanes): curvatures
+    along the axes of before, ``overlaps`` (N, N, lanes): of the axes, (now, before), ``along`` (N,
+    lanes): slopes.
     What is found is ``later`` (N, lanes): errors along the axes of now. Where errors grow as the
     gradient does, ``error`` and ``now`` are changed.
 
     Of the room, ``first``, ``least`` (N, lanes): curvature times time at first, and at least along
-    slow axes; ``fast``, ``mixes`` (N, lanes): 1 for axes of this kind, 0 for others; ``turns``
-    (N, N, lanes): what axes take from others that mix; ``lowest``, ``highest`` (N, lanes): rates
-    that have come to an axis; ``rate``, ``grown``, ``came`` (N, lanes); ``room``: numbers of each
-    lane. ``alone`` is True where there is one lane, so that compilers know it, else None.
+    slow axes; ``fast``, ``mixes`` (N, lanes): 1 for axes of this kind, 0 for others; ``kind``,
+    ``into`` (N, lanes): 1 for slow axes of before that may turn, and for those of now that they may
+    turn into, 2 for fast ones, other numbers for others; ``moved`` (N, lanes): what axes take from
+    one that mixes; ``lowest``, ``highest`` (N, lanes): rates that have come to an axis; ``rate``,
+    ``grown``, ``came`` (N, lanes); ``length`` (lanes,): how much later it is, in log-time.
     """
 
     curvature: Any
@@ -56,6 +66,7 @@ class Carry(NamedTuple):
     fresh: Any
     began: Any
     since: Any
+    anew: Any
     h: Any
     now: Any
     overlaps: Any
@@ -66,25 +77,28 @@ class Carry(NamedTuple):
     least: Any
     fast: Any
     mixes: Any
-    turns: Any
+    kind: Any
+    into: Any
+    moved: Any
     lowest: Any
     highest: Any
     rate: Any
     grown: Any
     came: Any
-    room: Any
-    alone: Any
+    length: Any
 
 
 @inner
-def room_of(n, lanes, alone):
-    """Room."""
+def carry_of(n):
+    """Room for states in lanes."""
+    lanes = WIDTH
     return Carry(
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.ones(lanes),
         np.ones(lanes),
+        np.full(lanes, ANEW),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, n, lanes)),
@@ -95,265 +109,173 @@ def room_of(n, lanes, alone):
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
-        np.zeros((n, n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
-        np.zeros((12, lanes)),
-        alone,
+        np.zeros((n, lanes)),
+        np.zeros((n, lanes)),
+        np.zeros((n, lanes)),
+        np.zeros(lanes),
     )
-
-
-@inner
-def carry_of(n, lanes):
-    """Room for states in lanes."""
-    return room_of(n, lanes, None)
-
-
-@inner
-def carry_alone(n):
-    """Room for one state."""
-    return room_of(n, 1, True)
-
-
-@lean
-def lanes_of(carry):
-    """How many lanes there are."""
-    return carry.room.shape[1] if carry.alone is None else 1
 
 
 @lean
 def kinds(carry):
-    """Put down which axes are slow, with their least rates, and which are fast."""
-    room, n = carry.room, len(carry.h)
-    for e in range(lanes_of(carry)):
-        began, since = carry.began[e], carry.since[e]
-        length, passed = math.log(since / began), since - began
-        room[LENGTH, e], room[PASSED, e] = length, passed
-        room[LATE, e] = since - passed / length if length > 0.0 else 0.0
-        room[FEW, e], room[MANY, e] = math.exp(-RECIPROCAL * length), math.exp(RECIPROCAL * length)
-        room[QUICK, e], room[EARLY, e] = math.exp(GROWING * length), np.inf
-        room[ABOVE, e] = 1.0 if length > 0.0 else 0.0
-        room[STEEP, e] = max(abs(carry.h[0, e]), abs(carry.h[n - 1, e]))
-    for k in range(n - 1, -1, -1):
-        for e in range(lanes_of(carry)):
-            first, last = carry.curvature[k, e] * carry.began[e], carry.now[k, e] * carry.since[e]
-            h, quick, above = carry.h[k, e], room[QUICK, e], room[ABOVE, e]
-            few, many, quickest = room[FEW, e], room[MANY, e], room[EARLY, e]
-            is_slow = (first > 0.0) & (last > 0.0) & (last < first * many) & (last > first * few)
-            grows = (first > 0.0) & (h > 0.0) & (carry.since[e] * h > first * quick)
-            above = above if grows else 0.0
-            least = first if first < last else last
-            carry.first[k, e], carry.least[k, e] = first, least if is_slow else 0.0
-            carry.fast[k, e] = room[ABOVE, e] = above
-            room[EARLY, e] = first if (above > 0.0) & (first < quickest) else quickest
-    for e in range(lanes_of(carry)):
-        room[EARLY, e] = 1.0 / max(1.0, room[EARLY, e] * room[LENGTH, e])
+    """Put down which axes are slow, with their least rates, and which are fast.
+
+    Return which part slow axes take from fast ones before these have decayed.
+    """
+    length = load(carry.length, 0)
+    few, many = exponential(-RECIPROCAL * length), exponential(RECIPROCAL * length)
+    quick = exponential(GROWING * length)
+    began, since = load(carry.began, 0), load(carry.since, 0)
+    fast, early = where(length > 0.0, 1.0, 0.0), spread(np.inf)
+    for k in range(len(carry.h) - 1, -1, -1):
+        first, last = load(carry.curvature, k) * began, load(carry.now, k) * since
+        h, least = load(carry.h, k), smaller(first, last)
+        is_slow = (least > 0.0) & (last < first * many) & (last > first * few)
+        grows = (first > 0.0) & (h > 0.0) & (since * h > first * quick)
+        fast = where(grows, fast, 0.0)
+        early = where(fast > 0.0, smaller(first, early), early)
+        store(carry.first, k, first)
+        store(carry.least, k, where(is_slow, least, 0.0))
+        store(carry.fast, k, fast)
+        store(carry.kind, k, where((first > 0.0) & (first < FAST), 1.0 + fast, -1.0))
+        store(carry.into, k, where(h > 0.0, 1.0 + fast, 0.0))
+    return 1.0 / larger(early * length, 1.0)
 
 
 @lean
-def is_near(carry, i, k, e):
-    """Whether an axis of now is one of those that an axis of before, of its kind, has turned to."""
-    first = carry.first[k, e]
-    curved = (first > 0.0) & (first < FAST) & (carry.h[i, e] > 0.0)
-    return curved & (carry.fast[i, e] == carry.fast[k, e]) & (abs(carry.overlaps[i, k, e]) > TURNS)
+def near(carry, i, k, kind):
+    """Whether an axis of now is one of those that one of before, of its kind, has turned to."""
+    overlap = load(carry.overlaps, i * len(carry.h) + k)
+    return (magnitude(overlap) > TURNS) & (load(carry.into, i) == kind)
 
 
 @lean
 def spans(carry):
-    """Put down between which rates the axes of before are that each axis of now has come from."""
-    n, lanes = len(carry.h), lanes_of(carry)
+    """Put down between which rates the axes of before are that each of now has come from."""
+    n, since = len(carry.h), load(carry.since, 0)
     for i in range(n):
-        for e in range(lanes):
-            carry.lowest[i, e] = carry.highest[i, e] = carry.since[e] * carry.h[i, e]
-        for j in range(n):
-            for e in range(lanes):
-                low, high, near = carry.lowest[i, e], carry.highest[i, e], is_near(carry, i, j, e)
-                first = carry.first[j, e]
-                carry.lowest[i, e] = first if near & (first < low) else low
-                carry.highest[i, e] = first if near & (first > high) else high
+        low = since * load(carry.h, i)
+        high = low
+        for k in range(n):
+            is_near, first = near(carry, i, k, load(carry.kind, k)), load(carry.first, k)
+            low = where(is_near, smaller(first, low), low)
+            high = where(is_near, larger(first, high), high)
+        store(carry.lowest, i, low)
+        store(carry.highest, i, high)
 
 
 @lean
 def mix(carry, k):
-    """Put down what others take from an axis that turns, and at which rate it decays."""
-    room, n = carry.room, len(carry.h)
-    lowest, highest = room[COUNT], room[APART]
-    for e in range(lanes_of(carry)):
-        lowest[e], highest[e] = np.inf, -np.inf
-    for i in range(n):
-        for e in range(lanes_of(carry)):
-            near, low, high = is_near(carry, i, k, e), carry.lowest[i, e], carry.highest[i, e]
-            lowest[e] = low if near & (low < lowest[e]) else lowest[e]
-            highest[e] = high if near & (high > highest[e]) else highest[e]
-    for e in range(lanes_of(carry)):
-        if carry.mixes[k, e] > 0.0:
-            carry.least[k, e] = lowest[e]
-        share = room[MOVED, e] * (highest[e] - lowest[e]) * room[LENGTH, e]
-        room[MOVED, e] = share + room[AWAY, e] ** 2
-    for i in range(n):
-        for e in range(lanes_of(carry)):
-            carry.turns[i, k, e] = room[MOVED, e] if is_near(carry, i, k, e) else 0.0
+    """Put down at which rate an axis that turns decays; return how far rates are apart."""
+    lowest, highest, kind = spread(np.inf), spread(-np.inf), load(carry.kind, k)
+    for i in range(len(carry.h)):
+        is_near = near(carry, i, k, kind)
+        lowest = where(is_near, smaller(load(carry.lowest, i), lowest), lowest)
+        highest = where(is_near, larger(load(carry.highest, i), highest), highest)
+    mixes = load(carry.mixes, k) > 0.0
+    store(carry.least, k, where(mixes, lowest, load(carry.least, k)))
+    return highest - lowest
 
 
 @lean
 def turn(carry):
-    """Put down which axes mix, and what others take from them."""
-    room, n = carry.room, len(carry.h)
+    """Put down which axes mix, and what others take from them; return whether any does."""
+    n, since, length = len(carry.h), load(carry.since, 0), load(carry.length, 0)
     spanned = False
     for k in range(n):
-        for e in range(lanes_of(carry)):
-            room[AWAY, e] = room[MOVED, e] = room[COUNT, e] = room[APART, e] = 0.0
-        for i in range(n):
-            for e in range(lanes_of(carry)):
-                square = carry.overlaps[i, k, e] ** 2
-                near = is_near(carry, i, k, e)
-                apart = abs(carry.since[e] * carry.h[i, e] - carry.first[k, e]) > DIFFER
-                room[AWAY, e] += square if carry.fast[i, e] > carry.fast[k, e] else 0.0
-                room[MOVED, e] += square if near & apart else 0.0
-                room[COUNT, e] += 1.0 if near else 0.0
-                room[APART, e] += 1.0 if near & apart else 0.0
-        any_mixes = False
-        for e in range(lanes_of(carry)):
-            room[AWAY, e], room[MOVED, e] = math.sqrt(room[AWAY, e]), math.sqrt(room[MOVED, e])
-            several = (room[APART, e] > 0.0) & (room[COUNT, e] > 1.0)
-            mixes = (room[COUNT, e] > 0.0) & (several | (room[AWAY, e] > TURNS))
-            carry.mixes[k, e] = 1.0 if mixes else 0.0
-            any_mixes = any_mixes or mixes
-        if any_mixes and not spanned:
-            spans(carry)
+        first, fast, kind = load(carry.first, k), load(carry.fast, k), load(carry.kind, k)
+        away, moved, count, taken = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+        for i in range(n if any_of(kind > 0.0) else 0):  # else none is near it
+            square, is_near = load(carry.overlaps, i * n + k) ** 2, near(carry, i, k, kind)
+            is_apart = magnitude(since * load(carry.h, i) - first) > DIFFER
+            away = where(load(carry.fast, i) > fast, away + square, away)
+            moved = where(is_near & is_apart, moved + square, moved)
+            count = where(is_near, count + 1.0, count)
+        several = (moved > 0.0) & (count > 1.0)
+        mixes = (count > 0.0) & (several | (away > TURNS**2))
+        store(carry.mixes, k, where(mixes, 1.0, 0.0))
+        if any_of(mixes):
+            if not spanned:
+                spans(carry)
             spanned = True
-        if any_mixes:
-            mix(carry, k)
+            taken = root(moved) * mix(carry, k) * length + away
+        store(carry.moved, k, where(mixes, taken, 0.0))
+    return spanned
 
 
 @lean
-def grow(carry, anew):
+def grow(carry):
     """Put down what has become of errors along the axes of before."""
-    room = carry.room
-    for k in range(len(carry.h)):
-        for e in range(lanes_of(carry)):
-            before, now, passed = carry.curvature[k, e], carry.now[k, e], room[PASSED, e]
-            rate = before if before < now else now
-            own = 0.0 if carry.mixes[k, e] > 0.0 else rate * passed
-            slowly = carry.least[k, e] * room[LENGTH, e]
-            mean = before * passed + (now - before) * room[LATE, e]
-            grows = -mean if rate < 0.0 else -max(own, slowly)
-            carry.rate[k, e] = rate if rate > 0.0 else 0.0
-            carry.grown[k, e] = min(grows, MOST_GROWTH)
-        for e in range(lanes_of(carry)):
-            carry.grown[k, e] = math.exp(carry.grown[k, e])
-        for e in range(lanes_of(carry)):
-            change = 0.0 if carry.came[k, e] > 0.0 else carry.grown[k, e]
-            left = change if change > anew else anew
-            grown = carry.error[k, e] * change + carry.fresh[k, e] * left
-            carry.grown[k, e] = min(grown, LARGEST)
-
-
-@lean
-def carried_along(carry, anew):
-    """Put down errors along the axes of now; of what steps leave, the last ones leave a part."""
-    room, n = carry.room, len(carry.h)
-    for e in range(lanes_of(carry)):
-        lead(carry, e)
-    kinds(carry)
-    turn(carry)
-    grow(carry, anew)
-    for i in range(n):
-        for e in range(lanes_of(carry)):
-            carry.came[i, e] = 0.0
-        for k in range(n):
-            for e in range(lanes_of(carry)):
-                came = abs(carry.overlaps[i, k, e]) * (carry.error[k, e] + carry.fresh[k, e])
-                carry.came[i, e] += came if carry.fast[k, e] > carry.fast[i, e] else 0.0
-        for e in range(lanes_of(carry)):
-            carry.came[i, e] *= room[EARLY, e]
-    back = carry.first  # along the axes of before
+    n, since, length = len(carry.h), load(carry.since, 0), load(carry.length, 0)
+    passed, anew = since - load(carry.began, 0), load(carry.anew, 0)
+    late = where(length > 0.0, since - passed / length, 0.0)
     for k in range(n):
-        for e in range(lanes_of(carry)):
-            back[k, e] = 0.0
-        for i in range(n):
-            for e in range(lanes_of(carry)):
-                back[k, e] += abs(carry.overlaps[i, k, e]) * carry.came[i, e]
-    for i in range(n):
-        for e in range(lanes_of(carry)):
-            room[SQUARE, e] = 0.0
-            room[TOTAL, e] = min(carry.later[i, e], LARGEST)
-        for k in range(n):
-            for e in range(lanes_of(carry)):
-                faster, turns = carry.h[i, e] - carry.rate[k, e], carry.turns[i, k, e]
-                faster = faster if faster > 0.0 else 0.0
-                turns = turns if carry.mixes[k, e] > 0.0 else 0.0
-                reach = abs(carry.overlaps[i, k, e]) / (1.0 + room[PASSED, e] * faster)
-                share = reach + turns
-                share = (share if share < 1.0 else 1.0) * carry.grown[k, e]
-                apart = abs(carry.h[i, e] - carry.now[k, e])
-                alike = (apart <= ALIKE * room[STEEP, e]) | (turns > 0.0)
-                room[SQUARE, e] += share * share if alike else 0.0
-                room[TOTAL, e] += (0.0 if alike else share) + reach * back[k, e]
-        for e in range(lanes_of(carry)):
-            carry.later[i, e] = math.sqrt(room[SQUARE, e]) + room[TOTAL, e] + carry.came[i, e]
+        before, now = load(carry.curvature, k), load(carry.now, k)
+        rate = smaller(before, now)
+        own = where(load(carry.mixes, k) > 0.0, 0.0, rate * passed)
+        slowly = load(carry.least, k) * length
+        mean = before * passed + (now - before) * late
+        grows = -where(rate < 0.0, mean, larger(slowly, own))
+        store(carry.rate, k, larger(rate, 0.0))
+        change = exponential(smaller(MOST_GROWTH, grows))
+        change = where(load(carry.came, k) > 0.0, 0.0, change)
+        left = larger(change, anew)
+        grown = load(carry.error, k) * change + load(carry.fresh, k) * left
+        store(carry.grown, k, smaller(LARGEST, grown))
 
 
 @lean
-def turned(before, hessian, rows, h, turns, axes, carry):
-    """Eigenvalues `h` and `axes` of a later Hessian, (N, N), which begin at those of before.
-
-    The Hessian along the axes of before, (N, N, 2), is nearly diagonal; ``rows`` (N, 2 N) and
-    ``turns`` (N, N) are room for it, and for its axes.
-    """
-    n = len(h)
+def come(carry, early, back):
+    """Put down what slow axes take from fast ones, and `back` along the axes of before."""
+    n = len(carry.h)
+    first, both = n, carry.lowest
+    for k in range(n - 1, -1, -1):
+        store(back, k, spread(0.0))
+        store(both, k, load(carry.error, k) + load(carry.fresh, k))
+        first = k if any_of(load(carry.fast, k) > 0.0) else first
     for i in range(n):
+        fast, came = load(carry.fast, i), spread(0.0)
+        for k in range(first, n):
+            part = magnitude(load(carry.overlaps, i * n + k)) * load(both, k)
+            came = where(load(carry.fast, k) > fast, came + part, came)
+        came *= early
+        store(carry.came, i, came)
         for k in range(n):
-            turns[i, k] = before[i, k, 0]  # side by side
-    for i in range(n):
-        for k in range(n):
-            axes[i, k] = 0.0
-        for j in range(n):
-            for k in range(n):
-                axes[i, k] += hessian[i, j] * turns[j, k]
-    for i in range(n):
-        for k in range(n):
-            rows[i, k] = 0.0
-        for m in range(n):
-            for k in range(n):
-                rows[i, k] += turns[m, i] * axes[m, k]
-    for i in range(n):
-        for k in range(i):
-            rows[i, k] = rows[k, i] = (rows[i, k] + rows[k, i]) / 2
-        carry.now[i, 0] = rows[i, i]
-    eigen(rows, h, turns, LAST_BIT)
-    for i in range(n):
-        carry.h[i, 0] = h[i]
-        for k in range(n):
-            axes[i, k], carry.overlaps[i, k, 0] = 0.0, turns[k, i]
-        for m in range(n):
-            for k in range(n):
-                axes[i, k] += before[i, m, 0] * turns[m, k]
+            part = magnitude(load(carry.overlaps, i * n + k)) * came
+            store(back, k, load(back, k) + part)
 
 
 @lean
-def carried(curvature, error, fresh, slope, began, along, since, anew, carry, found):
-    """Errors `found` (N,) along later axes, to which those of before, of a chart, have `turned`."""
-    carry.began[0], carry.since[0] = began, since
-    for k in range(len(found)):
-        carry.curvature[k, 0], carry.error[k, 0] = curvature[k], error[k]
-        carry.fresh[k, 0], carry.slope[k, 0], carry.along[k, 0] = fresh[k], slope[k], along[k]
-    carried_along(carry, anew)
-    for i in range(len(found)):
-        found[i] = carry.later[i, 0]
-
-
-@loop
-def carried_once(before, curvature, error, fresh, slope, began, hessian, gradient, since, anew):
-    """Eigenvalues of a later Hessian, and errors along its axes, from those along axes (N, N)."""
-    n = len(curvature)
-    pairs, h, axes, found = np.zeros((n, n, 2)), np.empty(n), np.empty((n, n)), np.empty(n)
-    pairs[:, :, 0] = before
-    carry, rows, turns = carry_alone(n), np.empty((n, 2 * n)), np.empty((n, n))
-    turned(pairs, hessian, rows, h, turns, axes, carry)
-    along = axes.T @ gradient
-    carried(curvature, error, fresh, slope, began, along, since, anew, carry, found)
-    return h, found
+def carried_along(carry):
+    """Put down errors along the axes of now."""
+    n = len(carry.h)
+    for e in range(WIDTH):
+        carry.length[e] = math.log(carry.since[e] / carry.began[e])
+    lead(carry)
+    early = kinds(carry)
+    any_mixes = turn(carry)
+    grow(carry)
+    back = carry.first  # along the axes of before
+    come(carry, early, back)
+    passed = load(carry.since, 0) - load(carry.began, 0)
+    differ = ALIKE * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
+    for i in range(n):
+        h, square, total = load(carry.h, i), spread(0.0), smaller(LARGEST, load(carry.later, i))
+        for k in range(n):
+            faster, turns = larger(h - load(carry.rate, k), 0.0), spread(0.0)
+            reach = magnitude(load(carry.overlaps, i * n + k))
+            if any_of(faster > 0.0):
+                reach = where(faster > 0.0, reach / (1.0 + passed * faster), reach)
+            if any_mixes:
+                is_near = near(carry, i, k, load(carry.kind, k))
+                turns = where(is_near, load(carry.moved, k), 0.0)
+            share = smaller(reach + turns, 1.0) * load(carry.grown, k)
+            alike = (magnitude(h - load(carry.now, k)) <= differ) | (turns > 0.0)
+            square = where(alike, square + share * share, square)
+            total = where(alike, total, total + share) + reach * load(back, k)
+        store(carry.later, i, root(square) + total + load(carry.came, i))

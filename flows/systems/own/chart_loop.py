@@ -14,21 +14,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.axis_field import AxisField
 from flows.core.compiled import inner, lean
-from flows.core.twofold_loop import UPWARD, defect, evaluate, step
-from flows.systems.own.axes_loop import units
+from flows.core.twofold_loop import UPWARD, evaluate, step
 from flows.systems.own.energy import LINGERS
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
-from flows.systems.own.seen_loop import curvature_at, known_axes, largest_of
+from flows.systems.own.seen_loop import curvature_at, largest_of
+from flows.systems.own.units_loop import units
 
 __all__ = [
     "DOUBT",
     "Charts",
     "begin",
     "charts_of",
-    "field_of",
     "first_unit",
     "place",
     "run",
@@ -120,7 +118,7 @@ def run(code, place, registers):
 
 @lean
 def first_unit(centre, registers, loss, rates, seen):
-    """`T0` of a start, whose loss and Hessian are put down; NaN where they are not known."""
+    """`T0` of a start, whose loss is put down, and then its Hessian; NaN where it is not known."""
     n = len(centre)
     size, steep = 0.0, 0.0
     for i in range(n):
@@ -159,43 +157,30 @@ def vanishes(loss, registers, n, short):
 
 
 @inner
-def begin(charts, k, gradient, seen, terms, registers):
-    """Chart `k` around its centre, whose Hessian and axes have been seen; whether it is known.
+def begin(charts, k, gradient, terms, registers):
+    """Chart `k` around its centre, as far as two doubles know it; whether they do.
 
     Parameters
     ----------
     charts : Charts
-        Its centre, with its error, and time are there.
+        Its centre, axes with curvatures and errors, and time are there; curvatures that are not
+        known are NaN.
     k : int
         Which.
     gradient : Code
         Of the loss.
-    seen : Seen
-        At the centre.
     terms : AxisTerms
         How members are followed.
     registers : ndarray, shape (R, 3)
-        Room.
+        Room, where registers at the centre stay.
     """
     part = terms.known
     n, since = len(charts.size[k]), charts.since[k]
-    h, axes, pairs = charts.curvature[k], seen.axes, charts.axes[k]
+    h, pairs = charts.curvature[k], charts.axes[k]
     for i in range(n):
-        h[i] = seen.curvature[i]
-    if not known_axes(seen):
-        return False
-    lacks, still, ones, found = np.empty((n, n)), np.zeros(n), np.ones(n), np.empty((n, 3))
-    defect(axes, lacks)
-    change = np.empty(n)
-    for i in range(n):
-        for j in range(n):
-            change[j] = 0.0
-        for m in range(n):
-            for j in range(n):
-                change[j] += axes[i, m] * lacks[m, j] / 2
-        for j in range(n):
-            high = axes[i, j] + change[j]
-            pairs[i, j, 0], pairs[i, j, 1] = high, change[j] - (high - axes[i, j])
+        if not abs(h[i]) < np.inf:
+            return False
+    still, ones, found = np.zeros(n), np.ones(n), np.empty((n, 3))
     constants_in(gradient, n, registers)
     evaluate(
         still,
@@ -235,24 +220,6 @@ def begin(charts, k, gradient, seen, terms, registers):
         if not doubt[i] <= DOUBT * charts.allowed[k, i]:
             return False
     return True
-
-
-@inner
-def field_of(charts, k, gradient, rates):
-    """The flow of a chart as data."""
-    return AxisField(
-        gradient,
-        rates,
-        charts.centre[k],
-        charts.axes[k],
-        charts.size[k],
-        charts.floored[k],
-        charts.allowed[k],
-        charts.since[k],
-        0.0,
-        np.inf,
-        np.inf,
-    )
 
 
 @lean

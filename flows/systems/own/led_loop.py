@@ -34,6 +34,17 @@ def is_alike(curved, j, k, e):
 
 
 @lean
+def shares(overlaps, flags, of_now, found, e):
+    """Squares of what axes have in common with flagged ones: those are of now, or of before."""
+    n = len(found)
+    for i in range(n):
+        found[i, e] = 0.0
+    for k in range(n):
+        for i in range(n if flags[k, e] > 0.0 else 0):
+            found[i, e] += (overlaps[k, i, e] if of_now else overlaps[i, k, e]) ** 2
+
+
+@lean
 def next_led(carry, first, e):
     """The next axis whose errors the gradient tells, or -1, with those of its curvature.
 
@@ -56,12 +67,10 @@ def next_led(carry, first, e):
         alike = is_alike(carry.curvature, j, k, e) and is_alike(carry.now, j, k, e)
         led[j, e] = 1.0 if state[j, e] == 0.0 and alike else 0.0
         many += 1 if led[j, e] > 0.0 else 0
+    shares(carry.overlaps, led, False, into, e)
     for j in range(n):
-        share = 0.0
-        for m in range(n):
-            share += carry.overlaps[j, m, e] ** 2 if led[m, e] > 0.0 else 0.0
-        into[j, e] = 1.0 if share > 0.5 else 0.0
-        became += 1 if share > 0.5 else 0
+        into[j, e] = 1.0 if into[j, e] > 0.5 else 0.0
+        became += 1 if into[j, e] > 0.0 else 0
         i = j if abs(carry.overlaps[j, k, e]) > abs(carry.overlaps[i, k, e]) else i
     for j in range(n):
         if many != became or many < 2:
@@ -80,11 +89,9 @@ def lead_on(carry, first, bent, most, e):
         return
     rate, came, left, many = reached / steep, 0.0, 0.0, 0
     leads = first and reached > length_of(carry.along, into, 0.0, e)
+    shares(carry.overlaps, into, True, turned, e)
     for j in range(n):
-        square = 0.0
-        for i in range(n):
-            square += carry.overlaps[i, j, e] ** 2 if into[i, e] > 0.0 else 0.0
-        turned[j, e] = 0.0 if led[j, e] > 0.0 else math.sqrt(square)
+        turned[j, e] = 0.0 if led[j, e] > 0.0 else math.sqrt(turned[j, e])
         came += turned[j, e] * abs(carry.slope[j, e])
         left += (carry.error[j, e] + carry.fresh[j, e]) ** 2 if led[j, e] > 0.0 else 0.0
         many += 1 if led[j, e] > 0.0 else 0
@@ -100,11 +107,10 @@ def lead_on(carry, first, bent, most, e):
         grown += turned[j, e] * (carry.error[j, e] + carry.fresh[j, e])
         carry.came[j, e] = max(carry.came[j, e], led[j, e])
         bent[j, e] -= turned[j, e] ** 2 * curved
+    across = carry.rate
+    shares(carry.overlaps, led, False, across, e)
     for i in range(n):
-        across = 0.0
-        for j in range(n):
-            across += carry.overlaps[i, j, e] ** 2 if led[j, e] > 0.0 else 0.0
-        out = math.sqrt(across) / (1.0 + passed * max(carry.h[i, e], 0.0))
+        out = math.sqrt(across[i, e]) / (1.0 + passed * max(carry.h[i, e], 0.0))
         out = rate if into[i, e] > 0.0 else out * rate
         told = abs(carry.along[i, e]) / steep if leads else out * (1.0 + came)
         told = max(told, out) if leads and many > 1 else told
@@ -112,17 +118,11 @@ def lead_on(carry, first, bent, most, e):
 
 
 @lean
-def lead(carry, e):
-    """Let errors along axes on which the gradient grows grow as it does there.
-
-    Such axes are flagged in ``came``, and what comes of their errors is put down in ``later``.
-    """
+def lead_lane(carry, e):
+    """Do as :func:`lead` does, in a lane."""
     n, most, bent = len(carry.h), 0.0, carry.grown
     for j in range(n):
-        carry.came[j, e], carry.later[j, e], bent[j, e] = 0.0, 0.0, carry.now[j, e]
-    passed = carry.since[e] - carry.began[e]
-    if not min(carry.curvature[0, e], carry.h[0, e]) * passed < RISING:  # no axis grows so much
-        return
+        bent[j, e] = carry.now[j, e]
     first = True
     while next_led(carry, first, e) >= 0:
         steep = length_of(carry.slope, carry.mixes, 1.0, e)
@@ -134,3 +134,17 @@ def lead(carry, e):
         first = False
     for j in range(n):
         carry.now[j, e] = bent[j, e]
+
+
+@lean
+def lead(carry):
+    """Let errors along axes on which the gradient grows grow as it does there.
+
+    Such axes are flagged in ``came``, and what comes of their errors is put down in ``later``.
+    """
+    carry.came[:], carry.later[:] = 0.0, 0.0
+    for e in range(len(carry.since)):
+        passed = carry.since[e] - carry.began[e]
+        # Else no axis grows so much.
+        if min(carry.curvature[0, e], carry.h[0, e]) * passed < RISING:
+            lead_lane(carry, e)

@@ -28,11 +28,12 @@ from flows.core.limit import (
 )
 from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
+from flows.core.vectors import WIDTH
 from flows.systems.own.above_loop import above, values_of
-from flows.systems.own.axes_loop import LAST_BIT, eigen
+from flows.systems.own.axes_in_lanes import LAST_BIT, eigen_in_lanes, turn_of
 from flows.systems.own.chart_loop import run
 from flows.systems.own.rates_loop import twofold_hessian
-from flows.systems.own.seen_loop import curvature_at
+from flows.systems.own.seen_loop import curvature_at, largest_of
 
 __all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "limits"]
 
@@ -46,6 +47,17 @@ TOLD = 1e-9
 INNER, SETTLED = 40, 1e-20
 #: What is known of a limit: nothing, where it is, or why it is not found.
 UNKNOWN, KNOWN, NO_POWER, NO_SHRINKING = range(4)
+
+
+class Lasts(NamedTuple):
+    """Hessians at last states side by side, the last axis: who has them, eigenvalues and axes."""
+
+    member: Any
+    since: Any
+    matrix: Any
+    h: Any
+    axes: Any
+    turn: Any
 
 
 class Slice(NamedTuple):
@@ -90,21 +102,20 @@ def curved(rates, here, both):
         rates.results,
         both,
     )
-    half = np.zeros((n, many, 2))
+    half, whole = np.zeros((2, n, many)), np.zeros((2, many, many))
     for i in range(n):
-        for k in range(many):
-            high, low = 0.0, 0.0
-            for j in range(n):
+        for j in range(n):
+            for k in range(many):  # innermost, so that sums are side by side
                 a, b = multiply(here.basis[j, k], 0.0, both[i, j, 0], both[i, j, 1])
-                high, low = add(high, low, a, b)
-            half[i, k, 0], half[i, k, 1] = high, low
+                half[0, i, k], half[1, i, k] = add(half[0, i, k], half[1, i, k], a, b)
     for m in range(many):
+        for i in range(n):
+            for k in range(many):
+                a, b = multiply(here.basis[i, m], 0.0, half[0, i, k], half[1, i, k])
+                whole[0, m, k], whole[1, m, k] = add(whole[0, m, k], whole[1, m, k], a, b)
         for k in range(many):
-            high, low = 0.0, 0.0
-            for i in range(n):
-                a, b = multiply(here.basis[i, m], 0.0, half[i, k, 0], half[i, k, 1])
-                high, low = add(high, low, a, b)
-            here.matrix[m, k, 0], here.matrix[m, k, 1] = high, low
+            for part in range(2):
+                here.matrix[m, k, part] = whole[part, m, k]
 
 
 @inner
@@ -254,31 +265,27 @@ def descend(loss, rates, here, slow, power, since, both):
 
 
 @inner
-def limit_of(loss, rates, digits, since, both, found):
-    """Loss at the limit in `found` (3,): high and low double, and error; what is known."""
+def limit_of(loss, rates, digits, since, h, axes, both, found):
+    """Loss at the limit in `found` (3,): high and low double, and error; what is known.
+
+    ``h`` (N,), ``axes`` (N, N): curvatures at the last state, increasing, and axes in rows.
+    """
     n = len(digits)
     place = np.zeros((n, 3))
     for i in range(n):
         place[i, 0], place[i, 1] = digits[i, 0], digits[i, 1]
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
     run(loss, place, registers)
-    matrix, rows, h, axes = np.zeros((n, n)), np.zeros((n, 2 * n)), np.zeros(n), np.zeros((n, n))
-    curvature_at(place, rates, since, matrix)
     slope, square, began = np.zeros(n), 0.0, np.zeros(3)
     for part in range(3):
         began[part] = registers[loss.results[0], part]
     for i in range(n):
         slope[i] = registers[loss.results[1 + i], 0]
         square += slope[i] ** 2
-        for j in range(n):
-            rows[i, j] = matrix[i, j]
-            if not abs(matrix[i, j]) < np.inf:
-                return UNKNOWN
     length = math.sqrt(square)
     if not (1e-150 < length < np.inf):
         return UNKNOWN
-    eigen(rows, h, axes, LAST_BIT)
-    along, slow, fast = axes.T @ slope, 0, 0
+    along, slow, fast = axes @ slope, 0, 0
     for k in range(n):
         if h[k] * since < -TANGENT:
             return UNKNOWN
@@ -294,7 +301,7 @@ def limit_of(loss, rates, digits, since, both, found):
     for k in range(n):  # eigenvalues increase, so that slow axes come first
         if abs(h[k] * since) >= TANGENT:
             for i in range(n):
-                basis[i, column] = axes[i, k]
+                basis[i, column] = axes[k, i]
             column += 1
     here = Slice(
         place, registers, basis, np.zeros((many, 2)), np.zeros(many), np.zeros((many, many, 2))
@@ -314,6 +321,36 @@ def limit_of(loss, rates, digits, since, both, found):
     a, b = add(began[0], began[1], -found[0], -found[1])
     is_told = ended <= FLAT * length and a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b)
     return KNOWN if is_told else UNKNOWN
+
+
+@inner
+def lasts_of(n):
+    """Room for last states."""
+    return Lasts(
+        np.zeros(WIDTH, np.int64),
+        np.ones(WIDTH),
+        np.zeros((n, n, WIDTH)),
+        np.zeros((n, WIDTH)),
+        np.zeros((n, n, WIDTH)),
+        turn_of(WIDTH),
+    )
+
+
+@inner
+def curved_at(digits, since, rates, lasts, k, w):
+    """Put down the Hessian at the last state of a member; 0 where it is not finite, else 1."""
+    n = len(digits)
+    place, matrix = np.zeros((n, 3)), np.zeros((n, n))
+    for i in range(n):
+        place[i, 0], place[i, 1] = digits[i, 0], digits[i, 1]
+    curvature_at(place, rates, since, matrix)
+    if not largest_of(matrix) < np.inf:
+        return 0
+    lasts.member[w], lasts.since[w] = k, since
+    for i in range(n):
+        for j in range(n):
+            lasts.matrix[i, j, w] = matrix[i, j]
+    return 1
 
 
 def _limits(digits, since, told, codes, found):
@@ -336,13 +373,22 @@ def _limits(digits, since, told, codes, found):
     members, times, n, _ = digits.shape
     both, least = np.zeros((n, n, 2)), np.zeros(3)
     value, several = values_of(loss, n)
+    lasts, count = lasts_of(n), 0
     for k in range(members):
-        if told[k] == UNKNOWN:
+        if told[k] != UNKNOWN:
+            told[k] = UNKNOWN
+            count += curved_at(digits[k, times - 1], since[k], rates, lasts, k, count)
+        if count < WIDTH and k + 1 < members:
             continue
-        told[k] = limit_of(loss, rates, digits[k, times - 1], since[k], both, least)
-        found[k, 0, 0], found[k, 0, 1] = least[0] + least[1], least[2]
-        if told[k] == KNOWN:
-            above(value, digits[k], least, several, found[k, 1:])
+        eigen_in_lanes(lasts.matrix, lasts.h, lasts.axes, lasts.turn, LAST_BIT, lasts.since)
+        for w in range(count):
+            one = lasts.member[w]
+            h, axes, last = lasts.h[:, w].copy(), lasts.axes[:, :, w].copy(), digits[one, times - 1]
+            told[one] = limit_of(loss, rates, last, since[one], h, axes, both, least)
+            found[one, 0, 0], found[one, 0, 1] = least[0] + least[1], least[2]
+            if told[one] == KNOWN:
+                above(value, digits[one], least, several, found[one, 1:])
+        count = 0
 
 
 limits: Any = loop(_limits, nogil=True)

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.systems.own.axes_loop import LAST_BIT, eigen
-from flows.systems.own.carried_loop import carried, carry_alone, turned
 from flows.systems.own.energy import STIFF
 from flows.systems.own.rates_loop import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
@@ -20,9 +18,8 @@ __all__ = [
     "KNOWN",
     "Seen",
     "curvature_at",
-    "known_axes",
     "largest_of",
-    "look",
+    "look_first",
     "seen_of",
     "tell",
 ]
@@ -35,40 +32,24 @@ EPSILON = float(np.finfo(float).eps)
 
 
 class Seen(NamedTuple):
-    """What is seen at a state: errors and axes, curvatures there, and loss, length of the gradient.
+    """What is seen at a state: Hessian, curvatures and errors, loss, length of the gradient.
 
     ``numbers`` (6,): loss, minus the square of the gradient's length, its length, the largest
     relative error, the error of the loss by those of the state, and 1 where all this is known.
-    ``carry``, ``rows`` (N, 2 N), ``turns`` (N, N), ``along`` (N,): room.
+    ``along`` (N,): gradient along the axes.
     """
 
     hessian: Any
     curvature: Any
-    axes: Any
     error: Any
-    gradient: Any
     numbers: Any
-    carry: Any
-    rows: Any
-    turns: Any
     along: Any
 
 
 @inner
 def seen_of(n):
     """Room for what is seen."""
-    return Seen(
-        np.zeros((n, n)),
-        np.zeros(n),
-        np.zeros((n, n)),
-        np.zeros(n),
-        np.zeros((n, 3)),
-        np.zeros(6),
-        carry_alone(n),
-        np.zeros((n, 2 * n)),
-        np.zeros((n, n)),
-        np.zeros(n),
-    )
+    return Seen(np.zeros((n, n)), np.zeros(n), np.zeros(n), np.zeros(6), np.zeros(n))
 
 
 @lean
@@ -106,61 +87,21 @@ def curvature_at(centre, rates, since, found):
 
 
 @lean
-def known_axes(seen):
-    """Whether axes have been seen."""
-    return seen.axes[0, 0] == seen.axes[0, 0]
-
-
-@lean
-def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
-    """See a state: axes and errors that a chart has carried there, loss and gradient with errors.
-
-    At a start, whose time is that of its chart, there are no errors. Where they are more than the
-    part `rough` of the energy, axes with more digits may know better.
-    """
-    n, numbers = len(there), seen.numbers
-    curvature_at(there, rates, since, seen.hessian)
-    for i in range(5):
-        numbers[i] = np.nan
-    numbers[5] = 0.0
-    if not largest_of(seen.hessian) < np.inf:
-        seen.axes[0, 0] = np.nan
-        return
-    if since > charts.since[k]:
-        h, axes = seen.curvature, seen.axes
-        turned(charts.axes[k], seen.hessian, seen.rows, h, seen.turns, axes, seen.carry)
-    else:
-        for i in range(n):
-            seen.error[i] = 0.0
-            for j in range(n):
-                seen.rows[i, j] = seen.hessian[i, j]
-        eigen(seen.rows, seen.curvature, seen.axes, LAST_BIT)
-    along, doubt, size = seen.along, 0.0, 0.0
-    for i in range(n):
-        for part in range(3):
-            seen.gradient[i, part] = registers[loss.results[1 + i], part]
-        size = max(size, abs(seen.gradient[i, 0]))
+def look_first(registers, loss, since, rough, seen):
+    """See a start: loss and gradient, and no errors, so that these have no axes."""
+    doubt, size = 0.0, 0.0
+    for i in range(len(seen.along)):
+        seen.error[i], seen.curvature[i] = 0.0, 0.0
+        seen.along[i] = registers[loss.results[1 + i], 0]
+        size = max(size, abs(seen.along[i]))
     size = size if size > 0.0 else 1.0
-    for i in range(n):
-        doubt += (seen.gradient[i, 2] / size) ** 2
-        along[i] = 0.0
-        for j in range(n):
-            along[i] += seen.axes[j, i] * seen.gradient[j, 0]
-    if since > charts.since[k]:
-        carried(
-            charts.curvature[k],
-            charts.error[k],
-            charts.fresh[k],
-            charts.slope[k],
-            charts.since[k],
-            along,
-            since,
-            anew,
-            seen.carry,
-            seen.error,
-        )
+    for i in range(len(seen.along)):
+        doubt += (registers[loss.results[1 + i], 2] / size) ** 2
+    for i in range(5):
+        seen.numbers[i] = np.nan
+    seen.numbers[5] = 0.0
     value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
-    tell(seen, along, value, radius, size * math.sqrt(doubt), since, rough, KNOWN)
+    tell(seen, seen.along, value, radius, size * math.sqrt(doubt), since, rough, KNOWN)
 
 
 @lean

@@ -312,3 +312,27 @@ def test_a_thread_waits_until_another_has_compiled():
     thread.join()
     assert inside.is_set()
     assert codegen._library_class is JITCodeLibrary
+
+
+# A process compiles what makes arrays once, so each of the two ways has a process.
+PLACES = """
+import contextlib, sys
+import numba, numpy as np
+from flows.core.linked import linked
+
+def places(most):
+    held = [np.zeros(count) for count in range(1, most)]
+    return [array.ctypes.data for array in held]
+
+with linked() if sys.argv[1] == "linked" else contextlib.nullcontext():
+    print(sum(place % 64 != 0 for place in numba.njit(places)(100)))
+"""
+
+
+def test_arrays_of_compiled_code_begin_with_lines_of_the_cache():
+    counts = []
+    for way in ("linked", "plain"):
+        command = [sys.executable, "-W", "ignore", "-c", PLACES, way]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        counts.append(int(done.stdout))
+    assert counts[0] == 0 < counts[1]

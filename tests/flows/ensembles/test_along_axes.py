@@ -10,10 +10,8 @@ import pytest
 import sympy as sp
 
 import flows
-from flows.core.symmetric import eigen
 from flows.ensembles import along_axes, member
 from flows.systems.own import followed, reading
-from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import units
 from symbolic import Expectation
 
@@ -379,75 +377,9 @@ def test_others_are_runs_alone(system: Any, options: dict[str, Any]) -> None:
     assert not along_axes.served(system, Request(1.0, None, **asked), 1)
 
 
-def random_flow(seed: int, size: int) -> tuple[Any, ...]:
-    """Hessians of before and now, errors, times, and gradients, also along what curves downward."""
-    generator = np.random.default_rng(seed)
-    before, now = (m @ m.T for m in generator.normal(size=(2, size, size)) / 3)
-    before -= 0.1 * np.eye(size) * (seed % 3)
-    now = before + 10.0 ** -(seed % 4) * now
-    error, fresh = generator.uniform(size=(2, size))
-    began = 10.0 ** generator.uniform(-2, 2)
-    since = began * 10.0 ** generator.uniform(0, 2)
-    slope, gradient = generator.normal(size=(2, size))
-    if seed % 2:  # along the lowest axes of both
-        slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
-    return before, now, error, fresh, began, since, slope, gradient
-
-
-@pytest.mark.parametrize("seed", range(24))
-def test_compiled_errors_are_those_of_runs_alone(seed: int) -> None:
-    """Axes by rotations, and what the linearised flow carries on; not with another part anew."""
-    from flows.systems.own.carried_loop import carried_once as loops  # Numba, where it is needed
-
-    before, now, error, fresh, began, since, slope, gradient = random_flow(seed, 5)
-    h, axes = eigen(before)
-    known = Errors(axes, h, error, fresh, began, slope=slope)
-    expected_h, _, expected = known.carried(now, since, gradient=gradient)
-    told = began, now, gradient, since, known.anew
-    found_h, found = loops(axes, h, error, fresh, slope, *told)
-    assert np.allclose(found_h, expected_h, rtol=0, atol=ROUNDING * np.abs(expected_h).max())
-    assert np.allclose(found, expected, rtol=1e-6, atol=0)
-    _, wrong = loops(axes, h, error, 1.001 * fresh, slope, *told)
-    assert not np.allclose(wrong, expected, rtol=1e-6, atol=0)
-
-
-def test_some_of_these_flows_are_led_by_their_gradient_and_some_are_not() -> None:
-    """As the comparison of both codes needs it: a gradient of no size leads nothing."""
-    led = []
-    for seed in range(24):
-        before, now, error, fresh, began, since, slope, gradient = random_flow(seed, 5)
-        h, axes = eigen(before)
-        known = Errors(axes, h, error, fresh, began, slope=slope)
-        _, _, one = known.carried(now, since, gradient=gradient)
-        _, _, other = known.carried(now, since)
-        led.append(not np.array_equal(one, other))
-    assert 2 < sum(led) < 12
-
-
-@pytest.mark.parametrize("bent", [1e-4, 0.3, 0.9])
-def test_compiled_errors_of_several_axes_on_which_the_gradient_grows(bent: float) -> None:
-    """Two of nearly one curvature, and one beside; not if none were alike."""
-    from flows.systems.own.carried_loop import carried_once as loops  # Numba, where it is needed
-
-    h, generator = np.array([-3.0, -2.9999, -1.0 - bent, 0.4, 2.0]), np.random.default_rng(3)
-    error, fresh = 1e-3 * generator.uniform(size=(2, 5))
-    slope, passed = np.array([1e-2, 1e-2, 0.3, 1e-3, 1e-3]), 1.2
-    turn = np.linalg.qr(np.eye(5) + 1e-3 * generator.normal(size=(5, 5)))[0]
-    now = turn * (1.1 * h) @ turn.T
-    gradient = np.exp(-h * passed) * slope
-    known = Errors(np.eye(5), h, error, fresh, 2.0, slope=slope)
-    _, _, expected = known.carried(now, 2.0 + passed, gradient=gradient)
-    _, found = loops(
-        np.eye(5), h, error, fresh, slope, 2.0, now, gradient, 2.0 + passed, known.anew
-    )
-    assert np.allclose(found, expected, rtol=1e-9, atol=0)
-    _, _, unled = known.carried(now, 2.0 + passed)
-    assert not np.allclose(unled[:3], expected[:3], rtol=1e-3, atol=0)
-
-
 def test_compiled_units_are_those_of_runs_alone() -> None:
     """Fast, slow, flat axes, and one along which the loss curves downward."""
-    from flows.systems.own.axes_loop import units_once
+    from flows.systems.own.units_loop import units_once
 
     slopes, doubt = np.array([1e-3, 2e-5, 0.0, 4.0]), np.full(4, 1e-30)
     h = np.array([-0.5, 1e-4, 0.0, 30.0])

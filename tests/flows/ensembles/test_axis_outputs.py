@@ -1,4 +1,4 @@
-"""Outputs of ensembles, seen side by side: axes, errors and Hessians in lanes are those of each."""
+"""Outputs of ensembles, seen side by side: axes and Hessians in lanes are those of each."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from flows.core.symmetric import eigen
 from flows.ensembles.axis_chords import between
 from flows.ensembles.axis_outputs import length_at
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import LANES, Near, field, jacobian
+from flows.solvers.near_lanes import LANES, PARTS, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
-from flows.systems.own.carried_errors import ANEW, Errors
-from flows.systems.own.carried_loop import carried_along, carry_alone, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
 SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
 ROUNDING = 1e-13
-# Errors are as right as the axes of nearly equal curvatures.
-ALIKE = 1e-6
 
-u, v = sp.symbols("u v")
+u, v, w = sp.symbols("u v w")
 # Sums, products, quotients and roots.
 MIXED = flows.OwnSystem("mixed", [u, v], u**4 / (2 + v**2) + (u * v - 1) ** 2 / sp.sqrt(1 + u**2))
+THREE = flows.OwnSystem(
+    "three", [u, v, w], MIXED.expression + (u * w**2 - v) ** 2 + v**2 / (3 + w**2)
+)
 VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 / 4)
 
 
@@ -39,24 +38,6 @@ def turned(matrices: Any, part: float, since: float = np.inf) -> Any:
     h, axes = np.zeros((n, lanes)), np.zeros((n, n, lanes))
     eigen_in_lanes(matrices, h, axes, turn_of(lanes), part, np.full(lanes, since))
     return h, axes
-
-
-@loop
-def carry_on(carry: Any, anew: float) -> None:
-    """Errors along later axes."""
-    carried_along(carry, anew)
-
-
-@loop
-def room(n: int, lanes: int) -> Any:
-    """Room for them."""
-    return carry_of(n, lanes)
-
-
-@loop
-def room_alone(n: int) -> Any:
-    """Room for one."""
-    return carry_alone(n)
 
 
 @loop
@@ -118,81 +99,47 @@ def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
     assert abs(later[0, 1, 0]) > 0.5
 
 
-def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
-    """By NumPy's formulas: charts of all lengths, axes that turn little and far, and gradients."""
-    generator, lanes = np.random.default_rng(3), 24
-    carry, expected, led = room(SIZE, lanes), [], 0
-    for e in range(lanes):
-        before, now = (m @ m.T for m in generator.normal(size=(2, SIZE, SIZE)) / 3)
-        before -= 0.1 * np.eye(SIZE) * (e % 3)
-        now = before + 10.0 ** -(e % 4) * now
-        error, fresh = generator.uniform(size=(2, SIZE))
-        began = 10.0 ** generator.uniform(-2, 2)
-        since = began * 10.0 ** generator.uniform(0, 2)
-        h, axes = eigen(before)
-        slope, gradient = generator.normal(size=(2, SIZE))
-        if e % 2:  # along the lowest axes of both
-            slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
-        known = Errors(axes, h, error, fresh, began, slope=slope)
-        later, turned_to, found = known.carried(now, since, gradient=gradient)
-        expected.append(found)
-        led += not np.array_equal(found, known.carried(now, since)[2])
-        carry.slope[:, e], carry.along[:, e] = slope, gradient @ turned_to
-        carry.curvature[:, e], carry.error[:, e], carry.fresh[:, e] = h, error, fresh
-        carry.began[e], carry.since[e], carry.h[:, e] = began, since, later
-        carry.now[:, e] = np.sum(axes * (now @ axes), axis=0)
-        carry.overlaps[:, :, e] = turned_to.T @ axes
-    one = room_alone(SIZE)
-    for whole, part in zip(carry[:-1], one[:-1], strict=True):
-        part[:] = whole[..., lanes - 1 :]
-    carry_on(carry, ANEW)
-    carry_on(one, ANEW)
-    assert np.allclose(one.later[:, 0], carry.later[:, -1], rtol=ROUNDING, atol=0)
-    assert not np.allclose(one.later[:, 0], carry.later[:, 0], rtol=ALIKE, atol=0)
-    assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
-    assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
-    assert 0 < led < lanes // 2  # some grow as the gradient does
-    carry.fresh[:] *= 1.001
-    carry_on(carry, ANEW)
-    assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
-
-
-def chart() -> tuple[Any, Any, Any, Any, Any]:
-    """Centre, units and axes of a chart of a loss, which all lanes have, and its program."""
-    loss = MIXED.axis_codes()[1]
+def chart(system: flows.OwnSystem, centre: Any, size: Any) -> tuple[Any, Any, Any]:
+    """Axes of a chart of a loss, which all lanes have, and its program."""
+    loss, n = system.axis_codes()[1], len(centre)
     code = loss._replace(results=loss.results[1:])
-    centre, size = np.array([0.7, -0.4]), np.array([0.3, 2.0])
-    axes = np.linalg.qr(np.random.default_rng(5).normal(size=(2, 2)))[0]
-    places = np.zeros((2, 3))
+    axes = np.linalg.qr(np.random.default_rng(5).normal(size=(n, n)))[0]
+    places = np.zeros((n, 3))
     places[:, 0] = centre
-    registers = np.zeros((2 + len(code.constants) + len(code.operation), 3))
+    registers = np.zeros((n + len(code.constants) + len(code.operation), 3))
     registers_at(code, places, registers)
+    along = axes.T @ system.hessian(centre) @ axes
     near = Near(
-        np.zeros((len(registers), 5, LANES)),
-        np.zeros((2, LANES)),
-        np.repeat(
-            (axes.T @ MIXED.hessian(centre) @ axes * size / size[:, None])[..., None], LANES, axis=2
-        ),
+        np.zeros((len(registers), PARTS, LANES)),
+        np.zeros((n, LANES)),
+        np.repeat((along * size / size[:, None])[..., None], LANES, axis=2),
         np.repeat(axes[..., None], LANES, axis=2),
         np.repeat(size[:, None], LANES, axis=1),
         np.repeat(1 / size[:, None], LANES, axis=1),
         np.ones(LANES),
     )
     near.registers[:, 0] = registers[:, :1]
-    return centre, size, axes, near, code
+    return axes, near, code
 
 
-def test_hessians_at_outputs_are_those_of_the_loss() -> None:
+@pytest.mark.parametrize(
+    ("system", "centre", "size"),
+    [(MIXED, [0.7, -0.4], [0.3, 2.0]), (THREE, [0.7, -0.4, 0.5], [0.3, 2.0, 0.5])],
+)
+def test_hessians_at_outputs_are_those_of_the_loss(
+    system: flows.OwnSystem, centre: list[float], size: list[float]
+) -> None:
     """Along any axes, and so are the Jacobians that registers serve again; not a thousandth off."""
-    centre, size, axes, near, code = chart()
-    increments = 0.2 * np.random.default_rng(6).normal(size=(2, LANES))
+    begin, unit, n = np.array(centre), np.array(size), len(centre)
+    axes, near, code = chart(system, begin, unit)
+    increments = 0.2 * np.random.default_rng(6).normal(size=(n, LANES))
     found, other = curved(near, code, increments, np.ones(LANES))
     for e in range(LANES):
-        there = axes.T @ MIXED.hessian(centre + axes @ (size * increments[:, e])) @ axes
+        there = axes.T @ system.hessian(begin + axes @ (unit * increments[:, e])) @ axes
         upper = np.triu(there)
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
-        assert np.allclose(-other[:, :, e], there * size / size[:, None], rtol=0, atol=ROUNDING)
+        assert np.allclose(-other[:, :, e], there * unit / unit[:, None], rtol=0, atol=ROUNDING)
 
 
 @loop

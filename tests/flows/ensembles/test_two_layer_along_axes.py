@@ -130,7 +130,7 @@ def test_a_student_that_reaches_zero_takes_few_steps_alone(
     assert (np.abs(e["loss"][0, :known] - fine["loss"]) <= e["loss_error"][0, :known]).all()
     assert np.isnan(e["loss"][0, known:]).all()
     assert _zero_at(e["message"][0]) == pytest.approx(_zero_at(fine.message), rel=1e-6)
-    assert e["steps"][0] - found[0].counts[0, 0] < 10
+    assert e["steps"][0] - found[0].counts[0, 0] < 30
 
     def nowhere(*given: Any) -> Any:
         found[0].reached[:] = 0

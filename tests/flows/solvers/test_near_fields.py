@@ -13,7 +13,7 @@ import flows
 from flows.core.compiled import loop
 from flows.core.twofold_pairs import gather
 from flows.solvers.near_hessian import curvatures
-from flows.solvers.near_lanes import LANES, Near, field
+from flows.solvers.near_lanes import LANES, PARTS, Near, field
 from flows.solvers.near_plain import plain_field
 from flows.solvers.near_stages import TOGETHER, fields
 from flows.systems.own.chart_loop import run as carry_out
@@ -86,7 +86,7 @@ def chart() -> tuple[Any, Any]:
     registers = at(code, CENTRE)
     curvature = AXES.T @ MIXED.hessian(CENTRE) @ AXES * SIZE / SIZE[:, None]
     near = Near(
-        np.zeros((len(registers), 5, LANES)),
+        np.zeros((len(registers), PARTS, LANES)),
         np.repeat((AXES.T @ MIXED.gradient(CENTRE) / SIZE)[:, None], LANES, 1),
         np.repeat(curvature[..., None], LANES, 2),
         np.repeat(AXES[..., None], LANES, axis=2),
@@ -118,7 +118,7 @@ def test_slopes_in_the_coordinates_of_states_are_those_of_a_program_there(system
     code = system.axis_codes()[0]
     generator, n = np.random.default_rng(8), len(system.axis_start(system.initial()))
     centre, moved = generator.normal(size=n), 0.1 * generator.normal(size=(n, LANES))
-    near = chart()[0]._replace(registers=np.zeros((len(at(code, centre)), 5, LANES)))
+    near = chart()[0]._replace(registers=np.zeros((len(at(code, centre)), PARTS, LANES)))
     near.registers[:, 0] = at(code, centre)[:, None]
     found = slopes_of_states(near, code, np.full(LANES, 3.0), moved)
     assert system is MIXED or 4 in code.operation

@@ -1,4 +1,4 @@
-"""Axes of symmetric matrices by compiled rotations: relative accuracy where entries are graded."""
+"""Axes of symmetric matrices by rotations in lanes: relative accuracy where entries are graded."""
 
 from __future__ import annotations
 
@@ -11,20 +11,35 @@ from flint import arb_mat
 from flows.core.balls import precision
 from flows.core.compiled import loop
 from flows.core.symmetric import eigen as by_lapack
-from flows.systems.own.axes_loop import LAST_BIT, eigen
+from flows.core.vectors import WIDTH
+from flows.systems.own.axes_in_lanes import LAST_BIT, eigen_in_lanes, sharpened, turn_of
 
-# Rounding of rotations.
-ROUNDING = 1e-13
+# Rounding of rotations, and what two doubles leave of a hundred of them.
+ROUNDING, LEFT = 1e-13, 1e-30
 
 
 @loop
-def turned(matrix: Any, part: float) -> Any:
-    """Eigenvalues and axes."""
-    n = len(matrix)
-    rows, h, axes = np.zeros((n, 2 * n)), np.zeros(n), np.zeros((n, n))
-    rows[:, :n] = matrix
-    eigen(rows, h, axes, part)
+def turned_in_lanes(matrices: Any, part: float) -> Any:
+    """Eigenvalues and axes in rows, in lanes."""
+    n = len(matrices)
+    h, axes, since = np.zeros((n, WIDTH)), np.zeros((n, n, WIDTH)), np.full(WIDTH, np.inf)
+    eigen_in_lanes(matrices, h, axes, turn_of(WIDTH), part, since)
     return h, axes
+
+
+@loop
+def with_low(axes: Any) -> Any:
+    """Second doubles of columns, which change."""
+    low, room = np.zeros(axes.shape), np.zeros(axes.shape)
+    sharpened(axes, low, turn_of(WIDTH), room)
+    return low
+
+
+def turned(matrix: Any, part: float) -> Any:
+    """Eigenvalues and axes in columns, of the last lane; the others have other matrices."""
+    lanes = np.stack([(w + 1.0) * matrix for w in range(WIDTH)][::-1], axis=-1)
+    h, axes = turned_in_lanes(lanes, part)
+    return h[:, -1], axes[:, :, -1].T
 
 
 def symmetric(size: int, seed: int) -> Any:
@@ -64,3 +79,20 @@ def test_equal_eigenvalues_and_diagonal_matrices_have_axes() -> None:
     assert np.allclose(h, [1, 1, 1, 5]) and np.allclose(axes.T @ axes, np.eye(4))
     h, axes = turned(np.diag([3.0, -1.0, 0.0]), LAST_BIT)
     assert h.tolist() == [-1.0, 0.0, 3.0] and np.array_equal(axes, np.eye(3)[:, [1, 2, 0]])
+
+
+def test_columns_are_orthonormal_to_two_doubles() -> None:
+    """Exactly evaluated, in the first lane and the last; high doubles alone are not."""
+    bases = [np.linalg.qr(symmetric(12, seed))[0] for seed in range(WIDTH)]
+    axes = np.stack(bases, axis=-1)
+    low = with_low(axes)
+    for w in (0, WIDTH - 1):
+        with precision(400):
+            high = arb_mat(axes[:, :, w].tolist())
+            eye = arb_mat(np.eye(12).tolist())
+            off, rough = (
+                max(abs(float(x)) for x in (q.transpose() * q - eye).entries())
+                for q in (high + arb_mat(low[:, :, w].tolist()), high)
+            )
+        assert off < LEFT < 1e-18 < rough
+        assert np.allclose(axes[:, :, w], bases[w], rtol=0, atol=ROUNDING)

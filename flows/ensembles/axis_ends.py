@@ -1,0 +1,176 @@
+"""Compiled: where charts begin, seen side by side: starts, and ends of the charts before.
+
+A chart is as long as its state, to plain doubles, is that of two. Then a member gives its lane to
+another one and waits until axes and errors at its end are seen, with those of others.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import inner, lean
+from flows.core.vectors import load, spread, store
+from flows.ensembles.axis_lanes import again, aim
+from flows.ensembles.axis_line import line_of, load_charts, see_errors, stand_in
+from flows.ensembles.axis_members import (
+    MOST_STEPS,
+    NOISE,
+    arrived,
+    fresh,
+    measure,
+    met,
+    stand,
+)
+from flows.ensembles.axis_outputs import put_down
+from flows.solvers.near_hessian import hessian
+from flows.solvers.near_lanes import LANES, PARTS
+from flows.solvers.near_state import GOES_ON, SHORT
+from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened
+from flows.systems.own.carried_errors import ANEW
+from flows.systems.own.chart_loop import vanishes
+
+__all__ = ["Ends", "ends_chart", "ends_of", "meet", "see_ends"]
+
+
+# Entries of a Hessian that are this part of those beside them stay beside its axes: they are in it.
+NEARLY = 1e-9
+
+
+class Ends(NamedTuple):
+    """States around which charts are to begin, in ``line``.
+
+    ``axes``, ``low`` (N, N, lanes): columns there, high and low doubles.
+    """
+
+    line: Any
+    axes: Any
+    low: Any
+
+
+@inner
+def ends_of(loss, n):
+    """Room for states around which charts are to begin."""
+    return Ends(line_of(loss, n), np.zeros((n, n, LANES)), np.zeros((n, n, LANES)))
+
+
+@lean
+def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
+    """See what a lane has come to, and whether its chart goes on in it.
+
+    A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
+    its outputs are put down, and the next one begins when its end has been seen. There is no next
+    one where something reaches zero, as a run alone then tells.
+    """
+    loss = codes[1]
+    n, outcome = len(lane.u), lane.outcome[e]
+    if lane.steps[e] > MOST_STEPS:
+        found.reached[k] = here.row[k]
+        return False
+    since = here.charts.since[k] * math.exp(lane.tau[e])
+    off = arrived(lane, here, k, e, codes)
+    if outcome == SHORT and not vanishes(loss, here.whole, n, terms.short):
+        lane.outcome[e], lane.live[e] = GOES_ON, True
+        return True
+    before = here.reach[k]
+    measure(lane, here, k, e, off, terms)
+    if off > NOISE:
+        found.reached[k] = here.row[k]
+        if not here.reach[k] < before:
+            return False
+        again(lane, e)
+        for i in range(n):
+            lane.slope[i, e] = -near.since[e] * near.slope[i, e]
+        aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
+        return True
+    put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
+    if found.reached[k] > len(times):
+        return False
+    here.step[k], line = lane.step[e], ends.line
+    stand(here, k, loss, terms)
+    count = stand_in(line, out.views, k, 0, since)
+    line.carry.anew[count - 1] = min(ANEW, lane.left[e])
+    load_charts(line, here, out.near, k, e, count - 1)
+    if count == LANES:
+        see_ends(ends, here, codes, slopes, terms, found)
+    return False
+
+
+@lean
+def meet(starts, first, ends, here, codes, slopes, terms, found):
+    """Begin the first charts of members from one on, as many as there are lanes."""
+    line, n = ends.line, starts.shape[1]
+    carry = line.carry
+    for k in range(first, min(first + LANES, len(starts))):
+        if not met(starts, k, codes, terms, here, found):
+            continue
+        w = line.count[0]
+        line.member[w], carry.since[w], line.count[0] = k, here.unit[k], w + 1
+        for i in range(n):
+            carry.later[i, w] = 0.0
+            for j in range(n):
+                line.matrix[i, j, w] = here.seen.hessian[i, j]
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, NEARLY, carry.since)
+    for i in range(n):
+        for k in range(n):
+            store(ends.axes, i * n + k, load(carry.overlaps, k * n + i))
+    begin_all(ends, here, codes, slopes, terms, found)
+
+
+@lean
+def see_ends(ends, here, codes, slopes, terms, found):
+    """See all ends of charts that wait, and begin the next ones."""
+    line, n = ends.line, len(ends.axes)
+    see_errors(line, slopes, NEARLY)
+    for i in range(n):
+        for k in range(n):
+            total = spread(0.0)
+            for m in range(n):
+                total += load(line.near.axes, i * n + m) * load(line.carry.overlaps, k * n + m)
+            store(ends.axes, i * n + k, total)
+    begin_all(ends, here, codes, slopes, terms, found)
+
+
+@lean
+def begin_all(ends, here, codes, slopes, terms, found):
+    """Begin the charts of all who wait, along the axes that have been seen."""
+    line, charts, carry, n = ends.line, here.charts, ends.line.carry, len(ends.axes)
+    sharpened(ends.axes, ends.low, line.turn, line.careful)
+    for w in range(line.count[0]):
+        k, known = line.member[w], True
+        for i in range(n):
+            known = known and abs(carry.h[i, w]) < np.inf
+        for i in range(n):
+            charts.curvature[k, i] = carry.h[i, w] if known else np.nan
+            charts.error[k, i] = carry.later[i, w] if known else np.nan
+            for j in range(n):
+                charts.axes[k, i, j, 0] = ends.axes[i, j, w]
+                charts.axes[k, i, j, 1] = ends.low[i, j, w]
+        charts.since[k] = carry.since[w]
+    curved(ends, here, slopes)
+    for w in range(line.count[0]):
+        fresh(here, line.member[w], codes, terms, found)
+    line.count[0] = 0
+
+
+@lean
+def curved(ends, here, slopes):
+    """Put down Hessians at the centres of charts, along their axes, in plain doubles."""
+    line, near, n = ends.line, ends.line.near, len(ends.axes)
+    for i in range(len(near.registers)):
+        store(near.registers, i * PARTS + 1, spread(0.0))
+        store(near.registers, i * PARTS + 2, spread(0.0))
+        for w in range(line.count[0]):
+            near.registers[i, 0, w] = here.losses[line.member[w], i]
+    for at in range(n * n):
+        store(near.axes, at, load(ends.axes, at))
+    hessian(near, slopes, line.matrix)
+    for w in range(line.count[0]):
+        k = line.member[w]
+        for i in range(n):
+            for j in range(i, n):
+                here.matrix[k, i, j] = here.matrix[k, j, i] = line.matrix[i, j, w]

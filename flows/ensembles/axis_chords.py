@@ -83,7 +83,7 @@ def fill(found, k, row, a, b, terms):
     ratio = between(numbers[a, 4] / numbers[a, 2], numbers[b, 4] / numbers[b, 2], part)
     of_loss = ratio * length
     off = between(numbers[a, 3], numbers[b, 3], part)
-    relative = max(off, part_of(terms) + of_loss / abs(value)) if value != 0.0 else np.nan
+    relative = max(off, part_of(terms) + of_loss / abs(value)) if abs(value) > 0.0 else np.nan
     known = numbers[a, 5] == 1.0 and numbers[b, 5] == 1.0 and length > 0.0
     numbers[row, 3], numbers[row, 4] = relative, of_loss
     numbers[row, 5] = 1.0 if known and relative <= TRUSTED else 0.0

@@ -11,7 +11,8 @@ import sympy as sp
 import flows
 from flows.core.compiled import loop
 from flows.core.symmetric import eigen
-from flows.ensembles.axis_chords import between
+from flows.ensembles.axis_chords import BRIEF, between, fill_in
+from flows.ensembles.axis_members import Found
 from flows.ensembles.axis_outputs import length_at
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, PARTS, Near, field, jacobian
@@ -140,6 +141,31 @@ def test_hessians_at_outputs_are_those_of_the_loss(
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert np.allclose(-other[:, :, e], there * unit / unit[:, None], rtol=0, atol=ROUNDING)
+
+
+@loop
+def told_between(found: Any, terms: Any) -> None:
+    """Errors of outputs that have been seen briefly."""
+    fill_in(found, terms)
+
+
+@pytest.mark.parametrize(("value", "known"), [(0.5, 1.0), (np.nan, 0.0), (0.0, 0.0)])
+def test_a_loss_that_is_no_number_is_not_known_between_two_that_are(
+    value: float, known: float
+) -> None:
+    """It is then looked at in balls; a number is known there, as a control."""
+    numbers = np.array([[[1.0, -1.0, 1.0, 1e-9, 1e-9, 1.0]] * 3])
+    numbers[0, 1] = value, -0.25, 0.5, np.nan, np.nan, BRIEF
+    found = Found(
+        np.zeros((1, 3, 1, 2)),
+        np.full((1, 3, 1), 1e-9),
+        np.array([[1.0, 2.0, 3.0]]),
+        numbers,
+        np.zeros((1, 4), np.int64),
+        np.array([3]),
+    )
+    told_between(found, VALLEY.axis_terms(1e-8, 1e-8))
+    assert numbers[0, 1, 5] == known
 
 
 @loop

@@ -253,13 +253,15 @@ class System(abc.ABC):
         """Frame and states of what such steps have reached."""
         raise undefined(self, "along_axes", "axis_codes has programs")
 
-    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+    def above_along(
+        self, digits: Array, since: Array, numbers: Array, last: tuple[Array, Array]
+    ) -> list[Excess | None]:
         """Loss above its limit of many members, as far as compiled code tells it at once.
 
         Parameters
         ----------
-        digits, since, numbers : ndarray
-            As of :class:`flows.ensembles.axis_loop.Found`.
+        digits, since, numbers, last
+            As of :class:`flows.ensembles.axis_loop.Found`; of ``last`` curvatures and axes.
 
         Returns
         -------

@@ -121,8 +121,9 @@ def _above(system: System, found: Any, threads: Executor) -> Above:
     above = Above()
 
     def work(span: slice) -> None:
-        parts = (part[span] for part in (found.digits, found.since, found.numbers))
-        above.update(enumerate(system.above_along(*parts), span.start))
+        parts = (found.digits, found.since, found.numbers, found.curvature, found.axes)
+        digits, since, numbers, *last = (part[span] for part in parts)
+        above.update(enumerate(system.above_along(digits, since, numbers, (*last,)), span.start))
 
     work(slice(0, 0))  # of no members: compiled once, not by two threads
     list(threads.map(work, _spans(len(found.digits))))
@@ -150,6 +151,8 @@ def _followed(system: System, starts: Array, request: Request, threads: Executor
         np.zeros((members, times, 6)),
         np.zeros((members, 4), dtype=np.int64),
         np.zeros(members, dtype=np.int64),
+        np.zeros((members, size)),
+        np.zeros((members, size, size)),
     )
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)

@@ -30,8 +30,8 @@ class Views(NamedTuple):
     ``registers`` (R, 5, lanes): of the loss; ``u``, ``slope`` (N, lanes): increments, and gradients
     along the axes; ``value`` (lanes,): losses, NaN where they are not known; ``far``, ``there`` (N,
     2, lanes): increments by their units, and places, in two doubles; ``matrix`` (N, N): the Hessian
-    along the axes; ``place`` (N, 3): room; ``row`` (lanes,): which outputs they are; ``brief``
-    (lanes,): of which no errors are seen; ``count`` (1,): how many.
+    along the axes; ``place`` (N, 3): room; ``row`` (lanes,): which outputs they are; ``count``
+    (1,): how many.
     """
 
     registers: Any
@@ -43,7 +43,6 @@ class Views(NamedTuple):
     matrix: Any
     place: Any
     row: Any
-    brief: Any
     count: Any
 
 
@@ -60,7 +59,6 @@ def views_of(loss, n):
         np.zeros((n, n)),
         np.zeros((n, 3)),
         np.zeros(LANES, np.int64),
-        np.zeros(LANES, np.bool_),
         np.zeros(1, np.int64),
     )
 

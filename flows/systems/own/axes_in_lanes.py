@@ -114,8 +114,9 @@ def rotated(matrix, axes, turn, p, q):
 def eigen_in_lanes(matrix, h, axes, turn, part, since):
     """Eigenvalues (N, lanes), increasing, and axes in rows (N, N, lanes), of symmetric matrices.
 
-    Upper triangles are read, and overwritten. Entries stay that are this part of those beside them,
-    each with `1/s` (``since``) added: what is smaller has not had the time to matter.
+    Upper triangles are read, and become those along the axes. Entries stay that are this part of
+    those beside them, each with `1/s` (``since``) added: what is smaller has not had the time to
+    matter.
     """
     n, lanes = len(matrix), matrix.shape[2]
     scaled(matrix, turn)
@@ -135,16 +136,31 @@ def eigen_in_lanes(matrix, h, axes, turn, part, since):
         if still:
             break
     for i in range(n):
-        for e in range(lanes):
-            h[i, e] = matrix[i, i, e] * turn.size[e]
+        for j in range(i, n):
+            for e in range(lanes):
+                matrix[i, j, e] *= turn.size[e]
     for e in range(lanes):
         for i in range(1, n):
             k = i
-            while k > 0 and h[k, e] < h[k - 1, e]:
-                h[k, e], h[k - 1, e] = h[k - 1, e], h[k, e]
-                for j in range(n):
-                    axes[k, j, e], axes[k - 1, j, e] = axes[k - 1, j, e], axes[k, j, e]
+            while k > 0 and matrix[k, k, e] < matrix[k - 1, k - 1, e]:
+                exchange(matrix, axes, k, e)
                 k -= 1
+    for i in range(n):
+        for e in range(lanes):
+            h[i, e] = matrix[i, i, e]
+
+
+@lean
+def exchange(matrix, axes, k, e):
+    """Exchange an axis of a lane with the one before."""
+    m, n = k - 1, len(matrix)
+    matrix[k, k, e], matrix[m, m, e] = matrix[m, m, e], matrix[k, k, e]
+    for j in range(m):
+        matrix[j, k, e], matrix[j, m, e] = matrix[j, m, e], matrix[j, k, e]
+    for j in range(k + 1, n):
+        matrix[k, j, e], matrix[m, j, e] = matrix[m, j, e], matrix[k, j, e]
+    for j in range(n):
+        axes[k, j, e], axes[m, j, e] = axes[m, j, e], axes[k, j, e]
 
 
 @lean

@@ -5,8 +5,9 @@ logarithms are convex functions of time. So between times `a` and `b` such a num
 
 .. math:: x(t) = x_a^{1 - \theta} x_b^\theta, \qquad \theta = \frac{t - t_a}{t_b - t_a}
 
-In one chart time changes by a factor that is given, at most. At its begin what its steps will leave
-is counted among the errors. The error of a loss is told by its ratio to the length of the gradient,
+In one chart time changes by a factor that is given, at most. What rises is told in log-time, in
+which powers are lines, and exponentials are below. At a chart's begin what its steps will leave is
+counted among the errors. The error of a loss is told by its ratio to the length of the gradient,
 which is known at each output.
 """
 
@@ -84,7 +85,7 @@ def fill(found, here, k, first, behind, began, now, terms):
             row = one + e
             value, length = numbers[row, 0], numbers[row, 2]
             of_loss, relative = room[2, e] * length, np.nan
-            if abs(value) > 0.0:
+            if abs(value) > 0.0 and of_loss >= 0.0:
                 relative = max(room[3, e], part_of(terms) + of_loss / abs(value))
             known = both_known and length > 0.0 and relative <= TRUSTED
             numbers[row, 3], numbers[row, 4], numbers[row, 5] = relative, of_loss, 0.0

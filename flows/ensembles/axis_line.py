@@ -70,13 +70,13 @@ def stand_in(line, out, here, k, e, since):
         near.registers[i, 0, w] = out.near.registers[i, 0, e]
     for i in range(len(line.slope)):
         near.registers[i, 1, w] = out.views.registers[i, 1, 0]
-        size, line.slope[i, w] = charts.size[k, i], out.views.slope[i, 0]
-        near.size[i, w], near.unit[i, w] = size, 1.0 / size
+        line.slope[i, w], unit = out.views.slope[i, 0], 1.0 / charts.size[k, i]
+        near.size[i, w], near.unit[i, w] = charts.size[k, i], unit
         carry.curvature[i, w], carry.slope[i, w] = charts.curvature[k, i], charts.slope[k, i]
         carry.error[i, w], carry.fresh[i, w] = charts.error[k, i], charts.fresh[k, i]
         for j in range(len(line.slope)):
             near.axes[i, j, w] = charts.axes[k, i, j, 0]
-            near.matrix[i, j, w] = here.matrix[k, i, j] * charts.size[k, j] / size
+            near.matrix[i, j, w] = here.matrix[k, i, j] * charts.size[k, j] * unit
     return w + 1
 
 

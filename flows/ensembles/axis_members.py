@@ -46,8 +46,8 @@ GOAL, NEARER, FARTHER, NEAREST = 2.0, 8.0, 3.0, 0.1
 # short. A chart that takes more attempts ends where it is, as a new one costs less than they do;
 # that one is this part as long.
 ATTEMPTS, PART = 25, 0.5
-# The Hessian of plain doubles serves as that of two where its rounding, of the largest curvature,
-# is this part of what is to be known of a slope on the smallest one, or less.
+# The Hessian of plain doubles serves as that of two along an axis where its rounding, that of the
+# largest curvature, is this part of what is to be known of a slope there, or less.
 ROUNDING = 0.05
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
@@ -86,7 +86,7 @@ class Members(NamedTuple):
     (M, N), ``numbers`` (M, 6): what is seen where the chart begins, as of `Seen`.
     ``registers``, ``whole``: of the gradient, and of the loss, at the last place; ``found`` (N, 3),
     ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an increment; ``room``
-    (4, width).
+    (4, width); ``careful`` (N,): axes.
     """
 
     charts: Any
@@ -110,6 +110,7 @@ class Members(NamedTuple):
     there: Any
     u: Any
     room: Any
+    careful: Any
 
 
 @inner
@@ -139,6 +140,7 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros((n, 3)),
         np.zeros(n),
         np.zeros((4, WIDTH)),
+        np.zeros(n, np.int64),
     )
 
 
@@ -233,15 +235,21 @@ def stand(here, k, loss, terms):
 def fresh(here, k, codes, terms, found):
     """Begin the chart of a member where it stands, whose axes are known; whether that can be.
 
-    The Hessian along the axes, in plain doubles, is that in two where curvatures hide others.
+    The Hessian along the axes, in plain doubles, is that in two along those that others hide.
     """
     charts = here.charts
     if here.gone[k] or not begin(charts, k, codes[0], terms, here.registers):
         return False
     for i in range(len(here.registers)):
         here.value[k, i] = here.registers[i, 0]
-    if not charts.since[k] * steepest(charts, k) * EPSILON < ROUNDING * terms.known:
-        hessian_along(charts.centre[k], charts.axes[k], codes[2], here.matrix[k])
+    careful, rounding = 0, steepest(charts, k) * EPSILON
+    for i in range(len(here.there)):
+        if not rounding < ROUNDING * terms.known * charts.floored[k, i]:
+            here.careful[careful] = i
+            careful += 1
+    if careful > 0:
+        which = here.careful[:careful]
+        hessian_along(charts.centre[k], charts.axes[k], codes[2], which, here.matrix[k])
         known = finite(here.value[k])
         for i in range(len(here.there)):
             known = known and finite(here.matrix[k, i])
@@ -282,7 +290,7 @@ def arrived(lane, here, k, e, codes):
 
 @lean
 def leave(here, found):
-    """Put down axes at the end, and where who has not reached it has begun a chart, or could not."""
+    """Put down axes, and where members who have not reached the end have begun a chart, or not."""
     charts = here.charts
     for k in range(len(found.reached)):
         row = found.reached[k]

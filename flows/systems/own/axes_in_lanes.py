@@ -17,14 +17,12 @@ from flows.core.compiled import inner, lean
 from flows.core.twofold_pairs import product
 from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["LAST_BIT", "Turn", "eigen_in_lanes", "sharpened", "turn_of"]
+__all__ = ["Turn", "eigen_in_lanes", "sharpened", "turn_of"]
 
 # Sweeps of rotations, of which a few are enough; entries that are this part of the largest are 0.
 SWEEPS, ROUNDED = 12, 1e-18
 # Sizes below it are not divided by.
 LEAST = 1e-290
-#: What is below the last bit of both entries beside it changes neither.
-LAST_BIT = 1e-17
 
 
 class Turn(NamedTuple):

@@ -67,15 +67,16 @@ class Slice(NamedTuple):
 def sloped(loss, here):
     """Put down gradient and radius along the slice."""
     run(loss, here.place, here.registers)
-    n, many = here.basis.shape
+    (n, many), slope = here.basis.shape, here.slope
     for k in range(many):
-        high, low, off = 0.0, 0.0, 0.0
-        for i in range(n):
-            of_entry, part = loss.results[1 + i], here.basis[i, k]
-            a, b = multiply(part, 0.0, here.registers[of_entry, 0], here.registers[of_entry, 1])
-            high, low = add(high, low, a, b)
-            off += abs(part) * here.registers[of_entry, 2]
-        here.slope[k, 0], here.slope[k, 1], here.doubt[k] = high, low, off
+        slope[k, 0] = slope[k, 1] = here.doubt[k] = 0.0
+    for i in range(n):
+        entry = here.registers[loss.results[1 + i]]
+        high, low, off = entry[0], entry[1], entry[2]
+        for k in range(many):  # innermost, so that no sum waits for itself
+            a, b = multiply(here.basis[i, k], 0.0, high, low)
+            slope[k, 0], slope[k, 1] = add(slope[k, 0], slope[k, 1], a, b)
+            here.doubt[k] += abs(here.basis[i, k]) * off
 
 
 @inner
@@ -127,13 +128,11 @@ def curved_fast(rates, here, slow, since, block):
 @lean
 def moved(here, step):
     """Go along the slice."""
-    n, many = here.basis.shape
-    for i in range(n):
-        high, low = here.place[i, 0], here.place[i, 1]
-        for k in range(many):
+    (n, many), place = here.basis.shape, here.place
+    for k in range(many):
+        for i in range(n):  # innermost, so that no sum waits for itself
             a, b = product(here.basis[i, k], step[k])
-            high, low = add(high, low, a, b)
-        here.place[i, 0], here.place[i, 1] = high, low
+            place[i, 0], place[i, 1] = add(place[i, 0], place[i, 1], a, b)
 
 
 @lean

@@ -40,7 +40,7 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
 
 
 def _judge_together(runs: Sequence[Trajectory]) -> None:
-    """Errors of the features of runs, those with as many times at once."""
+    """Tolerances of runs and errors of their features, those with as many times at once."""
     alike: dict[int, list[Trajectory]] = {}
     for run in runs:
         alike.setdefault(len(run.t), []).append(run)
@@ -51,7 +51,10 @@ def _judge_together(runs: Sequence[Trajectory]) -> None:
             return np.stack([run.features[name] for run in group])
 
         features = Features({}, {x: functools.partial(of_all, x) for x in first.features})
-        t, tolerance = np.stack([x.t for x in group]), np.stack([x.tolerance for x in group])
-        found = first.system.errors(first.states, features, t, tolerance)
+        states = type(first.states).join([run.states.at(None) for run in group])
+        t = np.stack([run.t for run in group])
+        tolerance = first.tolerance_of(states, features, t)
+        found = first.system.errors(states, features, t, tolerance)
         for k, run in enumerate(group):
+            run.__dict__["tolerance"] = tolerance[k]
             run.__dict__["feature_errors"] = run._errors({n: x[k] for n, x in found.items()})

@@ -129,9 +129,9 @@ def _pull(s: Lone) -> Array:
     return along + np.sum((weight * open_)[..., None] * s.units[..., None, :, :], axis=-2)
 
 
-def gradient(multiplicity: Array, state: SoundState) -> Array:
+def gradient(multiplicity: Array, state: SoundState, known: Lone | None = None) -> Array:
     """Gradient of each neuron, shape (..., k, q), to full relative accuracy; zero at zero."""
-    s = lone(multiplicity, state)
+    s = known or lone(multiplicity, state)
     here = np.arange(s.mu.shape[-1]) == s.first[..., None]
     near = s.near[..., None]
     both = together(s.units, s.d[..., None, :], near)
@@ -140,9 +140,9 @@ def gradient(multiplicity: Array, state: SoundState) -> Array:
     return np.where(s.norms[..., None] > 0, both + _pull(s), 0.0)
 
 
-def energy(multiplicity: Array, state: SoundState) -> Array:
+def energy(multiplicity: Array, state: SoundState, known: Lone | None = None) -> Array:
     """Loss in units of ``|v|^2``, shape (...), to full relative accuracy."""
-    s = lone(multiplicity, state)
+    s = known or lone(multiplicity, state)
     k = s.norms.shape[-1]
     ahead, across = 1 + s.d[..., 0], length(s.d[..., 1:])
     bend = np.hypot(ahead, across) * _cap(np.arctan2(across, ahead))
@@ -191,8 +191,7 @@ def _tangent_cap(tangent: Array) -> Array:
     return np.sign(tangent) * _cap(np.arctan(np.abs(tangent))) * np.hypot(1.0, tangent)
 
 
-def reach(multiplicity: Array, state: SoundState) -> Array:
+def reach(s: Lone) -> Array:
     """Size of what the rest is made of, ``|d|`` and the other neurons together, shape (...)."""
-    s = lone(multiplicity, state)
     size: Array = _kept(s.d, np)[..., 0] + np.sum(s.mu * s.norms, axis=-1)
     return size

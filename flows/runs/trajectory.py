@@ -129,6 +129,8 @@ class Trajectory:
     def statements(self) -> Statements:
         """Potentials and claims of the system, and the potentials that were given to the run."""
         stated = self.system.statements
+        if not self.given:
+            return stated
         return replace(stated, potentials=(*stated.potentials, *self.given))
 
     @property

@@ -144,6 +144,9 @@ def gradient(
     ``w~_i = s_i w_i`` and their residual ``r~``. ``geometry`` and, of lonely states, ``beside``
     (:func:`flows.systems.relu_neuron.lone.lone`) may be known.
     """
+    alone = lone.lonely(state)
+    if np.all(alone):
+        return lone.gradient(multiplicity, state, beside)
     g = geometry or pairs(state)
     k = state.h.shape[-1]
     unit, chord = lowered()[1](g.norms[..., :k, None], g.norms[..., None, :], g.theta[..., :k, :])
@@ -153,7 +156,6 @@ def gradient(
     even = 0.25 * flipped_residual(multiplicity, state)[..., None, :] + own + across
     total = 0.25 * state.r[..., None, :] + g.sign[..., :k, None] * even
     total = np.where(g.norms[..., :k, None] > 0, total, 0.0)
-    alone = lone.lonely(state)
     if np.any(alone):
         total[alone] = lone.gradient(multiplicity, state.at(alone), beside)
     return total

@@ -84,35 +84,33 @@ class NeuronPiece(Piece):
 
     def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
-        lead = raw.shape[:-1]
+        lead, q = raw.shape[:-1], len(self.state.r)
         mu = self.frame.multiplicity[self.alive]
-        r = np.zeros((*lead, self.state.r.shape[0]))
-        h = np.zeros((*lead, self.state.h.shape[0]))
-        z = np.zeros((*lead, *self.state.z.shape))
+        neurons = np.zeros((*lead, len(self.state.h), q))
         if self.kind == PARALLEL:
+            r = np.zeros((*lead, q))
             r[..., 0] = np.sum(raw, axis=-1)
-            h[..., self.alive] = self._parallel(raw)
-            return SoundState(h, z, r)
-        blocks = raw.reshape(*lead, len(mu), 1 + int(self.chart.shape[1]))
+            neurons[..., self.alive, 0] = self._parallel(raw)
+            return SoundState(neurons[..., 0], neurons[..., 1:], r)
+        blocks = raw.reshape(*lead, len(mu), q)
         if self.kind == RESIDUAL:
-            r[...] = blocks[..., 0, :]
+            r = blocks[..., 0, :]
             blocks = _neurons(mu, blocks)
         elif self.kind in (LONE, BESIDE):
             if self.kind == LONE:
-                r[...] = np.sum(np.append(1.0, mu[1:])[:, None] * blocks, axis=-2)
+                r = np.sum(np.append(1.0, mu[1:])[:, None] * blocks, axis=-2)
                 blocks = blocks.copy()
             else:
-                r[...] = blocks[..., 0, :]
+                r = blocks[..., 0, :]
                 blocks = blocks + r[..., None, :] / np.sum(mu)
                 blocks[..., 0, :] = r - np.sum(mu[1:, None] * blocks[..., 1:, :], axis=-2)
             blocks[..., 0, 0] += 1.0
             blocks[..., 0, :] /= mu[0]
         else:
-            r[...] = np.sum(mu[:, None] * blocks, axis=-2)
+            r = np.sum(mu[:, None] * blocks, axis=-2)
             r[..., 0] -= 1.0
-        h[..., self.alive] = blocks[..., 0]
-        z[..., self.alive, :] = blocks[..., 1:]
-        return SoundState(h, z, r)
+        neurons[..., self.alive, :] = blocks
+        return SoundState(neurons[..., 0], neurons[..., 1:], r)
 
     def _parallel(self, raw: Array) -> Array:
         """Parallel parts of the neurons alive, where all lie along the teacher."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
-from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
+from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, first_time, outliving
 from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.departure import ASK_LATER, Departure
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
@@ -51,7 +51,6 @@ SHAKEN, LEFT = 1.0, 0.05
 # Time that a collapsing neuron may have left when its last stretch is taken as a straight line; at
 # loose tolerances more, up to the second number.
 LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
-BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
 # So many times what it was, a scaled transverse part of a far neuron needs another scale: where it
@@ -167,22 +166,25 @@ class Watched:
         """Alarm of one or many states of the neurons alive."""
         if self.kind == LONE:
             return np.minimum(self.opposed(taus, states), self.fades - np.asarray(taus))
-        now = self.at(taus, states)
         if self.kind == PARALLEL:
-            return self.remaining(now)
-        if self.kind in (RESIDUAL, BESIDE):
-            parts = now.h[..., self.alive[1:]]
-            others = np.abs(parts) - self.limit[1:]
+            return self.remaining(self.at(taus, states))
+        mu = self.frame.multiplicity[self.alive]
+        blocks = self.chart.raw(taus, states).reshape(*states.shape[:-1], len(mu), -1)
+        if self.kind == DIRECT:
+            r = np.sum(mu[:, None] * blocks, axis=-2) - np.eye(1, blocks.shape[-1])[0]
+            small = np.min(np.linalg.norm(blocks, axis=-1) - self.limit, axis=-1)
+            return np.minimum(small, np.sum(r * r, axis=-1) - RESIDUAL_CHART**2)
+        parts = blocks[..., 1:, 0] + (blocks[..., :1, 0] + (self.kind == RESIDUAL)) / np.sum(mu)
+        least, others = self.chart.clock.outlived - np.asarray(taus), np.abs(parts) - self.limit[1:]
+        if self.kind == BESIDE or self.unscaled:
+            now = self.at(taus, states)
             if self.kind == BESIDE:
                 others = self.lengths(now)[..., 1:] / self.limit[1:] - 1
-            left = self.chart.clock.outlived - np.asarray(taus)
-            least = np.minimum(np.min(others, axis=-1, initial=1.0), left)
             if self.unscaled:
                 least = np.minimum(least, self.thin(now))
-            far = ((parts < 0) & (parts > -FAINT)).all(axis=-1) & (parts.shape[-1] > 0)
-            return np.where(far, -1.0, least)
-        small = np.min(self.lengths(now) - self.limit, axis=-1)
-        return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
+        least = np.minimum(np.min(others, axis=-1, initial=1.0), least)
+        far = ((parts < 0) & (parts > -FAINT)).all(axis=-1) & (len(mu) > 1)
+        return np.where(far, -1.0, least)
 
     def thin(self, now: SoundState) -> Array:
         """How far the shortest neuron is from being slender no longer, of one or many states."""
@@ -272,7 +274,7 @@ class Watched:
         """Look closely after an alarm."""
         if self.kind == PARALLEL:
             # The solver's state is constant, so that a step may jump over a collapse.
-            when = _first(
+            when = first_time(
                 lambda t: bool(self.remaining(self.at(t, interpolant(t))) <= 0), before, tau
             )
             return Stop(when, interpolant(when))
@@ -346,7 +348,7 @@ class Watched:
             there = self.at(t, interpolant(t))
             return descent(self.d, self.frame, there, where)[0] < -self.unsure(t, there)
 
-        when = _first(leaves, before, tau)
+        when = first_time(leaves, before, tau)
         return Stop(when, interpolant(when))
 
 
@@ -388,11 +390,3 @@ def watch(
         departure,
     )
     return Watch(watched.alarm(), watched.check, watched.alarms)
-
-
-def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """First time in ``(low, high]`` at which ``holds``, by bisection; it holds at ``high``."""
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high

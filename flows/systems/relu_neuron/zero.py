@@ -28,6 +28,8 @@ def wake(
 
     The neurons of one run that sit at zero together all leave along the same minimiser.
     """
+    if state.h.all():
+        return Restart(frame, state, time, () if event is None else (event,))
     zero = np.flatnonzero(np.hypot(state.h, np.linalg.norm(state.z, axis=1)) == 0)
     if not len(zero):
         return Restart(frame, state, time, () if event is None else (event,))

@@ -168,8 +168,8 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
-    chosen = _chosen(d, frame, state, time)
-    lengths = sizes(state).norms
+    each = sizes(state)
+    chosen, lengths = _chosen(d, frame, state, time, each), each.norms
     others = min(1.0, max(lengths))
     shortest = min((x for x in lengths if x > 0), default=math.inf)
     if chosen.kind == PARALLEL or shortest >= YOUNG * others:
@@ -194,10 +194,10 @@ def _grown(frame: Frame, state: SoundState, young: NDArray[np.bool_]) -> float:
     return float(np.min((GROWS - 1.0) * short[grows] / speed[grows], initial=math.inf))
 
 
-def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
+def _chosen(d: int, frame: Frame, state: SoundState, time: float, each: Sizes) -> NeuronPiece:
     mu = frame.multiplicity
     # The largest neuron comes first: the residual chart derives it from the others.
-    living, order = _living(state, mu.tolist())
+    living, order = _living(each, mu.tolist())
     alive = np.array(order, dtype=np.intp)
     h, z = state.h[alive], state.z[alive]
     reach = max(living.across, default=0.0)
@@ -207,17 +207,17 @@ def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece
     short = living.rest
     # The margin covers the rounding of the place where a direct chart has just ended.
     residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
+    if residual and faint_state(living):
+        return NeuronPiece(d, frame, state, lone_chart(frame, state, time, alive), LONE, alive)
+    if residual and len(alive) > 1 and beside_state(living):
+        chart = beside_chart(frame, state, time, alive)
+        return NeuronPiece(d, frame, state, chart, BESIDE, alive)
     blocks = np.column_stack([h, z])
     size = np.empty_like(blocks)
     size[:] = np.minimum(1.0, living.norms)[:, None]
     size[:, 1:] = np.minimum(size[:, 1:], reach)
     decay = np.zeros_like(blocks)
     decay[:, 1:] = 1.0
-    if residual and faint_state(living):
-        return NeuronPiece(d, frame, state, lone_chart(frame, state, time, alive), LONE, alive)
-    if residual and len(alive) > 1 and beside_state(living):
-        chart = beside_chart(frame, state, time, alive)
-        return NeuronPiece(d, frame, state, chart, BESIDE, alive)
     # One distinct neuron: the residual decays like exp(-m t/2).
     linear = residual and len(alive) == 1
     if residual:
@@ -250,9 +250,8 @@ def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece
     return NeuronPiece(d, frame, state, chart, kind, alive)
 
 
-def _living(state: SoundState, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
+def _living(each: Sizes, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
     """Sizes of the neurons that are not at zero, the largest along the teacher first, and who."""
-    each = sizes(state)
     weighted = [-m * h for m, h in zip(mu, each.h, strict=True)]
     order = sorted((i for i, x in enumerate(each.norms) if x > 0), key=weighted.__getitem__)
     h, across, norms = ([part[i] for i in order] for part in each[:3])

@@ -93,10 +93,8 @@ class Watched:
         Lengths below which they are at zero.
     shake : float
         Length by which steps may shake a neuron.
-    side : ndarray
-        Sign of the parallel part of the neurons alive.
-    mortal : ndarray of bool
-        Which of them can reach zero along the teacher.
+    beyond : ndarray of bool
+        Which of the neurons alive lie on the far side of the teacher.
     departure : Departure
         When to look for a way out of zero.
     """
@@ -111,8 +109,7 @@ class Watched:
     start: Array
     limit: Array
     shake: float
-    side: Array
-    mortal: NDArray[np.bool_]
+    beyond: NDArray[np.bool_]
     departure: Departure
 
     @functools.cached_property
@@ -141,7 +138,9 @@ class Watched:
 
     def remaining(self, now: SoundState) -> Array:
         """How far the nearest mortal neuron along the teacher is from zero."""
-        left = (self.side * now.h[..., self.alive] - self.limit)[..., self.mortal]
+        left = np.where(self.beyond, -1.0, 1.0) * now.h[..., self.alive] - self.limit
+        # Along the teacher, the last one on the far side decays exponentially, for ever.
+        left = left[..., ~self.beyond] if np.sum(self.beyond) == 1 else left
         nearest: Array = np.min(left, axis=-1, initial=1.0)
         return nearest
 
@@ -282,6 +281,9 @@ class Watched:
         collapsing = self.collapsing(tau, now)
         if len(collapsing):
             return Stop(tau, y, Collapse(collapsing, self.unsure(tau, now)))
+        short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
+        if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
+            return Stop(tau, y)
         living = self.living(now)
         near = self.kind == RESIDUAL and beside_state(living)
         if (
@@ -301,9 +303,6 @@ class Watched:
             return Stop(tau, y)
         if self.kind == LONE and tau >= self.fades:
             return outliving(self.fades, tau, y, interpolant)
-        short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
-        if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
-            return Stop(tau, y)
         end = self.chart.clock.outlived
         if self.kind in (RESIDUAL, BESIDE) and tau >= end:
             return outliving(end, tau, y, interpolant)
@@ -318,8 +317,8 @@ class Watched:
     def collapsing(self, tau: float, now: SoundState) -> NDArray[np.intp]:
         """Which neurons are about to reach zero."""
         # In a lone chart everything decays, and lengths count relative to that.
-        unit = self.chart.clock.factor(tau, float(self.chart.clock.decay[0]))
-        unit = unit if self.kind == LONE else 1.0
+        clock, lone = self.chart.clock, self.kind == LONE
+        unit = clock.factor(tau, float(clock.decay[0])) if lone else 1.0
         shaken = SHAKEN * self.shake * unit
         small = self.lengths(now) <= 2 * self.limit * unit
         which = self.alive[small]
@@ -365,14 +364,12 @@ def watch(
     """End the piece where the residual gets short, a neuron collapses, or one can leave."""
     start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[alive]
     rest = kind in (LONE, BESIDE)  # lengths count beside the other short ones
-    unit = min(1.0, float(np.max(start[1:] if rest else start, initial=0.0)))
-    dust = DUST * unit if rest else DUST
-    limit = np.maximum(max(COLLAPSED, 10 * rtol) * np.minimum(1.0, start), dust)
+    lengths = start.tolist()
+    unit = min(1.0, max(lengths[1:] if rest else lengths, default=0.0))
     # Steps shake a neuron by their tolerance, also one that was much shorter when the chart began.
-    shake = rtol * unit
-    opposed = state.h[alive] < 0
-    # Along the teacher, the last one on the far side decays exponentially, for ever.
-    mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
+    shake, part = rtol * unit, max(COLLAPSED, 10 * rtol)
+    least = max(DUST * unit if rest else DUST, AIM * shake)
+    limit = np.array([max(part * min(1.0, x), least) for x in lengths])
     departure = Departure(later=ASK_LATER if chart.clock.exponential else 0.0)
     watched = Watched(
         d,
@@ -383,10 +380,9 @@ def watch(
         at,
         rtol,
         start,
-        np.maximum(limit, AIM * shake),
+        limit,
         shake,
-        np.where(opposed, -1.0, 1.0),
-        mortal,
+        state.h[alive] < 0,
         departure,
     )
     return Watch(watched.alarm(), watched.check, watched.alarms)

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array, rows_of
+from flows.core.features import joined
 from flows.core.state import State
 from flows.core.threads import taking_turns
 from flows.runs.trajectory import Trajectory
 
 __all__ = ["measure_together"]
+
+# States of which features are evaluated in one go: what is made of them stays in the cache.
+AT_ONCE = 2**13
 
 
 def measure_together(runs: Sequence[Trajectory]) -> None:
@@ -27,9 +31,11 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
             alike.setdefault((key, run.rtol, len(run.t)), []).append(run)
     for group in alike.values():
         first = group[0]
+        system = first.system.observed(first.rtol)
         states = type(first.states).join([run.states for run in group])
+        parts = [states.at(slice(i, i + AT_ONCE)) for i in range(0, len(states), AT_ONCE)]
         with taking_turns():
-            found = first.system.observed(first.rtol).features(first.frame, states)
+            found = joined([system.features(first.frame, part) for part in parts])
         rows = {name: rows_of(x, len(group)) for name, x in found.items()}
         for k, run in enumerate(group):
             known = {name: x[k] for name, x in rows.items()}

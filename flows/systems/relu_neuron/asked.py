@@ -72,7 +72,7 @@ def asked(
     ndarray, shape (..., T, k, q, k, q)
         For each coordinate of the chart, what its error is of all neurons.
     """
-    neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
+    neurons = states.neurons
     count, q = neurons.shape[-2:]
     norms, rest = np.linalg.norm(neurons, axis=-1), np.linalg.norm(states.r, axis=-1)
     alive = np.asarray(neurons.any(axis=-1))

@@ -35,7 +35,7 @@ def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
         `max |w_i - w|` in units of ``|v|``, and `x`; zero where nothing can be told apart.
     """
     mu = multiplicity * ((state.h != 0) | (state.z != 0).any(axis=-1))
-    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
+    neurons = state.neurons
     count = np.maximum(np.sum(mu, axis=-1), 1.0)[..., None, None]
     mean = np.sum(mu[..., None] * neurons, axis=-2, keepdims=True) / count
     apart = np.max(np.where(mu > 0, np.linalg.norm(neurons - mean, axis=-1), 0.0), axis=-1)

@@ -64,7 +64,7 @@ def lone(multiplicity: Array, state: SoundState) -> Lone:
     first = np.argmax(state.h, axis=-1)
     others = np.arange(state.h.shape[-1]) != first[..., None]
     mu = np.where(others, multiplicity, 0.0)
-    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
+    neurons = state.neurons
     d = state.r - np.sum(mu[..., None] * neurons, axis=-2)
     near = state.h > 0
     r = state.r - np.sum(np.where(near, 0.0, mu)[..., None] * neurons, axis=-2)

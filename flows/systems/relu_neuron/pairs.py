@@ -79,7 +79,7 @@ def unflipped(g: Pairs, i: Any, j: Any) -> tuple[Array, Array]:
 def flipped_residual(multiplicity: Array, state: SoundState) -> Array:
     """Residual of the flipped neurons, ``r - 2 sum over h < 0 of mu_i w_i``."""
     weight = np.where(state.h < 0, -2.0 * multiplicity, 0.0)[..., None]
-    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
+    neurons = state.neurons
     return state.r + np.sum(weight * neurons, axis=-2)
 
 

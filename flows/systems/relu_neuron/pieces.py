@@ -146,7 +146,7 @@ class NeuronPiece(Piece):
         if not len(ending):
             return wake(self.d, frame, now, time, None)
         slope = -geometry.gradient(frame.multiplicity, now)
-        away = np.sum(slope * np.column_stack([now.h, now.z])[..., :], axis=1)
+        away = np.sum(slope * now.neurons, axis=1)
         left = norms[ending] ** 2 / -away[ending]
         # Those that arrive together, as neurons that left zero together do, are one event.
         which = ending[left <= 10 * np.min(left)]
@@ -187,7 +187,7 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
 
 def _grown(frame: Frame, state: SoundState, young: NDArray[np.bool_]) -> float:
     """Time in which the first of young neurons that grows has grown by a factor."""
-    neurons = np.column_stack([state.h, state.z])[young]
+    neurons = state.neurons[young]
     short, slope = length(neurons), -geometry.gradient(frame.multiplicity, state)[young]
     speed = np.sum(slope * neurons / short[:, None], axis=1)
     grows = speed > 0
@@ -199,20 +199,19 @@ def _chosen(d: int, frame: Frame, state: SoundState, time: float, each: Sizes) -
     # The largest neuron comes first: the residual chart derives it from the others.
     living, order = _living(each, mu.tolist())
     alive = np.array(order, dtype=np.intp)
-    h, z = state.h[alive], state.z[alive]
     reach = max(living.across, default=0.0)
     if reach == 0.0:
         parallel = _parallel_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, parallel, PARALLEL, alive)
     short = living.rest
     # The margin covers the rounding of the place where a direct chart has just ended.
-    residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
+    residual = bool(short < RESIDUAL_CHART + 1e-3 and state.h[alive[0]] > 0)
     if residual and faint_state(living):
         return NeuronPiece(d, frame, state, lone_chart(frame, state, time, alive), LONE, alive)
     if residual and len(alive) > 1 and beside_state(living):
         chart = beside_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, chart, BESIDE, alive)
-    blocks = np.column_stack([h, z])
+    blocks = state.neurons[alive]
     size = np.empty_like(blocks)
     size[:] = np.minimum(1.0, living.norms)[:, None]
     size[:, 1:] = np.minimum(size[:, 1:], reach)
@@ -244,7 +243,7 @@ def _chosen(d: int, frame: Frame, state: SoundState, time: float, each: Sizes) -
         size=size.ravel(),
         field=wrapped_once(make_raw),
         weights=signed(mu[alive]),
-        shape=np.array([len(alive), z.shape[1], kind]),
+        shape=np.array([len(alive), state.z.shape[1], kind]),
         lanes=LANES,
     )
     return NeuronPiece(d, frame, state, chart, kind, alive)

@@ -106,7 +106,7 @@ def carried(
 def _carried(multiplicity: Array, states: SoundState, t: Array, rtol: float) -> Carried:
     """Errors along runs whose losses are no zeros, one a leading axis."""
     runs, last, count = states.h.shape
-    neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
+    neurons = states.neurons
     q, root = neurons.shape[-1], np.sqrt(multiplicity)[:, None]
     size = count * q
     velocity = -geometry.gradient(multiplicity, states)
@@ -169,7 +169,7 @@ def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, NDArray[np.bo
     if alone.any():
         some = states.at(alone)
         parts = lone.lone(multiplicity, some)
-        neurons = np.concatenate([some.h[..., None], some.z], axis=-1)
+        neurons = some.neurons
         first = np.arange(some.h.shape[-1]) == parts.first[..., None]
         left = np.where(first[..., None], parts.d[..., None, :] / multiplicity[:, None], neurons)
         short = (np.abs(left) < LEFT).all(axis=(-2, -1))

@@ -362,7 +362,7 @@ def watch(
     rtol: float,
 ) -> Watch:
     """End the piece where the residual gets short, a neuron collapses, or one can leave."""
-    start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[alive]
+    start = np.linalg.norm(state.neurons, axis=1)[alive]
     rest = kind in (LONE, BESIDE)  # lengths count beside the other short ones
     lengths = start.tolist()
     unit = min(1.0, max(lengths[1:] if rest else lengths, default=0.0))

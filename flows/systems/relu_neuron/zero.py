@@ -61,7 +61,7 @@ def dying(
     if not len(which):
         return np.zeros(0, dtype=bool)
     slope = geometry.gradient(frame.multiplicity, now)[which]
-    neurons = np.column_stack([now.h, now.z])[which]
+    neurons = now.neurons[which]
     norms = length(neurons)
     units = neurons / np.where(norms > 0, norms, 1.0)[:, None]
     inward = np.sum(slope * units, axis=1)

@@ -133,7 +133,7 @@ class ChunkTask:
             elif run.status == INTERRUPTED:
                 raise KeyboardInterrupt
             else:
-                runs.append((some, replace(run, given=self.given)))
+                runs.append((some, replace(run, given=self.given) if self.given else run))
         with contextlib.suppress(*FAILURES):  # each alone then says what it is
             measure_together([run for _, run in runs])
         for some, run in runs:

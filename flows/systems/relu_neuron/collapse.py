@@ -240,6 +240,6 @@ def make_slope() -> Callable[..., float]:
 def terms_size(mu: Array, state: SoundState) -> float:
     """Size of the terms of ``D``, the yardstick of its rounding."""
     if lone.lonely(state):
-        return float(lone.reach(lone.lone(mu, state)))
+        return float(lone.reach(mu, state))
     norms = np.linalg.norm(state.neurons, axis=1)
     return float(np.sum(mu * norms) + 1.0)

@@ -175,7 +175,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     }
     apart, out["rounding"] = rounding(frame.multiplicity, state)
     out["apart"] = apart * unit
-    out["fading"] = _fading(state, g, alone, beside) * unit
+    out["fading"] = _fading(frame.multiplicity, state, g, alone) * unit
     m = frame.member
     h, z = state.h[:, m], state.z[:, m, :]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]
@@ -212,7 +212,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     }
 
 
-def _fading(state: SoundState, g: Pairs, alone: Array, beside: lone.Lone | None) -> Array:
+def _fading(multiplicity: Array, state: SoundState, g: Pairs, alone: Array) -> Array:
     """Size of the rest where one neuron is beside the teacher, the others far or short; else zero.
 
     There charts follow them relative to that size.
@@ -222,10 +222,10 @@ def _fading(state: SoundState, g: Pairs, alone: Array, beside: lone.Lone | None)
     short = near[..., None] & (norms < lone.SHORT / 10)
     first = np.arange(norms.shape[-1]) == np.argmax(state.h, axis=-1)[..., None]
     others = first | short | (norms == 0) | (state.h < OPPOSED * norms)
-    size = np.zeros(alone.shape)
-    if beside is not None:
-        size[alone] = lone.reach(beside)
-    return np.where(others.all(axis=-1), size, 0.0)
+    alone, size = alone & others.all(axis=-1), np.zeros(alone.shape)
+    if alone.any():
+        size[alone] = lone.reach(multiplicity, state.at(alone))
+    return size
 
 
 def _length(a: Array, a_dot: Array) -> tuple[Array, Array]:

@@ -74,8 +74,7 @@ class System(abc.ABC):
     #: From so many members on compiled steps along axes take less time than runs alone, compiling
     #: included.
     many: ClassVar[int] = 128
-    #: Whether :meth:`errors` takes features of several runs, one a leading axis, of which it needs
-    #: no states.
+    #: Whether :meth:`magnification` and :meth:`errors` take several runs, one a leading axis.
     stacks: ClassVar[bool] = False
     #: Errors of states are carried from one to the next, if the times are no further apart than by
     #: this factor: a run keeps states between outputs that are.

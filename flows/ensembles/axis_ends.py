@@ -133,7 +133,7 @@ def see_ends(ends, here, codes, slopes, terms, found):
 def begin_all(ends, here, codes, terms, found):
     """Begin the charts of all who wait, along the axes that have been seen."""
     line, charts, carry, n = ends.line, here.charts, ends.line.carry, len(ends.axes)
-    sharpened(ends.axes, ends.low, line.turn, line.careful)
+    sharpened(ends.axes, ends.low, line.careful)
     for w in range(line.count[0]):
         k, known = line.member[w], True
         for i in range(n):

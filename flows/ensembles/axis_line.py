@@ -23,7 +23,7 @@ from flows.systems.own.energy import STIFF
 __all__ = ["NEARLY", "Line", "line_of", "see_errors", "stand_in"]
 
 # Entries of a Hessian that are this part of those beside them stay beside its axes: they are in it.
-NEARLY = 1e-9
+NEARLY = 1e-6
 
 
 class Line(NamedTuple):

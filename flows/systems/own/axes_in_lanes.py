@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_pairs import product
+from flows.core.exact_vectors import gather, joined
 from flows.core.vectors import WIDTH, load, spread, store
 
 __all__ = ["Turn", "eigen_in_lanes", "sharpened", "turn_of"]
@@ -162,32 +162,28 @@ def exchange(matrix, axes, k, e):
 
 
 @lean
-def lacking(axes, turn, found):
+def lacking(axes, found):
     """What columns lack of being orthonormal, `I - Q^T Q`, rounded from two doubles."""
-    n, lanes, high, low = len(axes), axes.shape[2], turn.size, turn.off
+    n = len(axes)
     for i in range(n):
         for k in range(i + 1):
-            for e in range(lanes):
-                high[e], low[e] = -1.0 if i == k else 0.0, 0.0
+            high, low = spread(-1.0 if i == k else 0.0), spread(0.0)
             for j in range(n):
-                for e in range(lanes):
-                    p, off = product(axes[j, i, e], axes[j, k, e])
-                    s = high[e] + p
-                    t = s - high[e]
-                    low[e] += ((high[e] - (s - t)) + (p - t)) + off
-                    high[e] = s
-            for e in range(lanes):
-                found[i, k, e] = found[k, i, e] = -(high[e] + low[e])
+                one, other = load(axes, j * n + i), load(axes, j * n + k)
+                high, low = gather(high, low, one, 0.0, other, 0.0)
+            high, low = joined(high, low)
+            store(found, i * n + k, -high)
+            store(found, k * n + i, -high)
 
 
 @lean
-def sharpened(axes, low, turn, room):
+def sharpened(axes, low, room):
     """Columns (N, N, lanes) that are orthonormal to rounding become so with second doubles `low`.
 
     `Q (I + (I - Q^T Q)/2)` is orthonormal up to the square of what `Q` lacks.
     """
     n = len(axes)
-    lacking(axes, turn, room)
+    lacking(axes, room)
     for i in range(n):
         for k in range(n):
             change = spread(0.0)

@@ -33,7 +33,7 @@ def turned_in_lanes(matrices: Any, part: float) -> Any:
 def with_low(axes: Any) -> Any:
     """Second doubles of columns, which change."""
     low, room = np.zeros(axes.shape), np.zeros(axes.shape)
-    sharpened(axes, low, turn_of(WIDTH), room)
+    sharpened(axes, low, room)
     return low
 
 

@@ -181,8 +181,10 @@ def _run(
     seconds: float,
 ) -> Trajectory:
     """Run of a member that has reached the end, or of several, one behind the other."""
-    parts = (found.digits, found.error, found.since, found.numbers)
-    frame, states = system.along_axes(*(np.concatenate(part[rows]) for part in parts))
+    # Rows in order, of which as many as there are members are all: these are not copied.
+    of = slice(None) if len(rows) == len(found.digits) else rows
+    parts = (part[of] for part in (found.digits, found.error, found.since, found.numbers))
+    frame, states = system.along_axes(*(x.reshape(-1, *x.shape[2:]) for x in parts))
     steps, fields, charts, jacobians = found.counts[rows].T
     t = np.tile(np.concatenate([[0.0], request.times]), len(rows))
     remark = system.remark(frame, states, t)

@@ -15,6 +15,7 @@ from flows.core.vectors import store
 from flows.ensembles.axis_chords import between, fill
 from flows.ensembles.axis_members import Found
 from flows.ensembles.axis_outputs import length_at
+from flows.solvers.axis_slopes import hessian_along
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, PARTS, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
@@ -143,6 +144,26 @@ def test_hessians_at_outputs_are_those_of_the_loss(
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert np.allclose(-other[:, :, e], there * unit / unit[:, None], rtol=0, atol=ROUNDING)
+
+
+@loop
+def careful(place: Any, axes: Any, rates: Any, which: Any, found: Any) -> None:
+    """Rows and columns of Hessians from two doubles."""
+    hessian_along(place, axes, rates, which, found)
+
+
+def test_hessians_in_two_doubles_are_taken_along_axes_that_need_them() -> None:
+    """Rows and columns of these alone; not a thousandth off."""
+    centre, n = np.array([0.7, -0.4, 0.5]), 3
+    basis = np.linalg.qr(np.random.default_rng(5).normal(size=(n, n)))[0]
+    place, axes = np.zeros((n, 3)), np.zeros((n, n, 2))
+    place[:, 0], axes[:, :, 0] = centre, basis
+    found, which = np.full((n, n), np.nan), np.array([0, 2])
+    careful(place, axes, THREE.axis_codes()[2], which, found)
+    there = basis.T @ THREE.hessian(centre) @ basis
+    there[1, 1] = np.nan
+    assert np.allclose(found, there, rtol=0, atol=ROUNDING, equal_nan=True)
+    assert not np.allclose(1.001 * found, there, rtol=0, atol=ROUNDING, equal_nan=True)
 
 
 class Around(NamedTuple):

@@ -19,6 +19,7 @@ __all__ = [
     "is_real",
     "lengths",
     "plain",
+    "rows_of",
     "unplain",
 ]
 
@@ -131,6 +132,11 @@ def lengths(vectors: Array) -> Array:
     _, most = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True))
     found: Array = np.ldexp(np.linalg.norm(np.ldexp(vectors, -most), axis=-1), most[..., 0])
     return found
+
+
+def rows_of(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """Values of so many runs, with as many times each, one behind the other: one run a row."""
+    return values.reshape(count, len(values) // count, *values.shape[1:])
 
 
 def plain(values: Array) -> Any:

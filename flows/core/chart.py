@@ -169,10 +169,15 @@ class Chart:
     axis_field: AxisField | None = None
     slack: Array | None = None
 
+    @functools.cached_property
+    def first(self) -> Array:
+        """Factors ``x / y`` at the start."""
+        return self.clock.scale(0.0)
+
     @property
     def y0(self) -> Array:
         """Solver's state at the start."""
-        return self.x0 / self.clock.scale(0.0)
+        return self.x0 / self.first
 
     def raw(self, tau: Array | float, y: Array) -> Array:
         """Raw state of the solver's state ``y`` at ``tau`` (both may carry a leading axis)."""

@@ -30,6 +30,8 @@ ATOL_PER_RTOL = 1e-2
 
 # Steps that together pass less solver time than this lead nowhere: as many ask why.
 CRAWL, NOWHERE = 100, 1e-6
+# Halves of a step in which the time of an event is sought.
+BISECTIONS = 40
 
 #: What a watch can meet in one problem; where many are solved together, the others go on.
 BREAKDOWNS = (ValueError, ArithmeticError, np.linalg.LinAlgError)
@@ -68,6 +70,14 @@ class Watch:
 def outliving(end: float, tau: float, y: Array, interpolant: Interpolant) -> Stop:
     """Stop at ``end`` in a step to ``tau``, which may be decades later and is not kept."""
     return Stop(tau, y) if tau == end else Stop(end, interpolant(end))
+
+
+def first_time(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """First time in ``(low, high]`` at which ``holds``, by bisection; it holds at ``high``."""
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
 
 
 @dataclass(frozen=True)
@@ -141,9 +151,14 @@ class Recorder:
         return bool(self.reason)
 
     def accept(
-        self, before: float, tau: float, y: Array, interpolant: Interpolant
+        self,
+        before: float,
+        tau: float,
+        y: Array,
+        interpolant: Interpolant,
+        alarmed: bool = False,
     ) -> Stop | str | None:
-        """Record what the step from ``before`` to ``tau`` covers.
+        """Record what the step from ``before`` to ``tau`` covers; its alarm may be known.
 
         Returns
         -------
@@ -156,7 +171,7 @@ class Recorder:
         self.last = Stop(tau, np.array(y))
         watch = self.problem.watch
         stop = None
-        if watch is not None and watch.alarm(tau, y) <= 0:
+        if watch is not None and (alarmed or watch.alarm(tau, y) <= 0):
             stop = watch.check(before, tau, y, interpolant)
         end = tau if stop is None else stop.tau
         taus = self.problem.taus

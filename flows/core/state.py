@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from flows.core.arrays import rows_of
+
 __all__ = ["State"]
 
 
@@ -22,6 +24,10 @@ class State:
     def at(self, index: Any) -> Self:
         """State(s) at ``index`` along the leading axis."""
         return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def apart(self, count: int) -> Self:
+        """Return states of so many runs, with as many times each, apart: one run a row."""
+        return type(self)(**{f.name: rows_of(getattr(self, f.name), count) for f in fields(self)})
 
     def __len__(self) -> int:
         """Return the length of the leading axis."""

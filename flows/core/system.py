@@ -74,8 +74,7 @@ class System(abc.ABC):
     #: From so many members on compiled steps along axes take less time than runs alone, compiling
     #: included.
     many: ClassVar[int] = 128
-    #: Whether :meth:`errors` takes features of several runs, one a leading axis, of which it needs
-    #: no states.
+    #: Whether :meth:`magnification` and :meth:`errors` take several runs, one a leading axis.
     stacks: ClassVar[bool] = False
     #: Errors of states are carried from one to the next, if the times are no further apart than by
     #: this factor: a run keeps states between outputs that are.
@@ -253,13 +252,15 @@ class System(abc.ABC):
         """Frame and states of what such steps have reached."""
         raise undefined(self, "along_axes", "axis_codes has programs")
 
-    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+    def above_along(
+        self, digits: Array, since: Array, numbers: Array, last: tuple[Array, Array]
+    ) -> list[Excess | None]:
         """Loss above its limit of many members, as far as compiled code tells it at once.
 
         Parameters
         ----------
-        digits, since, numbers : ndarray
-            As of :class:`flows.ensembles.axis_loop.Found`.
+        digits, since, numbers, last
+            As of :class:`flows.ensembles.axis_loop.Found`; of ``last`` curvatures and axes.
 
         Returns
         -------

@@ -110,6 +110,8 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
         r[i, 0] = r[i, 1] = r[i, 2] = 0.0
         found[i, 0] = found[i, 1] = found[i, 2] = 0.0
     for j in range(n):  # outermost, so that sums are side by side
+        if u[j] == 0.0:  # as at a centre
+            continue
         c, d = product(u[j], unit[j])
         for i in range(n):
             a, b = multiply(axes[i, j, 0], axes[i, j, 1], c, d)

@@ -21,7 +21,16 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model
 from numba.np import arrayobj
 
-__all__ = ["WIDTH", "any_of", "halves", "larger", "load", "magnitude", "numbers"]
+__all__ = [
+    "WIDTH",
+    "any_of",
+    "halves",
+    "intrinsic_of_vectors",
+    "larger",
+    "load",
+    "magnitude",
+    "numbers",
+]
 __all__ += ["power_of_two", "root", "smaller", "spread", "store", "total", "vector", "where"]
 __all__ += ["where_less"]
 
@@ -196,7 +205,7 @@ def _negative(context, builder, sig, args):
     return builder.fneg(args[0])
 
 
-def _intrinsic_of_vectors(count: int, code: Any) -> Any:
+def intrinsic_of_vectors(count: int, code: Any) -> Any:
     """Function of so many vectors or doubles, at least one of them a vector."""
 
     def typed(args):
@@ -210,6 +219,8 @@ def _intrinsic_of_vectors(count: int, code: Any) -> Any:
         return intrinsic(lambda typing, x: (typed((x,)), generate))
     if count == 2:
         return intrinsic(lambda typing, x, y: (typed((x, y)), generate))
+    if count == 3:
+        return intrinsic(lambda typing, x, y, z: (typed((x, y, z)), generate))
     return intrinsic(lambda typing, a, b, x, y: (typed((a, b, x, y)), generate))
 
 
@@ -236,17 +247,17 @@ def _root(builder, x):
 
 
 #: ``larger(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
-larger = _intrinsic_of_vectors(2, _larger)
+larger = intrinsic_of_vectors(2, _larger)
 #: ``smaller(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
-smaller = _intrinsic_of_vectors(2, _smaller)
+smaller = intrinsic_of_vectors(2, _smaller)
 #: ``where_less(a, b, x, y)``: ``x`` where ``a < b``, else ``y``.
-where_less = _intrinsic_of_vectors(4, _where_less)
+where_less = intrinsic_of_vectors(4, _where_less)
 #: ``magnitude(x)``, entry by entry.
-magnitude = _intrinsic_of_vectors(1, _magnitude)
+magnitude = intrinsic_of_vectors(1, _magnitude)
 #: ``root(x)``, entry by entry.
-root = _intrinsic_of_vectors(1, _root)
+root = intrinsic_of_vectors(1, _root)
 #: ``spread(number)``: a vector of one number.
-spread = _intrinsic_of_vectors(1, lambda builder, x: x)
+spread = intrinsic_of_vectors(1, lambda builder, x: x)
 
 
 @intrinsic
@@ -282,7 +293,7 @@ def _power_of_two(builder, shifted):
 
 
 #: ``power_of_two(n + MAGIC)`` for whole numbers ``n`` of normal doubles.
-power_of_two = _intrinsic_of_vectors(1, _power_of_two)
+power_of_two = intrinsic_of_vectors(1, _power_of_two)
 
 
 @intrinsic

@@ -121,8 +121,9 @@ def _above(system: System, found: Any, threads: Executor) -> Above:
     above = Above()
 
     def work(span: slice) -> None:
-        parts = (part[span] for part in (found.digits, found.since, found.numbers))
-        above.update(enumerate(system.above_along(*parts), span.start))
+        parts = (found.digits, found.since, found.numbers, found.curvature, found.axes)
+        digits, since, numbers, *last = (part[span] for part in parts)
+        above.update(enumerate(system.above_along(digits, since, numbers, (*last,)), span.start))
 
     work(slice(0, 0))  # of no members: compiled once, not by two threads
     list(threads.map(work, _spans(len(found.digits))))
@@ -150,6 +151,8 @@ def _followed(system: System, starts: Array, request: Request, threads: Executor
         np.zeros((members, times, 6)),
         np.zeros((members, 4), dtype=np.int64),
         np.zeros(members, dtype=np.int64),
+        np.zeros((members, size)),
+        np.zeros((members, size, size)),
     )
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
@@ -178,8 +181,10 @@ def _run(
     seconds: float,
 ) -> Trajectory:
     """Run of a member that has reached the end, or of several, one behind the other."""
-    parts = (found.digits, found.error, found.since, found.numbers)
-    frame, states = system.along_axes(*(np.concatenate(part[rows]) for part in parts))
+    # Rows in order, of which as many as there are members are all: these are not copied.
+    of = slice(None) if len(rows) == len(found.digits) else rows
+    parts = (part[of] for part in (found.digits, found.error, found.since, found.numbers))
+    frame, states = system.along_axes(*(x.reshape(-1, *x.shape[2:]) for x in parts))
     steps, fields, charts, jacobians = found.counts[rows].T
     t = np.tile(np.concatenate([[0.0], request.times]), len(rows))
     remark = system.remark(frame, states, t)

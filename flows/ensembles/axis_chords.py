@@ -1,12 +1,13 @@
-r"""Compiled: errors of outputs between two others of the same chart, at which they are known.
+r"""Compiled: errors of outputs of a chart, from those at its begin and at its end.
 
-Where errors and gradients are sums of what decays, like `e^{-h t}` or `t^{-p}`, their logarithms
-are convex functions of time. So between two outputs `a` and `b` such a number `x` is at most
+Where errors and gradients are sums of what decays, or grows, like `e^{-h t}` or `t^{-p}`, their
+logarithms are convex functions of time. So between times `a` and `b` such a number `x` is at most
 
 .. math:: x(t) = x_a^{1 - \theta} x_b^\theta, \qquad \theta = \frac{t - t_a}{t_b - t_a}
 
-In one chart the energy changes by a factor that is given, and these outputs are less than a factor
-of three in time apart. The error of a loss is told by its ratio to the length of the gradient,
+In one chart time changes by a factor that is given, at most. What rises is told in log-time, in
+which powers are lines, and exponentials are below. At a chart's begin what its steps will leave is
+counted among the errors. The error of a loss is told by its ratio to the length of the gradient,
 which is known at each output.
 """
 
@@ -19,16 +20,16 @@ import math
 import numpy as np
 
 from flows.core.compiled import lean
+from flows.core.exponentials import exponential
+from flows.core.vectors import WIDTH, load, spread, store
 from flows.systems.own.seen_loop import KNOWN
 from flows.systems.own.sound_state import STEEP, TRUSTED
 
-__all__ = ["fill_in", "part_of", "tell_briefly"]
+__all__ = ["fill", "part_of", "tell_briefly"]
 
 # Plain doubles see a loss and a gradient to this part, or to that to which a field is known, or two
 # are taken.
 ALIKE = KNOWN / 2
-# What stands where it is told whether an output is known, until its errors are.
-BRIEF = -1.0
 
 
 @lean
@@ -46,44 +47,47 @@ def tell_briefly(seen, value, length):
     numbers[0], numbers[2] = value, length
     numbers[1] = -(length**2) if length < STEEP else np.nan
     numbers[3] = numbers[4] = np.nan
-    numbers[5] = BRIEF
+    numbers[5] = 0.0
 
 
 @lean
-def between(a, b, part):
-    """What is between two positive numbers, the larger one where one of them is not."""
+def between(a, b, room):
+    """What is between two positive numbers, the larger one where one of them is not.
+
+    In `room` are parts of the time, and below them of log-time.
+    """
     if not (a > 0.0 and b > 0.0):
-        return max(a, b)
-    return math.exp((1.0 - part) * math.log(a) + part * math.log(b))
+        return spread(max(a, b))
+    log = math.log(a)
+    part = load(room, 1 if b > a else 0)
+    return exponential(log + part * (math.log(b) - log))
 
 
 @lean
-def fill_in(found, terms):
-    """Put down errors of all outputs that have been seen briefly."""
-    for k in range(len(found.numbers)):
-        before = 0
-        for row in range(1, found.reached[k]):
-            if found.numbers[k, row, 5] != BRIEF:
-                before = row
-                continue
-            after = row + 1
-            while found.numbers[k, after, 5] == BRIEF:
-                after += 1
-            fill(found, k, row, before, after, terms)
-
-
-@lean
-def fill(found, k, row, a, b, terms):
-    """Put down errors of an output between two others."""
-    since, error, numbers = found.since[k], found.error[k], found.numbers[k]
-    part = (since[row] - since[a]) / (since[b] - since[a])
-    for i in range(error.shape[1]):
-        error[row, i] = between(error[a, i], error[b, i], part)
-    value, length = numbers[row, 0], numbers[row, 2]
-    ratio = between(numbers[a, 4] / numbers[a, 2], numbers[b, 4] / numbers[b, 2], part)
-    of_loss = ratio * length
-    off = between(numbers[a, 3], numbers[b, 3], part)
-    relative = max(off, part_of(terms) + of_loss / abs(value)) if abs(value) > 0.0 else np.nan
-    known = numbers[a, 5] == 1.0 and numbers[b, 5] == 1.0 and length > 0.0
-    numbers[row, 3], numbers[row, 4] = relative, of_loss
-    numbers[row, 5] = 1.0 if known and relative <= TRUSTED else 0.0
+def fill(found, here, k, first, behind, began, now, terms):
+    """Put down errors of a member's outputs between its chart's begin and what has been seen."""
+    error, numbers, room = found.error[k], found.numbers[k], here.room
+    a, b = here.numbers[k], here.seen.numbers
+    both_known = a[5] == 1.0 and b[5] == 1.0
+    for one in range(first, behind, WIDTH):
+        many = min(WIDTH, behind - one)
+        for e in range(many):
+            since = found.since[k, one + e]
+            room[0, e] = (since - began) / (now - began)
+            room[1, e] = math.log(since / began) / math.log(now / began)
+        for i in range(error.shape[1]):
+            store(room, 2, between(here.error[k, i], here.seen.error[i], room))
+            for e in range(many):
+                error[one + e, i] = room[2, e]
+        store(room, 2, between(a[4] / a[2], b[4] / b[2], room))
+        store(room, 3, between(a[3], b[3], room))
+        for e in range(many):
+            row = one + e
+            value, length = numbers[row, 0], numbers[row, 2]
+            of_loss, relative = room[2, e] * length, np.nan
+            if abs(value) > 0.0 and of_loss >= 0.0:
+                relative = max(room[3, e], part_of(terms) + of_loss / abs(value))
+            known = both_known and length > 0.0 and relative <= TRUSTED
+            numbers[row, 3], numbers[row, 4], numbers[row, 5] = relative, of_loss, 0.0
+            if known:
+                numbers[row, 5] = 1.0

@@ -15,8 +15,9 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.core.vectors import load, spread, store
+from flows.ensembles.axis_chords import fill, part_of
 from flows.ensembles.axis_lanes import again, aim
-from flows.ensembles.axis_line import line_of, load_charts, see_errors, stand_in
+from flows.ensembles.axis_line import NEARLY, line_of, see_errors, stand_in
 from flows.ensembles.axis_members import (
     MOST_STEPS,
     NOISE,
@@ -26,19 +27,15 @@ from flows.ensembles.axis_members import (
     met,
     stand,
 )
-from flows.ensembles.axis_outputs import put_down
-from flows.solvers.near_hessian import hessian
-from flows.solvers.near_lanes import LANES, PARTS
+from flows.ensembles.axis_outputs import length_at, put_down
+from flows.solvers.near_lanes import LANES
 from flows.solvers.near_state import GOES_ON, SHORT
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.chart_loop import vanishes
+from flows.systems.own.seen_loop import KNOWN, tell
 
 __all__ = ["Ends", "ends_chart", "ends_of", "meet", "see_ends"]
-
-
-# Entries of a Hessian that are this part of those beside them stay beside its axes: they are in it.
-NEARLY = 1e-9
 
 
 class Ends(NamedTuple):
@@ -64,7 +61,7 @@ def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, f
 
     A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
     its outputs are put down, and the next one begins when its end has been seen. There is no next
-    one where something reaches zero, as a run alone then tells.
+    one behind the last output, and where something reaches zero, as a run alone then tells.
     """
     loss = codes[1]
     n, outcome = len(lane.u), lane.outcome[e]
@@ -88,20 +85,17 @@ def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, f
         aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
         return True
     put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
-    if found.reached[k] > len(times):
-        return False
     here.step[k], line = lane.step[e], ends.line
     stand(here, k, loss, terms)
-    count = stand_in(line, out.views, k, 0, since)
+    count = stand_in(line, out, here, k, e, since)
     line.carry.anew[count - 1] = min(ANEW, lane.left[e])
-    load_charts(line, here, out.near, k, e, count - 1)
     if count == LANES:
         see_ends(ends, here, codes, slopes, terms, found)
     return False
 
 
 @lean
-def meet(starts, first, ends, here, codes, slopes, terms, found):
+def meet(starts, first, ends, here, codes, terms, found):
     """Begin the first charts of members from one on, as many as there are lanes."""
     line, n = ends.line, starts.shape[1]
     carry = line.carry
@@ -118,28 +112,28 @@ def meet(starts, first, ends, here, codes, slopes, terms, found):
     for i in range(n):
         for k in range(n):
             store(ends.axes, i * n + k, load(carry.overlaps, k * n + i))
-    begin_all(ends, here, codes, slopes, terms, found)
+    begin_all(ends, here, codes, terms, found)
 
 
 @lean
 def see_ends(ends, here, codes, slopes, terms, found):
     """See all ends of charts that wait, and begin the next ones."""
     line, n = ends.line, len(ends.axes)
-    see_errors(line, slopes, NEARLY)
+    see_errors(line, slopes)
     for i in range(n):
         for k in range(n):
             total = spread(0.0)
             for m in range(n):
                 total += load(line.near.axes, i * n + m) * load(line.carry.overlaps, k * n + m)
             store(ends.axes, i * n + k, total)
-    begin_all(ends, here, codes, slopes, terms, found)
+    begin_all(ends, here, codes, terms, found)
 
 
 @lean
-def begin_all(ends, here, codes, slopes, terms, found):
+def begin_all(ends, here, codes, terms, found):
     """Begin the charts of all who wait, along the axes that have been seen."""
     line, charts, carry, n = ends.line, here.charts, ends.line.carry, len(ends.axes)
-    sharpened(ends.axes, ends.low, line.turn, line.careful)
+    sharpened(ends.axes, ends.low, line.careful)
     for w in range(line.count[0]):
         k, known = line.member[w], True
         for i in range(n):
@@ -150,27 +144,37 @@ def begin_all(ends, here, codes, slopes, terms, found):
             for j in range(n):
                 charts.axes[k, i, j, 0] = ends.axes[i, j, w]
                 charts.axes[k, i, j, 1] = ends.low[i, j, w]
+            for j in range(i, n):
+                here.matrix[k, i, j] = here.matrix[k, j, i] = line.matrix[i, j, w]
         charts.since[k] = carry.since[w]
-    curved(ends, here, slopes)
-    for w in range(line.count[0]):
-        fresh(here, line.member[w], codes, terms, found)
+        first, behind = here.row[k], found.reached[k]
+        ended = behind == found.since.shape[1]
+        begins = not ended and fresh(here, k, codes, terms, found)
+        see_errors_of(carry, here, k, w, begins, codes[1], terms)
+        fill(found, here, k, first, behind, carry.began[w], carry.since[w], terms)
+        for i in range(n):
+            here.error[k, i] = here.seen.error[i]
+        for i in range(6):
+            here.numbers[k, i] = here.seen.numbers[i]
     line.count[0] = 0
 
 
 @lean
-def curved(ends, here, slopes):
-    """Put down Hessians at the centres of charts, along their axes, in plain doubles."""
-    line, near, n = ends.line, ends.line.near, len(ends.axes)
-    for i in range(len(near.registers)):
-        store(near.registers, i * PARTS + 1, spread(0.0))
-        store(near.registers, i * PARTS + 2, spread(0.0))
-        for w in range(line.count[0]):
-            near.registers[i, 0, w] = here.losses[line.member[w], i]
-    for at in range(n * n):
-        store(near.axes, at, load(ends.axes, at))
-    hessian(near, slopes, line.matrix)
-    for w in range(line.count[0]):
-        k = line.member[w]
-        for i in range(n):
-            for j in range(i, n):
-                here.matrix[k, i, j] = here.matrix[k, j, i] = line.matrix[i, j, w]
+def see_errors_of(carry, here, k, w, begins, loss, terms):
+    """See loss, gradient and errors where a chart has ended, and those of the next if it begins.
+
+    What its steps will leave is counted from its begin on.
+    """
+    charts, seen, part = here.charts, here.seen, part_of(terms)
+    for i in range(len(seen.error)):
+        seen.curvature[i], seen.error[i] = charts.curvature[k, i], charts.error[k, i]
+        if begins:
+            seen.error[i] += charts.fresh[k, i]
+            carry.along[i, w] = charts.slope[k, i]
+        seen.along[i] = carry.along[i, w]
+    for i in range(5):
+        seen.numbers[i] = np.nan
+    seen.numbers[5] = 0.0
+    value, length = here.losses[k, loss.results[0]], length_at(carry.along, w)
+    doubt, since, enough = part * length, carry.since[w], max(KNOWN, 2 * part)
+    tell(seen, seen.along, value, part * abs(value), doubt, since, terms.rough, enough)

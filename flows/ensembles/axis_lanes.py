@@ -50,12 +50,13 @@ def load(lane, near, whole, here, k, e):
     for i in range(len(whole.registers)):
         whole.registers[i, 0, e] = here.losses[k, i]
     for i in range(len(size)):
-        near.size[i, e], near.unit[i, e] = size[i], 1.0 / size[i]
+        unit = 1.0 / size[i]
+        near.size[i, e], near.unit[i, e] = size[i], unit
         near.slope[i, e] = charts.slope[k, i] / size[i]
         lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         lane.weight[i, e] = size[i] * (size[i] / charts.floored[k, i] / charts.energy[k]) / 2
         for j in range(len(size)):
-            near.matrix[i, j, e] = here.matrix[k, i, j] * size[j] / size[i]
+            near.matrix[i, j, e] = here.matrix[k, i, j] * size[j] * unit
             near.axes[i, j, e] = charts.axes[k, i, j, 0]
     again(lane, e)
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
-from flows.ensembles.axis_chords import fill_in
 from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
 from flows.ensembles.axis_lanes import aim, increment_of, load, near_of, output_in, steepest
 from flows.ensembles.axis_members import (
@@ -28,7 +27,7 @@ from flows.ensembles.axis_members import (
     takes_long,
     waits,
 )
-from flows.ensembles.axis_outputs import outputs_of, see
+from flows.ensembles.axis_outputs import outputs_of
 from flows.solvers.axis_steps import EPSILON
 from flows.solvers.explicit_tableau import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
@@ -264,11 +263,9 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     for k in range(0, count, LANES):
         if not halt[0]:
-            meet(starts, k, ends, here, codes, slopes, terms, found)
+            meet(starts, k, ends, here, codes, terms, found)
     follow_gently(times, codes, slopes, terms, first, stages, here, near, out, ends, found, halt)
     follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, ends, found, halt)
-    see(out.whole, here, slopes, terms, found)
-    fill_in(found, terms)
     leave(here, found)
 
 

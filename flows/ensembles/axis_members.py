@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
+from flows.core.vectors import WIDTH
 from flows.ensembles.axis_lanes import steepest
 from flows.solvers.axis_slopes import finite, hessian_along
 from flows.solvers.axis_steps import EPSILON
@@ -45,8 +46,8 @@ GOAL, NEARER, FARTHER, NEAREST = 2.0, 8.0, 3.0, 0.1
 # short. A chart that takes more attempts ends where it is, as a new one costs less than they do;
 # that one is this part as long.
 ATTEMPTS, PART = 25, 0.5
-# The Hessian of plain doubles serves as that of two where its rounding, of the largest curvature,
-# is this part of what is to be known of a slope on the smallest one, or less.
+# The Hessian of plain doubles serves as that of two along an axis where its rounding, that of the
+# largest curvature, is this part of what is to be known of a slope there, or less.
 ROUNDING = 0.05
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
@@ -59,6 +60,8 @@ class Found(NamedTuple):
     the output times, the start first; ``counts`` (M, 4): steps, fields,
     charts, Jacobians; ``reached`` (M,): output times that are there. Behind them is the place from
     which a member who has not reached the end can go on, with its error and time, if there is one.
+    ``curvature`` (M, N), ``axes`` (M, N, N): at the end, eigenvalues of the Hessian, increasing,
+    and its axes in columns.
     """
 
     digits: Any
@@ -67,6 +70,8 @@ class Found(NamedTuple):
     numbers: Any
     counts: Any
     reached: Any
+    curvature: Any
+    axes: Any
 
 
 class Members(NamedTuple):
@@ -77,9 +82,11 @@ class Members(NamedTuple):
     (M,): whether something has reached zero; ``passed`` (M, T, N): increments at outputs of the
     chart; ``value`` (M, R), ``losses`` (M, R'): registers of the gradient and of the loss at
     centres; ``matrix`` (M, N, N): Hessians along the axes there; ``queue`` (M,): who has a chart
-    and no lane, from the first to before the second of ``queued`` (2,), which count on.
+    and no lane, from the first to before the second of ``queued`` (2,), which count on; ``error``
+    (M, N), ``numbers`` (M, 6): what is seen where the chart begins, as of `Seen`.
     ``registers``, ``whole``: of the gradient, and of the loss, at the last place; ``found`` (N, 3),
-    ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an increment.
+    ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an increment; ``room``
+    (4, width); ``careful`` (N,): axes.
     """
 
     charts: Any
@@ -94,12 +101,16 @@ class Members(NamedTuple):
     matrix: Any
     queue: Any
     queued: Any
+    error: Any
+    numbers: Any
     seen: Any
     registers: Any
     whole: Any
     found: Any
     there: Any
     u: Any
+    room: Any
+    careful: Any
 
 
 @inner
@@ -120,12 +131,16 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros((count, n, n)),
         np.zeros(count, np.int64),
         np.zeros(2, np.int64),
+        np.zeros((count, n)),
+        np.zeros((count, 6)),
         seen_of(n),
         np.zeros((registers, 3)),
         np.zeros((losses, 3)),
         np.zeros((n, 3)),
         np.zeros((n, 3)),
         np.zeros(n),
+        np.zeros((4, WIDTH)),
+        np.zeros(n, np.int64),
     )
 
 
@@ -220,15 +235,21 @@ def stand(here, k, loss, terms):
 def fresh(here, k, codes, terms, found):
     """Begin the chart of a member where it stands, whose axes are known; whether that can be.
 
-    The Hessian along the axes, in plain doubles, is that in two where curvatures hide others.
+    The Hessian along the axes, in plain doubles, is that in two along those that others hide.
     """
     charts = here.charts
     if here.gone[k] or not begin(charts, k, codes[0], terms, here.registers):
         return False
     for i in range(len(here.registers)):
         here.value[k, i] = here.registers[i, 0]
-    if not charts.since[k] * steepest(charts, k) * EPSILON < ROUNDING * terms.known:
-        hessian_along(charts.centre[k], charts.axes[k], codes[2], here.matrix[k])
+    careful, rounding = 0, steepest(charts, k) * EPSILON
+    for i in range(len(here.there)):
+        if not rounding < ROUNDING * terms.known * charts.floored[k, i]:
+            here.careful[careful] = i
+            careful += 1
+    if careful > 0:
+        which = here.careful[:careful]
+        hessian_along(charts.centre[k], charts.axes[k], codes[2], which, here.matrix[k])
         known = finite(here.value[k])
         for i in range(len(here.there)):
             known = known and finite(here.matrix[k, i])
@@ -269,10 +290,14 @@ def arrived(lane, here, k, e, codes):
 
 @lean
 def leave(here, found):
-    """Put down where members who have not reached the end have begun a chart, or could not."""
+    """Put down axes, and where members who have not reached the end have begun a chart, or not."""
     charts = here.charts
     for k in range(len(found.reached)):
         row = found.reached[k]
+        for i in range(charts.centre.shape[1]):
+            found.curvature[k, i] = charts.curvature[k, i]
+            for j in range(charts.centre.shape[1]):
+                found.axes[k, i, j] = charts.axes[k, i, j, 0]
         if not 0 < row < found.since.shape[1]:
             continue
         found.since[k, row] = charts.since[k]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_pairs import gather, product
+from flows.core.exact_vectors import gather, joined, product
 from flows.core.vectors import load, spread, store
 from flows.solvers.near_lanes import LANES, PARTS, change
 
@@ -30,8 +30,8 @@ class Views(NamedTuple):
     ``registers`` (R, 5, lanes): of the loss; ``u``, ``slope`` (N, lanes): increments, and gradients
     along the axes; ``value`` (lanes,): losses, NaN where they are not known; ``far``, ``there`` (N,
     2, lanes): increments by their units, and places, in two doubles; ``matrix`` (N, N): the Hessian
-    along the axes; ``place`` (N, 3): room; ``row`` (lanes,): which outputs they are; ``brief``
-    (lanes,): of which no errors are seen; ``count`` (1,): how many.
+    along the axes; ``place`` (N, 3): room; ``row`` (lanes,): which outputs they are; ``count``
+    (1,): how many.
     """
 
     registers: Any
@@ -43,7 +43,6 @@ class Views(NamedTuple):
     matrix: Any
     place: Any
     row: Any
-    brief: Any
     count: Any
 
 
@@ -60,7 +59,6 @@ def views_of(loss, n):
         np.zeros((n, n)),
         np.zeros((n, 3)),
         np.zeros(LANES, np.int64),
-        np.zeros(LANES, np.bool_),
         np.zeros(1, np.int64),
     )
 
@@ -102,19 +100,14 @@ def locate(views, charts, k):
     """Put down the places of outputs, in two doubles."""
     axes, size, far, there = charts.axes[k], charts.size[k], views.far, views.there
     for j in range(len(far)):
-        for w in range(LANES):
-            far[j, 0, w], far[j, 1, w] = product(views.u[j, w], size[j])
+        one, other = product(load(views.u, j), size[j])
+        store(far, 2 * j, one)
+        store(far, 2 * j + 1, other)
     for i in range(len(far)):
-        high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
-        for w in range(LANES):
-            there[i, 0, w], there[i, 1, w] = high, low
+        high, low = spread(charts.centre[k, i, 0]), spread(charts.centre[k, i, 1])
         for j in range(len(far)):
-            high, low = axes[i, j, 0], axes[i, j, 1]
-            for w in range(LANES):
-                there[i, 0, w], there[i, 1, w] = gather(
-                    there[i, 0, w], there[i, 1, w], high, low, far[j, 0, w], far[j, 1, w]
-                )
-        for w in range(LANES):
-            high, low = there[i, 0, w], there[i, 1, w]
-            there[i, 0, w] = high + low
-            there[i, 1, w] = low - (there[i, 0, w] - high)
+            one, other = load(far, 2 * j), load(far, 2 * j + 1)
+            high, low = gather(high, low, axes[i, j, 0], axes[i, j, 1], one, other)
+        high, low = joined(high, low)
+        store(there, 2 * i, high)
+        store(there, 2 * i + 1, low)

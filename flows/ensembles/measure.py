@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from flows.core.arrays import Array
-from flows.core.features import Features
+from flows.core.arrays import Array, rows_of
+from flows.core.features import joined
+from flows.core.state import State
 from flows.core.threads import taking_turns
 from flows.runs.trajectory import Trajectory
 
 __all__ = ["measure_together"]
+
+# States of which features are evaluated in one go: what is made of them stays in the cache.
+AT_ONCE = 2**13
 
 
 def measure_together(runs: Sequence[Trajectory]) -> None:
@@ -25,33 +28,27 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
     for run in (run.followed or run for run in runs):
         key = run.system.alike(run.frame, run.states)
         if key is not None:
-            alike.setdefault((key, run.rtol), []).append(run)
-    for group in alike.values():
-        first, ends = group[0], np.cumsum([len(run.t) for run in group])[:-1]
-        states = type(first.states).join([run.states for run in group])
-        with taking_turns():
-            found = first.system.observed(first.rtol).features(first.frame, states)
-        parts = {name: np.split(values, ends) for name, values in found.items()}
-        for k, run in enumerate(group):
-            known = {name: split[k] for name, split in parts.items()}
-            run.__dict__["features"] = run._features(known)  # where its cached property keeps them
-        if first.system.stacks:
-            _judge_together(group)
-
-
-def _judge_together(runs: Sequence[Trajectory]) -> None:
-    """Errors of the features of runs, those with as many times at once."""
-    alike: dict[int, list[Trajectory]] = {}
-    for run in runs:
-        alike.setdefault(len(run.t), []).append(run)
+            alike.setdefault((key, run.rtol, len(run.t)), []).append(run)
     for group in alike.values():
         first = group[0]
-
-        def of_all(name: str, group: Sequence[Trajectory] = group) -> Array:
-            return np.stack([run.features[name] for run in group])
-
-        features = Features({}, {x: functools.partial(of_all, x) for x in first.features})
-        t, tolerance = np.stack([x.t for x in group]), np.stack([x.tolerance for x in group])
-        found = first.system.errors(first.states, features, t, tolerance)
+        system = first.system.observed(first.rtol)
+        states = type(first.states).join([run.states for run in group])
+        parts = [states.at(slice(i, i + AT_ONCE)) for i in range(0, len(states), AT_ONCE)]
+        with taking_turns():
+            found = joined([system.features(first.frame, part) for part in parts])
+        rows = {name: rows_of(x, len(group)) for name, x in found.items()}
         for k, run in enumerate(group):
-            run.__dict__["feature_errors"] = run._errors({n: x[k] for n, x in found.items()})
+            known = {name: x[k] for name, x in rows.items()}
+            run.__dict__["features"] = run._features(known)  # where its cached property keeps them
+        if first.system.stacks:
+            _judge_together(group, states.apart(len(group)), rows)
+
+
+def _judge_together(runs: Sequence[Trajectory], states: State, features: dict[str, Array]) -> None:
+    """Tolerances of runs and errors of their features, of which one is a leading axis."""
+    first, t = runs[0], np.stack([run.t for run in runs])
+    tolerance = first.tolerance_of(states, features, t)
+    found = first.system.errors(states, features, t, tolerance)
+    for k, run in enumerate(runs):
+        run.__dict__["tolerance"] = tolerance[k]
+        run.__dict__["feature_errors"] = run._errors({n: x[k] for n, x in found.items()})

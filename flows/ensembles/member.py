@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.core.chart import uncollected
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
@@ -105,9 +106,12 @@ class ChunkTask:
 
         rows = empty_rows(count, self.times, self.shapes, self.claims)
         # One thread of BLAS: workers do not compete, and products round alike everywhere.
-        with one_thread():
+        at_once = self.procedure.runs_at_once(count)
+        # What runs leave behind is found once they have all ended: to look before is in vain.
+        looking = contextlib.nullcontext() if at_once == 1 else uncollected()
+        with one_thread(), looking:
             found = self._runs(functools.partial(start, row) for row in range(count))
-            while some := list(itertools.islice(found, self.procedure.runs_at_once(count))):
+            while some := list(itertools.islice(found, at_once)):
                 self._record_all(rows, some)
         return rows
 
@@ -129,7 +133,7 @@ class ChunkTask:
             elif run.status == INTERRUPTED:
                 raise KeyboardInterrupt
             else:
-                runs.append((some, replace(run, given=self.given)))
+                runs.append((some, replace(run, given=self.given) if self.given else run))
         with contextlib.suppress(*FAILURES):  # each alone then says what it is
             measure_together([run for _, run in runs])
         for some, run in runs:

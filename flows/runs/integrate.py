@@ -310,7 +310,7 @@ def _pieces(
             y0=chart.y0,
             taus=taus,
             rtol=rtol,
-            atol=np.maximum(relative * chart.size / chart.clock.scale(0.0), 1e-300),
+            atol=np.maximum(relative * chart.size / chart.first, 1e-300),
             max_steps=request.max_steps - stats["steps"],
             watch=piece.watch(rtol),
             krylov=chart.krylov,

@@ -36,5 +36,6 @@ def left_by_steps(provenance: Mapping[str, Any], rtol: float) -> float:
 def below_digits(loss: Array) -> Array:
     """Relative error of fifty digits in lengths, which the loss is about the square of."""
     loss = np.abs(loss)
-    length = np.sqrt(loss / max(float(loss.max()), np.finfo(float).tiny))
+    largest = np.maximum(loss.max(axis=-1, keepdims=True), np.finfo(float).tiny)
+    length = np.sqrt(loss / largest)
     return FIFTY_DIGITS / np.maximum(length, np.finfo(float).tiny)

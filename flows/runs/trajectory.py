@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +129,8 @@ class Trajectory:
     def statements(self) -> Statements:
         """Potentials and claims of the system, and the potentials that were given to the run."""
         stated = self.system.statements
+        if not self.given:
+            return stated
         return replace(stated, potentials=(*stated.potentials, *self.given))
 
     @property
@@ -308,13 +310,16 @@ class Trajectory:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
         if self.followed is not None:
             return np.asarray(self.followed.tolerance[self._asked])
+        return self.tolerance_of(self.states, self.features, self.t)
+
+    def tolerance_of(self, states: Any, features: Mapping[str, Array], t: Array) -> Array:
+        """Return :attr:`tolerance` of this run, or of several like it, one a leading axis."""
         usual = self._usual
         if is_exact(self.provenance):
-            return usual + below_digits(self.features["loss"])
+            return usual + below_digits(features["loss"])
         if not usual.any():
-            return usual
-        given = self.frame, self.states, self.features, self.t, self.rtol
-        return usual * (1.0 + self.system.magnification(*given))
+            return np.broadcast_to(usual, t.shape)
+        return usual * (1.0 + self.system.magnification(self.frame, states, features, t, self.rtol))
 
     @property
     def _usual(self) -> Array:

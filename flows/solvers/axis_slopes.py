@@ -210,7 +210,7 @@ def sharply(tau, u, field, jacobian):
             a, b = multiply(field.axes[i, j, 0], field.axes[i, j, 1], a, b)
             high, low = add(high, low, a, b)
         place[i, 0], place[i, 1] = high, low
-    hessian_along(place, field.axes, field.rates, jacobian)
+    hessian_along(place, field.axes, field.rates, np.arange(n), jacobian)
     s = field.since * math.exp(tau)
     for i in range(n):
         for axis in range(n):
@@ -218,13 +218,18 @@ def sharply(tau, u, field, jacobian):
 
 
 @inner
-def hessian_along(place, axes, program, found):
-    """Hessian along axes at a place, whose first columns are two doubles, from two doubles."""
-    n = len(axes)
-    pairs = np.empty((n, 2))
+def hessian_along(place, axes, program, which, found):
+    """Rows and columns of some axes of the Hessian along axes, from two doubles.
+
+    The first columns of `place` are two doubles.
+    """
+    n, many = len(axes), len(which)
+    pairs, along = np.empty((n, 2)), np.empty((n, many, 2))
     for i in range(n):
         pairs[i, 0], pairs[i, 1] = place[i, 0], place[i, 1]
-    r = twofold_rates(pairs, axes, program.operation, program.operands, program.constants)
+        for k in range(many):
+            along[i, k, 0], along[i, k, 1] = axes[i, which[k], 0], axes[i, which[k], 1]
+    r = twofold_rates(pairs, along, program.operation, program.operands, program.constants)
     total = np.empty((2, r.shape[2]))
     for i in range(n):
         total[:] = 0.0
@@ -233,5 +238,5 @@ def hessian_along(place, axes, program, found):
             for e in range(r.shape[2]):
                 a, b = multiply(high, low, r[of_entry, 0, e], r[of_entry, 1, e])
                 total[0, e], total[1, e] = add(total[0, e], total[1, e], a, b)
-        for axis in range(n):
-            found[i, axis] = total[0, axis]
+        for k in range(many):
+            found[i, which[k]] = found[which[k], i] = total[0, k]

@@ -39,8 +39,10 @@ def accept_steps(
     Stop, status or None
         A reason to end the piece, if there is one.
     """
-    begun, before = np.append(tau, taus[:-1]), np.vstack([y, states[:-1]])
-    alone = _looked_at_alone(recorder, taus, states)
+    # Copies: what is recorded must not be overwritten by the next steps.
+    times, points = np.concatenate([[tau], taus]), np.concatenate([y[None], states])
+    begun, before, taus, states = times[:-1], points[:-1], times[1:], points[1:]
+    alarmed, alone = _looked_at_alone(recorder, taus, states)
     first = 0
     for i in [*np.flatnonzero(alone).tolist(), len(taus)]:
         outcome: Stop | str | None = _accept_together(
@@ -49,7 +51,7 @@ def accept_steps(
         if outcome is None and i < len(taus):
             start, end = float(begun[i]), float(taus[i])
             inside = _interpolant(start, end, before[i], states[i], k[i])
-            outcome = recorder.accept(start, end, states[i], inside)
+            outcome = recorder.accept(start, end, states[i], inside, bool(alarmed[i]))
         if outcome is not None:
             return outcome
         first = i + 1
@@ -82,23 +84,24 @@ def record_batch(
     outcome: Stop | str | None = None
     try:
         if len(taus):
-            # Copies: what is recorded must not be overwritten by the next steps.
-            outcome = accept_steps(recorder, *began, taus.copy(), states.copy(), k)
+            outcome = accept_steps(recorder, *began, taus, states, k)
     except BREAKDOWNS as problem:
         return SOLVER_FAILED, f"{type(problem).__name__}: {problem}"
     return (SOLVER_FAILED, failing) if outcome is None and not goes_on else (outcome, "")
 
 
-def _looked_at_alone(recorder: Recorder, taus: Array, states: Array) -> NDArray[np.bool_]:
-    """Which steps may end the piece before the last output: those with an alarm, for example."""
-    watch = recorder.problem.watch
+def _looked_at_alone(
+    recorder: Recorder, taus: Array, states: Array
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which steps have an alarm, and which may end the piece before the last output."""
+    watch, alarmed = recorder.problem.watch, np.zeros(len(taus), dtype=bool)
     if watch is not None and watch.alarms is None:
-        return np.full(len(taus), True)
-    alone: NDArray[np.bool_] = np.logical_not(np.isfinite(states).all(axis=1))
+        return alarmed, np.logical_not(alarmed)
     if watch is not None and watch.alarms is not None:
-        alone |= watch.alarms(taus, states) <= 0
+        alarmed = watch.alarms(taus, states) <= 0
+    alone = alarmed | ~np.isfinite(states).all(axis=1)
     alone[max(0, recorder.problem.max_steps - recorder.steps - 1) :] = True
-    return alone
+    return alarmed, alone
 
 
 def _accept_together(
@@ -110,18 +113,20 @@ def _accept_together(
     outputs, progress = recorder.problem.taus, recorder.problem.progress
     at = outputs[len(recorder.states) :]
     at = at[: np.searchsorted(at, taus[-1], side="right")]
-    # The step that ends at an output time has it, not the one that begins there.
-    step = np.searchsorted(taus, at)
-    s = (at - begun[step]) / (taus[step] - begun[step])
-    found = dense_output(s[:, None], before[step], states[step], k[step])
-    finite = np.isfinite(found).all(axis=1)
-    if not finite.all():
-        recorder.states.extend(found[: np.argmin(finite)])
-        recorder.steps += int(step[np.argmin(finite)]) + 1
-        return NONFINITE
-    recorder.states.extend(found)
-    complete = len(recorder.states) == len(outputs)
-    last = int(step[-1]) if complete else len(taus) - 1
+    complete, last = False, len(taus) - 1
+    if len(at):
+        # The step that ends at an output time has it, not the one that begins there.
+        step = np.searchsorted(taus, at)
+        s = (at - begun[step]) / (taus[step] - begun[step])
+        found = dense_output(s[:, None], before[step], states[step], k[step])
+        finite = np.isfinite(found).all(axis=1)
+        if not finite.all():
+            recorder.states.extend(found[: np.argmin(finite)])
+            recorder.steps += int(step[np.argmin(finite)]) + 1
+            return NONFINITE
+        recorder.states.extend(found)
+        complete = len(recorder.states) == len(outputs)
+        last = int(step[-1]) if complete else last
     recorder.steps += last + 1
     recorder.last = Stop(float(taus[last]), states[last])
     if progress is not None:

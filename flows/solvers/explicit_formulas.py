@@ -1,6 +1,7 @@
 """Compiled formulas of DOP853 for problems side by side, whatever their fields and tolerances are.
 
-Slopes ``k`` (16, N, lanes), states (N, lanes) and steps (lanes,): the last axis is that of lanes.
+Slopes ``k`` (16, N, lanes), states (N, lanes) and steps (lanes,): the last axis is that of lanes,
+as many as numbers of a vector. Sums stay in registers.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -12,6 +13,7 @@ import math
 import numpy as np
 
 from flows.core.compiled import lean
+from flows.core.vectors import load, spread, store
 from flows.solvers.explicit_tableau import ALL, STAGES, tableau
 from flows.solvers.side_by_side import GROW, SAFETY, SHRINK
 
@@ -23,29 +25,25 @@ _, WEIGHTS, ERRORS, UPPER = tableau()
 @lean
 def at_stage(y, k, s, step, out):
     """State at which a stage is evaluated."""
-    width = y.shape[1]
-    for i in range(y.shape[0]):
-        for e in range(width):
-            out[i, e] = 0.0
+    n = y.shape[0]
+    for i in range(n):
+        moved = spread(0.0)
         for r in range(s):
             weight = WEIGHTS[s, r]
             if weight != 0.0:
-                for e in range(width):
-                    out[i, e] += weight * k[r, i, e]
-        for e in range(width):
-            out[i, e] = y[i, e] + step[e] * out[i, e]
+                moved += weight * load(k, r * n + i)
+        store(out, i, load(y, i) + load(step, 0) * moved)
 
 
 @lean
-def errors_of(k, i, parts):
-    """Errors of an unknown over the step, from formulas of orders 5 and 3, in rows of `parts`."""
-    width = k.shape[2]
-    for q in range(2):
-        for e in range(width):
-            parts[q, e] = 0.0
-        for r in range(STAGES + 1):
-            for e in range(width):
-                parts[q, e] += ERRORS[q, r] * k[r, i, e]
+def errors_of(k, i):
+    """Errors of an unknown over the step, from formulas of orders 5 and 3."""
+    n, fifth, third = k.shape[1], spread(0.0), spread(0.0)
+    for r in range(STAGES + 1):
+        slope = load(k, r * n + i)
+        fifth += ERRORS[0, r] * slope
+        third += ERRORS[1, r] * slope
+    return fifth, third
 
 
 @lean
@@ -63,22 +61,22 @@ def change_after(wrong):
 
 
 @lean
-def interpolate(y, y1, k, step, dense, parts):
+def interpolate(y, y1, k, step, dense):
     """Dense output of all lanes, in powers of the fraction of the step."""
-    width = y.shape[1]
-    for i in range(y.shape[0]):
-        for q in range(4):
-            for e in range(width):
-                parts[q, e] = 0.0
-            for r in range(ALL):
-                for e in range(width):
-                    parts[q, e] += UPPER[q, r] * k[r, i, e]
-        for e in range(width):
-            h, moved = step[e], y1[i, e] - y[i, e]
-            f3, f4, f5, f6 = h * parts[0, e], h * parts[1, e], h * parts[2, e], h * parts[3, e]
-            dense[0, i, e] = h * k[0, i, e] - moved
-            dense[1, i, e] = 2.0 * moved - h * (k[STAGES, i, e] + k[0, i, e]) + f3
-            dense[2, i, e] = -f3 + f4 + f5
-            dense[3, i, e] = -f4 - 2.0 * f5 + f6
-            dense[4, i, e] = f5 - 2.0 * f6
-            dense[5, i, e] = f6
+    n, h = y.shape[0], load(step, 0)
+    for i in range(n):
+        f3 = f4 = f5 = f6 = spread(0.0)
+        for r in range(ALL):
+            slope = load(k, r * n + i)
+            f3 += UPPER[0, r] * slope
+            f4 += UPPER[1, r] * slope
+            f5 += UPPER[2, r] * slope
+            f6 += UPPER[3, r] * slope
+        f3, f4, f5, f6 = h * f3, h * f4, h * f5, h * f6
+        moved, first, last = load(y1, i) - load(y, i), load(k, i), load(k, STAGES * n + i)
+        store(dense, i, h * first - moved)
+        store(dense, n + i, 2.0 * moved - h * (last + first) + f3)
+        store(dense, 2 * n + i, f4 + f5 - f3)
+        store(dense, 3 * n + i, f6 - f4 - 2.0 * f5)
+        store(dense, 4 * n + i, f5 - 2.0 * f6)
+        store(dense, 5 * n + i, f6)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
+from flows.core.vectors import larger, load, magnitude, root, spread, store
 from flows.solvers.explicit_formulas import (
     at_stage,
     change_after,
@@ -70,7 +71,7 @@ def stages_of(n):
         np.zeros((DENSE, n, LANES)),
         np.zeros((TOGETHER, n, LANES)),
         np.zeros((TOGETHER, n, LANES)),
-        np.zeros((4, LANES)),
+        np.zeros((2, LANES)),
         np.zeros(LANES, np.bool_),
         np.zeros(LANES),
     )
@@ -107,14 +108,15 @@ def depart(lane, near, stages):
 @lean
 def arrive(near, work, stages):
     """Put down what is along the axes at the ends of steps."""
-    n, rows, parts = len(stages.end), stages.rows, stages.parts
+    n, rows = len(stages.end), stages.rows
     for i in range(n):
-        errors_of(stages.k, i, parts)
+        fifth, third = errors_of(stages.k, i)
+        store(rows, FIFTH * n + i, fifth)
+        store(rows, THIRD * n + i, third)
         for e in range(LANES):
             stages.end[i, e] = work.inside[i, e]
             rows[PLACE, i, e] = stages.end[i, e] - stages.begin[i, e]
             rows[SLOPE, i, e] = stages.k[STAGES, i, e]
-            rows[FIFTH, i, e], rows[THIRD, i, e] = parts[0, e], parts[1, e]
     products(near.axes, 1, n, rows, stages.ahead)
     for q in range(THIRD + 1):
         for i in range(n):
@@ -126,17 +128,18 @@ def arrive(near, work, stages):
 def measure(lane, work, stages):
     """Errors of the steps over the tolerance, from formulas of orders 5 and 3."""
     n, parts, ahead = len(lane.u), stages.parts, stages.ahead
-    for e in range(LANES):
-        parts[2, e] = parts[3, e] = 0.0
+    fifths, thirds = spread(0.0), spread(0.0)
     for i in range(n):
-        for e in range(LANES):
-            before = lane.u[i, e]
-            larger = max(abs(before), abs(before + ahead[PLACE, i, e]))
-            weight = lane.rtol[e] * (1.0 + larger)
-            parts[2, e] += (ahead[FIFTH, i, e] / weight) ** 2
-            parts[3, e] += (ahead[THIRD, i, e] / weight) ** 2
+        before = load(lane.u, i)
+        size = larger(magnitude(before), magnitude(before + load(ahead, PLACE * n + i)))
+        inverse = 1.0 / (load(lane.rtol, 0) * (1.0 + size))
+        fifth, third = load(ahead, FIFTH * n + i) * inverse, load(ahead, THIRD * n + i) * inverse
+        fifths += fifth * fifth
+        thirds += third * third
+    store(parts, 0, fifths)
+    store(parts, 1, thirds)
     for e in range(LANES):
-        wrong = error_of(work.length[e], parts[2, e], parts[3, e], n)
+        wrong = error_of(work.length[e], parts[0, e], parts[1, e], n)
         work.wrong[e] = wrong / min(1.0, lane.left[e])
 
 
@@ -150,13 +153,15 @@ def attempt(lane, near, program, work, stages):
         slopes_at(s, lane, near, program, work, stages)
     arrive(near, work, stages)
     measure(lane, work, stages)
+    energy, inverse = spread(0.0), 1.0 / load(work.clock, 0)
+    for i in range(n):
+        slope = load(stages.ahead, SLOPE * n + i) * inverse
+        energy += load(lane.weight, i) * slope * slope
+    store(stages.left, 0, root(energy))
     for e in range(LANES):
-        energy = 0.0
-        for i in range(n):
-            energy += lane.weight[i, e] * (stages.ahead[SLOPE, i, e] / work.clock[e]) ** 2
-        stages.left[e] = math.sqrt(energy)
         # A NaN is refused like an error that is too large.
-        stages.good[e] = lane.live[e] and work.wrong[e] <= 1.0 and energy < np.inf
+        finite = stages.left[e] < np.inf
+        stages.good[e] = lane.live[e] and work.wrong[e] <= 1.0 and finite
 
 
 @lean
@@ -164,7 +169,7 @@ def dense_at(lane, near, program, work, stages):
     """Coefficients of the polynomials between the steps' ends."""
     for s in range(STAGES + 1, ALL):
         slopes_at(s, lane, near, program, work, stages)
-    interpolate(stages.begin, stages.end, stages.k, work.length, stages.dense, stages.parts)
+    interpolate(stages.begin, stages.end, stages.k, work.length, stages.dense)
 
 
 @lean

@@ -14,17 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_pairs import product
+from flows.core.exact_vectors import gather, joined
 from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["LAST_BIT", "Turn", "eigen_in_lanes", "sharpened", "turn_of"]
+__all__ = ["Turn", "eigen_in_lanes", "sharpened", "turn_of"]
 
 # Sweeps of rotations, of which a few are enough; entries that are this part of the largest are 0.
 SWEEPS, ROUNDED = 12, 1e-18
 # Sizes below it are not divided by.
 LEAST = 1e-290
-#: What is below the last bit of both entries beside it changes neither.
-LAST_BIT = 1e-17
 
 
 class Turn(NamedTuple):
@@ -114,8 +112,9 @@ def rotated(matrix, axes, turn, p, q):
 def eigen_in_lanes(matrix, h, axes, turn, part, since):
     """Eigenvalues (N, lanes), increasing, and axes in rows (N, N, lanes), of symmetric matrices.
 
-    Upper triangles are read, and overwritten. Entries stay that are this part of those beside them,
-    each with `1/s` (``since``) added: what is smaller has not had the time to matter.
+    Upper triangles are read, and become those along the axes. Entries stay that are this part of
+    those beside them, each with `1/s` (``since``) added: what is smaller has not had the time to
+    matter.
     """
     n, lanes = len(matrix), matrix.shape[2]
     scaled(matrix, turn)
@@ -135,45 +134,56 @@ def eigen_in_lanes(matrix, h, axes, turn, part, since):
         if still:
             break
     for i in range(n):
-        for e in range(lanes):
-            h[i, e] = matrix[i, i, e] * turn.size[e]
+        for j in range(i, n):
+            for e in range(lanes):
+                matrix[i, j, e] *= turn.size[e]
     for e in range(lanes):
         for i in range(1, n):
             k = i
-            while k > 0 and h[k, e] < h[k - 1, e]:
-                h[k, e], h[k - 1, e] = h[k - 1, e], h[k, e]
-                for j in range(n):
-                    axes[k, j, e], axes[k - 1, j, e] = axes[k - 1, j, e], axes[k, j, e]
+            while k > 0 and matrix[k, k, e] < matrix[k - 1, k - 1, e]:
+                exchange(matrix, axes, k, e)
                 k -= 1
+    for i in range(n):
+        for e in range(lanes):
+            h[i, e] = matrix[i, i, e]
 
 
 @lean
-def lacking(axes, turn, found):
+def exchange(matrix, axes, k, e):
+    """Exchange an axis of a lane with the one before."""
+    m, n = k - 1, len(matrix)
+    matrix[k, k, e], matrix[m, m, e] = matrix[m, m, e], matrix[k, k, e]
+    for j in range(m):
+        matrix[j, k, e], matrix[j, m, e] = matrix[j, m, e], matrix[j, k, e]
+    for j in range(k + 1, n):
+        matrix[k, j, e], matrix[m, j, e] = matrix[m, j, e], matrix[k, j, e]
+    for j in range(n):
+        axes[k, j, e], axes[m, j, e] = axes[m, j, e], axes[k, j, e]
+
+
+@lean
+def lacking(axes, found):
     """What columns lack of being orthonormal, `I - Q^T Q`, rounded from two doubles."""
-    n, lanes, high, low = len(axes), axes.shape[2], turn.size, turn.off
+    n = len(axes)
     for i in range(n):
         for k in range(i + 1):
-            for e in range(lanes):
-                high[e], low[e] = -1.0 if i == k else 0.0, 0.0
+            high, low = spread(-1.0 if i == k else 0.0), spread(0.0)
             for j in range(n):
-                for e in range(lanes):
-                    p, off = product(axes[j, i, e], axes[j, k, e])
-                    s = high[e] + p
-                    t = s - high[e]
-                    low[e] += ((high[e] - (s - t)) + (p - t)) + off
-                    high[e] = s
-            for e in range(lanes):
-                found[i, k, e] = found[k, i, e] = -(high[e] + low[e])
+                one, other = load(axes, j * n + i), load(axes, j * n + k)
+                high, low = gather(high, low, one, 0.0, other, 0.0)
+            high, low = joined(high, low)
+            store(found, i * n + k, -high)
+            store(found, k * n + i, -high)
 
 
 @lean
-def sharpened(axes, low, turn, room):
+def sharpened(axes, low, room):
     """Columns (N, N, lanes) that are orthonormal to rounding become so with second doubles `low`.
 
     `Q (I + (I - Q^T Q)/2)` is orthonormal up to the square of what `Q` lacks.
     """
     n = len(axes)
-    lacking(axes, turn, room)
+    lacking(axes, room)
     for i in range(n):
         for k in range(n):
             change = spread(0.0)

@@ -124,7 +124,12 @@ class ExactView:
 
 
 def above_limits(
-    digits: Array, since: Array, numbers: Array, codes: tuple[Code, Code, Code], rtol: float
+    digits: Array,
+    since: Array,
+    numbers: Array,
+    last: tuple[Array, Array],
+    codes: tuple[Code, Code, Code],
+    rtol: float,
 ) -> list[Excess | None]:
     """Loss above its limit of many runs, as :meth:`ExactView.excess` has it; None of the others.
 
@@ -132,6 +137,8 @@ def above_limits(
     ----------
     digits, since, numbers : ndarray
         As of :class:`flows.ensembles.axis_loop.Found`.
+    last : tuple of ndarray
+        Curvatures and axes at the last states, as there.
     codes : tuple of Code
         Of the gradient, of the loss with its gradient, and of the gradient's rates.
     rtol : float
@@ -141,7 +148,7 @@ def above_limits(
 
     known = (numbers[..., 5] == 1).all(axis=1).astype(np.int64)
     found = np.zeros((len(digits), 1 + digits.shape[1], 2))
-    limit_loop.limits(digits, since[:, -1].copy(), known, codes[1:], found)
+    limit_loop.limits(digits, since[:, -1].copy(), *last, known, codes[1:], found)
     refused = {limit_loop.NO_POWER: NO_POWER, limit_loop.NO_SHRINKING: NO_SHRINKING}
     above, t = found[:, 1:, 0], since - since[:, :1]
     error = found[:, 1:, 1] + numbers[..., 4]

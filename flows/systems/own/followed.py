@@ -172,13 +172,15 @@ class Followed(Evaluated):
         )
         return Frame(float(since[0])), states
 
-    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+    def above_along(
+        self, digits: Array, since: Array, numbers: Array, last: tuple[Array, Array]
+    ) -> list[Excess | None]:
         """Loss above its limit of members whose limits two doubles tell."""
         codes = self.axis_codes()
         return (
             [None] * len(digits)
             if codes is None
-            else above_limits(digits, since, numbers, codes, self.steps[0])
+            else above_limits(digits, since, numbers, last, codes, self.steps[0])
         )
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:

@@ -27,13 +27,12 @@ from flows.core.limit import (
     TANGENT,
 )
 from flows.core.plain_factors import factor, substitute
+from flows.core.rates_along import plain_rates, twofold_rates
 from flows.core.twofold_pairs import add, divided, multiply, product
-from flows.core.vectors import WIDTH
 from flows.systems.own.above_loop import above, values_of
-from flows.systems.own.axes_in_lanes import LAST_BIT, eigen_in_lanes, turn_of
 from flows.systems.own.chart_loop import run
-from flows.systems.own.rates_loop import twofold_hessian
-from flows.systems.own.seen_loop import curvature_at, largest_of
+from flows.systems.own.energy import STIFF
+from flows.systems.own.seen_loop import largest_of
 
 __all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "limits"]
 
@@ -47,17 +46,6 @@ TOLD = 1e-9
 INNER, SETTLED = 40, 1e-20
 #: What is known of a limit: nothing, where it is, or why it is not found.
 UNKNOWN, KNOWN, NO_POWER, NO_SHRINKING = range(4)
-
-
-class Lasts(NamedTuple):
-    """Hessians at last states side by side, the last axis: who has them, eigenvalues and axes."""
-
-    member: Any
-    since: Any
-    matrix: Any
-    h: Any
-    axes: Any
-    turn: Any
 
 
 class Slice(NamedTuple):
@@ -79,72 +67,72 @@ class Slice(NamedTuple):
 def sloped(loss, here):
     """Put down gradient and radius along the slice."""
     run(loss, here.place, here.registers)
-    n, many = here.basis.shape
+    (n, many), slope = here.basis.shape, here.slope
     for k in range(many):
-        high, low, off = 0.0, 0.0, 0.0
-        for i in range(n):
-            of_entry, part = loss.results[1 + i], here.basis[i, k]
-            a, b = multiply(part, 0.0, here.registers[of_entry, 0], here.registers[of_entry, 1])
-            high, low = add(high, low, a, b)
-            off += abs(part) * here.registers[of_entry, 2]
-        here.slope[k, 0], here.slope[k, 1], here.doubt[k] = high, low, off
+        slope[k, 0] = slope[k, 1] = here.doubt[k] = 0.0
+    for i in range(n):
+        entry = here.registers[loss.results[1 + i]]
+        high, low, off = entry[0], entry[1], entry[2]
+        for k in range(many):  # innermost, so that no sum waits for itself
+            a, b = multiply(here.basis[i, k], 0.0, high, low)
+            slope[k, 0], slope[k, 1] = add(slope[k, 0], slope[k, 1], a, b)
+            here.doubt[k] += abs(here.basis[i, k]) * off
 
 
 @inner
-def curved(rates, here, both):
-    """Put down the Hessian along the slice; `both` (N, N, 2) is room."""
+def curved(rates, here):
+    """Put down the Hessian along the slice."""
     n, many = here.basis.shape
-    twofold_hessian(
-        here.place[:, :2].copy(),
-        rates.operation,
-        rates.operands,
-        rates.constants,
-        rates.results,
-        both,
-    )
-    half, whole = np.zeros((2, n, many)), np.zeros((2, many, many))
+    place, along = np.empty((n, 2)), np.zeros((n, many, 2))
     for i in range(n):
-        for j in range(n):
-            for k in range(many):  # innermost, so that sums are side by side
-                a, b = multiply(here.basis[j, k], 0.0, both[i, j, 0], both[i, j, 1])
-                half[0, i, k], half[1, i, k] = add(half[0, i, k], half[1, i, k], a, b)
-    for m in range(many):
-        for i in range(n):
-            for k in range(many):
-                a, b = multiply(here.basis[i, m], 0.0, half[0, i, k], half[1, i, k])
-                whole[0, m, k], whole[1, m, k] = add(whole[0, m, k], whole[1, m, k], a, b)
+        place[i, 0], place[i, 1] = here.place[i, 0], here.place[i, 1]
         for k in range(many):
-            for part in range(2):
-                here.matrix[m, k, part] = whole[part, m, k]
+            along[i, k, 0] = here.basis[i, k]
+    r = twofold_rates(place, along, rates.operation, rates.operands, rates.constants)
+    high, low = np.empty(r.shape[2]), np.empty(r.shape[2])
+    for m in range(many):
+        high[:], low[:] = 0.0, 0.0
+        for i in range(n):
+            part, of_entry = here.basis[i, m], rates.results[i]
+            for k in range(len(high)):  # innermost, so that sums are side by side
+                a, b = multiply(part, 0.0, r[of_entry, 0, k], r[of_entry, 1, k])
+                high[k], low[k] = add(high[k], low[k], a, b)
+        for k in range(many):
+            here.matrix[m, k, 0], here.matrix[m, k, 1] = high[k], low[k]
 
 
 @inner
-def curved_fast(rates, here, slow, since, whole, block):
-    """Put down, in doubles, the Hessian along the fast columns; `whole` (N, N) is room."""
-    n, many = here.basis.shape
-    curvature_at(here.place, rates, since, whole)
-    half = np.zeros((n, many))
+def curved_fast(rates, here, slow, since, block):
+    """Put down, in doubles, the Hessian along the fast columns."""
+    n, fast = len(here.basis), len(block)
+    place, along = np.empty(n), np.empty((n, fast))
     for i in range(n):
-        for j in range(n):
-            for k in range(slow, many):
-                half[i, k] += whole[i, j] * here.basis[j, k]
-    block[:] = 0.0
-    for i in range(n):
-        for m in range(slow, many):
-            for k in range(slow, many):
-                block[m - slow, k - slow] += here.basis[i, m] * half[i, k]
+        place[i] = here.place[i, 0] + here.place[i, 1]
+        for k in range(fast):
+            along[i, k] = here.basis[i, slow + k]
+    r = plain_rates(place, along, rates.operation, rates.operands, rates.constants)
+    for m in range(fast):
+        for k in range(fast):
+            block[m, k] = 0.0
+        for i in range(n):
+            for k in range(fast):
+                block[m, k] += along[i, m] * r[rates.results[i], k]
+    if since * largest_of(block) < STIFF:
+        return
+    curved(rates, here)
+    for m in range(fast):
+        for k in range(fast):
+            block[m, k] = here.matrix[slow + m, slow + k, 0]
 
 
 @lean
 def moved(here, step):
     """Go along the slice."""
-    n, many = here.basis.shape
-    for i in range(n):
-        high, low = here.place[i, 0], here.place[i, 1]
-        for k in range(many):
+    (n, many), place = here.basis.shape, here.place
+    for k in range(many):
+        for i in range(n):  # innermost, so that no sum waits for itself
             a, b = product(here.basis[i, k], step[k])
-            high, low = add(high, low, a, b)
-        here.place[i, 0], here.place[i, 1] = high, low
+            place[i, 0], place[i, 1] = add(place[i, 0], place[i, 1], a, b)
 
 
 @lean
@@ -157,16 +145,22 @@ def is_zero(here, first):
 
 
 @inner
-def settle(loss, rates, here, slow, since):
-    """Newton's method in the fast directions; whether it has converged."""
+def settle(loss, rates, here, slow, since, h):
+    """Newton's method in the fast directions; whether it has converged.
+
+    At the last state their curvatures are `h`, which is empty elsewhere.
+    """
     many = here.basis.shape[1]
     step, last = np.zeros(many), np.inf
     sloped(loss, here)
     if slow == many or is_zero(here, slow):
         return True
-    n, fast = len(here.basis), many - slow
-    whole, block, pivots = np.zeros((n, n)), np.zeros((fast, fast)), np.zeros(fast, np.int64)
-    curved_fast(rates, here, slow, since, whole, block)
+    fast = many - slow
+    block, pivots = np.zeros((fast, fast)), np.zeros(fast, np.int64)
+    for k in range(len(h)):
+        block[k, k] = h[k]
+    if len(h) == 0:
+        curved_fast(rates, here, slow, since, block)
     factor(block, pivots)
     first = 0.0
     for _ in range(INNER):
@@ -185,7 +179,7 @@ def settle(loss, rates, here, slow, since):
         if length <= SETTLED * first or is_zero(here, slow):
             return True
         if not length <= SHRINKS * last:  # the Hessian is that of another place
-            curved_fast(rates, here, slow, since, whole, block)
+            curved_fast(rates, here, slow, since, block)
             factor(block, pivots)
         last = length
     return False
@@ -232,7 +226,7 @@ def power_of(scaled, along, length):
 
 
 @inner
-def descend(loss, rates, here, slow, power, since, both):
+def descend(loss, rates, here, slow, power, since, h):
     """Newton's steps on the slice; whether they have led to a limit, or how they do not."""
     many = here.basis.shape[1]
     step, first, second, last = np.zeros(many), 0.0, 0.0, 0.0
@@ -240,7 +234,7 @@ def descend(loss, rates, here, slow, power, since, both):
         converges = count > 1 and second <= SUPERLINEAR * first
         if count > 1 and not converges:
             return NO_SHRINKING
-        if not settle(loss, rates, here, slow, since):
+        if not settle(loss, rates, here, slow, since, h if count == 0 else h[:0]):
             return UNKNOWN
         if slow == 0:
             return KNOWN
@@ -248,7 +242,7 @@ def descend(loss, rates, here, slow, power, since, both):
             return KNOWN
         if converges and last <= SMALL * first:
             return KNOWN
-        curved(rates, here, both)
+        curved(rates, here)
         solve(here, step)
         length = 0.0
         for k in range(many):
@@ -265,10 +259,10 @@ def descend(loss, rates, here, slow, power, since, both):
 
 
 @inner
-def limit_of(loss, rates, digits, since, h, axes, both, found):
+def limit_of(loss, rates, digits, since, h, axes, found):
     """Loss at the limit in `found` (3,): high and low double, and error; what is known.
 
-    ``h`` (N,), ``axes`` (N, N): curvatures at the last state, increasing, and axes in rows.
+    ``h`` (N,), ``axes`` (N, N): curvatures at the last state, increasing, and axes in columns.
     """
     n = len(digits)
     place = np.zeros((n, 3))
@@ -285,8 +279,10 @@ def limit_of(loss, rates, digits, since, h, axes, both, found):
     length = math.sqrt(square)
     if not (1e-150 < length < np.inf):
         return UNKNOWN
-    along, slow, fast = axes @ slope, 0, 0
+    along, curvatures, slow, fast = np.zeros(n), np.zeros(n), 0, 0
     for k in range(n):
+        for i in range(n):
+            along[k] += axes[i, k] * slope[i]
         if h[k] * since < -TANGENT:
             return UNKNOWN
         slow += TANGENT <= abs(h[k] * since) <= FAST
@@ -301,12 +297,13 @@ def limit_of(loss, rates, digits, since, h, axes, both, found):
     for k in range(n):  # eigenvalues increase, so that slow axes come first
         if abs(h[k] * since) >= TANGENT:
             for i in range(n):
-                basis[i, column] = axes[k, i]
+                basis[i, column] = axes[i, k]
+            curvatures[column] = h[k]
             column += 1
     here = Slice(
         place, registers, basis, np.zeros((many, 2)), np.zeros(many), np.zeros((many, many, 2))
     )
-    outcome = descend(loss, rates, here, slow, power, since, both)
+    outcome = descend(loss, rates, here, slow, power, since, curvatures[slow:many])
     if outcome != KNOWN:
         return outcome
     ended, far = 0.0, 0.0
@@ -323,37 +320,7 @@ def limit_of(loss, rates, digits, since, h, axes, both, found):
     return KNOWN if is_told else UNKNOWN
 
 
-@inner
-def lasts_of(n):
-    """Room for last states."""
-    return Lasts(
-        np.zeros(WIDTH, np.int64),
-        np.ones(WIDTH),
-        np.zeros((n, n, WIDTH)),
-        np.zeros((n, WIDTH)),
-        np.zeros((n, n, WIDTH)),
-        turn_of(WIDTH),
-    )
-
-
-@inner
-def curved_at(digits, since, rates, lasts, k, w):
-    """Put down the Hessian at the last state of a member; 0 where it is not finite, else 1."""
-    n = len(digits)
-    place, matrix = np.zeros((n, 3)), np.zeros((n, n))
-    for i in range(n):
-        place[i, 0], place[i, 1] = digits[i, 0], digits[i, 1]
-    curvature_at(place, rates, since, matrix)
-    if not largest_of(matrix) < np.inf:
-        return 0
-    lasts.member[w], lasts.since[w] = k, since
-    for i in range(n):
-        for j in range(n):
-            lasts.matrix[i, j, w] = matrix[i, j]
-    return 1
-
-
-def _limits(digits, since, told, codes, found):
+def _limits(digits, since, curvature, axes, told, codes, found):
     """Loss above its limit along members of an ensemble.
 
     Parameters
@@ -362,6 +329,8 @@ def _limits(digits, since, told, codes, found):
         States.
     since : ndarray, shape (M,)
         The last time, from `-T0` on.
+    curvature, axes : ndarray, shapes (M, N) and (M, N, N)
+        Of the Hessian there: eigenvalues, increasing, and axes in columns.
     told : ndarray of int, shape (M,)
         1 of members that are asked for; then what is known of their limits.
     codes : tuple of Code
@@ -371,24 +340,16 @@ def _limits(digits, since, told, codes, found):
     """
     loss, rates = codes
     members, times, n, _ = digits.shape
-    both, least = np.zeros((n, n, 2)), np.zeros(3)
+    least = np.zeros(3)
     value, several = values_of(loss, n)
-    lasts, count = lasts_of(n), 0
     for k in range(members):
-        if told[k] != UNKNOWN:
-            told[k] = UNKNOWN
-            count += curved_at(digits[k, times - 1], since[k], rates, lasts, k, count)
-        if count < WIDTH and k + 1 < members:
+        if told[k] == UNKNOWN:
             continue
-        eigen_in_lanes(lasts.matrix, lasts.h, lasts.axes, lasts.turn, LAST_BIT, lasts.since)
-        for w in range(count):
-            one = lasts.member[w]
-            h, axes, last = lasts.h[:, w].copy(), lasts.axes[:, :, w].copy(), digits[one, times - 1]
-            told[one] = limit_of(loss, rates, last, since[one], h, axes, both, least)
-            found[one, 0, 0], found[one, 0, 1] = least[0] + least[1], least[2]
-            if told[one] == KNOWN:
-                above(value, digits[one], least, several, found[one, 1:])
-        count = 0
+        last = digits[k, times - 1]
+        told[k] = limit_of(loss, rates, last, since[k], curvature[k], axes[k], least)
+        found[k, 0, 0], found[k, 0, 1] = least[0] + least[1], least[2]
+        if told[k] == KNOWN:
+            above(value, digits[k], least, several, found[k, 1:])
 
 
 limits: Any = loop(_limits, nogil=True)

@@ -59,67 +59,69 @@ def asked(
     Parameters
     ----------
     multiplicity, states, t : ndarray, SoundState, ndarray
-        Of the run, at ``T`` times.
-    velocity : ndarray, shape (T, k, q)
+        Of the run, at ``T`` times; of several runs, one a leading axis.
+    velocity : ndarray, shape (..., T, k, q)
         Of the neurons.
-    left, alone : ndarray, shape (T, k, q) and (T,)
+    left, alone : ndarray, shape (..., T, k, q) and (..., T)
         What is left where one neuron is beside the teacher and all others are short, and where.
     rtol : float
         Tolerance of a step.
 
     Returns
     -------
-    ndarray, shape (T, k, q, k, q)
+    ndarray, shape (..., T, k, q, k, q)
         For each coordinate of the chart, what its error is of all neurons.
     """
-    neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
-    here, count, q = np.arange(len(t)), *neurons.shape[1:]
+    neurons = states.neurons
+    count, q = neurons.shape[-2:]
     norms, rest = np.linalg.norm(neurons, axis=-1), np.linalg.norm(states.r, axis=-1)
     alive = np.asarray(neurons.any(axis=-1))
     mu = np.where(alive, multiplicity, 0.0)
     largest = np.argmax(mu * states.h, axis=-1)
-    others = np.arange(count) != largest[:, None]
+    others = np.arange(count) != largest[..., None]
     lone = alone & (~others | (states.h <= 0)).all(axis=-1)
-    joint = (rest < RESIDUAL_CHART) & (states.h[here, largest] > 0) & ~lone
+    ahead = np.take_along_axis(states.h, largest[..., None], axis=-1)[..., 0]
+    joint = (rest < RESIDUAL_CHART) & (ahead > 0) & ~lone
     # Coordinates and their rates: neurons, or the residual and how far neurons are from the mean.
-    shared, first = joint[:, None, None], (joint[:, None] & ~others)[..., None]
-    whole = np.maximum(mu.sum(axis=-1), 1.0)[:, None, None]
-    pull = np.einsum("tk,tkq->tq", mu, velocity)[:, None]
-    x = np.where(lone[:, None, None], left, neurons)
+    shared, first = joint[..., None, None], (joint[..., None] & ~others)[..., None]
+    whole = np.maximum(mu.sum(axis=-1), 1.0)[..., None, None]
+    pull = np.einsum("...k,...kq->...q", mu, velocity)[..., None, :]
+    x = np.where(lone[..., None, None], left, neurons)
     longest = np.where(others, norms, 0.0).max(axis=-1)
     beside = joint & alone & (np.maximum(longest, rest) < SHORT / 10) & (rest < SLIGHT * longest)
-    ahead = np.where(beside[:, None, None], 0.0, np.eye(1, q))
-    mean = (states.r[:, None] + ahead) / whole
-    x = np.where(first, states.r[:, None], x - np.where(shared, mean, 0.0))
+    teacher = np.where(beside[..., None, None], 0.0, np.eye(1, q))
+    mean = (states.r[..., None, :] + teacher) / whole
+    x = np.where(first, states.r[..., None, :], x - np.where(shared, mean, 0.0))
     rates = np.where(first, pull, velocity - np.where(shared, pull / whole, 0.0))
     # Sizes of the coordinates.
     reach = np.linalg.norm(states.z, axis=-1).max(axis=-1)
-    size = np.minimum(1.0, np.where(lone[:, None], norms, np.maximum.accumulate(norms)))
-    size = np.where(lone[:, None] & ~others, NEARER * longest[:, None], size)
+    size = np.minimum(1.0, np.where(lone[..., None], norms, np.maximum.accumulate(norms, axis=-2)))
+    size = np.where(lone[..., None] & ~others, NEARER * longest[..., None], size)
     spread = np.linalg.norm(np.where(others[..., None], x[..., 1:], 0.0), axis=-1).max(axis=-1)
     across = np.linalg.norm(np.where(others[..., None], states.z, 0.0), axis=-1)
     steep = np.max(SHORTER * across * (across / np.where(norms > 0, norms, 1.0)), axis=-1)
     slaved = GRADIENT * np.maximum(spread**2, steep)
     part = np.where(rest <= FAR * spread, slaved, np.minimum(1.0, spread**1.5))
-    size = np.where(first[..., 0], part[:, None], size)
-    size = np.where(beside[:, None], longest[:, None], size)[..., None] * np.ones(q)
-    narrow = np.where(lone, 0.0, reach)[:, None, None]
+    size = np.where(first[..., 0], part[..., None], size)
+    size = np.where(beside[..., None], longest[..., None], size)[..., None] * np.ones(q)
+    narrow = np.where(lone, 0.0, reach)[..., None, None]
     size[..., 1:] = np.where(first, size[..., 1:], np.minimum(size[..., 1:], narrow))
     # The first steps cover no more than the time before them.
     step = STEP * (rtol / AT) ** (1 / ORDER)
-    covered = np.where(lone, step, np.minimum(step * (1.0 + t), t))[:, None, None]
+    covered = np.where(lone, step, np.minimum(step * (1.0 + t), t))[..., None, None]
     most = _parts(x) + ATOL_PER_RTOL * size + covered * _parts(rates)
-    fastest = (1.0 + t)[:, None, None] * _parts(rates)
-    fastest[1:] = np.maximum(fastest[1:], fastest[:-1])
+    fastest = (1.0 + t)[..., None, None] * _parts(rates)
+    later, before = fastest[..., 1:, :, :], fastest[..., :-1, :, :]
+    later[...] = np.maximum(later, before)
     varied = np.minimum(most, fastest) * alive[..., None]
-    share = np.sqrt(np.diff(np.log1p(t), prepend=0.0) / EACH)[:, None, None]
+    share = np.sqrt(np.diff(np.log1p(t), prepend=0.0) / EACH)[..., None, None]
     if q == 2:
         share = np.where(_passing(neurons, velocity * covered, first), PASSING_BY, share)
     # What an error of a coordinate is of neurons: that of the residual moves all, others keep it.
-    there = np.eye(count) * np.ones((len(t), 1, 1))
-    there[joint, :, largest[joint]] = -(mu / multiplicity[largest][:, None])[joint]
-    there[joint, largest[joint]] = (alive / whole[:, 0])[joint]
-    return there[:, :, None, :, None] * np.eye(q)[:, None] * (share * varied)[..., None, None]
+    there = np.eye(count) * np.ones((*t.shape, 1, 1))
+    there[joint, :, largest[joint]] = -(mu / multiplicity[largest][..., None])[joint]
+    there[joint, largest[joint]] = (alive / whole[..., 0])[joint]
+    return there[..., None, :, None] * np.eye(q)[:, None] * (share * varied)[..., None, None]
 
 
 def _parts(vectors: Array) -> Array:
@@ -132,17 +134,17 @@ def _parts(vectors: Array) -> Array:
 
 def _passing(neurons: Array, moved: Array, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Coordinates of neurons that pass each other or the teacher within a step of an output."""
-    count = neurons.shape[1]
+    count = neurons.shape[-2]
     found = np.zeros(neurons.shape, dtype=bool)
     one, other = np.triu_indices(count, 1)
-    a, b, by, to = neurons[:, one], neurons[:, other], moved[:, one], moved[:, other]
+    a, b, by, to = (x[..., k, :] for x in (neurons, moved) for k in (one, other))
     pairs = _changes(_turn(a, b), _turn(by, b) + _turn(a, to))
     teacher = _changes(neurons[..., 1], moved[..., 1])
     for k, (i, j) in enumerate(zip(one, other, strict=True)):
-        found[:, [i, j]] |= pairs[:, k, None, None]
+        found[..., [i, j], :] |= pairs[..., k, None, None]
     # The teacher's force is across it.
     found[..., 1] |= teacher
-    found |= first & found.any(axis=1, keepdims=True)
+    found |= first & found.any(axis=-2, keepdims=True)
     return found
 
 
@@ -154,8 +156,9 @@ def _turn(a: Array, b: Array) -> Array:
 
 def _changes(values: Array, moved: Array) -> NDArray[np.bool_]:
     """Whether signs change to an output beside, or within what is moved in a step."""
-    changes = np.sign(values[1:]) * np.sign(values[:-1]) < 0
-    none = np.zeros((1, *values.shape[1:]), dtype=bool)
-    soon = np.sign(values) * np.sign(values + moved) < 0
-    found: NDArray[np.bool_] = soon | np.concatenate([none, changes])
-    return found | np.concatenate([changes, none])
+    sign = np.sign(values)
+    changes = sign[..., 1:, :] * sign[..., :-1, :] < 0
+    found: NDArray[np.bool_] = sign * np.sign(values + moved) < 0
+    found[..., 1:, :] |= changes
+    found[..., :-1, :] |= changes
+    return found

@@ -83,7 +83,7 @@ def _slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[
 
 def _terms(mu: Array, state: SoundState, extra: int) -> tuple[Array, Array, Array, Array]:
     """Unit vectors of neurons and teacher, their lengths and multiplicities, and ``r/2``."""
-    others = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, state.r.shape[0])])
+    others = np.vstack([state.neurons, np.eye(1, state.r.shape[0])])
     norms = np.linalg.norm(others, axis=1)
     alive = norms > 0
     units = _wider(others[alive] / norms[alive, None], extra)
@@ -148,7 +148,7 @@ def steepest(
         ends = np.array([[1.0], [-1.0]])
         values = slope(ends, mu, state)[0]
         return float(values.min()), ends[int(np.argmin(values))]
-    rows = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, q), state.r[None], _random(q)])
+    rows = np.vstack([state.neurons, np.eye(1, q), state.r[None], _random(q)])
     rows = rows[np.linalg.norm(rows, axis=1) > 0]
     rows = np.vstack([rows, -rows])
     starts = _wider(rows, int(room))
@@ -241,5 +241,5 @@ def terms_size(mu: Array, state: SoundState) -> float:
     """Size of the terms of ``D``, the yardstick of its rounding."""
     if lone.lonely(state):
         return float(lone.reach(mu, state))
-    norms = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)
+    norms = np.linalg.norm(state.neurons, axis=1)
     return float(np.sum(mu * norms) + 1.0)

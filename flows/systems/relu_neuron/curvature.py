@@ -45,7 +45,7 @@ def curvature(frame: Frame, states: SoundState) -> Array:
         NaN where a neuron is zero, and where nothing moves.
     """
     mu, geometry = frame.multiplicity, pairs(states)
-    minus, plus = unflipped(geometry)
+    minus, plus = unflipped(geometry, *np.indices(geometry.theta.shape[-2:]))
     units = geometry.sign[..., None] * geometry.units
     velocity = -gradient(mu, states, geometry)
     return _quotient(mu, geometry.norms, units, minus, plus, velocity)

@@ -27,7 +27,7 @@ def differentiable(frame: Frame, state: SoundState) -> DifferentiableFlow:
         gradient = each[:, :1] * frame.teacher + frame.unit * (each[:, 1:] @ frame.basis.T)
         return loss * frame.unit**2, gradient[frame.member]
 
-    neurons = np.column_stack([state.h, state.z])
+    neurons = state.neurons
     mu = np.append(frame.multiplicity, -1.0)
     weights = Weights(mu, np.asarray(1.0))
     return DifferentiableFlow(neurons, _clock(neurons, mu), field, weights, _start, energy, user)

@@ -35,7 +35,7 @@ def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
         `max |w_i - w|` in units of ``|v|``, and `x`; zero where nothing can be told apart.
     """
     mu = multiplicity * ((state.h != 0) | (state.z != 0).any(axis=-1))
-    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
+    neurons = state.neurons
     count = np.maximum(np.sum(mu, axis=-1), 1.0)[..., None, None]
     mean = np.sum(mu[..., None] * neurons, axis=-2, keepdims=True) / count
     apart = np.max(np.where(mu > 0, np.linalg.norm(neurons - mean, axis=-1), 0.0), axis=-1)
@@ -160,12 +160,13 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         in the user's units; ``X_dot`` is the derivative of ``X`` by time, from the state.
     """
     unit = frame.unit
-    g = pairs(state)
-    slope = -gradient(frame.multiplicity, state, g)
+    g, alone = pairs(state), lone.lonely(state)
+    beside = lone.lone(frame.multiplicity, state.at(alone)) if alone.any() else None
+    slope = -gradient(frame.multiplicity, state, g, beside)
     square = np.sum(frame.multiplicity * np.sum(slope**2, axis=-1), axis=-1)
     size = np.linalg.norm(state.r, axis=-1)
     out = {
-        "loss": energy(frame.multiplicity, state, g)[0] * unit**2,
+        "loss": energy(frame.multiplicity, state, g, beside) * unit**2,
         "loss_dot": -square * unit**2,
         "gradient_norm": np.sqrt(square) * unit,
         "rho": state.r[..., 0] * unit,
@@ -174,8 +175,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     }
     apart, out["rounding"] = rounding(frame.multiplicity, state)
     out["apart"] = apart * unit
-    out["fading"] = _fading(frame.multiplicity, state, g) * unit
-    minus, plus = unflipped(g)
+    out["fading"] = _fading(frame.multiplicity, state, g, alone) * unit
     m = frame.member
     h, z = state.h[:, m], state.z[:, m, :]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]
@@ -201,9 +201,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         along[:, i] - along[:, j], along[:, i] + along[:, j], along_dot[:, i], along_dot[:, j]
     )
     w_dot = slope[:, m] / live[..., None]
-    theta_pair, theta_pair_dot = _angle(
-        minus[:, m[i], m[j]], plus[:, m[i], m[j]], w_dot[:, i], w_dot[:, j]
-    )
+    theta_pair, theta_pair_dot = _angle(*unflipped(g, m[i], m[j]), w_dot[:, i], w_dot[:, j])
     return out | {
         "distance": distance * unit,
         "distance_dot": distance_dot * unit,
@@ -214,18 +212,17 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     }
 
 
-def _fading(multiplicity: Array, state: SoundState, g: Pairs) -> Array:
+def _fading(multiplicity: Array, state: SoundState, g: Pairs, alone: Array) -> Array:
     """Size of the rest where one neuron is beside the teacher, the others far or short; else zero.
 
     There charts follow them relative to that size.
     """
     norms = g.norms[..., :-1]
-    beside = lone.length(state.r) < lone.SHORT / 10
-    short = beside[..., None] & (norms < lone.SHORT / 10)
+    near = lone.length(state.r) < lone.SHORT / 10
+    short = near[..., None] & (norms < lone.SHORT / 10)
     first = np.arange(norms.shape[-1]) == np.argmax(state.h, axis=-1)[..., None]
     others = first | short | (norms == 0) | (state.h < OPPOSED * norms)
-    alone = lone.lonely(state) & others.all(axis=-1)
-    size = np.zeros(alone.shape)
+    alone, size = alone & others.all(axis=-1), np.zeros(alone.shape)
     if alone.any():
         size[alone] = lone.reach(multiplicity, state.at(alone))
     return size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.systems.relu_neuron import lone
-from flows.systems.relu_neuron.pairs import Pairs, flipped_residual, lowered, pairs, signed
+from flows.systems.relu_neuron.pairs import (
+    Pairs,
+    both_ways,
+    flipped_residual,
+    lowered,
+    pairs,
+    signed,
+)
 from flows.systems.relu_neuron.state import Frame, SoundState
 
 # A transverse part below this fraction of its neuron is rounding of the input, not geometry.
@@ -127,12 +135,18 @@ def restore(frame: Frame, state: SoundState) -> Array:
     return neurons[..., frame.member, :]
 
 
-def gradient(multiplicity: Array, state: SoundState, geometry: Pairs | None = None) -> Array:
+def gradient(
+    multiplicity: Array, state: SoundState, geometry: Pairs | None = None, beside: Any = None
+) -> Array:
     """Gradient of each distinct neuron, shape (..., k, q); zero where a neuron is at zero.
 
     ``grad_i = r/4 + s_i [ r~/4 + sum_j mu_j de(w~_i, w~_j)/dw~_i ]`` with the flipped neurons
-    ``w~_i = s_i w_i`` and their residual ``r~``.
+    ``w~_i = s_i w_i`` and their residual ``r~``. ``geometry`` and, of lonely states, ``beside``
+    (:func:`flows.systems.relu_neuron.lone.lone`) may be known.
     """
+    alone = lone.lonely(state)
+    if np.all(alone):
+        return lone.gradient(multiplicity, state, beside)
     g = geometry or pairs(state)
     k = state.h.shape[-1]
     unit, chord = lowered()[1](g.norms[..., :k, None], g.norms[..., None, :], g.theta[..., :k, :])
@@ -142,38 +156,27 @@ def gradient(multiplicity: Array, state: SoundState, geometry: Pairs | None = No
     even = 0.25 * flipped_residual(multiplicity, state)[..., None, :] + own + across
     total = 0.25 * state.r[..., None, :] + g.sign[..., :k, None] * even
     total = np.where(g.norms[..., :k, None] > 0, total, 0.0)
-    alone = lone.lonely(state)
     if np.any(alone):
-        total[alone] = lone.gradient(multiplicity, state.at(alone))
+        total[alone] = lone.gradient(multiplicity, state.at(alone), beside)
     return total
 
 
 def energy(
-    multiplicity: Array, state: SoundState, geometry: Pairs | None = None
-) -> tuple[Array, Array]:
-    """Loss in units of ``|v|^2``, and a bound of its rounding error, both of shape (...).
+    multiplicity: Array, state: SoundState, geometry: Pairs | None = None, beside: Any = None
+) -> Array:
+    """Loss in units of ``|v|^2``, shape (...).
 
-    ``L = (|r|^2 + |r~|^2)/8 + 1/2 sum_jl mu_j mu_l e(w~_j, w~_l)``, see :class:`Pairs`. The bound
-    adds the rounding of the terms and the effect of the rounding of the unit vectors on the
-    angles, ``|de/dtheta| <= |a||b| theta sin(theta) / (2 pi)``.
+    ``L = (|r|^2 + |r~|^2)/8 + 1/2 sum_jl mu_j mu_l e(w~_j, w~_l)``, see :class:`Pairs`. What may be
+    known is as for :func:`gradient`.
     """
     g = geometry or pairs(state)
-    eps = np.finfo(float).eps
     mu = signed(multiplicity) * g.norms
-    weight = mu[..., :, None] * mu[..., None, :]
-    terms = weight * lowered()[0](1.0, 1.0, g.theta)[0]
+    i, j = np.triu_indices(mu.shape[-1], 1)
+    each = both_ways(lowered()[0](1.0, 1.0, g.theta[..., i, j])[0], i, j)
+    terms = mu[..., :, None] * mu[..., None, :] * each
     residuals = state.r**2 + flipped_residual(multiplicity, state) ** 2
-    square = np.sum(residuals, axis=-1) / 8
-    value = square + np.sum(terms, axis=(-2, -1)) / 2
-    off_axis = np.linalg.norm(g.units[..., 1:], axis=-1)
-    angle_error = 8 * eps * (off_axis[..., :, None] + off_axis[..., None, :])
-    slope = np.abs(weight) * g.theta * np.sin(g.theta) / (2 * np.pi)
-    error = 16 * eps * (square + np.sum(np.abs(terms), axis=(-2, -1))) + np.sum(
-        slope * angle_error, axis=(-2, -1)
-    )
+    value = np.asarray(np.sum(residuals, axis=-1) / 8 + np.sum(terms, axis=(-2, -1)) / 2)
     alone = lone.lonely(state)
     if np.any(alone):
-        value, error = np.array(value), np.array(error)
-        value[alone] = lone.energy(multiplicity, state.at(alone))
-        error[alone] = 16 * eps * value[alone]
-    return value, error
+        value[alone] = lone.energy(multiplicity, state.at(alone), beside)
+    return value

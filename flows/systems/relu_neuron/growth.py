@@ -40,26 +40,30 @@ def growth(frame: Frame, states: SoundState, loss: Array, t: Array, rtol: float)
     frame : Frame
         Frame of the run.
     states : SoundState
-        States at ``T`` times.
-    loss, t : ndarray, shape (T,)
+        States at ``T`` times; of several runs, one a leading axis.
+    loss, t : ndarray, shape (..., T)
         Losses in units of ``|v|^2``, and times.
     rtol : float
         Tolerance of a step.
 
     Returns
     -------
-    ndarray, shape (T,)
+    ndarray, shape (..., T)
         Zero where the loss has not fallen far.
     """
     here = loss > VANISHED
-    if not (loss * (1 + t) ** 3 < np.where(t > LATE, ASIDE, FALLEN))[here].any():
-        return np.zeros(len(t))
-    known = len(t) if here.all() else int(np.argmin(here))
-    first = STEPS * carried(frame, states, here, t, rtol).loss[:known] / loss[:known]
+    fallen = here & (loss * (1 + t) ** 3 < np.where(t > LATE, ASIDE, FALLEN))
+    far = fallen.any(axis=-1, keepdims=True)
+    if not far.any():
+        return np.zeros(t.shape)
+    known = np.logical_and.accumulate(here, axis=-1)
+    errors = carried(frame, states, known & far, t, rtol).loss
+    first = STEPS * errors / np.where(known, loss, np.inf)
     # Of a loss that is hardly known the first order says too little: it is cubic in distances.
     found = np.expm1(CUBIC * np.log1p(rtol * first / CUBIC)) / rtol
     # What is below stays as wrong as the last that is not.
-    return np.append(found, np.full(len(t) - known, found[-1] if known else 0.0))
+    last = np.maximum.accumulate(np.where(known, np.arange(t.shape[-1]), 0), axis=-1)
+    return np.take_along_axis(found, last, axis=-1)
 
 
 def later_errors(

@@ -61,19 +61,23 @@ def lonely(state: SoundState) -> Any:
 
 def lone(multiplicity: Array, state: SoundState) -> Lone:
     """Geometry of states that are :func:`lonely`, of neurons down to the smallest double."""
-    first = np.argmax(state.h, axis=-1)
-    others = np.arange(state.h.shape[-1]) != first[..., None]
-    mu = np.where(others, multiplicity, 0.0)
-    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
-    d = state.r - np.sum(mu[..., None] * neurons, axis=-2)
+    first, mu, d, size = _beside(multiplicity, state)
     near = state.h > 0
-    r = state.r - np.sum(np.where(near, 0.0, mu)[..., None] * neurons, axis=-2)
-    # Directions do not depend on lengths, whose squares may underflow.
-    size = np.max(np.abs(neurons), axis=-1)
-    size = np.where(size > 0, size, 1.0)
+    r = state.r - np.sum(np.where(near, 0.0, mu)[..., None] * state.neurons, axis=-2)
     g = pairs(SoundState(state.h / size, state.z / size[..., None], state.r))
     units = (g.sign[..., None] * g.units)[..., :-1, :]
     return Lone(first, mu, d, r, near, units, g.norms[..., :-1] * size, g)
+
+
+def _beside(multiplicity: Array, state: SoundState) -> tuple[Any, Array, Array, Array]:
+    """Which is the lone neuron, multiplicities of the others, its distance, sizes of neurons."""
+    first = np.argmax(state.h, axis=-1)
+    others = np.arange(state.h.shape[-1]) != first[..., None]
+    mu, neurons = np.where(others, multiplicity, 0.0), state.neurons
+    # Directions do not depend on lengths, whose squares may underflow.
+    size = np.max(np.abs(neurons), axis=-1)
+    d = state.r - np.sum(mu[..., None] * neurons, axis=-2)
+    return first, mu, d, np.where(size > 0, size, 1.0)
 
 
 def together(u: Any, d: Any, near: Any, xp: Any = np) -> Any:
@@ -129,9 +133,9 @@ def _pull(s: Lone) -> Array:
     return along + np.sum((weight * open_)[..., None] * s.units[..., None, :, :], axis=-2)
 
 
-def gradient(multiplicity: Array, state: SoundState) -> Array:
+def gradient(multiplicity: Array, state: SoundState, known: Lone | None = None) -> Array:
     """Gradient of each neuron, shape (..., k, q), to full relative accuracy; zero at zero."""
-    s = lone(multiplicity, state)
+    s = known or lone(multiplicity, state)
     here = np.arange(s.mu.shape[-1]) == s.first[..., None]
     near = s.near[..., None]
     both = together(s.units, s.d[..., None, :], near)
@@ -140,9 +144,9 @@ def gradient(multiplicity: Array, state: SoundState) -> Array:
     return np.where(s.norms[..., None] > 0, both + _pull(s), 0.0)
 
 
-def energy(multiplicity: Array, state: SoundState) -> Array:
+def energy(multiplicity: Array, state: SoundState, known: Lone | None = None) -> Array:
     """Loss in units of ``|v|^2``, shape (...), to full relative accuracy."""
-    s = lone(multiplicity, state)
+    s = known or lone(multiplicity, state)
     k = s.norms.shape[-1]
     ahead, across = 1 + s.d[..., 0], length(s.d[..., 1:])
     bend = np.hypot(ahead, across) * _cap(np.arctan2(across, ahead))
@@ -193,6 +197,8 @@ def _tangent_cap(tangent: Array) -> Array:
 
 def reach(multiplicity: Array, state: SoundState) -> Array:
     """Size of what the rest is made of, ``|d|`` and the other neurons together, shape (...)."""
-    s = lone(multiplicity, state)
-    size: Array = _kept(s.d, np)[..., 0] + np.sum(s.mu * s.norms, axis=-1)
-    return size
+    _, mu, d, size = _beside(multiplicity, state)
+    across = np.linalg.norm(state.z / size[..., None], axis=-1)
+    norms = np.hypot(state.h / size, across) * size
+    found: Array = _kept(d, np)[..., 0] + np.sum(mu * norms, axis=-1)
+    return found

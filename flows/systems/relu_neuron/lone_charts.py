@@ -30,7 +30,7 @@ SHRUNK, NARROWED = 1e-9, 1e-3
 
 def lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
     """Chart of one neuron beside the teacher and others on the far side, which decay for ever."""
-    mu, far = frame.multiplicity[alive], np.column_stack([state.h, state.z])[alive[1:]]
+    mu, far = frame.multiplicity[alive], state.neurons[alive[1:]]
     blocks = np.vstack([state.r - mu[1:] @ far, far])
     norms = np.linalg.norm(blocks, axis=1)
     # A distance from the teacher that is far shorter hardly matters to the loss.
@@ -73,7 +73,7 @@ def _late_rates(mu: Array, blocks: Array, across: Array) -> Array:
 
 def beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
     """Chart of one neuron beside the teacher and short ones, which it is scaled by."""
-    mu, short = frame.multiplicity[alive], np.column_stack([state.h, state.z])[alive[1:]]
+    mu, short = frame.multiplicity[alive], state.neurons[alive[1:]]
     blocks = np.vstack([state.r, short - state.r / np.sum(mu)])
     longest = float(np.max(np.linalg.norm(short, axis=1)))
     reach = float(np.max(np.linalg.norm(blocks[1:, 1:], axis=1))) or longest

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.systems.relu_neuron.state import SoundState
@@ -48,21 +49,37 @@ def pairs(state: SoundState) -> Pairs:
     minus = units[..., :, None, :] - units[..., None, :, :]
     minus[..., 0] = m[..., None, :] - m[..., :, None]
     plus = units[..., :, None, :] + units[..., None, :, :]
-    theta = 2 * np.arctan2(np.linalg.norm(minus, axis=-1), np.linalg.norm(plus, axis=-1))
+    i, j = np.triu_indices(units.shape[-2], 1)
+    chord, antichord = (np.linalg.norm(each_pair(x, i, j), axis=-1) for x in (minus, plus))
+    theta = both_ways(2 * np.arctan2(chord, antichord), i, j)
     return Pairs(units, norms, minus, plus, theta, sign)
 
 
-def unflipped(g: Pairs) -> tuple[Array, Array]:
-    """Differences and sums of the unit vectors as they are, (..., k+1, k+1, q)."""
-    sign = g.sign[..., :, None, None]
-    same = sign * g.sign[..., None, :, None] > 0
-    return sign * np.where(same, g.minus, g.plus), sign * np.where(same, g.plus, g.minus)
+def each_pair(vectors: Array, i: NDArray[np.intp], j: NDArray[np.intp]) -> Array:
+    """Vectors (..., pairs, q) of pairs, from those of all, (..., k+1, k+1, q)."""
+    *lead, count, _, q = vectors.shape
+    return np.take(vectors.reshape(*lead, count * count, q), i * count + j, axis=-2)
+
+
+def both_ways(values: Array, i: NDArray[np.intp], j: NDArray[np.intp]) -> Array:
+    """Symmetric matrices (..., k+1, k+1) of values of pairs; zero on the diagonal."""
+    count = j[-1] + 1
+    found = np.zeros((*values.shape[:-1], count, count))
+    found[..., i, j] = found[..., j, i] = values
+    return found
+
+
+def unflipped(g: Pairs, i: Any, j: Any) -> tuple[Array, Array]:
+    """Differences and sums of the unit vectors of pairs as they are, (..., pairs, q)."""
+    sign, minus, plus = g.sign[..., i, None], g.minus[..., i, j, :], g.plus[..., i, j, :]
+    same = sign * g.sign[..., j, None] > 0
+    return sign * np.where(same, minus, plus), sign * np.where(same, plus, minus)
 
 
 def flipped_residual(multiplicity: Array, state: SoundState) -> Array:
     """Residual of the flipped neurons, ``r - 2 sum over h < 0 of mu_i w_i``."""
     weight = np.where(state.h < 0, -2.0 * multiplicity, 0.0)[..., None]
-    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
+    neurons = state.neurons
     return state.r + np.sum(weight * neurons, axis=-2)
 
 

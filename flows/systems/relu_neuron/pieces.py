@@ -84,35 +84,33 @@ class NeuronPiece(Piece):
 
     def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
-        lead = raw.shape[:-1]
+        lead, q = raw.shape[:-1], len(self.state.r)
         mu = self.frame.multiplicity[self.alive]
-        r = np.zeros((*lead, self.state.r.shape[0]))
-        h = np.zeros((*lead, self.state.h.shape[0]))
-        z = np.zeros((*lead, *self.state.z.shape))
+        neurons = np.zeros((*lead, len(self.state.h), q))
         if self.kind == PARALLEL:
+            r = np.zeros((*lead, q))
             r[..., 0] = np.sum(raw, axis=-1)
-            h[..., self.alive] = self._parallel(raw)
-            return SoundState(h, z, r)
-        blocks = raw.reshape(*lead, len(mu), 1 + int(self.chart.shape[1]))
+            neurons[..., self.alive, 0] = self._parallel(raw)
+            return SoundState(neurons[..., 0], neurons[..., 1:], r)
+        blocks = raw.reshape(*lead, len(mu), q)
         if self.kind == RESIDUAL:
-            r[...] = blocks[..., 0, :]
+            r = blocks[..., 0, :]
             blocks = _neurons(mu, blocks)
         elif self.kind in (LONE, BESIDE):
             if self.kind == LONE:
-                r[...] = np.sum(np.append(1.0, mu[1:])[:, None] * blocks, axis=-2)
+                r = np.sum(np.append(1.0, mu[1:])[:, None] * blocks, axis=-2)
                 blocks = blocks.copy()
             else:
-                r[...] = blocks[..., 0, :]
+                r = blocks[..., 0, :]
                 blocks = blocks + r[..., None, :] / np.sum(mu)
                 blocks[..., 0, :] = r - np.sum(mu[1:, None] * blocks[..., 1:, :], axis=-2)
             blocks[..., 0, 0] += 1.0
             blocks[..., 0, :] /= mu[0]
         else:
-            r[...] = np.sum(mu[:, None] * blocks, axis=-2)
+            r = np.sum(mu[:, None] * blocks, axis=-2)
             r[..., 0] -= 1.0
-        h[..., self.alive] = blocks[..., 0]
-        z[..., self.alive, :] = blocks[..., 1:]
-        return SoundState(h, z, r)
+        neurons[..., self.alive, :] = blocks
+        return SoundState(neurons[..., 0], neurons[..., 1:], r)
 
     def _parallel(self, raw: Array) -> Array:
         """Parallel parts of the neurons alive, where all lie along the teacher."""
@@ -148,7 +146,7 @@ class NeuronPiece(Piece):
         if not len(ending):
             return wake(self.d, frame, now, time, None)
         slope = -geometry.gradient(frame.multiplicity, now)
-        away = np.sum(slope * np.column_stack([now.h, now.z])[..., :], axis=1)
+        away = np.sum(slope * now.neurons, axis=1)
         left = norms[ending] ** 2 / -away[ending]
         # Those that arrive together, as neurons that left zero together do, are one event.
         which = ending[left <= 10 * np.min(left)]
@@ -170,8 +168,8 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
-    chosen = _chosen(d, frame, state, time)
-    lengths = sizes(state).norms
+    each = sizes(state)
+    chosen, lengths = _chosen(d, frame, state, time, each), each.norms
     others = min(1.0, max(lengths))
     shortest = min((x for x in lengths if x > 0), default=math.inf)
     if chosen.kind == PARALLEL or shortest >= YOUNG * others:
@@ -189,37 +187,36 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
 
 def _grown(frame: Frame, state: SoundState, young: NDArray[np.bool_]) -> float:
     """Time in which the first of young neurons that grows has grown by a factor."""
-    neurons = np.column_stack([state.h, state.z])[young]
+    neurons = state.neurons[young]
     short, slope = length(neurons), -geometry.gradient(frame.multiplicity, state)[young]
     speed = np.sum(slope * neurons / short[:, None], axis=1)
     grows = speed > 0
     return float(np.min((GROWS - 1.0) * short[grows] / speed[grows], initial=math.inf))
 
 
-def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
+def _chosen(d: int, frame: Frame, state: SoundState, time: float, each: Sizes) -> NeuronPiece:
     mu = frame.multiplicity
     # The largest neuron comes first: the residual chart derives it from the others.
-    living, order = _living(state, mu.tolist())
+    living, order = _living(each, mu.tolist())
     alive = np.array(order, dtype=np.intp)
-    h, z = state.h[alive], state.z[alive]
     reach = max(living.across, default=0.0)
     if reach == 0.0:
         parallel = _parallel_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, parallel, PARALLEL, alive)
     short = living.rest
     # The margin covers the rounding of the place where a direct chart has just ended.
-    residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
-    blocks = np.column_stack([h, z])
-    size = np.empty_like(blocks)
-    size[:] = np.minimum(1.0, living.norms)[:, None]
-    size[:, 1:] = np.minimum(size[:, 1:], reach)
-    decay = np.zeros_like(blocks)
-    decay[:, 1:] = 1.0
+    residual = bool(short < RESIDUAL_CHART + 1e-3 and state.h[alive[0]] > 0)
     if residual and faint_state(living):
         return NeuronPiece(d, frame, state, lone_chart(frame, state, time, alive), LONE, alive)
     if residual and len(alive) > 1 and beside_state(living):
         chart = beside_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, chart, BESIDE, alive)
+    blocks = state.neurons[alive]
+    size = np.empty_like(blocks)
+    size[:] = np.minimum(1.0, living.norms)[:, None]
+    size[:, 1:] = np.minimum(size[:, 1:], reach)
+    decay = np.zeros_like(blocks)
+    decay[:, 1:] = 1.0
     # One distinct neuron: the residual decays like exp(-m t/2).
     linear = residual and len(alive) == 1
     if residual:
@@ -246,15 +243,14 @@ def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece
         size=size.ravel(),
         field=wrapped_once(make_raw),
         weights=signed(mu[alive]),
-        shape=np.array([len(alive), z.shape[1], kind]),
+        shape=np.array([len(alive), state.z.shape[1], kind]),
         lanes=LANES,
     )
     return NeuronPiece(d, frame, state, chart, kind, alive)
 
 
-def _living(state: SoundState, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
+def _living(each: Sizes, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
     """Sizes of the neurons that are not at zero, the largest along the teacher first, and who."""
-    each = sizes(state)
     weighted = [-m * h for m, h in zip(mu, each.h, strict=True)]
     order = sorted((i for i, x in enumerate(each.norms) if x > 0), key=weighted.__getitem__)
     h, across, norms = ([part[i] for i in order] for part in each[:3])

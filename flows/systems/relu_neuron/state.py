@@ -63,3 +63,8 @@ class SoundState(State):
     h: Array
     z: Array
     r: Array
+
+    @property
+    def neurons(self) -> Array:
+        """Neurons, shape (..., k, 1 + p): the part along the teacher first."""
+        return np.concatenate([self.h[..., None], self.z], axis=-1)

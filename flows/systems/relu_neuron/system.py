@@ -249,7 +249,7 @@ class ReLUNeuron(System):
             rows = np.array(x, dtype=float).reshape(-1, q)
             return SoundState(rows[:, 0], rows[:, 1:], np.array(residual, dtype=float))
 
-        x0 = np.column_stack([state.h, state.z]).ravel().tolist()
+        x0 = state.neurons.ravel().tolist()
         return Smooth(field, jacobian, x0, decode, exact.crossings(teacher))
 
     def jax_field(self) -> JaxField:

@@ -55,13 +55,15 @@ STEPS = 5.0
 SLOWER = 0.5
 # Most unknowns: eigenvectors of more would take longer than the run.
 MOST = 40
+# Numbers of the errors of runs that are looked at together: they stay in the cache.
+TOGETHER = 2**17
 
 
 class Carried(NamedTuple):
     """What errors of steps have become, in units of their tolerance.
 
-    ``loss``, ``rho`` (T,): error of the loss and of the residual along the teacher; ``along``,
-    ``across`` (T, k): of the two parts of each neuron.
+    ``loss``, ``rho`` (..., T): error of the loss and of the residual along the teacher; ``along``,
+    ``across`` (..., T, k): of the two parts of each neuron.
     """
 
     loss: Array
@@ -70,7 +72,6 @@ class Carried(NamedTuple):
     across: Array
 
 
-@np.errstate(all="ignore")
 def carried(
     frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Array, rtol: float
 ) -> Carried:
@@ -79,69 +80,86 @@ def carried(
     Parameters
     ----------
     frame, states, t : Frame, SoundState, ndarray
-        Of the run, at ``T`` times.
-    living : ndarray of bool, shape (T,)
+        Of the run, at ``T`` times; of several runs, one a leading axis.
+    living : ndarray of bool, shape (..., T)
         Where the loss is above zero.
     rtol : float
         Tolerance of a step.
     """
-    times, count, q = len(t), states.h.shape[-1], 1 + states.z.shape[-1]
+    count, q = states.h.shape[-1], 1 + states.z.shape[-1]
     size = count * q
-    found = Carried(*np.zeros((2, times)), *np.zeros((2, times, count)))
-    last = times if living.all() else int(np.argmin(living))
-    if q == 1 or size > MOST or last < 2:
+    found = Carried(*np.zeros((2, *t.shape)), *np.zeros((2, *t.shape, count)))
+    if q == 1 or size > MOST:
         return found
-    states, t = states.at(slice(0, last)), t[:last]
-    neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
-    root = np.sqrt(frame.multiplicity)[:, None]
-    velocity = -geometry.gradient(frame.multiplicity, states)
-    rest, beside = _rest(frame.multiplicity, states)
-    jacobians = _jacobians(frame.multiplicity, states, neurons, rest, beside)
+    last = np.atleast_1d(np.where(living.all(axis=-1), t.shape[-1], np.argmin(living, axis=-1)))
+    for end in np.unique(last[last > 1]).tolist():
+        runs, most = np.flatnonzero(last == end), max(1, TOGETHER // (end * size**2))
+        for i in range(0, len(runs), most):
+            some = (runs[i : i + most], slice(end)) if t.ndim > 1 else (None, slice(end))
+            one = _carried(frame.multiplicity, states.at(some), t[some], rtol)
+            for whole, part in zip(found, one, strict=True):
+                whole[some] = part
+    return found
+
+
+@np.errstate(all="ignore")
+def _carried(multiplicity: Array, states: SoundState, t: Array, rtol: float) -> Carried:
+    """Errors along runs whose losses are no zeros, one a leading axis."""
+    runs, last, count = states.h.shape
+    neurons = states.neurons
+    q, root = neurons.shape[-1], np.sqrt(multiplicity)[:, None]
+    size = count * q
+    velocity = -geometry.gradient(multiplicity, states)
+    rest, beside = _rest(multiplicity, states)
+    jacobians = _jacobians(multiplicity, states, neurons, rest, beside)
     # A neuron may be too short for quotients by its length.
     jacobians = np.where(np.isfinite(jacobians), jacobians, 0.0)
     rates, modes = np.linalg.eigh(jacobians)
     # Half of the time from each output to the next one, and from the one before.
-    step = np.append(np.diff(t), 0.0)[:, None] / 2
-    most = np.where(np.append(t[1:] > APART * t[:-1], True), 0.0, STEEPEST)[:, None]
+    step = np.diff(t, append=t[:, -1:])[..., None] / 2
+    most = np.full(step.shape, 0.0)
+    most[:, :-1, 0] = np.where(t[:, 1:] > APART * t[:, :-1], 0.0, STEEPEST)
     leaving = np.exp(np.minimum(rates * step, most))
-    arriving = np.exp(np.minimum(rates * np.roll(step, 1), np.roll(most, 1)))
+    arriving = np.exp(np.minimum(rates * np.roll(step, 1, axis=1), np.roll(most, 1, axis=1)))
     alive, ahead = np.asarray(neurons.any(axis=-1, keepdims=True)), np.zeros_like(neurons)
     ahead[..., 0] = root[:, 0]
-    vectors = np.stack([velocity * root, rest * root, ahead, alive + 0 * neurons, 0 * neurons])
-    errors = asked(frame.multiplicity, states, velocity, rest, beside, t, rtol) * root
-    seen, parts = np.zeros((last, 2)), np.zeros((last, size))
-    vectors, errors = vectors.reshape(5, last, size), errors.reshape(last, size, size)
-    defect = np.abs(np.einsum("tab,tb->ta", jacobians, vectors[1]) - vectors[0])
-    vectors[4, 1:] = (defect[:-1] + defect[1:]) * step[:-1]
-    _carrying()(modes, leaving, arriving, vectors, errors, seen, parts)
+    known = velocity * root, rest * root, ahead, alive + 0 * neurons, 0 * neurons
+    vectors = np.stack(known, axis=1).reshape(runs, 5, last, size)
+    errors = asked(multiplicity, states, velocity, rest, beside, t, rtol) * root
+    errors = errors.reshape(runs, last, size, size)
+    seen, parts = np.zeros((runs, last, 2)), np.zeros((runs, last, size))
+    defect = np.abs(np.einsum("rtab,rtb->rta", jacobians, vectors[:, 1]) - vectors[:, 0])
+    vectors[:, 4, 1:] = (defect[:, :-1] + defect[:, 1:]) * step[:, :-1]
+    carry = _carrying()
+    for run in zip(modes, leaving, arriving, vectors, errors, seen, parts, strict=True):
+        carry(*run)
     # What has grown beyond all doubles is not known at all.
     seen, parts = (np.where(np.isnan(x), np.inf, x) for x in (seen, parts))
     each = parts.reshape(neurons.shape) / root
     each = np.stack([each[..., 0], lone.length(each[..., 1:])], axis=-1)
     # The time at which a neuron reaches zero is off: so far it is off itself until then, and after.
     dead = ~alive[..., 0]
-    dies = dead[-1]
+    dies = dead[:, -1:]
     if dies.any():
-        late, so_far = _late(dead, velocity, t, each, rtol), np.maximum.accumulate(each)
-        each = np.where(dies[:, None], np.where(dead[..., None], late, so_far), each)
-        gone = np.where(dead & dies, frame.multiplicity * each[..., 0], 0.0)
-        seen[:, 1] += gone.sum(axis=-1)
-    found.loss[:last], found.rho[:last] = seen.T
-    found.along[:last], found.across[:last] = np.moveaxis(each, -1, 0)
-    return found
+        late, so_far = _late(dead, velocity, t, each, rtol), np.maximum.accumulate(each, axis=1)
+        each = np.where(dies[..., None], np.where(dead[..., None], late, so_far), each)
+        gone = np.where(dead & dies, multiplicity * each[..., 0], 0.0)
+        seen[..., 1] += gone.sum(axis=-1)
+    return Carried(seen[..., 0], seen[..., 1], each[..., 0], each[..., 1])
 
 
 def _late(dead: NDArray[np.bool_], velocity: Array, t: Array, errors: Array, rtol: float) -> Array:
-    """Errors of neurons that have died for good, shape (T, k, 2).
+    """Errors of neurons that have died for good, shape (..., T, k, 2).
 
     They may get to zero later, by the time that it takes them to go as far as they were off.
     """
-    alive = len(t) - 1 - np.argmax(~dead[::-1], axis=0)
-    last = alive, np.arange(len(alive))
-    since = t[:, None] - t[np.minimum(alive + 1, len(t) - 1)]
-    length, speed = STEPS * rtol * lone.length(errors[last]), lone.length(velocity[last])
+    end = t.shape[-1] - 1
+    alive = end - np.argmax(~dead[..., ::-1, :], axis=-2, keepdims=True)
+    errors, velocity = (np.take_along_axis(x, alive[..., None], -3) for x in (errors, velocity))
+    since = t[..., None] - np.take_along_axis(t[..., None], np.minimum(alive + 1, end), axis=-2)
+    length, speed = STEPS * rtol * lone.length(errors), lone.length(velocity)
     left = np.clip(1.0 - SLOWER * speed * since / np.where(length > 0, length, 1.0), 0.0, 1.0)
-    return errors[last] * left[..., None]
+    return errors * left[..., None]
 
 
 def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, NDArray[np.bool_]]:
@@ -151,7 +169,7 @@ def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, NDArray[np.bo
     if alone.any():
         some = states.at(alone)
         parts = lone.lone(multiplicity, some)
-        neurons = np.concatenate([some.h[..., None], some.z], axis=-1)
+        neurons = some.neurons
         first = np.arange(some.h.shape[-1]) == parts.first[..., None]
         left = np.where(first[..., None], parts.d[..., None, :] / multiplicity[:, None], neurons)
         short = (np.abs(left) < LEFT).all(axis=(-2, -1))
@@ -164,11 +182,12 @@ def _jacobians(
     multiplicity: Array, states: SoundState, neurons: Array, rest: Array, beside: NDArray[np.bool_]
 ) -> Array:
     """Jacobians of the flow of neurons times the roots of their multiplicities, symmetric."""
-    times, count, q = neurons.shape
-    found = np.zeros((times, count, q, count, q))
+    (*times, count, q), r = neurons.shape, states.r.reshape(-1, states.r.shape[-1])
+    neurons, rest = neurons.reshape(-1, count, q), rest.reshape(-1, count, q)
+    found = np.zeros((len(r), count, q, count, q))
     order = np.argsort(-multiplicity * neurons[..., 0], axis=-1, kind="stable")
     far = (neurons[..., 0] <= 0).sum(axis=-1) == count - 1
-    kinds = np.where(beside, np.where(far, LONE, BESIDE), DIRECT)
+    kinds = np.where(beside.ravel(), np.where(far, LONE, BESIDE), DIRECT)
     # Those that have neurons in the same order and the same ones at zero are one group.
     alike: dict[bytes, list[int]] = {}
     dead = np.take_along_axis(~neurons.any(axis=-1), order, axis=-1)
@@ -176,7 +195,7 @@ def _jacobians(
         alike.setdefault(key.tobytes(), []).append(k)
     for some in alike.values():
         kind, alive = int(kinds[some[0]]), order[some[0]][~dead[some[0]]]
-        mu, x, r = multiplicity[alive], neurons[np.ix_(some, alive)], states.r[some]
+        mu, x, left = multiplicity[alive], neurons[np.ix_(some, alive)], r[some]
         # From neurons to the numbers of the chart.
         there = np.eye(len(mu))
         if kind == LONE:
@@ -184,8 +203,8 @@ def _jacobians(
         elif kind == BESIDE:
             there -= mu / mu.sum()
             there[0] = mu
-            x -= r[:, None, :] / mu.sum()
-            x[:, 0] = r
+            x -= left[:, None, :] / mu.sum()
+            x[:, 0] = left
         size, shape = len(alive) * q, np.array([len(alive), q - 1, kind])
         x, matrices = x.reshape(-1, size), np.zeros((len(some), size, size))
         out, none, weights = np.empty(size), np.zeros(size), signed(mu)
@@ -196,7 +215,7 @@ def _jacobians(
         blocks = np.linalg.inv(there) @ matrices @ there
         blocks = ((blocks + blocks.transpose(0, 2, 1)) / 2).reshape(-1, len(mu), q, len(mu), q)
         found[np.ix_(some, alive, range(q), alive, range(q))] = blocks
-    return found.reshape(times, count * q, count * q)
+    return found.reshape(*times, count * q, count * q)
 
 
 def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
-from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
+from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, first_time, outliving
 from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.departure import ASK_LATER, Departure
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
@@ -51,7 +51,6 @@ SHAKEN, LEFT = 1.0, 0.05
 # Time that a collapsing neuron may have left when its last stretch is taken as a straight line; at
 # loose tolerances more, up to the second number.
 LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
-BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
 # So many times what it was, a scaled transverse part of a far neuron needs another scale: where it
@@ -94,10 +93,8 @@ class Watched:
         Lengths below which they are at zero.
     shake : float
         Length by which steps may shake a neuron.
-    side : ndarray
-        Sign of the parallel part of the neurons alive.
-    mortal : ndarray of bool
-        Which of them can reach zero along the teacher.
+    beyond : ndarray of bool
+        Which of the neurons alive lie on the far side of the teacher.
     departure : Departure
         When to look for a way out of zero.
     """
@@ -112,8 +109,7 @@ class Watched:
     start: Array
     limit: Array
     shake: float
-    side: Array
-    mortal: NDArray[np.bool_]
+    beyond: NDArray[np.bool_]
     departure: Departure
 
     @functools.cached_property
@@ -142,7 +138,9 @@ class Watched:
 
     def remaining(self, now: SoundState) -> Array:
         """How far the nearest mortal neuron along the teacher is from zero."""
-        left = (self.side * now.h[..., self.alive] - self.limit)[..., self.mortal]
+        left = np.where(self.beyond, -1.0, 1.0) * now.h[..., self.alive] - self.limit
+        # Along the teacher, the last one on the far side decays exponentially, for ever.
+        left = left[..., ~self.beyond] if np.sum(self.beyond) == 1 else left
         nearest: Array = np.min(left, axis=-1, initial=1.0)
         return nearest
 
@@ -167,22 +165,25 @@ class Watched:
         """Alarm of one or many states of the neurons alive."""
         if self.kind == LONE:
             return np.minimum(self.opposed(taus, states), self.fades - np.asarray(taus))
-        now = self.at(taus, states)
         if self.kind == PARALLEL:
-            return self.remaining(now)
-        if self.kind in (RESIDUAL, BESIDE):
-            parts = now.h[..., self.alive[1:]]
-            others = np.abs(parts) - self.limit[1:]
+            return self.remaining(self.at(taus, states))
+        mu = self.frame.multiplicity[self.alive]
+        blocks = self.chart.raw(taus, states).reshape(*states.shape[:-1], len(mu), -1)
+        if self.kind == DIRECT:
+            r = np.sum(mu[:, None] * blocks, axis=-2) - np.eye(1, blocks.shape[-1])[0]
+            small = np.min(np.linalg.norm(blocks, axis=-1) - self.limit, axis=-1)
+            return np.minimum(small, np.sum(r * r, axis=-1) - RESIDUAL_CHART**2)
+        parts = blocks[..., 1:, 0] + (blocks[..., :1, 0] + (self.kind == RESIDUAL)) / np.sum(mu)
+        least, others = self.chart.clock.outlived - np.asarray(taus), np.abs(parts) - self.limit[1:]
+        if self.kind == BESIDE or self.unscaled:
+            now = self.at(taus, states)
             if self.kind == BESIDE:
                 others = self.lengths(now)[..., 1:] / self.limit[1:] - 1
-            left = self.chart.clock.outlived - np.asarray(taus)
-            least = np.minimum(np.min(others, axis=-1, initial=1.0), left)
             if self.unscaled:
                 least = np.minimum(least, self.thin(now))
-            far = ((parts < 0) & (parts > -FAINT)).all(axis=-1) & (parts.shape[-1] > 0)
-            return np.where(far, -1.0, least)
-        small = np.min(self.lengths(now) - self.limit, axis=-1)
-        return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
+        least = np.minimum(np.min(others, axis=-1, initial=1.0), least)
+        far = ((parts < 0) & (parts > -FAINT)).all(axis=-1) & (len(mu) > 1)
+        return np.where(far, -1.0, least)
 
     def thin(self, now: SoundState) -> Array:
         """How far the shortest neuron is from being slender no longer, of one or many states."""
@@ -272,7 +273,7 @@ class Watched:
         """Look closely after an alarm."""
         if self.kind == PARALLEL:
             # The solver's state is constant, so that a step may jump over a collapse.
-            when = _first(
+            when = first_time(
                 lambda t: bool(self.remaining(self.at(t, interpolant(t))) <= 0), before, tau
             )
             return Stop(when, interpolant(when))
@@ -280,6 +281,9 @@ class Watched:
         collapsing = self.collapsing(tau, now)
         if len(collapsing):
             return Stop(tau, y, Collapse(collapsing, self.unsure(tau, now)))
+        short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
+        if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
+            return Stop(tau, y)
         living = self.living(now)
         near = self.kind == RESIDUAL and beside_state(living)
         if (
@@ -299,9 +303,6 @@ class Watched:
             return Stop(tau, y)
         if self.kind == LONE and tau >= self.fades:
             return outliving(self.fades, tau, y, interpolant)
-        short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
-        if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
-            return Stop(tau, y)
         end = self.chart.clock.outlived
         if self.kind in (RESIDUAL, BESIDE) and tau >= end:
             return outliving(end, tau, y, interpolant)
@@ -316,8 +317,8 @@ class Watched:
     def collapsing(self, tau: float, now: SoundState) -> NDArray[np.intp]:
         """Which neurons are about to reach zero."""
         # In a lone chart everything decays, and lengths count relative to that.
-        unit = self.chart.clock.factor(tau, float(self.chart.clock.decay[0]))
-        unit = unit if self.kind == LONE else 1.0
+        clock, lone = self.chart.clock, self.kind == LONE
+        unit = clock.factor(tau, float(clock.decay[0])) if lone else 1.0
         shaken = SHAKEN * self.shake * unit
         small = self.lengths(now) <= 2 * self.limit * unit
         which = self.alive[small]
@@ -346,7 +347,7 @@ class Watched:
             there = self.at(t, interpolant(t))
             return descent(self.d, self.frame, there, where)[0] < -self.unsure(t, there)
 
-        when = _first(leaves, before, tau)
+        when = first_time(leaves, before, tau)
         return Stop(when, interpolant(when))
 
 
@@ -361,16 +362,14 @@ def watch(
     rtol: float,
 ) -> Watch:
     """End the piece where the residual gets short, a neuron collapses, or one can leave."""
-    start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[alive]
+    start = np.linalg.norm(state.neurons, axis=1)[alive]
     rest = kind in (LONE, BESIDE)  # lengths count beside the other short ones
-    unit = min(1.0, float(np.max(start[1:] if rest else start, initial=0.0)))
-    dust = DUST * unit if rest else DUST
-    limit = np.maximum(max(COLLAPSED, 10 * rtol) * np.minimum(1.0, start), dust)
+    lengths = start.tolist()
+    unit = min(1.0, max(lengths[1:] if rest else lengths, default=0.0))
     # Steps shake a neuron by their tolerance, also one that was much shorter when the chart began.
-    shake = rtol * unit
-    opposed = state.h[alive] < 0
-    # Along the teacher, the last one on the far side decays exponentially, for ever.
-    mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
+    shake, part = rtol * unit, max(COLLAPSED, 10 * rtol)
+    least = max(DUST * unit if rest else DUST, AIM * shake)
+    limit = np.array([max(part * min(1.0, x), least) for x in lengths])
     departure = Departure(later=ASK_LATER if chart.clock.exponential else 0.0)
     watched = Watched(
         d,
@@ -381,18 +380,9 @@ def watch(
         at,
         rtol,
         start,
-        np.maximum(limit, AIM * shake),
+        limit,
         shake,
-        np.where(opposed, -1.0, 1.0),
-        mortal,
+        state.h[alive] < 0,
         departure,
     )
     return Watch(watched.alarm(), watched.check, watched.alarms)
-
-
-def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """First time in ``(low, high]`` at which ``holds``, by bisection; it holds at ``high``."""
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high

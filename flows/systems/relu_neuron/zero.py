@@ -28,6 +28,8 @@ def wake(
 
     The neurons of one run that sit at zero together all leave along the same minimiser.
     """
+    if state.h.all():
+        return Restart(frame, state, time, () if event is None else (event,))
     zero = np.flatnonzero(np.hypot(state.h, np.linalg.norm(state.z, axis=1)) == 0)
     if not len(zero):
         return Restart(frame, state, time, () if event is None else (event,))
@@ -59,7 +61,7 @@ def dying(
     if not len(which):
         return np.zeros(0, dtype=bool)
     slope = geometry.gradient(frame.multiplicity, now)[which]
-    neurons = np.column_stack([now.h, now.z])[which]
+    neurons = now.neurons[which]
     norms = length(neurons)
     units = neurons / np.where(norms > 0, norms, 1.0)[:, None]
     inward = np.sum(slope * units, axis=1)

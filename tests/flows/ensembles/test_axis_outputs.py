@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,13 +11,16 @@ import sympy as sp
 import flows
 from flows.core.compiled import loop
 from flows.core.symmetric import eigen
-from flows.ensembles.axis_chords import BRIEF, between, fill_in
+from flows.core.vectors import store
+from flows.ensembles.axis_chords import between, fill
 from flows.ensembles.axis_members import Found
 from flows.ensembles.axis_outputs import length_at
+from flows.solvers.axis_slopes import hessian_along
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, PARTS, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.chart_loop import run as carry_out
+from flows.systems.own.seen_loop import Seen
 
 SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
@@ -144,28 +147,69 @@ def test_hessians_at_outputs_are_those_of_the_loss(
 
 
 @loop
-def told_between(found: Any, terms: Any) -> None:
-    """Errors of outputs that have been seen briefly."""
-    fill_in(found, terms)
+def careful(place: Any, axes: Any, rates: Any, which: Any, found: Any) -> None:
+    """Rows and columns of Hessians from two doubles."""
+    hessian_along(place, axes, rates, which, found)
 
 
-@pytest.mark.parametrize(("value", "known"), [(0.5, 1.0), (np.nan, 0.0), (0.0, 0.0)])
+def test_hessians_in_two_doubles_are_taken_along_axes_that_need_them() -> None:
+    """Rows and columns of these alone; not a thousandth off."""
+    centre, n = np.array([0.7, -0.4, 0.5]), 3
+    basis = np.linalg.qr(np.random.default_rng(5).normal(size=(n, n)))[0]
+    place, axes = np.zeros((n, 3)), np.zeros((n, n, 2))
+    place[:, 0], axes[:, :, 0] = centre, basis
+    found, which = np.full((n, n), np.nan), np.array([0, 2])
+    careful(place, axes, THREE.axis_codes()[2], which, found)
+    there = basis.T @ THREE.hessian(centre) @ basis
+    there[1, 1] = np.nan
+    assert np.allclose(found, there, rtol=0, atol=ROUNDING, equal_nan=True)
+    assert not np.allclose(1.001 * found, there, rtol=0, atol=ROUNDING, equal_nan=True)
+
+
+class Around(NamedTuple):
+    """What is read of members where errors are told between two places."""
+
+    error: Any
+    numbers: Any
+    seen: Any
+    room: Any
+
+
+@loop
+def told_between(found: Any, around: Any, terms: Any) -> None:
+    """Errors of the second output, between places at the times 1 and 3."""
+    fill(found, around, 0, 1, 2, 1.0, 3.0, terms)
+
+
+@pytest.mark.parametrize(
+    ("value", "length", "known"),
+    [(0.5, 0.5, 1.0), (np.nan, 0.5, 0.0), (0.0, 0.5, 0.0), (0.5, np.nan, 0.0)],
+)
 def test_a_loss_that_is_no_number_is_not_known_between_two_that_are(
-    value: float, known: float
+    value: float, length: float, known: float
 ) -> None:
     """It is then looked at in balls; a number is known there, as a control."""
-    numbers = np.array([[[1.0, -1.0, 1.0, 1e-9, 1e-9, 1.0]] * 3])
-    numbers[0, 1] = value, -0.25, 0.5, np.nan, np.nan, BRIEF
+    places = np.array([[1.0, -1.0, 1.0, 1e-9, 1e-9, 1.0]] * 2)
+    numbers = np.full((1, 3, 6), np.nan)
+    numbers[0, 1] = value, -0.25, length, np.nan, np.nan, 0.0
     found = Found(
         np.zeros((1, 3, 1, 2)),
-        np.full((1, 3, 1), 1e-9),
+        np.full((1, 3, 1), np.nan),
         np.array([[1.0, 2.0, 3.0]]),
         numbers,
         np.zeros((1, 4), np.int64),
         np.array([3]),
+        np.zeros((1, 1)),
+        np.zeros((1, 1, 1)),
     )
-    told_between(found, VALLEY.axis_terms(1e-8, 1e-8))
+    error, nothing = np.array([[4e-9], [1e-9]]), np.zeros(1)
+    seen = Seen(np.zeros((1, 1)), nothing, error[1], places[1], nothing)
+    around = Around(error[:1], places[:1], seen, np.zeros((4, LANES)))
+    told_between(found, around, VALLEY.axis_terms(1e-8, 1e-8))
     assert numbers[0, 1, 5] == known
+    assert np.isclose(found.error[0, 1, 0], 2e-9, rtol=ROUNDING, atol=0)
+    assert np.isnan(found.error[0, 2, 0])
+    assert np.isclose(numbers[0, 1, 4], 1e-9 * length, rtol=ROUNDING, atol=0, equal_nan=True)
 
 
 @loop
@@ -185,23 +229,29 @@ def test_gradients_whose_squares_are_no_doubles_have_their_length(size: float) -
 
 
 @loop
-def chord(a: float, b: float, part: float) -> float:
+def chord(a: float, b: float, room: Any) -> None:
     """What is told of a number between two."""
-    return float(between(a, b, part))
+    store(room, 2, between(a, b, room))
 
 
-def test_numbers_between_two_outputs_are_told_by_both() -> None:
-    """Exactly, where they decay exponentially; too large where they do like powers, or sums."""
+def told_of(x: Any, t: Any) -> float:
+    """What is told of the second of three numbers at three times."""
+    room = np.zeros((3, LANES))
+    room[0], room[1] = (t[1] - t[0]) / (t[2] - t[0]), np.log(t[1] / t[0]) / np.log(t[2] / t[0])
+    chord(x[0], x[2], room)
+    return float(room[2, 0])
+
+
+def test_numbers_between_two_times_are_told_by_both() -> None:
+    """Exactly, where they decay exponentially or rise like powers; too large where they do not."""
     t = np.array([1.0, 1.3, 2.0])
-    part = (t[1] - t[0]) / (t[2] - t[0])
-    decays = [np.exp(-9 * t), t**-3.0, np.exp(-20 * t) + 1e-4 * np.exp(-t / 9), np.exp(3 * t)]
-    for x in decays:
-        assert x[1] * (1 - ROUNDING) <= chord(x[0], x[2], part) < max(x[0], x[2])
-    assert np.isclose(chord(*decays[0][[0, 2]], part), decays[0][1], rtol=ROUNDING, atol=0)
-    assert not np.isclose(
-        chord(*decays[0][[0, 2]], part), decays[0][1] * 1.001, rtol=ROUNDING, atol=0
-    )
-    assert chord(0.0, 3.0, part) == chord(3.0, 0.0, part) == 3.0
+    exact = [np.exp(-9 * t), t**3.0]
+    for x in [*exact, t**-3.0, np.exp(-20 * t) + 1e-4 * np.exp(-t / 9), np.exp(3 * t), t + t**4]:
+        assert x[1] * (1 - ROUNDING) <= told_of(x, t) < max(x[0], x[2])
+    for x in exact:
+        assert np.isclose(told_of(x, t), x[1], rtol=ROUNDING, atol=0)
+        assert not np.isclose(told_of(x, t), 1.001 * x[1], rtol=ROUNDING, atol=0)
+    assert told_of([0.0, 1.0, 3.0], t) == told_of([3.0, 1.0, 0.0], t) == 3.0
 
 
 @pytest.mark.parametrize(
@@ -219,7 +269,9 @@ def test_limits_are_refused_for_the_reasons_of_runs_alone(start: list[float], to
     digits = np.stack([states.x, states.low[..., 0]], axis=-1)[None]
     numbers = np.ones((1, len(run.t), 6))
     numbers[..., 1], numbers[..., 4] = -(run["gradient_norm"] ** 2), 0.0
-    (found,) = VALLEY.above_along(digits, states.energy[None, :, 0], numbers)
+    curvature, axes = np.linalg.eigh(VALLEY.hessian(states.x[-1]))
+    last = curvature[None], axes[None]
+    (found,) = VALLEY.above_along(digits, states.energy[None, :, 0], numbers, last)
     alone = VALLEY.excess(run.frame, states, run.t, run["loss"])
     assert found is not None
     assert found.reason == alone.reason == told

@@ -12,10 +12,12 @@ from flows.core.balls import precision
 from flows.core.compiled import loop
 from flows.core.symmetric import eigen as by_lapack
 from flows.core.vectors import WIDTH
-from flows.systems.own.axes_in_lanes import LAST_BIT, eigen_in_lanes, sharpened, turn_of
+from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened, turn_of
 
 # Rounding of rotations, and what two doubles leave of a hundred of them.
 ROUNDING, LEFT = 1e-13, 1e-30
+# An entry that is this part of both beside it changes neither.
+LAST_BIT = 1e-17
 
 
 @loop
@@ -31,7 +33,7 @@ def turned_in_lanes(matrices: Any, part: float) -> Any:
 def with_low(axes: Any) -> Any:
     """Second doubles of columns, which change."""
     low, room = np.zeros(axes.shape), np.zeros(axes.shape)
-    sharpened(axes, low, turn_of(WIDTH), room)
+    sharpened(axes, low, room)
     return low
 
 
@@ -79,6 +81,19 @@ def test_equal_eigenvalues_and_diagonal_matrices_have_axes() -> None:
     assert np.allclose(h, [1, 1, 1, 5]) and np.allclose(axes.T @ axes, np.eye(4))
     h, axes = turned(np.diag([3.0, -1.0, 0.0]), LAST_BIT)
     assert h.tolist() == [-1.0, 0.0, 3.0] and np.array_equal(axes, np.eye(3)[:, [1, 2, 0]])
+
+
+def test_matrices_become_those_along_their_axes() -> None:
+    """Also entries that have stayed, which one would miss who took eigenvalues alone."""
+    size, part = 7, 0.1
+    matrices = np.stack([symmetric(size, seed) for seed in range(WIDTH)], axis=-1)
+    along = matrices.copy()
+    h, axes = turned_in_lanes(along, part)
+    for w in range(WIDTH):
+        there = np.triu(axes[:, :, w] @ matrices[:, :, w] @ axes[:, :, w].T)
+        assert np.allclose(np.triu(along[:, :, w]), there, rtol=0, atol=ROUNDING)
+        assert np.array_equal(np.diag(along[:, :, w]), h[:, w]) and (np.diff(h[:, w]) >= 0).all()
+        assert not np.allclose(np.diag(h[:, w]), there, rtol=0, atol=ROUNDING)
 
 
 def test_columns_are_orthonormal_to_two_doubles() -> None:

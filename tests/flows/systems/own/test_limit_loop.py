@@ -33,7 +33,9 @@ def seen(loss: sp.Expr, start: list[float], end: float) -> tuple[Any, Excess | N
     numbers[0, :, 1], numbers[0, :, 4] = run.features["loss_dot"], 0.0
     codes = system.axis_codes()
     assert codes is not None
-    (found,) = above_limits(digits, since.copy(), numbers, codes, 0.0)
+    curvature, axes = np.linalg.eigh(system.hessian(run.states.x[-1]))
+    last = curvature[None], axes[None]
+    (found,) = above_limits(digits, since.copy(), numbers, last, codes, 0.0)
     return run, found
 
 

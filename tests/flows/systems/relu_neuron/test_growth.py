@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -246,9 +247,25 @@ def uncovered(case, name):
 def relative_to_neurons(multiplicity, states, velocity, left, alone, t, rtol):
     """Errors as if each part of a neuron were known relative to itself."""
     neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
-    varied = np.minimum(np.abs(neurons), t[:, None, None] * np.abs(velocity))
-    size = neurons[0].size
-    return (varied.reshape(-1, size, 1) * np.eye(size)).reshape(-1, *2 * neurons.shape[1:])
+    varied = np.minimum(np.abs(neurons), t[..., None, None] * np.abs(velocity))
+    shape = neurons.shape[-2:]
+    return (varied.reshape(-1, math.prod(shape), 1) * np.eye(math.prod(shape))).reshape(
+        *t.shape, *shape, *shape
+    )
+
+
+def test_errors_of_several_runs_are_those_of_each(monkeypatch):
+    neurons, cases = flows.ReLUNeuron(2, 2), [11, 27, 118]  # losses at zero, and above it
+    runs = [flows.integrate(neurons, neurons.initial(0.3, k), END, rtol=RTOL) for k in cases]
+    frame, t = runs[0].frame, np.stack([run.t for run in runs])
+    states = type(runs[0].states).join([run.states.at(None) for run in runs])
+    losses = np.stack([run["loss"] for run in runs])
+    monkeypatch.setattr(growth, "FALLEN", np.inf)  # of all
+    monkeypatch.setattr(variation, "TOGETHER", 1500)  # some in one go, and not all
+    many = growth.growth(frame, states, losses, t, RTOL)
+    each = [growth.growth(frame, r.states, r["loss"], r.t, RTOL) for r in runs]
+    assert np.array_equal(many, each) and many.any(axis=1).all()
+    assert not np.array_equal(many[0], many[1])
 
 
 @pytest.mark.parametrize("name", ["z_norms", "pairwise_distance"])

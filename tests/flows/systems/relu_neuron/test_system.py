@@ -6,7 +6,7 @@ from mpmath import mp
 
 import flows
 from flows.core.errors import InputError
-from flows.systems.relu_neuron import exact, geometry
+from flows.systems.relu_neuron import exact, geometry, pairs
 
 # Double evaluation promises 1e-12; the oracles below are exact to more than that.
 RELATIVE = 1e-12
@@ -306,13 +306,27 @@ def test_the_smallest_start_and_the_extreme_teachers_run():
         assert run.completed
 
 
-def test_the_rounding_bound_of_the_energy_covers_its_error():
+def test_the_energy_is_wrong_by_the_rounding_of_its_terms_and_of_angles():
     for size in (1.0, 1e-2, 1e-4, 1e-7):
         w = near_optimum(4, 4, size, seed=7)
         frame, state = flows.ReLUNeuron(4, 4).reduce(w)
-        value, bound = geometry.energy(frame.multiplicity, state)
+        value, bound = geometry.energy(frame.multiplicity, state), rounded(frame, state)
         truth = float(exact.loss(w.tolist(), [1.0, 0, 0, 0], digits=120))
         assert abs(value - truth) <= bound + 1e-14 * truth
+        assert abs(1.01 * value - truth) > bound + 1e-14 * truth
+
+
+def rounded(frame, state):
+    """Bound of the rounding of the loss: |de/dtheta| <= |a| |b| theta sin(theta) / (2 pi)."""
+    g, eps = pairs.pairs(state), np.finfo(float).eps
+    mu = pairs.signed(frame.multiplicity) * g.norms
+    weight = np.abs(mu[:, None] * mu)
+    square = np.sum(state.r**2 + pairs.flipped_residual(frame.multiplicity, state) ** 2) / 8
+    off_axis = np.linalg.norm(g.units[:, 1:], axis=-1)
+    slope = weight * g.theta * np.sin(g.theta) / (2 * np.pi)
+    terms = weight * pairs.lowered()[0](1.0, 1.0, g.theta)[0]
+    by_angles = 8 * np.sum(slope * (off_axis[:, None] + off_axis))
+    return eps * (16 * (square + np.sum(np.abs(terms))) + by_angles)
 
 
 @pytest.mark.parametrize("method", ["auto", "Rodas5P"])

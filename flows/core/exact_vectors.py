@@ -1,0 +1,59 @@
+"""Sums and products of pairs of vectors: what rounding loses stands in the second of a pair.
+
+That takes operations that are rounded once each and never fused, unlike those of other vectors. The
+formulas are those of :mod:`flows.core.twofold_pairs`.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core.cgutils import get_or_insert_function
+
+from flows.core.compiled import inner
+from flows.core.vectors import intrinsic_of_vectors
+
+__all__ = ["gather", "joined", "product"]
+
+
+def _fused(builder, x, y, z):
+    kind = ir.FunctionType(x.type, [x.type] * 3)
+    name = f"llvm.fma.v{x.type.count}f64"
+    return builder.call(get_or_insert_function(builder.module, kind, name), [x, y, z])
+
+
+plus = intrinsic_of_vectors(2, lambda builder, x, y: builder.fadd(x, y))
+minus = intrinsic_of_vectors(2, lambda builder, x, y: builder.fsub(x, y))
+times = intrinsic_of_vectors(2, lambda builder, x, y: builder.fmul(x, y))
+fused = intrinsic_of_vectors(3, _fused)
+
+#: Vectors stay in registers where no call comes between.
+_number: Any = functools.partial(inner, unfolds=True, counts=False)
+
+
+@_number
+def product(x, y):
+    """Two vectors whose sum is the product."""
+    p = times(x, y)
+    return p, fused(x, y, -p)
+
+
+@_number
+def gather(s, low, a, b, c, d):
+    """Sum with a product of pairs added; `low` gathers what is lost, and is added at the end."""
+    p, e = product(a, c)
+    total = plus(s, p)
+    t = minus(total, s)
+    lost = plus(minus(s, minus(total, t)), minus(p, t))
+    return total, plus(low, plus(lost, plus(e, plus(times(a, d), times(b, c)))))
+
+
+@_number
+def joined(s, low):
+    """Pair of a sum and of what has been gathered beside it."""
+    high = plus(s, low)
+    return high, minus(low, minus(high, s))

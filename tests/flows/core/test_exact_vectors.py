@@ -1,0 +1,67 @@
+"""Pairs of vectors hold what rounding loses, in every lane."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from flows.core.compiled import loop
+from flows.core.exact_vectors import gather, joined, product
+from flows.core.vectors import WIDTH, load, spread, store
+
+# Two doubles hold a sum of a few products to this part of the largest one.
+BOTH = 2.0**-98
+
+
+@loop
+def multiplied(x: Any, y: Any, found: Any) -> None:
+    """Products, and what rounding them loses."""
+    high, low = product(load(x, 0), load(y, 0))
+    store(found, 0, high)
+    store(found, 1, low)
+
+
+@loop
+def summed(x: Any, y: Any, found: Any) -> None:
+    """Sums of products of pairs (K, 2, lanes), in rows."""
+    high, low = spread(0.0), spread(0.0)
+    for k in range(len(x)):
+        one, other = load(x, 2 * k), load(x, 2 * k + 1)
+        high, low = gather(high, low, one, other, load(y, 2 * k), load(y, 2 * k + 1))
+    high, low = joined(high, low)
+    store(found, 0, high)
+    store(found, 1, low)
+
+
+def exact(high: float, low: float = 0.0) -> Fraction:
+    """The number that a pair is."""
+    return Fraction(float(high)) + Fraction(float(low))
+
+
+def test_products_are_exact() -> None:
+    """The first double alone is not, as a control."""
+    x, y = np.random.default_rng(0).normal(size=(2, WIDTH))
+    found = np.zeros((2, WIDTH))
+    multiplied(x, y, found)
+    for e in range(WIDTH):
+        assert exact(found[0, e], found[1, e]) == exact(x[e]) * exact(y[e])
+        assert found[0, e] == x[e] * y[e] and found[1, e] != 0.0
+
+
+def test_sums_of_products_of_pairs_have_the_digits_of_pairs() -> None:
+    """Also where they cancel to their last digits; without low doubles they have fewer."""
+    generator = np.random.default_rng(1)
+    x, y = generator.normal(size=(2, 5, 2, WIDTH))
+    x[:, 1] *= 2.0**-54
+    y[:, 1] *= 2.0**-54
+    x[4], y[4] = -x[3], y[3] * np.array([[1 + 2.0**-50], [1.0]])
+    found = np.zeros((2, WIDTH))
+    summed(x, y, found)
+    for e in range(WIDTH):
+        terms = [exact(*a) * exact(*b) for a, b in zip(x[:, :, e], y[:, :, e], strict=True)]
+        largest, plain = max(abs(t) for t in terms), float(np.sum(x[:, 0, e] * y[:, 0, e]))
+        assert abs(exact(found[0, e], found[1, e]) - sum(terms)) <= BOTH * largest
+        assert abs(exact(plain) - sum(terms)) > 1e3 * BOTH * largest
+        assert found[0, e] == found[0, e] + found[1, e]

@@ -5,10 +5,10 @@ logarithms are convex functions of time. So between times `a` and `b` such a num
 
 .. math:: x(t) = x_a^{1 - \theta} x_b^\theta, \qquad \theta = \frac{t - t_a}{t_b - t_a}
 
-In one chart time changes by a factor that is given, at most. What rises is told in log-time, in
-which powers are lines, and exponentials are below. At a chart's begin what its steps will leave is
-counted among the errors. The error of a loss is told by its ratio to the length of the gradient,
-which is known at each output.
+Where `x` rises, the parts are those of log-time: a power of time is then told exactly, and what
+grows exponentially too large. In one chart time changes by a factor that is given, at most. At its
+begin, what its steps will leave is counted among the errors. The error of a loss is told by its
+ratio to the length of the gradient, which is known at each output.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

@@ -95,8 +95,7 @@ class SeriesRing:
         """Constant series."""
         try:
             c = self.domain.from_sympy(as_expression(value))
-        # SymPy raises the last two for numbers that it cannot compare.
-        except (CoercionFailed, ValueError, NotImplementedError):
+        except (CoercionFailed, ValueError, NotImplementedError):  # SymPy cannot compare numbers
             raise Lacks(value) from None
         return {Fraction(0): self.ring.ground_new(c)} if c else {}
 

@@ -127,8 +127,9 @@ def not_finite(loss: Loss, y: Array) -> str:
         try:
             averaged, denominators = _compiled(loss)
             averaged(*entries, *[mp.mpf(0.5)] * size)
-        except (NameError, TypeError, AttributeError, NotImplementedError):
-            return ""  # a function that is not known with so many digits
+        # A function that is not known with so many digits.
+        except (NameError, TypeError, AttributeError, NotImplementedError):  # as mpmath says it
+            return ""
 
         def value(x: Sequence[Any]) -> Any:
             try:

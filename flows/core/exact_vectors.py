@@ -1,7 +1,7 @@
 """Sums and products of pairs of vectors: what rounding loses stands in the second of a pair.
 
-That takes operations that are rounded once each and never fused, unlike those of other vectors. The
-formulas are those of :mod:`flows.core.twofold_pairs`.
+That takes operations that are rounded once each and never fused, unlike those of other vectors.
+What sums lose is gathered beside them, and added at their ends.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -44,7 +44,10 @@ def product(x, y):
 
 @_number
 def gather(s, low, a, b, c, d):
-    """Sum with a product of pairs added; `low` gathers what is lost, and is added at the end."""
+    """Sum with a product of pairs added; `low` gathers what is lost, and is added at the end.
+
+    As Dot2 of Ogita, Rump & Oishi, *Accurate sum and dot product* (2005).
+    """
     p, e = product(a, c)
     total = plus(s, p)
     t = minus(total, s)

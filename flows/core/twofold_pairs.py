@@ -21,7 +21,7 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.compiled import loop
 
-__all__ = ["add", "arctangent", "divided", "gather", "multiply", "product"]
+__all__ = ["add", "arctangent", "divided", "multiply", "product"]
 
 # A turn by a multiple of pi / PARTS leaves an angle below pi / 64, of which so many terms of the
 # series are more than 2^-106 of the first; those from the second number on, in doubles.
@@ -80,18 +80,6 @@ def multiply(a, b, c, d):
     e += a * d + b * c
     high = p + e
     return high, e - (high - p)
-
-
-@loop
-def gather(s, low, a, b, c, d):
-    """Sum with a product of pairs added; `low` gathers what is lost, and is added at the end.
-
-    As Dot2 of Ogita, Rump & Oishi, *Accurate sum and dot product* (2005).
-    """
-    p, e = product(a, c)
-    total = s + p
-    t = total - s
-    return total, low + (((s - (total - t)) + (p - t)) + (e + (a * d + b * c)))
 
 
 @loop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import sympy as sp
 
 import flows
 from flows.core.compiled import loop
-from flows.core.twofold_pairs import gather
 from flows.solvers.near_hessian import curvatures
 from flows.solvers.near_lanes import LANES, PARTS, Near, field
 from flows.solvers.near_plain import plain_field
@@ -59,15 +57,6 @@ def curved(near: Any, code: Any, u: Any, clock: Any, stiff: float) -> Any:
     field(near, code, clock, u, slope)
     curvatures(near, code, near.since, stiff, found, room)
     return found
-
-
-@loop
-def gathered(pairs: Any, others: Any) -> Any:
-    """Sum of products of pairs."""
-    total, low = 0.0, 0.0
-    for k in range(len(pairs)):
-        total, low = gather(total, low, pairs[k, 0], pairs[k, 1], others[k, 0], others[k, 1])
-    return total, low
 
 
 def at(code: Any, state: Any) -> Any:
@@ -138,17 +127,3 @@ def test_hessians_are_those_of_the_loss_whether_jacobians_tell_them_or_not(stiff
         upper = np.triu(there)
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
-
-
-def test_sums_of_products_of_pairs_have_the_digits_of_two_doubles() -> None:
-    """Where they cancel, too; the first parts alone have those of one."""
-    generator = np.random.default_rng(9)
-    pairs, others = generator.normal(size=(2, 40, 2)) * [1.0, 1e-17]
-    pairs[20:], others[20:] = -pairs[:20], others[:20] * (1 + 1e-9)
-    exact = sum(
-        sum(map(Fraction, a)) * sum(map(Fraction, b)) for a, b in zip(pairs, others, strict=True)
-    )
-    high, low = gathered(pairs, others)
-    size = float(np.sum(abs(pairs[:, 0] * others[:, 0])))
-    assert abs(float(Fraction(high) + Fraction(low) - exact)) < 1e-29 * size
-    assert abs(float(Fraction(high) - exact)) > 1e-29 * size

@@ -50,13 +50,13 @@ class Ends(NamedTuple):
 
 
 @inner
-def ends_of(loss, n):
+def ends_of(gradient, n):
     """Room for states around which charts are to begin."""
-    return Ends(line_of(loss, n), np.zeros((n, n, LANES)), np.zeros((n, n, LANES)))
+    return Ends(line_of(gradient, n), np.zeros((n, n, LANES)), np.zeros((n, n, LANES)))
 
 
 @lean
-def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
+def ends_chart(lane, near, out, ends, here, k, e, codes, terms, times, found):
     """See what a lane has come to, and whether its chart goes on in it.
 
     A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
@@ -84,13 +84,13 @@ def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, f
             lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
         return True
-    put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
+    put_down(lane, here, out, k, e, loss, terms, times, found)
     here.step[k], line = lane.step[e], ends.line
     stand(here, k, loss, terms)
     count = stand_in(line, out, here, k, e, since)
     line.carry.anew[count - 1] = min(ANEW, lane.left[e])
     if count == LANES:
-        see_ends(ends, here, codes, slopes, terms, found)
+        see_ends(ends, here, codes, terms, found)
     return False
 
 
@@ -116,10 +116,10 @@ def meet(starts, first, ends, here, codes, terms, found):
 
 
 @lean
-def see_ends(ends, here, codes, slopes, terms, found):
+def see_ends(ends, here, codes, terms, found):
     """See all ends of charts that wait, and begin the next ones."""
     line, n = ends.line, len(ends.axes)
-    see_errors(line, slopes)
+    see_errors(line, codes[0])
     for i in range(n):
         for k in range(n):
             total = spread(0.0)
@@ -175,6 +175,6 @@ def see_errors_of(carry, here, k, w, begins, loss, terms):
     for i in range(5):
         seen.numbers[i] = np.nan
     seen.numbers[5] = 0.0
-    value, length = here.losses[k, loss.results[0]], length_at(carry.along, w)
+    value, length = here.value[k, loss.results[0]], length_at(carry.along, w)
     doubt, since, enough = part * length, carry.since[w], max(KNOWN, 2 * part)
     tell(seen, seen.along, value, part * abs(value), doubt, since, terms.rough, enough)

@@ -12,7 +12,7 @@ from flows.core.compiled import inner, lean
 from flows.solvers.near_lanes import LANES, PARTS, Near
 from flows.solvers.near_state import GOES_ON
 
-__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "steepest"]
+__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "steepest", "steps_in"]
 
 
 @inner
@@ -30,6 +30,21 @@ def near_of(n, program):
     )
 
 
+@inner
+def steps_in(whole, n, gradient):
+    """The same charts for steps, which take the first registers alone, those of the gradient."""
+    count = n + len(gradient.constants) + len(gradient.operation)
+    return Near(
+        whole.registers[:count],
+        whole.slope,
+        whole.matrix,
+        whole.axes,
+        whole.size,
+        whole.unit,
+        whole.since,
+    )
+
+
 @lean
 def again(lane, e):
     """Begin the chart of a lane, with steps as long as they were."""
@@ -42,13 +57,14 @@ def again(lane, e):
 
 @lean
 def load(lane, near, whole, here, k, e):
-    """Put the chart of a member where the steps of a lane, and its outputs (``whole``), read it."""
+    """Put the chart of a member where the steps of a lane, and its outputs (``whole``), read it.
+
+    Registers of the gradient are the first of those of the loss, in one array for both.
+    """
     charts, size = here.charts, here.charts.size[k]
     near.since[e] = charts.since[k]
-    for i in range(len(near.registers)):
-        near.registers[i, 0, e] = here.value[k, i]
     for i in range(len(whole.registers)):
-        whole.registers[i, 0, e] = here.losses[k, i]
+        whole.registers[i, 0, e] = here.value[k, i]
     for i in range(len(size)):
         unit = 1.0 / size[i]
         near.size[i, e], near.unit[i, e] = size[i], unit

@@ -46,10 +46,10 @@ class Line(NamedTuple):
 
 
 @inner
-def line_of(loss, n):
+def line_of(gradient, n):
     """Room for states that wait."""
     return Line(
-        near_of(n, loss),
+        near_of(n, gradient),
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
@@ -81,11 +81,11 @@ def stand_in(line, out, here, k, e, since):
 
 
 @lean
-def see_errors(line, slopes):
+def see_errors(line, gradient):
     """Put down axes and errors of all who wait."""
     n, carry = len(line.slope), line.carry
-    change(slopes, line.near.registers)
-    curvatures(line.near, slopes, carry.since, STIFF, line.matrix, line.careful)
+    change(gradient, line.near.registers)
+    curvatures(line.near, gradient, carry.since, STIFF, line.matrix, line.careful)
     for i in range(n):
         for w in range(LANES):
             carry.now[i, w] = line.matrix[i, i, w]

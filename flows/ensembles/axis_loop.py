@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
-from flows.ensembles.axis_lanes import aim, increment_of, load, near_of, output_in, steepest
+from flows.ensembles.axis_lanes import aim, increment_of, load, output_in, steepest, steps_in
 from flows.ensembles.axis_members import (
     Found,
     leave,
@@ -117,7 +116,7 @@ def walk_of(n, rtol, terms, late):
 
 
 @lean
-def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, ends, found, halt):
+def follow_gently(times, codes, terms, walk, stages, here, near, out, ends, found, halt):
     """Follow members by explicit steps, until those who are late wait."""
     lane, work, owner, late, u = walk
     gradient, n = codes[0], len(u)
@@ -133,7 +132,7 @@ def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, en
                     owner[e] = k
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):
-            see_ends(ends, here, codes, slopes, terms, found)
+            see_ends(ends, here, codes, terms, found)
             continue
         if alive == 0:
             break
@@ -172,7 +171,7 @@ def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, en
             if lane.outcome[e] == FAILED:  # others may do better
                 late[k], found.reached[k] = True, here.row[k]
                 continue
-            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, codes, terms, times, found):
                 owner[e] = k
     for k in range(len(late)):
         if late[k]:
@@ -180,7 +179,7 @@ def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, en
 
 
 @lean
-def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, ends, found, halt):
+def follow_stiffly(times, codes, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
     lane, work, owner, _, u = walk
     gradient, n = codes[0], len(u)
@@ -193,7 +192,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
                 owner[e], anew = k, True
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):
-            see_ends(ends, here, codes, slopes, terms, found)
+            see_ends(ends, here, codes, terms, found)
             continue
         if alive == 0:
             return
@@ -225,7 +224,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
             if lane.outcome[e] == FAILED:
                 found.reached[k] = here.row[k]
                 continue
-            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, codes, terms, times, found):
                 owner[e], again_at = k, True
         if again_at:
             evaluate(lane, near, gradient, work)
@@ -241,7 +240,8 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     times : ndarray, shape (T,)
         Output times after 0.
     codes : tuple of Code
-        Of the gradient, of the loss with its gradient, and of the gradient's rates.
+        Of the gradient, of the loss with its gradient, whose first steps are those of the gradient,
+        and of the gradient's rates.
     tableau : Tableau
         Coefficients of Radau's steps.
     terms : AxisTerms
@@ -255,17 +255,16 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     of each; so there is a last one, whatever the numbers are.
     """
     (count, n), loss, late = starts.shape, codes[1], np.zeros(len(starts), np.bool_)
-    slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
-    here = members_of(count, len(times), n, codes[0], loss, terms.reach)
-    near = near_of(n, codes[0])
-    out, ends = outputs_of(loss, n, near), ends_of(loss, n)
+    here = members_of(count, len(times), n, loss, terms.reach)
+    out, ends = outputs_of(loss, n), ends_of(codes[0], n)
+    near = steps_in(out.near, n, codes[0])
     first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     for k in range(0, count, LANES):
         if not halt[0]:
             meet(starts, k, ends, here, codes, terms, found)
-    follow_gently(times, codes, slopes, terms, first, stages, here, near, out, ends, found, halt)
-    follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, ends, found, halt)
+    follow_gently(times, codes, terms, first, stages, here, near, out, ends, found, halt)
+    follow_stiffly(times, codes, tableau, terms, then, here, near, out, ends, found, halt)
     leave(here, found)
 
 

@@ -80,13 +80,14 @@ class Members(NamedTuple):
     ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
     chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``
     (M,): whether something has reached zero; ``passed`` (M, T, N): increments at outputs of the
-    chart; ``value`` (M, R), ``losses`` (M, R'): registers of the gradient and of the loss at
-    centres; ``matrix`` (M, N, N): Hessians along the axes there; ``queue`` (M,): who has a chart
-    and no lane, from the first to before the second of ``queued`` (2,), which count on; ``error``
-    (M, N), ``numbers`` (M, 6): what is seen where the chart begins, as of `Seen`.
-    ``registers``, ``whole``: of the gradient, and of the loss, at the last place; ``found`` (N, 3),
-    ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an increment; ``room``
-    (4, width); ``careful`` (N,): axes.
+    chart; ``value`` (M, R): registers at centres, of the loss, which begin with those of the
+    gradient; ``slopes`` (M, N, 3), ``matrix`` (M, N, N): gradients there in two doubles, and
+    Hessians along the axes; ``queue`` (M,): who has a chart and no lane, from the first to before
+    the second of ``queued`` (2,), which count on; ``error`` (M, N), ``numbers`` (M, 6): what is
+    seen where the chart begins, as of `Seen`.
+    ``whole``: registers at the last place; ``found`` (N, 3), ``there`` (N, 3), ``u`` (N,): the
+    gradient along the axes, the state, and an increment; ``room`` (4, width); ``careful`` (N,):
+    axes.
     """
 
     charts: Any
@@ -97,14 +98,13 @@ class Members(NamedTuple):
     gone: Any
     passed: Any
     value: Any
-    losses: Any
+    slopes: Any
     matrix: Any
     queue: Any
     queued: Any
     error: Any
     numbers: Any
     seen: Any
-    registers: Any
     whole: Any
     found: Any
     there: Any
@@ -114,10 +114,9 @@ class Members(NamedTuple):
 
 
 @inner
-def members_of(count, times, n, gradient, loss, reach):
+def members_of(count, times, n, loss, reach):
     """Room for members."""
-    registers = n + len(gradient.constants) + len(gradient.operation)
-    losses = n + len(loss.constants) + len(loss.operation)
+    registers = n + len(loss.constants) + len(loss.operation)
     return Members(
         charts_of(count, n),
         np.zeros(count),
@@ -127,7 +126,7 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros(count, np.bool_),
         np.zeros((count, 1 + times, n)),
         np.zeros((count, registers)),
-        np.zeros((count, losses)),
+        np.zeros((count, n, 3)),
         np.zeros((count, n, n)),
         np.zeros(count, np.int64),
         np.zeros(2, np.int64),
@@ -135,7 +134,6 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros((count, 6)),
         seen_of(n),
         np.zeros((registers, 3)),
-        np.zeros((losses, 3)),
         np.zeros((n, 3)),
         np.zeros((n, 3)),
         np.zeros(n),
@@ -226,8 +224,9 @@ def stand(here, k, loss, terms):
     for i in range(len(here.there)):
         for digit in range(3):
             here.charts.centre[k, i, digit] = here.there[i, digit]
+            here.slopes[k, i, digit] = here.whole[loss.results[1 + i], digit]
     for i in range(len(here.whole)):
-        here.losses[k, i] = here.whole[i, 0]
+        here.value[k, i] = here.whole[i, 0]
     here.gone[k] = vanishes(loss, here.whole, len(here.there), terms.short)
 
 
@@ -238,10 +237,8 @@ def fresh(here, k, codes, terms, found):
     The Hessian along the axes, in plain doubles, is that in two along those that others hide.
     """
     charts = here.charts
-    if here.gone[k] or not begin(charts, k, codes[0], terms, here.registers):
+    if here.gone[k] or not begin(charts, k, here.slopes[k], terms):
         return False
-    for i in range(len(here.registers)):
-        here.value[k, i] = here.registers[i, 0]
     careful, rounding = 0, steepest(charts, k) * EPSILON
     for i in range(len(here.there)):
         if not rounding < ROUNDING * terms.known * charts.floored[k, i]:

@@ -17,27 +17,26 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.ensembles.axis_chords import part_of, tell_briefly
+from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.ensembles.axis_views import locate, look_over, views_of
-from flows.solvers.near_lanes import LANES, PARTS, Near
+from flows.solvers.near_lanes import LANES
 from flows.systems.own.chart_loop import place
 
 __all__ = ["Outputs", "length_at", "outputs_of", "put_down"]
 
 
 class Outputs(NamedTuple):
-    """Charts of the loss that lanes of steps are in, ``near``, and ``views`` of one chart."""
+    """Charts that lanes of steps are in, ``near``, and ``views`` of one of them."""
 
     near: Any
     views: Any
 
 
 @inner
-def outputs_of(loss, n, near):
-    """Room for outputs, of charts that steps read, with registers of their own."""
-    registers = np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES))
-    own = Near(registers, near.slope, near.matrix, near.axes, near.size, near.unit, near.since)
-    return Outputs(own, views_of(loss, n))
+def outputs_of(loss, n):
+    """Room for outputs, and for charts of which they are."""
+    return Outputs(near_of(n, loss), views_of(loss, n))
 
 
 @lean
@@ -70,7 +69,7 @@ def look_sharply(views, here, k, loss, terms, w):
 
 
 @lean
-def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
+def put_down(lane, here, out, k, e, loss, terms, times, found):
     """See the outputs of a chart that has ended, but for their errors.
 
     The chart's end is seen beside them, at the place 0, and here its state in two doubles stays.
@@ -85,15 +84,15 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
         for i in range(len(u)):
             views.u[i, w] = here.passed[k, row, i]
         if w + 1 == LANES:
-            see_in(out, here, k, e, codes[1], slopes, terms, times, found)
-    see_in(out, here, k, e, codes[1], slopes, terms, times, found)
+            see_in(out, here, k, e, loss, terms, times, found)
+    see_in(out, here, k, e, loss, terms, times, found)
 
 
 @lean
-def see_in(out, here, k, e, loss, slopes, terms, times, found):
+def see_in(out, here, k, e, loss, terms, times, found):
     """See outputs of a chart, in two doubles where plain ones do not tell enough of its end."""
     views, seen = out.views, here.seen
-    look_over(views, out.near, here, k, e, slopes, loss.results[0])
+    look_over(views, out.near, here, k, e, loss)
     if agrees(views, here, loss, terms):
         locate(views, here.charts, k)
     else:

@@ -64,13 +64,9 @@ def views_of(loss, n):
 
 
 @lean
-def look_over(views, near, here, k, e, slopes, value):
-    """Put down losses and gradients along the axes, in the chart of a lane.
-
-    ``slopes``, ``value``: programs of the gradient, whose registers are of the loss, and where in
-    these the loss is.
-    """
-    n, r, results, slope = len(views.u), views.registers, slopes.results, here.charts.slope[k]
+def look_over(views, near, here, k, e, loss):
+    """Put down losses and gradients along the axes, in the chart of a lane."""
+    n, r, results, slope = len(views.u), views.registers, loss.results, here.charts.slope[k]
     axes, size, linear = here.charts.axes[k], here.charts.size[k], spread(0.0)
     for i in range(n):
         for j in range(n):
@@ -86,13 +82,14 @@ def look_over(views, near, here, k, e, slopes, value):
         store(r, i * PARTS + 1, moved)
         store(views.slope, i, there)
         linear += (slope[i] * size[i]) * load(views.u, i)
-    change(slopes, r)
+    change(loss, r)
     for i in range(n):
         there = load(views.slope, i)
         for j in range(n):
-            there += axes[j, i, 0] * load(r, results[j] * PARTS + 2)
+            there += axes[j, i, 0] * load(r, results[1 + j] * PARTS + 2)
         store(views.slope, i, there)
-    store(views.value, 0, load(r, value * PARTS) + (linear + load(r, value * PARTS + 2)))
+    at = results[0] * PARTS
+    store(views.value, 0, load(r, at) + (linear + load(r, at + 2)))
 
 
 @lean

@@ -65,8 +65,7 @@ class Slice(NamedTuple):
 
 @lean
 def sloped(loss, here):
-    """Put down gradient and radius along the slice."""
-    run(loss, here.place, here.registers)
+    """Put down gradient and radius along the slice, where registers are those of the place."""
     (n, many), slope = here.basis.shape, here.slope
     for k in range(many):
         slope[k, 0] = slope[k, 1] = here.doubt[k] = 0.0
@@ -126,13 +125,15 @@ def curved_fast(rates, here, slow, since, block):
 
 
 @lean
-def moved(here, step):
+def moved(loss, here, step):
     """Go along the slice."""
     (n, many), place = here.basis.shape, here.place
     for k in range(many):
         for i in range(n):  # innermost, so that no sum waits for itself
             a, b = product(here.basis[i, k], step[k])
             place[i, 0], place[i, 1] = add(place[i, 0], place[i, 1], a, b)
+    run(loss, place, here.registers)
+    sloped(loss, here)
 
 
 @lean
@@ -152,7 +153,6 @@ def settle(loss, rates, here, slow, since, h):
     """
     many = here.basis.shape[1]
     step, last = np.zeros(many), np.inf
-    sloped(loss, here)
     if slow == many or is_zero(here, slow):
         return True
     fast = many - slow
@@ -173,8 +173,7 @@ def settle(loss, rates, here, slow, since, h):
         length = math.sqrt(length)
         if not length <= SLOWLY * last:
             return False
-        moved(here, step)
-        sloped(loss, here)
+        moved(loss, here, step)
         first = max(first, length)
         if length <= SETTLED * first or is_zero(here, slow):
             return True
@@ -230,6 +229,7 @@ def descend(loss, rates, here, slow, power, since, h):
     """Newton's steps on the slice; whether they have led to a limit, or how they do not."""
     many = here.basis.shape[1]
     step, first, second, last = np.zeros(many), 0.0, 0.0, 0.0
+    sloped(loss, here)
     for count in range(MOVES):
         converges = count > 1 and second <= SUPERLINEAR * first
         if count > 1 and not converges:
@@ -251,7 +251,7 @@ def descend(loss, rates, here, slow, power, since, h):
         length = math.sqrt(length)
         if not length <= SHRINKS * last and count > 0:
             return NO_SHRINKING if count == 1 and length < np.inf else UNKNOWN
-        moved(here, step)
+        moved(loss, here, step)
         last = length
         first = length if count == 0 else first
         second = length if count == 1 else second

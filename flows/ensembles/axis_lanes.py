@@ -5,20 +5,46 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.solvers.near_lanes import LANES, PARTS, Near
+from flows.solvers.near_plan import plan_of
 from flows.solvers.near_state import GOES_ON
 
-__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "steepest", "steps_in"]
+__all__ = ["Programs", "again", "aim", "increment_of", "load", "near_of", "output_in"]
+__all__ += ["programs_of", "registers_of", "steepest", "steps_in"]
+
+
+class Programs(NamedTuple):
+    """What is computed: ``gradient``, ``value``, the loss with its gradient, plans for lanes.
+
+    In two doubles: ``loss``, the loss with its gradient, ``rates``, the rates of the gradient.
+    """
+
+    gradient: Any
+    value: Any
+    loss: Any
+    rates: Any
 
 
 @inner
-def near_of(n, program):
-    """Room for charts in lanes."""
-    count = n + len(program.constants) + len(program.operation)
+def programs_of(n, gradient, loss, rates):
+    """Programs of a loss in `n` variables."""
+    return Programs(plan_of(n, gradient), plan_of(n, loss), loss, rates)
+
+
+@lean
+def registers_of(n, code):
+    """How many registers a program takes."""
+    return n + len(code.constants) + len(code.operation)
+
+
+@inner
+def near_of(n, count):
+    """Room for charts in lanes, of programs with so many registers."""
     return Near(
         np.zeros((count, PARTS, LANES)),
         np.zeros((n, LANES)),
@@ -31,9 +57,8 @@ def near_of(n, program):
 
 
 @inner
-def steps_in(whole, n, gradient):
+def steps_in(whole, count):
     """The same charts for steps, which take the first registers alone, those of the gradient."""
-    count = n + len(gradient.constants) + len(gradient.operation)
     return Near(
         whole.registers[:count],
         whole.slope,

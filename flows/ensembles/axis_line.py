@@ -46,10 +46,10 @@ class Line(NamedTuple):
 
 
 @inner
-def line_of(gradient, n):
+def line_of(n, count):
     """Room for states that wait."""
     return Line(
-        near_of(n, gradient),
+        near_of(n, count),
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),

@@ -16,7 +16,16 @@ import numpy as np
 
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
-from flows.ensembles.axis_lanes import aim, increment_of, load, output_in, steepest, steps_in
+from flows.ensembles.axis_lanes import (
+    aim,
+    increment_of,
+    load,
+    output_in,
+    programs_of,
+    registers_of,
+    steepest,
+    steps_in,
+)
 from flows.ensembles.axis_members import (
     Found,
     leave,
@@ -116,10 +125,10 @@ def walk_of(n, rtol, terms, late):
 
 
 @lean
-def follow_gently(times, codes, terms, walk, stages, here, near, out, ends, found, halt):
+def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, found, halt):
     """Follow members by explicit steps, until those who are late wait."""
     lane, work, owner, late, u = walk
-    gradient, n = codes[0], len(u)
+    gradient, n = programs.gradient, len(u)
     while not halt[0]:
         alive = 0
         for e in range(LANES):
@@ -132,7 +141,7 @@ def follow_gently(times, codes, terms, walk, stages, here, near, out, ends, foun
                     owner[e] = k
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):
-            see_ends(ends, here, codes, terms, found)
+            see_ends(ends, here, programs, terms, found)
             continue
         if alive == 0:
             break
@@ -171,7 +180,7 @@ def follow_gently(times, codes, terms, walk, stages, here, near, out, ends, foun
             if lane.outcome[e] == FAILED:  # others may do better
                 late[k], found.reached[k] = True, here.row[k]
                 continue
-            if ends_chart(lane, near, out, ends, here, k, e, codes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found):
                 owner[e] = k
     for k in range(len(late)):
         if late[k]:
@@ -179,10 +188,10 @@ def follow_gently(times, codes, terms, walk, stages, here, near, out, ends, foun
 
 
 @lean
-def follow_stiffly(times, codes, tableau, terms, walk, here, near, out, ends, found, halt):
+def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
     lane, work, owner, _, u = walk
-    gradient, n = codes[0], len(u)
+    gradient, n = programs.gradient, len(u)
     while not halt[0]:
         alive, anew = 0, False
         for e in range(LANES):
@@ -192,7 +201,7 @@ def follow_stiffly(times, codes, tableau, terms, walk, here, near, out, ends, fo
                 owner[e], anew = k, True
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):
-            see_ends(ends, here, codes, terms, found)
+            see_ends(ends, here, programs, terms, found)
             continue
         if alive == 0:
             return
@@ -224,7 +233,7 @@ def follow_stiffly(times, codes, tableau, terms, walk, here, near, out, ends, fo
             if lane.outcome[e] == FAILED:
                 found.reached[k] = here.row[k]
                 continue
-            if ends_chart(lane, near, out, ends, here, k, e, codes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found):
                 owner[e], again_at = k, True
         if again_at:
             evaluate(lane, near, gradient, work)
@@ -254,17 +263,19 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     Each pass of the main loops takes fields of every member that has a lane, at most `MOST_FIELDS`
     of each; so there is a last one, whatever the numbers are.
     """
-    (count, n), loss, late = starts.shape, codes[1], np.zeros(len(starts), np.bool_)
+    (count, n), late = starts.shape, np.zeros(len(starts), np.bool_)
+    gradient, loss, rates = codes
+    programs, taken = programs_of(n, gradient, loss, rates), registers_of(n, gradient)
     here = members_of(count, len(times), n, loss, terms.reach)
-    out, ends = outputs_of(loss, n), ends_of(codes[0], n)
-    near = steps_in(out.near, n, codes[0])
+    out, ends = outputs_of(loss, n), ends_of(n, taken)
+    near = steps_in(out.near, taken)
     first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     for k in range(0, count, LANES):
         if not halt[0]:
-            meet(starts, k, ends, here, codes, terms, found)
-    follow_gently(times, codes, terms, first, stages, here, near, out, ends, found, halt)
-    follow_stiffly(times, codes, tableau, terms, then, here, near, out, ends, found, halt)
+            meet(starts, k, ends, here, programs, terms, found)
+    follow_gently(times, programs, terms, first, stages, here, near, out, ends, found, halt)
+    follow_stiffly(times, programs, tableau, terms, then, here, near, out, ends, found, halt)
     leave(here, found)
 
 

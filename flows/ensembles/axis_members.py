@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.core.vectors import WIDTH
-from flows.ensembles.axis_lanes import steepest
+from flows.ensembles.axis_lanes import registers_of, steepest
 from flows.solvers.axis_slopes import finite, hessian_along
 from flows.solvers.axis_steps import EPSILON
 from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
@@ -116,7 +116,7 @@ class Members(NamedTuple):
 @inner
 def members_of(count, times, n, loss, reach):
     """Room for members."""
-    registers = n + len(loss.constants) + len(loss.operation)
+    registers = registers_of(n, loss)
     return Members(
         charts_of(count, n),
         np.zeros(count),
@@ -231,7 +231,7 @@ def stand(here, k, loss, terms):
 
 
 @lean
-def fresh(here, k, codes, terms, found):
+def fresh(here, k, programs, terms, found):
     """Begin the chart of a member where it stands, whose axes are known; whether that can be.
 
     The Hessian along the axes, in plain doubles, is that in two along those that others hide.
@@ -246,7 +246,7 @@ def fresh(here, k, codes, terms, found):
             careful += 1
     if careful > 0:
         which = here.careful[:careful]
-        hessian_along(charts.centre[k], charts.axes[k], codes[2], which, here.matrix[k])
+        hessian_along(charts.centre[k], charts.axes[k], programs.rates, which, here.matrix[k])
         known = finite(here.value[k])
         for i in range(len(here.there)):
             known = known and finite(here.matrix[k, i])
@@ -259,9 +259,9 @@ def fresh(here, k, codes, terms, found):
 
 
 @lean
-def met(starts, k, codes, terms, here, found):
+def met(starts, k, programs, terms, here, found):
     """Put down a start, whose Hessian stays in `seen`; whether it is known."""
-    _, loss, rates = codes
+    loss, rates = programs.loss, programs.rates
     for i in range(starts.shape[1]):
         here.there[i, 0] = starts[k, i]
         here.there[i, 1] = here.there[i, 2] = 0.0
@@ -277,11 +277,11 @@ def met(starts, k, codes, terms, here, found):
 
 
 @lean
-def arrived(lane, here, k, e, codes):
+def arrived(lane, here, k, e, programs):
     """State of a lane in `there`, in two doubles; by how much plain ones differ there."""
     for i in range(len(lane.u)):
         here.u[i] = lane.u[i, e]
-    place(here.charts, k, here.u, codes[1], here.whole, here.found, here.there)
+    place(here.charts, k, here.u, programs.loss, here.whole, here.found, here.there)
     return difference(lane, here, k, e)
 
 

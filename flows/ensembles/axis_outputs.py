@@ -17,7 +17,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.ensembles.axis_chords import part_of, tell_briefly
-from flows.ensembles.axis_lanes import near_of
+from flows.ensembles.axis_lanes import near_of, registers_of
 from flows.ensembles.axis_members import record
 from flows.ensembles.axis_views import locate, look_over, views_of
 from flows.solvers.near_lanes import LANES
@@ -36,7 +36,7 @@ class Outputs(NamedTuple):
 @inner
 def outputs_of(loss, n):
     """Room for outputs, and for charts of which they are."""
-    return Outputs(near_of(n, loss), views_of(loss, n))
+    return Outputs(near_of(n, registers_of(n, loss)), views_of(loss, n))
 
 
 @lean
@@ -69,7 +69,7 @@ def look_sharply(views, here, k, loss, terms, w):
 
 
 @lean
-def put_down(lane, here, out, k, e, loss, terms, times, found):
+def put_down(lane, here, out, k, e, programs, terms, times, found):
     """See the outputs of a chart that has ended, but for their errors.
 
     The chart's end is seen beside them, at the place 0, and here its state in two doubles stays.
@@ -84,15 +84,15 @@ def put_down(lane, here, out, k, e, loss, terms, times, found):
         for i in range(len(u)):
             views.u[i, w] = here.passed[k, row, i]
         if w + 1 == LANES:
-            see_in(out, here, k, e, loss, terms, times, found)
-    see_in(out, here, k, e, loss, terms, times, found)
+            see_in(out, here, k, e, programs, terms, times, found)
+    see_in(out, here, k, e, programs, terms, times, found)
 
 
 @lean
-def see_in(out, here, k, e, loss, terms, times, found):
+def see_in(out, here, k, e, programs, terms, times, found):
     """See outputs of a chart, in two doubles where plain ones do not tell enough of its end."""
-    views, seen = out.views, here.seen
-    look_over(views, out.near, here, k, e, loss)
+    views, seen, loss = out.views, here.seen, programs.loss
+    look_over(views, out.near, here, k, e, programs.value)
     if agrees(views, here, loss, terms):
         locate(views, here.charts, k)
     else:

@@ -19,6 +19,7 @@ import numpy as np
 from flows.core.compiled import inner, lean
 from flows.core.exact_vectors import gather, joined, product
 from flows.core.vectors import load, spread, store
+from flows.ensembles.axis_lanes import registers_of
 from flows.solvers.near_lanes import LANES, PARTS, change
 
 __all__ = ["Views", "locate", "look_over", "views_of"]
@@ -50,7 +51,7 @@ class Views(NamedTuple):
 def views_of(loss, n):
     """Room for outputs of a chart."""
     return Views(
-        np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES)),
+        np.zeros((registers_of(n, loss), PARTS, LANES)),
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
         np.zeros(LANES),
@@ -64,9 +65,9 @@ def views_of(loss, n):
 
 
 @lean
-def look_over(views, near, here, k, e, loss):
+def look_over(views, near, here, k, e, value):
     """Put down losses and gradients along the axes, in the chart of a lane."""
-    n, r, results, slope = len(views.u), views.registers, loss.results, here.charts.slope[k]
+    n, r, results, slope = len(views.u), views.registers, value.results, here.charts.slope[k]
     axes, size, linear = here.charts.axes[k], here.charts.size[k], spread(0.0)
     for i in range(n):
         for j in range(n):
@@ -82,7 +83,7 @@ def look_over(views, near, here, k, e, loss):
         store(r, i * PARTS + 1, moved)
         store(views.slope, i, there)
         linear += (slope[i] * size[i]) * load(views.u, i)
-    change(loss, r)
+    change(value, r)
     for i in range(n):
         there = load(views.slope, i)
         for j in range(n):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from flows.core.compiled import lean
 from flows.core.vectors import load, spread, store
 from flows.solvers.near_lanes import LANES, PARTS, jacobian
+from flows.solvers.near_plan import FUSED
 
 __all__ = ["curvatures", "forget", "hessian"]
 
@@ -82,11 +83,22 @@ def is_stiff(matrix, since, stiff, e):
 def rates(program, r):
     """Put down derivatives of registers along two axes, of which those of the state are there."""
     operations, operands = program.operation, program.operands
-    first = len(r) - len(operations)
     for step in range(len(operations)):
-        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
-        if operation == 0:
+        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
+        at_a, at_b, at_c, at, operation = (
+            a * PARTS,
+            b * PARTS,
+            c * PARTS,
+            k * PARTS,
+            operations[step],
+        )
+        if operation == FUSED:
+            x, y = load(r, at_a + WHOLE), load(r, at_b + WHOLE)
+            one = load(r, at_c + RATE) + x * load(r, at_b + RATE)
+            store(r, at + RATE, one + y * load(r, at_a + RATE))
+            one = load(r, at_c + OTHER) + x * load(r, at_b + OTHER)
+            store(r, at + OTHER, one + y * load(r, at_a + OTHER))
+        elif operation == 0:
             store(r, at + RATE, load(r, at_a + RATE) + load(r, at_b + RATE))
             store(r, at + OTHER, load(r, at_a + OTHER) + load(r, at_b + OTHER))
         elif operation == 1:
@@ -120,6 +132,6 @@ def rates_one_by_one(operation, a, b, k, r, part):
 def forget(near, program):
     """Leave the registers of variables and constants as a Jacobian expects them."""
     r = near.registers
-    for k in range(len(r) - len(program.operation)):
+    for k in range(program.first):
         for e in range(r.shape[2]):
             r[k, RATE, e] = r[k, WHOLE, e] = 0.0

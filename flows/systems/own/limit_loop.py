@@ -27,7 +27,7 @@ from flows.core.limit import (
     TANGENT,
 )
 from flows.core.plain_factors import factor, substitute
-from flows.core.rates_along import plain_rates, twofold_rates
+from flows.core.rates_along import plain_rates, summed, twofold_rates
 from flows.core.twofold_pairs import add, divided, multiply, product
 from flows.systems.own.above_loop import above, values_of
 from flows.systems.own.chart_loop import run
@@ -88,16 +88,11 @@ def curved(rates, here):
         for k in range(many):
             along[i, k, 0] = here.basis[i, k]
     r = twofold_rates(place, along, rates.operation, rates.operands, rates.constants)
-    high, low = np.empty(r.shape[2]), np.empty(r.shape[2])
+    total = np.empty((2, r.shape[2]))
     for m in range(many):
-        high[:], low[:] = 0.0, 0.0
-        for i in range(n):
-            part, of_entry = here.basis[i, m], rates.results[i]
-            for k in range(len(high)):  # innermost, so that sums are side by side
-                a, b = multiply(part, 0.0, r[of_entry, 0, k], r[of_entry, 1, k])
-                high[k], low[k] = add(high[k], low[k], a, b)
+        summed(along, m, r, rates.results, total)
         for k in range(many):
-            here.matrix[m, k, 0], here.matrix[m, k, 1] = high[k], low[k]
+            here.matrix[m, k, 0], here.matrix[m, k, 1] = total[0, k], total[1, k]
 
 
 @inner

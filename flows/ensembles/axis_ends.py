@@ -119,7 +119,7 @@ def meet(starts, first, ends, here, programs, terms, found):
 def see_ends(ends, here, programs, terms, found):
     """See all ends of charts that wait, and begin the next ones."""
     line, n = ends.line, len(ends.axes)
-    see_errors(line, programs.gradient)
+    see_errors(line, programs.gradient, here)
     for i in range(n):
         for k in range(n):
             total = spread(0.0)

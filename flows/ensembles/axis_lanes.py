@@ -14,7 +14,7 @@ from flows.solvers.near_lanes import LANES, PARTS, Near
 from flows.solvers.near_plan import plan_of
 from flows.solvers.near_state import GOES_ON
 
-__all__ = ["Programs", "again", "aim", "increment_of", "load", "near_of", "output_in"]
+__all__ = ["Programs", "again", "aim", "load", "load_matrix", "near_of", "output_in"]
 __all__ += ["programs_of", "registers_of", "steepest", "steps_in"]
 
 
@@ -97,28 +97,26 @@ def load(lane, near, whole, here, k, e):
         lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         lane.weight[i, e] = size[i] * (size[i] / charts.floored[k, i] / charts.energy[k]) / 2
         for j in range(len(size)):
-            near.matrix[i, j, e] = here.matrix[k, i, j] * size[j] * unit
             near.axes[i, j, e] = charts.axes[k, i, j, 0]
+    if here.late[k]:  # explicit steps do without
+        load_matrix(near, here, k, e)
     again(lane, e)
+
+
+@lean
+def load_matrix(near, here, k, e):
+    """Put the Hessian of a member's chart, in its units, where lanes read it."""
+    size = here.charts.size[k]
+    for i in range(len(size)):
+        unit = 1.0 / size[i]
+        for j in range(len(size)):
+            near.matrix[i, j, e] = here.matrix[k, i, j] * size[j] * unit
 
 
 @lean
 def steepest(charts, k):
     """Largest curvature at the centre of a chart, of either sign."""
     return max(abs(charts.curvature[k, 0]), abs(charts.curvature[k, -1]))
-
-
-@lean
-def increment_of(charts, k, place, found):
-    """Increment `found` along the axes of a chart, of a place from its centre."""
-    axes, size = charts.axes[k], charts.size[k]
-    for i in range(len(found)):
-        found[i] = 0.0
-    for j in range(len(found)):
-        for i in range(len(found)):
-            found[i] += axes[j, i, 0] * place[j]
-    for i in range(len(found)):
-        found[i] /= size[i]
 
 
 @lean

@@ -18,7 +18,6 @@ from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
 from flows.ensembles.axis_lanes import (
     aim,
-    increment_of,
     load,
     output_in,
     programs_of,
@@ -107,28 +106,27 @@ class Walk(NamedTuple):
     """Lanes in which members take steps.
 
     ``lane``, ``work``: where they stand, and room; ``owner`` (lanes,): whose they are, -1 where
-    nobody's; ``late`` (M,): whether a member goes on by steps of Radau; ``u`` (N,): room.
+    nobody's; ``u`` (N,): room.
     """
 
     lane: Any
     work: Any
     owner: Any
-    late: Any
     u: Any
 
 
 @inner
-def walk_of(n, rtol, terms, late):
+def walk_of(n, rtol, terms):
     """Lanes of steps of a tolerance."""
     lane = lanes_of(n, rtol, terms.reach, terms.short)
-    return Walk(lane, room(n), np.full(LANES, -1), late, np.empty(n))
+    return Walk(lane, room(n), np.full(LANES, -1), np.empty(n))
 
 
 @lean
 def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, found, halt):
     """Follow members by explicit steps, until those who are late wait."""
-    lane, work, owner, late, u = walk
-    gradient, n = programs.gradient, len(u)
+    lane, work, owner, u = walk
+    gradient, n, late = programs.gradient, len(u), here.late
     while not halt[0]:
         alive = 0
         for e in range(LANES):
@@ -165,7 +163,8 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
                 lane.fields[e] += ALL - STAGES - 1
             while part >= 0.0:
                 between(stages, part, e, u)
-                increment_of(here.charts, k, u, here.passed[k, found.reached[k]])
+                for i in range(n):
+                    here.passed[k, found.reached[k], i] = u[i]
                 found.reached[k] += 1
                 part = output_in(here, k, times, found, begins, until)
         finish(lane, work, stages)
@@ -190,7 +189,7 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
 @lean
 def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
-    lane, work, owner, _, u = walk
+    lane, work, owner, u = walk
     gradient, n = programs.gradient, len(u)
     while not halt[0]:
         alive, anew = 0, False
@@ -263,14 +262,13 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     Each pass of the main loops takes fields of every member that has a lane, at most `MOST_FIELDS`
     of each; so there is a last one, whatever the numbers are.
     """
-    (count, n), late = starts.shape, np.zeros(len(starts), np.bool_)
-    gradient, loss, rates = codes
+    (count, n), (gradient, loss, rates) = starts.shape, codes
     programs, taken = programs_of(n, gradient, loss, rates), registers_of(n, gradient)
     here = members_of(count, len(times), n, loss, terms.reach)
     out, ends = outputs_of(loss, n), ends_of(n, taken)
     near = steps_in(out.near, taken)
-    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
-    then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
+    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms)
+    then, stages = walk_of(n, terms.rtol, terms), stages_of(n)
     for k in range(0, count, LANES):
         if not halt[0]:
             meet(starts, k, ends, here, programs, terms, found)

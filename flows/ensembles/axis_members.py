@@ -79,8 +79,9 @@ class Members(NamedTuple):
 
     ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
     chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``
-    (M,): whether something has reached zero; ``passed`` (M, T, N): increments at outputs of the
-    chart; ``value`` (M, R): registers at centres, of the loss, which begin with those of the
+    (M,): whether something has reached zero; ``late`` (M,): whether steps are those of Radau;
+    ``passed`` (M, T, N): increments at outputs of the chart, before that in the coordinates of
+    states; ``value`` (M, R): registers at centres, of the loss, which begin with those of the
     gradient; ``slopes`` (M, N, 3), ``matrix`` (M, N, N): gradients there in two doubles, and
     Hessians along the axes; ``queue`` (M,): who has a chart and no lane, from the first to before
     the second of ``queued`` (2,), which count on; ``error`` (M, N), ``numbers`` (M, 6): what is
@@ -96,6 +97,7 @@ class Members(NamedTuple):
     step: Any
     row: Any
     gone: Any
+    late: Any
     passed: Any
     value: Any
     slopes: Any
@@ -123,6 +125,7 @@ def members_of(count, times, n, loss, reach):
         np.full(count, reach),
         np.zeros(count),
         np.zeros(count, np.int64),
+        np.zeros(count, np.bool_),
         np.zeros(count, np.bool_),
         np.zeros((count, 1 + times, n)),
         np.zeros((count, registers)),

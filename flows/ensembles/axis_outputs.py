@@ -19,7 +19,7 @@ from flows.core.compiled import inner, lean
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of, registers_of
 from flows.ensembles.axis_members import record
-from flows.ensembles.axis_views import locate, look_over, views_of
+from flows.ensembles.axis_views import align, locate, look_over, views_of
 from flows.solvers.near_lanes import LANES
 from flows.systems.own.chart_loop import place
 
@@ -92,6 +92,8 @@ def put_down(lane, here, out, k, e, programs, terms, times, found):
 def see_in(out, here, k, e, programs, terms, times, found):
     """See outputs of a chart, in two doubles where plain ones do not tell enough of its end."""
     views, seen, loss = out.views, here.seen, programs.loss
+    if not here.late[k]:
+        align(views, here.charts, k)
     look_over(views, out.near, here, k, e, programs.value)
     if agrees(views, here, loss, terms):
         locate(views, here.charts, k)

@@ -22,7 +22,7 @@ from flows.core.vectors import load, spread, store
 from flows.ensembles.axis_lanes import registers_of
 from flows.solvers.near_lanes import LANES, PARTS, change
 
-__all__ = ["Views", "locate", "look_over", "views_of"]
+__all__ = ["Views", "align", "locate", "look_over", "views_of"]
 
 
 class Views(NamedTuple):
@@ -62,6 +62,20 @@ def views_of(loss, n):
         np.zeros(LANES, np.int64),
         np.zeros(1, np.int64),
     )
+
+
+@lean
+def align(views, charts, k):
+    """Turn outputs, but not the chart's end, from the coordinates of states to the axes."""
+    axes, size, n = charts.axes[k], charts.size[k], len(views.u)
+    for i in range(n):
+        total = spread(0.0)
+        for j in range(n):
+            total += axes[j, i, 0] * load(views.u, j)
+        store(views.far, 2 * i, total / size[i])
+    for i in range(n):
+        for w in range(1, views.count[0]):
+            views.u[i, w] = views.far[i, 0, w]
 
 
 @lean

@@ -14,7 +14,7 @@ from flows.core.vectors import load, spread, store
 from flows.solvers.near_lanes import LANES, PARTS, jacobian
 from flows.solvers.near_plan import FUSED
 
-__all__ = ["curvatures", "forget", "hessian"]
+__all__ = ["any_stiff", "curvatures", "forget", "hessian", "sharpen"]
 
 # Places of registers: the first two are those at which a Jacobian has the rates of their parts.
 RATE, WHOLE, OTHER = 3, 4, 5
@@ -52,12 +52,24 @@ def curvatures(near, program, since, stiff, found, careful):
     That is where the largest curvature is `stiff` times `1/since`, or more; `careful` (N, N, lanes)
     is room.
     """
-    n, size, any_stiff = len(found), near.size, False
     hessian(near, program, found)
+    if any_stiff(found, since, stiff):
+        sharpen(near, program, since, stiff, found, careful)
+
+
+@lean
+def any_stiff(found, since, stiff):
+    """Whether steep axes hide others in any lane."""
+    found_one = False
     for e in range(LANES):
-        any_stiff = any_stiff or is_stiff(found, since, stiff, e)
-    if not any_stiff:
-        return
+        found_one = found_one or is_stiff(found, since, stiff, e)
+    return found_one
+
+
+@lean
+def sharpen(near, program, since, stiff, found, careful):
+    """Put down what Jacobians tell where steep axes hide others."""
+    n, size = len(found), near.size
     forget(near, program)
     jacobian(near, program, near.since, careful)
     for e in range(LANES):

@@ -57,8 +57,9 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     original = along_axes._followed
 
     def followed(*arguments: Any) -> Any:
-        found.append(original(*arguments))
-        return found[-1]
+        every = original(*arguments)
+        found.append(every[0])
+        return every
 
     monkeypatch.setattr(along_axes, "_followed", followed)
     return found
@@ -349,13 +350,27 @@ def test_charts_that_plain_doubles_do_not_know_are_made_shorter(
     assert np.allclose(far["loss"], usual["loss"], rtol=STATED * 1e-10, atol=0)
 
 
-@pytest.mark.parametrize("wrong", [0, 2])
-def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
-    wrong: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With slopes, or Hessians, of a loss larger by a thousandth, members are runs alone."""
+def with_hessians_of_another() -> Any:
+    """Programs, but the rates are those of a loss larger by a thousandth."""
     other = flows.OwnSystem("other", [u, v], sp.Rational(1001, 1000) * VALLEY.expression)
-    codes = tuple((other if k == wrong else VALLEY).axis_codes()[k] for k in range(3))
+    return *VALLEY.axis_codes()[:2], other.axis_codes()[2]
+
+
+def with_a_step_of_another() -> Any:
+    """Programs, but the last product of the gradient has a second factor that is another number."""
+    gradient, loss, rates = VALLEY.axis_codes()
+    operands = gradient.operands.copy()
+    last = np.flatnonzero(gradient.operation == 1)[-1]
+    operands[last, 1] = 0 if operands[last, 1] else 1
+    return gradient._replace(operands=operands), loss, rates
+
+
+@pytest.mark.parametrize("wrong", [with_hessians_of_another, with_a_step_of_another])
+def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
+    wrong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then members are runs alone."""
+    codes = wrong()
     monkeypatch.setattr(flows.OwnSystem, "axis_codes", lambda self: codes)
     found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 2)
     e = flows.integrate_ensemble(VALLEY, begun, 1e4, [1e4])

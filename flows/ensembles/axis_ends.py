@@ -87,7 +87,7 @@ def ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found)
     put_down(lane, here, out, k, e, programs, terms, times, found)
     here.step[k], line = lane.step[e], ends.line
     stand(here, k, loss, terms)
-    count = stand_in(line, out, here, k, e, since)
+    count = stand_in(line, out, programs.gradient.read, here, k, e, since)
     line.carry.anew[count - 1] = min(ANEW, lane.left[e])
     if count == LANES:
         see_ends(ends, here, programs, terms, found)

@@ -81,15 +81,16 @@ def again(lane, e):
 
 
 @lean
-def load(lane, near, whole, here, k, e):
-    """Put the chart of a member where the steps of a lane, and its outputs (``whole``), read it.
+def load(lane, near, read, here, k, e):
+    """Put the chart of a member where the steps of a lane, and its outputs, read it.
 
-    Registers of the gradient are the first of those of the loss, in one array for both.
+    Registers of the gradient are the first of those of the loss, in one array for both, of which
+    some are ``read`` at the centre.
     """
     charts, size = here.charts, here.charts.size[k]
     near.since[e] = charts.since[k]
-    for i in range(len(whole.registers)):
-        whole.registers[i, 0, e] = here.value[k, i]
+    for i in read:
+        near.registers[i, 0, e] = here.value[k, i]
     for i in range(len(size)):
         unit = 1.0 / size[i]
         near.size[i, e], near.unit[i, e] = size[i], unit

@@ -61,12 +61,15 @@ def line_of(n, count):
 
 
 @lean
-def stand_in(line, out, here, k, e, since):
-    """Let the end of a lane's chart wait, which is the place 0 of the views; how many do."""
+def stand_in(line, out, read, here, k, e, since):
+    """Let the end of a lane's chart wait, which is the place 0 of the views; how many do.
+
+    ``read``: registers of the gradient that are read at the centre.
+    """
     charts, near, carry, w = here.charts, line.near, line.carry, line.count[0]
     line.member[w], carry.since[w], line.count[0] = k, since, w + 1
     carry.began[w] = charts.since[k]
-    for i in range(len(near.registers)):
+    for i in read:
         near.registers[i, 0, w] = out.near.registers[i, 0, e]
     for i in range(len(line.slope)):
         near.registers[i, 1, w] = out.views.registers[i, 1, 0]

@@ -79,9 +79,9 @@ def gentle_until(here, k, terms):
 
 
 @lean
-def take_place(lane, near, out, here, k, e, times, before, terms, found):
+def take_place(lane, out, read, here, k, e, times, before, terms, found):
     """Let a member go on in a lane, in its chart, as far as the solver time `before`."""
-    load(lane, near, out.near, here, k, e)
+    load(lane, out.near, read, here, k, e)
     aim(lane, here, k, e, times, before, terms.halts, found)
     lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
     lane.step[e] = here.step[k]
@@ -126,7 +126,7 @@ def walk_of(n, rtol, terms):
 def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, found, halt):
     """Follow members by explicit steps, until those who are late wait."""
     lane, work, owner, u = walk
-    gradient, n, late = programs.gradient, len(u), here.late
+    gradient, n, late, read = programs.gradient, len(u), here.late, programs.value.read
     while not halt[0]:
         alive = 0
         for e in range(LANES):
@@ -135,7 +135,7 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
                 before = gentle_until(here, k, terms)
                 late[k] = before == 0.0
                 if not late[k]:
-                    take_place(lane, near, out, here, k, e, times, before, terms, found)
+                    take_place(lane, out, read, here, k, e, times, before, terms, found)
                     owner[e] = k
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):
@@ -190,13 +190,13 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
 def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
     lane, work, owner, u = walk
-    gradient, n = programs.gradient, len(u)
+    gradient, n, read = programs.gradient, len(u), programs.value.read
     while not halt[0]:
         alive, anew = 0, False
         for e in range(LANES):
             if owner[e] < 0 and waits(here) > 0:
                 k = next_of(here)
-                take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
+                take_place(lane, out, read, here, k, e, times, np.inf, terms, found)
                 owner[e], anew = k, True
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):

@@ -86,7 +86,7 @@ def look_over(views, near, here, k, e, value):
     for i in range(n):
         for j in range(n):
             views.matrix[i, j] = here.matrix[k, i, j] * size[j]
-    for i in range(len(r)):
+    for i in value.read:
         store(r, i * PARTS, spread(near.registers[i, 0, e]))
     for i in range(n):
         moved, there = spread(0.0), spread(slope[i])

@@ -24,7 +24,7 @@ RATE, WHOLE, OTHER = 3, 4, 5
 def hessian(near, program, found):
     """Upper triangles `found` (N, N, lanes), along the axes of charts."""
     n, r, results, axes = len(found), near.registers, program.results, near.axes
-    for k in range(len(r)):
+    for k in program.read:
         at = k * PARTS
         moved = load(r, at + 1) + load(r, at + 2)
         store(r, at + WHOLE, load(r, at) + moved)

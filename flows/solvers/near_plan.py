@@ -24,13 +24,14 @@ class Plan(NamedTuple):
     """Steps of a program for lanes.
 
     ``operation`` (K,); ``operands`` (K, 4): registers `a`, `b` and `c` that a step takes, and where
-    it puts what it finds; ``results``: as of :class:`flows.core.axis_field.Code`; ``first``: how
-    many registers are variables or constants.
+    it puts what it finds; ``results``: as of :class:`flows.core.axis_field.Code`; ``read``:
+    registers of which not only changes are read; ``first``: how many are variables or constants.
     """
 
     operation: Any
     operands: Any
     results: Any
+    read: Any
     first: int
 
 
@@ -39,11 +40,16 @@ def plan_of(n, code):
     """Plan of a program of `n` variables."""
     first, count = n + len(code.constants), len(code.operation)
     takers, with_sum = np.zeros(first + count, np.int64), np.zeros(first + count, np.bool_)
+    read = np.zeros(first + count, np.bool_)
     for k in range(count):
         takers[code.operands[k, 0]] += 1
         takers[code.operands[k, 1]] += 1 if code.operation[k] != ROOT else 0
+        if code.operation[k] != ADD:
+            read[code.operands[k, 0]] = read[code.operands[k, 1]] = True
+        read[first + k] = read[first + k] or code.operation[k] > MULTIPLY
     for result in code.results:  # these are looked at
         takers[result] += 2
+        read[result] = True
     operation, operands = np.empty(count, np.int64), np.empty((count, 4), np.int64)
     for k in range(count):
         a, b, kind = code.operands[k, 0], code.operands[k, 1], code.operation[k]
@@ -57,4 +63,4 @@ def plan_of(n, code):
                     a, b, c = code.operands[product, 0], code.operands[product, 1], other
         operands[k, 0], operands[k, 1], operands[k, 2], operands[k, 3] = a, b, c, first + k
     left = ~with_sum[first:]
-    return Plan(operation[left], operands[left], code.results, first)
+    return Plan(operation[left], operands[left], code.results, np.flatnonzero(read), first)

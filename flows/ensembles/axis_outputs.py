@@ -18,7 +18,6 @@ import numpy as np
 from flows.core.compiled import inner, lean
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of, registers_of
-from flows.ensembles.axis_members import record
 from flows.ensembles.axis_views import align, locate, look_over, views_of
 from flows.solvers.near_lanes import LANES
 from flows.systems.own.chart_loop import place
@@ -91,7 +90,7 @@ def put_down(lane, here, out, k, e, programs, terms, times, found):
 @lean
 def see_in(out, here, k, e, programs, terms, times, found):
     """See outputs of a chart, in two doubles where plain ones do not tell enough of its end."""
-    views, seen, loss = out.views, here.seen, programs.loss
+    views, loss = out.views, programs.loss
     if not here.late[k]:
         align(views, here.charts, k)
     look_over(views, out.near, here, k, e, programs.value)
@@ -102,17 +101,13 @@ def see_in(out, here, k, e, programs, terms, times, found):
             look_sharply(views, here, k, loss, terms, w)
     for w in range(1, views.count[0]):
         row = views.row[w]
-        tell_briefly(seen, views.value[w], length_at(views.slope, w))
-        put_place(views.there, w, views.place)
-        record(found, k, row, views.place, times[row - 1] + here.unit[k], seen)
+        for i in range(len(views.u)):
+            found.digits[k, row, i, 0] = views.there[i, 0, w]
+            found.digits[k, row, i, 1] = views.there[i, 1, w]
+            found.error[k, row, i] = np.nan
+        found.since[k, row] = times[row - 1] + here.unit[k]
+        tell_briefly(found.numbers[k, row], views.value[w], length_at(views.slope, w))
     views.count[0] = 1
-
-
-@lean
-def put_place(there, w, place):
-    """Put one of several places, (N, 2, lanes), where it is read."""
-    for i in range(len(place)):
-        place[i, 0], place[i, 1] = there[i, 0, w], there[i, 1, w]
 
 
 @lean

@@ -31,8 +31,7 @@ class Views(NamedTuple):
     ``registers`` (R, 5, lanes): of the loss; ``u``, ``slope`` (N, lanes): increments, and gradients
     along the axes; ``value`` (lanes,): losses, NaN where they are not known; ``far``, ``there`` (N,
     2, lanes): increments by their units, and places, in two doubles; ``matrix`` (N, N): the Hessian
-    along the axes; ``place`` (N, 3): room; ``row`` (lanes,): which outputs they are; ``count``
-    (1,): how many.
+    along the axes; ``row`` (lanes,): which outputs they are; ``count`` (1,): how many.
     """
 
     registers: Any
@@ -42,7 +41,6 @@ class Views(NamedTuple):
     far: Any
     there: Any
     matrix: Any
-    place: Any
     row: Any
     count: Any
 
@@ -58,7 +56,6 @@ def views_of(loss, n):
         np.zeros((n, 2, LANES)),
         np.zeros((n, 2, LANES)),
         np.zeros((n, n)),
-        np.zeros((n, 3)),
         np.zeros(LANES, np.int64),
         np.zeros(1, np.int64),
     )

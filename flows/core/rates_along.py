@@ -15,7 +15,7 @@ from flows.core.exact_vectors import add, gather, joined, multiply
 from flows.core.twofold_loop import moves, plain, step
 from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["plain_rates", "summed", "twofold_rates"]
+__all__ = ["plain_rates", "summed", "twofold_rates", "width_of"]
 
 
 @loop

@@ -248,11 +248,12 @@ def test_outputs_inside_charts_are_right_within_what_is_stated(seed: int, found:
 def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
     found: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the Hessians of teachers that are larger by a thousandth, members are runs alone."""
-    other = flows.TwoLayer(3, 1.001 * np.eye(2)).axis_codes()
-    gradient, value, _ = PAIRS.axis_codes() or pytest.fail("no programs")
-    assert other is not None
-    codes = gradient, value, other[2]
+    """Where one product of the gradient has another factor, members are runs alone."""
+    gradient, value, rates = PAIRS.axis_codes() or pytest.fail("no programs")
+    operands = gradient.operands.copy()
+    operands[np.flatnonzero(gradient.operation == 1)[-1], 0] = 0
+    assert not np.array_equal(operands, gradient.operands)
+    codes = gradient._replace(operands=operands), value, rates
     monkeypatch.setattr(flows.TwoLayer, "axis_codes", lambda self: codes)
     flows.integrate_ensemble(PAIRS, starts(PAIRS, 1), 10.0, [10.0], rtol=RTOL)
     assert (found[0].reached == 1).all()

@@ -16,7 +16,7 @@ import numpy as np
 from flows.core.compiled import lean
 from flows.core.vectors import load, magnitude, spread, store, where_less
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.axis_steps import EPSILON, ITERATIONS
+from flows.solvers.axis_steps import EPSILON, FASTEST, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
 from flows.solvers.near_hessian import curvatures
 from flows.solvers.near_lanes import LANES, field
@@ -160,7 +160,8 @@ def solve_stages(lane, near, program, tableau, work):
                 continue
             work.taken[e] = 1.0
             work.before[e] = moved
-            if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
+            believed = max(rate, FASTEST)
+            if moved == 0.0 or (iteration > 0 and believed / (1.0 - believed) * moved < tolerance):
                 work.active[e], work.converged[e] = False, True
             going = going or work.active[e]
         taken = load(work.taken, 0)

@@ -17,7 +17,7 @@ from numba.core.cgutils import get_or_insert_function
 from flows.core.compiled import inner
 from flows.core.vectors import intrinsic_of_vectors
 
-__all__ = ["gather", "joined", "product"]
+__all__ = ["add", "gather", "joined", "multiply", "product"]
 
 
 def _fused(builder, x, y, z):
@@ -40,6 +40,26 @@ def product(x, y):
     """Two vectors whose sum is the product."""
     p = times(x, y)
     return p, fused(x, y, -p)
+
+
+@_number
+def add(a, b, c, d):
+    """Sum of two pairs, as in :mod:`flows.core.twofold_pairs`."""
+    s, v = plus(a, c), plus(b, d)
+    t = minus(s, a)
+    e = plus(minus(a, minus(s, t)), minus(c, t))
+    t = minus(v, b)
+    w = plus(minus(b, minus(v, t)), minus(d, t))
+    e = plus(e, v)
+    high = plus(s, e)
+    return joined(high, plus(w, minus(e, minus(high, s))))
+
+
+@_number
+def multiply(a, b, c, d):
+    """Product of two pairs, as there."""
+    p, e = product(a, c)
+    return joined(p, plus(e, plus(times(a, d), times(b, c))))
 
 
 @_number

@@ -236,7 +236,7 @@ class System(abc.ABC):
     def axis_codes(self) -> tuple[Any, ...] | None:
         """Programs of gradient, of loss and gradient, and of rates, for compiled steps along axes.
 
-        None where there are none.
+        The first one is the beginning of the second one. None where there are none.
         """
         return None
 

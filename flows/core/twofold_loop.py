@@ -16,7 +16,7 @@ import numpy as np
 from flows.core.compiled import loop
 from flows.core.twofold_pairs import add, arctangent, divided, multiply, product
 
-__all__ = ["defect", "evaluate", "moves", "plain", "step"]
+__all__ = ["defect", "evaluate", "moves", "plain", "step", "turned"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -86,6 +86,26 @@ def moves(n, first, operation, operands):
     return found[first:]
 
 
+@loop
+def turned(axes, r, results, found):
+    """What registers hold along the axes, in rows of `found`, with the arguments of `evaluate`."""
+    n = len(found)  # results beyond are not of the gradient
+    assert axes.shape[2] == 2 and r.shape[1] == found.shape[1] == 3  # LLVM has to know for vectors
+    for i in range(n):
+        found[i, 0] = found[i, 1] = found[i, 2] = 0.0
+    for j in range(n):  # outermost, so that sums are side by side
+        x = results[j]
+        c, d, off = r[x, 0], r[x, 1], r[x, 2]
+        for i in range(n):
+            a, b = multiply(axes[j, i, 0], axes[j, i, 1], c, d)
+            high, low = add(found[i, 0], found[i, 1], a, b)
+            found[i, 0], found[i, 1] = high, low
+            lost = SHARP * (abs(a) + abs(high)) + (UNDERFLOW if a != 0.0 else 0.0)
+            found[i, 2] += abs(axes[j, i, 0]) * off + lost
+    for i in range(n):
+        found[i, 2] *= UPWARD
+
+
 def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
     """Gradient along the axes, in rows of `found`: high and low double, and radius.
 
@@ -108,10 +128,7 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
     assert axes.shape[2] == 2 and r.shape[1] == found.shape[1] == 3  # LLVM has to know for vectors
     for i in range(n):
         r[i, 0] = r[i, 1] = r[i, 2] = 0.0
-        found[i, 0] = found[i, 1] = found[i, 2] = 0.0
     for j in range(n):  # outermost, so that sums are side by side
-        if u[j] == 0.0:  # as at a centre
-            continue
         c, d = product(u[j], unit[j])
         for i in range(n):
             a, b = multiply(axes[i, j, 0], axes[i, j, 1], c, d)
@@ -128,17 +145,7 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
         x, y = operands[k, 0], operands[k, 1]
         high, low, off = step(operation[k], r[x, 0], r[x, 1], r[x, 2], r[y, 0], r[y, 1], r[y, 2])
         r[first + k, 0], r[first + k, 1], r[first + k, 2] = high, low, UPWARD * off
-    for j in range(n):
-        x = results[j]
-        c, d, off = r[x, 0], r[x, 1], r[x, 2]
-        for i in range(n):
-            a, b = multiply(axes[j, i, 0], axes[j, i, 1], c, d)
-            high, low = add(found[i, 0], found[i, 1], a, b)
-            found[i, 0], found[i, 1] = high, low
-            lost = SHARP * (abs(a) + abs(high)) + (UNDERFLOW if a != 0.0 else 0.0)
-            found[i, 2] += abs(axes[j, i, 0]) * off + lost
-    for i in range(n):
-        found[i, 2] *= UPWARD
+    turned(axes, r, results, found)
 
 
 def _defect(axes, found):

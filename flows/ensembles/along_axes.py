@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from flows.solvers.choice import EXPONENT, LOOSE, TIGHT
 __all__ = ["follow_along_axes", "served"]
 
 # Members that one thread follows: enough to keep its lanes filled until the end.
-SPAN = 128
+SPAN = 256
 
 # Loss above its limit of members, by their numbers.
 Above = dict[int, Excess | None]
@@ -59,9 +59,7 @@ def follow_along_axes(
     found, above = None, Above()
     if sound:
         places: list[Any] = [system.axis_start(given[k]) for k in sound]  # type: ignore[arg-type]
-        with ThreadPoolExecutor(cores()) as threads:
-            found = _followed(system, np.array(places), request, threads)
-            above = _above(system, found, threads)
+        found, above = _followed(system, np.array(places), request)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     told = _told(found) if joins and sound else []
     joined = [k for k in told if (one := above.get(k)) and np.isfinite(one.value).any()]
@@ -116,20 +114,6 @@ def _told(found: Any) -> list[int]:
     return [int(k) for k in np.flatnonzero(known)]
 
 
-def _above(system: System, found: Any, threads: Executor) -> Above:
-    """Losses above their limits, as far as compiled code tells them."""
-    above = Above()
-
-    def work(span: slice) -> None:
-        parts = (found.digits, found.since, found.numbers, found.curvature, found.axes)
-        digits, since, numbers, *last = (part[span] for part in parts)
-        above.update(enumerate(system.above_along(digits, since, numbers, (*last,)), span.start))
-
-    work(slice(0, 0))  # of no members: compiled once, not by two threads
-    list(threads.map(work, _spans(len(found.digits))))
-    return above
-
-
 def _spans(members: int) -> list[slice]:
     """What each thread follows at a time."""
     from flows.solvers.near_lanes import LANES
@@ -138,8 +122,8 @@ def _spans(members: int) -> list[slice]:
     return [slice(k, k + share) for k in range(0, members, share)]
 
 
-def _followed(system: System, starts: Array, request: Request, threads: Executor) -> Any:
-    """What became of the members in compiled code."""
+def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Above]:
+    """What became of the members in compiled code; losses above limits, as far as it tells them."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
     from flows.solvers.timed_radau import timed_tableau
 
@@ -159,16 +143,23 @@ def _followed(system: System, starts: Array, request: Request, threads: Executor
     common = system.axis_codes(), timed_tableau(), terms
     halt = np.zeros(1, dtype=bool)
 
-    def work(span: slice) -> None:
-        follow(starts[span], request.times, *common, Found(*(part[span] for part in found)), halt)
+    above = Above()
 
-    work(slice(0))  # of no members: compiled once, not by two threads
-    try:
-        list(threads.map(work, _spans(members)))
-    except BaseException:  # Ctrl-C, of which compiled code hears nothing
-        halt[0] = True
-        raise
-    return found
+    def work(span: slice) -> None:
+        part = Found(*(x[span] for x in found))
+        follow(starts[span], request.times, *common, part, halt)
+        last = part.curvature, part.axes
+        told = system.above_along(part.digits, part.since, part.numbers, last)
+        above.update(enumerate(told, span.start))
+
+    work(slice(0, 0))  # of no members: compiled once, not by two threads
+    with ThreadPoolExecutor(cores()) as threads:
+        try:
+            list(threads.map(work, _spans(members)))
+        except BaseException:  # Ctrl-C, of which compiled code hears nothing
+            halt[0] = True
+            raise
+    return found, above
 
 
 def _run(

@@ -39,11 +39,8 @@ def part_of(terms):
 
 
 @lean
-def tell_briefly(seen, value, length):
+def tell_briefly(numbers, value, length):
     """Put down a loss and the length of a gradient, whose errors are not known yet."""
-    for i in range(len(seen.error)):
-        seen.error[i] = np.nan
-    numbers = seen.numbers
     numbers[0], numbers[2] = value, length
     numbers[1] = -(length**2) if length < STEEP else np.nan
     numbers[3] = numbers[4] = np.nan

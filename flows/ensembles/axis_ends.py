@@ -50,26 +50,26 @@ class Ends(NamedTuple):
 
 
 @inner
-def ends_of(loss, n):
+def ends_of(n, count):
     """Room for states around which charts are to begin."""
-    return Ends(line_of(loss, n), np.zeros((n, n, LANES)), np.zeros((n, n, LANES)))
+    return Ends(line_of(n, count), np.zeros((n, n, LANES)), np.zeros((n, n, LANES)))
 
 
 @lean
-def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
+def ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found):
     """See what a lane has come to, and whether its chart goes on in it.
 
     A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
     its outputs are put down, and the next one begins when its end has been seen. There is no next
     one behind the last output, and where something reaches zero, as a run alone then tells.
     """
-    loss = codes[1]
+    loss = programs.loss
     n, outcome = len(lane.u), lane.outcome[e]
     if lane.steps[e] > MOST_STEPS:
         found.reached[k] = here.row[k]
         return False
     since = here.charts.since[k] * math.exp(lane.tau[e])
-    off = arrived(lane, here, k, e, codes)
+    off = arrived(lane, here, k, e, programs)
     if outcome == SHORT and not vanishes(loss, here.whole, n, terms.short):
         lane.outcome[e], lane.live[e] = GOES_ON, True
         return True
@@ -84,23 +84,23 @@ def ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, f
             lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
         return True
-    put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
+    put_down(lane, here, out, k, e, programs, terms, times, found)
     here.step[k], line = lane.step[e], ends.line
     stand(here, k, loss, terms)
-    count = stand_in(line, out, here, k, e, since)
+    count = stand_in(line, out, programs.gradient.read, here, k, e, since)
     line.carry.anew[count - 1] = min(ANEW, lane.left[e])
     if count == LANES:
-        see_ends(ends, here, codes, slopes, terms, found)
+        see_ends(ends, here, programs, terms, found)
     return False
 
 
 @lean
-def meet(starts, first, ends, here, codes, terms, found):
+def meet(starts, first, ends, here, programs, terms, found):
     """Begin the first charts of members from one on, as many as there are lanes."""
     line, n = ends.line, starts.shape[1]
     carry = line.carry
     for k in range(first, min(first + LANES, len(starts))):
-        if not met(starts, k, codes, terms, here, found):
+        if not met(starts, k, programs, terms, here, found):
             continue
         w = line.count[0]
         line.member[w], carry.since[w], line.count[0] = k, here.unit[k], w + 1
@@ -112,25 +112,25 @@ def meet(starts, first, ends, here, codes, terms, found):
     for i in range(n):
         for k in range(n):
             store(ends.axes, i * n + k, load(carry.overlaps, k * n + i))
-    begin_all(ends, here, codes, terms, found)
+    begin_all(ends, here, programs, terms, found)
 
 
 @lean
-def see_ends(ends, here, codes, slopes, terms, found):
+def see_ends(ends, here, programs, terms, found):
     """See all ends of charts that wait, and begin the next ones."""
     line, n = ends.line, len(ends.axes)
-    see_errors(line, slopes)
+    see_errors(line, programs.gradient, here)
     for i in range(n):
         for k in range(n):
             total = spread(0.0)
             for m in range(n):
                 total += load(line.near.axes, i * n + m) * load(line.carry.overlaps, k * n + m)
             store(ends.axes, i * n + k, total)
-    begin_all(ends, here, codes, terms, found)
+    begin_all(ends, here, programs, terms, found)
 
 
 @lean
-def begin_all(ends, here, codes, terms, found):
+def begin_all(ends, here, programs, terms, found):
     """Begin the charts of all who wait, along the axes that have been seen."""
     line, charts, carry, n = ends.line, here.charts, ends.line.carry, len(ends.axes)
     sharpened(ends.axes, ends.low, line.careful)
@@ -149,8 +149,8 @@ def begin_all(ends, here, codes, terms, found):
         charts.since[k] = carry.since[w]
         first, behind = here.row[k], found.reached[k]
         ended = behind == found.since.shape[1]
-        begins = not ended and fresh(here, k, codes, terms, found)
-        see_errors_of(carry, here, k, w, begins, codes[1], terms)
+        begins = not ended and fresh(here, k, programs, terms, found)
+        see_errors_of(carry, here, k, w, begins, programs.loss, terms)
         fill(found, here, k, first, behind, carry.began[w], carry.since[w], terms)
         for i in range(n):
             here.error[k, i] = here.seen.error[i]
@@ -175,6 +175,6 @@ def see_errors_of(carry, here, k, w, begins, loss, terms):
     for i in range(5):
         seen.numbers[i] = np.nan
     seen.numbers[5] = 0.0
-    value, length = here.losses[k, loss.results[0]], length_at(carry.along, w)
+    value, length = here.value[k, loss.results[0]], length_at(carry.along, w)
     doubt, since, enough = part * length, carry.since[w], max(KNOWN, 2 * part)
     tell(seen, seen.along, value, part * abs(value), doubt, since, terms.rough, enough)

@@ -5,20 +5,46 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.solvers.near_lanes import LANES, PARTS, Near
+from flows.solvers.near_plan import plan_of
 from flows.solvers.near_state import GOES_ON
 
-__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "steepest"]
+__all__ = ["Programs", "again", "aim", "load", "load_matrix", "near_of", "output_in"]
+__all__ += ["programs_of", "registers_of", "steepest", "steps_in"]
+
+
+class Programs(NamedTuple):
+    """What is computed: ``gradient``, ``value``, the loss with its gradient, plans for lanes.
+
+    In two doubles: ``loss``, the loss with its gradient, ``rates``, the rates of the gradient.
+    """
+
+    gradient: Any
+    value: Any
+    loss: Any
+    rates: Any
 
 
 @inner
-def near_of(n, program):
-    """Room for charts in lanes."""
-    count = n + len(program.constants) + len(program.operation)
+def programs_of(n, gradient, loss, rates):
+    """Programs of a loss in `n` variables."""
+    return Programs(plan_of(n, gradient), plan_of(n, loss), loss, rates)
+
+
+@lean
+def registers_of(n, code):
+    """How many registers a program takes."""
+    return n + len(code.constants) + len(code.operation)
+
+
+@inner
+def near_of(n, count):
+    """Room for charts in lanes, of programs with so many registers."""
     return Near(
         np.zeros((count, PARTS, LANES)),
         np.zeros((n, LANES)),
@@ -27,6 +53,20 @@ def near_of(n, program):
         np.ones((n, LANES)),
         np.ones((n, LANES)),
         np.ones(LANES),
+    )
+
+
+@inner
+def steps_in(whole, count):
+    """The same charts for steps, which take the first registers alone, those of the gradient."""
+    return Near(
+        whole.registers[:count],
+        whole.slope,
+        whole.matrix,
+        whole.axes,
+        whole.size,
+        whole.unit,
+        whole.since,
     )
 
 
@@ -41,14 +81,16 @@ def again(lane, e):
 
 
 @lean
-def load(lane, near, whole, here, k, e):
-    """Put the chart of a member where the steps of a lane, and its outputs (``whole``), read it."""
+def load(lane, near, read, here, k, e):
+    """Put the chart of a member where the steps of a lane, and its outputs, read it.
+
+    Registers of the gradient are the first of those of the loss, in one array for both, of which
+    some are ``read`` at the centre.
+    """
     charts, size = here.charts, here.charts.size[k]
     near.since[e] = charts.since[k]
-    for i in range(len(near.registers)):
+    for i in read:
         near.registers[i, 0, e] = here.value[k, i]
-    for i in range(len(whole.registers)):
-        whole.registers[i, 0, e] = here.losses[k, i]
     for i in range(len(size)):
         unit = 1.0 / size[i]
         near.size[i, e], near.unit[i, e] = size[i], unit
@@ -56,28 +98,26 @@ def load(lane, near, whole, here, k, e):
         lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         lane.weight[i, e] = size[i] * (size[i] / charts.floored[k, i] / charts.energy[k]) / 2
         for j in range(len(size)):
-            near.matrix[i, j, e] = here.matrix[k, i, j] * size[j] * unit
             near.axes[i, j, e] = charts.axes[k, i, j, 0]
+    if here.late[k]:  # explicit steps do without
+        load_matrix(near, here, k, e)
     again(lane, e)
+
+
+@lean
+def load_matrix(near, here, k, e):
+    """Put the Hessian of a member's chart, in its units, where lanes read it."""
+    size = here.charts.size[k]
+    for i in range(len(size)):
+        unit = 1.0 / size[i]
+        for j in range(len(size)):
+            near.matrix[i, j, e] = here.matrix[k, i, j] * size[j] * unit
 
 
 @lean
 def steepest(charts, k):
     """Largest curvature at the centre of a chart, of either sign."""
     return max(abs(charts.curvature[k, 0]), abs(charts.curvature[k, -1]))
-
-
-@lean
-def increment_of(charts, k, place, found):
-    """Increment `found` along the axes of a chart, of a place from its centre."""
-    axes, size = charts.axes[k], charts.size[k]
-    for i in range(len(found)):
-        found[i] = 0.0
-    for j in range(len(found)):
-        for i in range(len(found)):
-            found[i] += axes[j, i, 0] * place[j]
-    for i in range(len(found)):
-        found[i] /= size[i]
 
 
 @lean

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.ensembles.axis_lanes import near_of
-from flows.solvers.near_hessian import curvatures
+from flows.ensembles.axis_lanes import load_matrix, near_of
+from flows.solvers.near_hessian import any_stiff, hessian, sharpen
 from flows.solvers.near_lanes import LANES, change
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -46,10 +46,10 @@ class Line(NamedTuple):
 
 
 @inner
-def line_of(loss, n):
+def line_of(n, count):
     """Room for states that wait."""
     return Line(
-        near_of(n, loss),
+        near_of(n, count),
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
@@ -61,31 +61,43 @@ def line_of(loss, n):
 
 
 @lean
-def stand_in(line, out, here, k, e, since):
-    """Let the end of a lane's chart wait, which is the place 0 of the views; how many do."""
+def stand_in(line, out, read, here, k, e, since):
+    """Let the end of a lane's chart wait, which is the place 0 of the views; how many do.
+
+    ``read``: registers of the gradient that are read at the centre.
+    """
     charts, near, carry, w = here.charts, line.near, line.carry, line.count[0]
     line.member[w], carry.since[w], line.count[0] = k, since, w + 1
-    near.since[w] = carry.began[w] = charts.since[k]
-    for i in range(len(near.registers)):
+    carry.began[w] = charts.since[k]
+    for i in read:
         near.registers[i, 0, w] = out.near.registers[i, 0, e]
     for i in range(len(line.slope)):
         near.registers[i, 1, w] = out.views.registers[i, 1, 0]
-        line.slope[i, w], unit = out.views.slope[i, 0], 1.0 / charts.size[k, i]
-        near.size[i, w], near.unit[i, w] = charts.size[k, i], unit
+        line.slope[i, w] = out.views.slope[i, 0]
         carry.curvature[i, w], carry.slope[i, w] = charts.curvature[k, i], charts.slope[k, i]
         carry.error[i, w], carry.fresh[i, w] = charts.error[k, i], charts.fresh[k, i]
         for j in range(len(line.slope)):
             near.axes[i, j, w] = charts.axes[k, i, j, 0]
-            near.matrix[i, j, w] = here.matrix[k, i, j] * charts.size[k, j] * unit
     return w + 1
 
 
 @lean
-def see_errors(line, slopes):
+def see_errors(line, gradient, here):
     """Put down axes and errors of all who wait."""
-    n, carry = len(line.slope), line.carry
-    change(slopes, line.near.registers)
-    curvatures(line.near, slopes, carry.since, STIFF, line.matrix, line.careful)
+    n, carry, near = len(line.slope), line.carry, line.near
+    change(gradient, near.registers)
+    hessian(near, gradient, line.matrix)
+    if any_stiff(line.matrix, carry.since, STIFF):
+        for w in range(line.count[0]):
+            k = line.member[w]
+            near.since[w] = here.charts.since[k]
+            for i in range(n):
+                near.size[i, w], near.unit[i, w] = (
+                    here.charts.size[k, i],
+                    1.0 / here.charts.size[k, i],
+                )
+            load_matrix(near, here, k, w)
+        sharpen(near, gradient, carry.since, STIFF, line.matrix, line.careful)
     for i in range(n):
         for w in range(LANES):
             carry.now[i, w] = line.matrix[i, i, w]

@@ -14,10 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
-from flows.ensembles.axis_lanes import aim, increment_of, load, near_of, output_in, steepest
+from flows.ensembles.axis_lanes import (
+    aim,
+    load,
+    output_in,
+    programs_of,
+    registers_of,
+    steepest,
+    steps_in,
+)
 from flows.ensembles.axis_members import (
     Found,
     leave,
@@ -72,9 +79,9 @@ def gentle_until(here, k, terms):
 
 
 @lean
-def take_place(lane, near, out, here, k, e, times, before, terms, found):
+def take_place(lane, out, read, here, k, e, times, before, terms, found):
     """Let a member go on in a lane, in its chart, as far as the solver time `before`."""
-    load(lane, near, out.near, here, k, e)
+    load(lane, out.near, read, here, k, e)
     aim(lane, here, k, e, times, before, terms.halts, found)
     lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
     lane.step[e] = here.step[k]
@@ -99,28 +106,27 @@ class Walk(NamedTuple):
     """Lanes in which members take steps.
 
     ``lane``, ``work``: where they stand, and room; ``owner`` (lanes,): whose they are, -1 where
-    nobody's; ``late`` (M,): whether a member goes on by steps of Radau; ``u`` (N,): room.
+    nobody's; ``u`` (N,): room.
     """
 
     lane: Any
     work: Any
     owner: Any
-    late: Any
     u: Any
 
 
 @inner
-def walk_of(n, rtol, terms, late):
+def walk_of(n, rtol, terms):
     """Lanes of steps of a tolerance."""
     lane = lanes_of(n, rtol, terms.reach, terms.short)
-    return Walk(lane, room(n), np.full(LANES, -1), late, np.empty(n))
+    return Walk(lane, room(n), np.full(LANES, -1), np.empty(n))
 
 
 @lean
-def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, ends, found, halt):
+def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, found, halt):
     """Follow members by explicit steps, until those who are late wait."""
-    lane, work, owner, late, u = walk
-    gradient, n = codes[0], len(u)
+    lane, work, owner, u = walk
+    gradient, n, late, read = programs.gradient, len(u), here.late, programs.value.read
     while not halt[0]:
         alive = 0
         for e in range(LANES):
@@ -129,11 +135,11 @@ def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, en
                 before = gentle_until(here, k, terms)
                 late[k] = before == 0.0
                 if not late[k]:
-                    take_place(lane, near, out, here, k, e, times, before, terms, found)
+                    take_place(lane, out, read, here, k, e, times, before, terms, found)
                     owner[e] = k
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):
-            see_ends(ends, here, codes, slopes, terms, found)
+            see_ends(ends, here, programs, terms, found)
             continue
         if alive == 0:
             break
@@ -157,7 +163,8 @@ def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, en
                 lane.fields[e] += ALL - STAGES - 1
             while part >= 0.0:
                 between(stages, part, e, u)
-                increment_of(here.charts, k, u, here.passed[k, found.reached[k]])
+                for i in range(n):
+                    here.passed[k, found.reached[k], i] = u[i]
                 found.reached[k] += 1
                 part = output_in(here, k, times, found, begins, until)
         finish(lane, work, stages)
@@ -172,7 +179,7 @@ def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, en
             if lane.outcome[e] == FAILED:  # others may do better
                 late[k], found.reached[k] = True, here.row[k]
                 continue
-            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found):
                 owner[e] = k
     for k in range(len(late)):
         if late[k]:
@@ -180,20 +187,20 @@ def follow_gently(times, codes, slopes, terms, walk, stages, here, near, out, en
 
 
 @lean
-def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, ends, found, halt):
+def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
-    lane, work, owner, _, u = walk
-    gradient, n = codes[0], len(u)
+    lane, work, owner, u = walk
+    gradient, n, read = programs.gradient, len(u), programs.value.read
     while not halt[0]:
         alive, anew = 0, False
         for e in range(LANES):
             if owner[e] < 0 and waits(here) > 0:
                 k = next_of(here)
-                take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
+                take_place(lane, out, read, here, k, e, times, np.inf, terms, found)
                 owner[e], anew = k, True
             alive += 1 if owner[e] >= 0 else 0
         if few_are_left(alive, ends):
-            see_ends(ends, here, codes, slopes, terms, found)
+            see_ends(ends, here, programs, terms, found)
             continue
         if alive == 0:
             return
@@ -225,7 +232,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
             if lane.outcome[e] == FAILED:
                 found.reached[k] = here.row[k]
                 continue
-            if ends_chart(lane, near, out, ends, here, k, e, codes, slopes, terms, times, found):
+            if ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found):
                 owner[e], again_at = k, True
         if again_at:
             evaluate(lane, near, gradient, work)
@@ -241,7 +248,8 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     times : ndarray, shape (T,)
         Output times after 0.
     codes : tuple of Code
-        Of the gradient, of the loss with its gradient, and of the gradient's rates.
+        Of the gradient, of the loss with its gradient, whose first steps are those of the gradient,
+        and of the gradient's rates.
     tableau : Tableau
         Coefficients of Radau's steps.
     terms : AxisTerms
@@ -254,18 +262,18 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     Each pass of the main loops takes fields of every member that has a lane, at most `MOST_FIELDS`
     of each; so there is a last one, whatever the numbers are.
     """
-    (count, n), loss, late = starts.shape, codes[1], np.zeros(len(starts), np.bool_)
-    slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
-    here = members_of(count, len(times), n, codes[0], loss, terms.reach)
-    near = near_of(n, codes[0])
-    out, ends = outputs_of(loss, n, near), ends_of(loss, n)
-    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
-    then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
+    (count, n), (gradient, loss, rates) = starts.shape, codes
+    programs, taken = programs_of(n, gradient, loss, rates), registers_of(n, gradient)
+    here = members_of(count, len(times), n, loss, terms.reach)
+    out, ends = outputs_of(loss, n), ends_of(n, taken)
+    near = steps_in(out.near, taken)
+    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms)
+    then, stages = walk_of(n, terms.rtol, terms), stages_of(n)
     for k in range(0, count, LANES):
         if not halt[0]:
-            meet(starts, k, ends, here, codes, terms, found)
-    follow_gently(times, codes, slopes, terms, first, stages, here, near, out, ends, found, halt)
-    follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, ends, found, halt)
+            meet(starts, k, ends, here, programs, terms, found)
+    follow_gently(times, programs, terms, first, stages, here, near, out, ends, found, halt)
+    follow_stiffly(times, programs, tableau, terms, then, here, near, out, ends, found, halt)
     leave(here, found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.core.vectors import WIDTH
-from flows.ensembles.axis_lanes import steepest
+from flows.ensembles.axis_lanes import registers_of, steepest
 from flows.solvers.axis_slopes import finite, hessian_along
 from flows.solvers.axis_steps import EPSILON
 from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
@@ -79,14 +79,16 @@ class Members(NamedTuple):
 
     ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
     chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``
-    (M,): whether something has reached zero; ``passed`` (M, T, N): increments at outputs of the
-    chart; ``value`` (M, R), ``losses`` (M, R'): registers of the gradient and of the loss at
-    centres; ``matrix`` (M, N, N): Hessians along the axes there; ``queue`` (M,): who has a chart
-    and no lane, from the first to before the second of ``queued`` (2,), which count on; ``error``
-    (M, N), ``numbers`` (M, 6): what is seen where the chart begins, as of `Seen`.
-    ``registers``, ``whole``: of the gradient, and of the loss, at the last place; ``found`` (N, 3),
-    ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an increment; ``room``
-    (4, width); ``careful`` (N,): axes.
+    (M,): whether something has reached zero; ``late`` (M,): whether steps are those of Radau;
+    ``passed`` (M, T, N): increments at outputs of the chart, before that in the coordinates of
+    states; ``value`` (M, R): registers at centres, of the loss, which begin with those of the
+    gradient; ``slopes`` (M, N, 3), ``matrix`` (M, N, N): gradients there in two doubles, and
+    Hessians along the axes; ``queue`` (M,): who has a chart and no lane, from the first to before
+    the second of ``queued`` (2,), which count on; ``error`` (M, N), ``numbers`` (M, 6): what is
+    seen where the chart begins, as of `Seen`.
+    ``whole``: registers at the last place; ``found`` (N, 3), ``there`` (N, 3), ``u`` (N,): the
+    gradient along the axes, the state, and an increment; ``room`` (4, width); ``careful`` (N,):
+    axes.
     """
 
     charts: Any
@@ -95,16 +97,16 @@ class Members(NamedTuple):
     step: Any
     row: Any
     gone: Any
+    late: Any
     passed: Any
     value: Any
-    losses: Any
+    slopes: Any
     matrix: Any
     queue: Any
     queued: Any
     error: Any
     numbers: Any
     seen: Any
-    registers: Any
     whole: Any
     found: Any
     there: Any
@@ -114,10 +116,9 @@ class Members(NamedTuple):
 
 
 @inner
-def members_of(count, times, n, gradient, loss, reach):
+def members_of(count, times, n, loss, reach):
     """Room for members."""
-    registers = n + len(gradient.constants) + len(gradient.operation)
-    losses = n + len(loss.constants) + len(loss.operation)
+    registers = registers_of(n, loss)
     return Members(
         charts_of(count, n),
         np.zeros(count),
@@ -125,9 +126,10 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros(count),
         np.zeros(count, np.int64),
         np.zeros(count, np.bool_),
+        np.zeros(count, np.bool_),
         np.zeros((count, 1 + times, n)),
         np.zeros((count, registers)),
-        np.zeros((count, losses)),
+        np.zeros((count, n, 3)),
         np.zeros((count, n, n)),
         np.zeros(count, np.int64),
         np.zeros(2, np.int64),
@@ -135,7 +137,6 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros((count, 6)),
         seen_of(n),
         np.zeros((registers, 3)),
-        np.zeros((losses, 3)),
         np.zeros((n, 3)),
         np.zeros((n, 3)),
         np.zeros(n),
@@ -226,22 +227,21 @@ def stand(here, k, loss, terms):
     for i in range(len(here.there)):
         for digit in range(3):
             here.charts.centre[k, i, digit] = here.there[i, digit]
+            here.slopes[k, i, digit] = here.whole[loss.results[1 + i], digit]
     for i in range(len(here.whole)):
-        here.losses[k, i] = here.whole[i, 0]
+        here.value[k, i] = here.whole[i, 0]
     here.gone[k] = vanishes(loss, here.whole, len(here.there), terms.short)
 
 
 @lean
-def fresh(here, k, codes, terms, found):
+def fresh(here, k, programs, terms, found):
     """Begin the chart of a member where it stands, whose axes are known; whether that can be.
 
     The Hessian along the axes, in plain doubles, is that in two along those that others hide.
     """
     charts = here.charts
-    if here.gone[k] or not begin(charts, k, codes[0], terms, here.registers):
+    if here.gone[k] or not begin(charts, k, here.slopes[k], terms):
         return False
-    for i in range(len(here.registers)):
-        here.value[k, i] = here.registers[i, 0]
     careful, rounding = 0, steepest(charts, k) * EPSILON
     for i in range(len(here.there)):
         if not rounding < ROUNDING * terms.known * charts.floored[k, i]:
@@ -249,7 +249,7 @@ def fresh(here, k, codes, terms, found):
             careful += 1
     if careful > 0:
         which = here.careful[:careful]
-        hessian_along(charts.centre[k], charts.axes[k], codes[2], which, here.matrix[k])
+        hessian_along(charts.centre[k], charts.axes[k], programs.rates, which, here.matrix[k])
         known = finite(here.value[k])
         for i in range(len(here.there)):
             known = known and finite(here.matrix[k, i])
@@ -262,9 +262,9 @@ def fresh(here, k, codes, terms, found):
 
 
 @lean
-def met(starts, k, codes, terms, here, found):
+def met(starts, k, programs, terms, here, found):
     """Put down a start, whose Hessian stays in `seen`; whether it is known."""
-    _, loss, rates = codes
+    loss, rates = programs.loss, programs.rates
     for i in range(starts.shape[1]):
         here.there[i, 0] = starts[k, i]
         here.there[i, 1] = here.there[i, 2] = 0.0
@@ -280,11 +280,11 @@ def met(starts, k, codes, terms, here, found):
 
 
 @lean
-def arrived(lane, here, k, e, codes):
+def arrived(lane, here, k, e, programs):
     """State of a lane in `there`, in two doubles; by how much plain ones differ there."""
     for i in range(len(lane.u)):
         here.u[i] = lane.u[i, e]
-    place(here.charts, k, here.u, codes[1], here.whole, here.found, here.there)
+    place(here.charts, k, here.u, programs.loss, here.whole, here.found, here.there)
     return difference(lane, here, k, e)
 
 

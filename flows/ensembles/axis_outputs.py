@@ -17,27 +17,25 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.ensembles.axis_chords import part_of, tell_briefly
-from flows.ensembles.axis_members import record
-from flows.ensembles.axis_views import locate, look_over, views_of
-from flows.solvers.near_lanes import LANES, PARTS, Near
+from flows.ensembles.axis_lanes import near_of, registers_of
+from flows.ensembles.axis_views import align, locate, look_over, views_of
+from flows.solvers.near_lanes import LANES
 from flows.systems.own.chart_loop import place
 
 __all__ = ["Outputs", "length_at", "outputs_of", "put_down"]
 
 
 class Outputs(NamedTuple):
-    """Charts of the loss that lanes of steps are in, ``near``, and ``views`` of one chart."""
+    """Charts that lanes of steps are in, ``near``, and ``views`` of one of them."""
 
     near: Any
     views: Any
 
 
 @inner
-def outputs_of(loss, n, near):
-    """Room for outputs, of charts that steps read, with registers of their own."""
-    registers = np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES))
-    own = Near(registers, near.slope, near.matrix, near.axes, near.size, near.unit, near.since)
-    return Outputs(own, views_of(loss, n))
+def outputs_of(loss, n):
+    """Room for outputs, and for charts of which they are."""
+    return Outputs(near_of(n, registers_of(n, loss)), views_of(loss, n))
 
 
 @lean
@@ -70,7 +68,7 @@ def look_sharply(views, here, k, loss, terms, w):
 
 
 @lean
-def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
+def put_down(lane, here, out, k, e, programs, terms, times, found):
     """See the outputs of a chart that has ended, but for their errors.
 
     The chart's end is seen beside them, at the place 0, and here its state in two doubles stays.
@@ -85,15 +83,17 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
         for i in range(len(u)):
             views.u[i, w] = here.passed[k, row, i]
         if w + 1 == LANES:
-            see_in(out, here, k, e, codes[1], slopes, terms, times, found)
-    see_in(out, here, k, e, codes[1], slopes, terms, times, found)
+            see_in(out, here, k, e, programs, terms, times, found)
+    see_in(out, here, k, e, programs, terms, times, found)
 
 
 @lean
-def see_in(out, here, k, e, loss, slopes, terms, times, found):
+def see_in(out, here, k, e, programs, terms, times, found):
     """See outputs of a chart, in two doubles where plain ones do not tell enough of its end."""
-    views, seen = out.views, here.seen
-    look_over(views, out.near, here, k, e, slopes, loss.results[0])
+    views, loss = out.views, programs.loss
+    if not here.late[k]:
+        align(views, here.charts, k)
+    look_over(views, out.near, here, k, e, programs.value)
     if agrees(views, here, loss, terms):
         locate(views, here.charts, k)
     else:
@@ -101,17 +101,13 @@ def see_in(out, here, k, e, loss, slopes, terms, times, found):
             look_sharply(views, here, k, loss, terms, w)
     for w in range(1, views.count[0]):
         row = views.row[w]
-        tell_briefly(seen, views.value[w], length_at(views.slope, w))
-        put_place(views.there, w, views.place)
-        record(found, k, row, views.place, times[row - 1] + here.unit[k], seen)
+        for i in range(len(views.u)):
+            found.digits[k, row, i, 0] = views.there[i, 0, w]
+            found.digits[k, row, i, 1] = views.there[i, 1, w]
+            found.error[k, row, i] = np.nan
+        found.since[k, row] = times[row - 1] + here.unit[k]
+        tell_briefly(found.numbers[k, row], views.value[w], length_at(views.slope, w))
     views.count[0] = 1
-
-
-@lean
-def put_place(there, w, place):
-    """Put one of several places, (N, 2, lanes), where it is read."""
-    for i in range(len(place)):
-        place[i, 0], place[i, 1] = there[i, 0, w], there[i, 1, w]
 
 
 @lean

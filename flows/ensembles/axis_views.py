@@ -19,9 +19,10 @@ import numpy as np
 from flows.core.compiled import inner, lean
 from flows.core.exact_vectors import gather, joined, product
 from flows.core.vectors import load, spread, store
+from flows.ensembles.axis_lanes import registers_of
 from flows.solvers.near_lanes import LANES, PARTS, change
 
-__all__ = ["Views", "locate", "look_over", "views_of"]
+__all__ = ["Views", "align", "locate", "look_over", "views_of"]
 
 
 class Views(NamedTuple):
@@ -30,8 +31,7 @@ class Views(NamedTuple):
     ``registers`` (R, 5, lanes): of the loss; ``u``, ``slope`` (N, lanes): increments, and gradients
     along the axes; ``value`` (lanes,): losses, NaN where they are not known; ``far``, ``there`` (N,
     2, lanes): increments by their units, and places, in two doubles; ``matrix`` (N, N): the Hessian
-    along the axes; ``place`` (N, 3): room; ``row`` (lanes,): which outputs they are; ``count``
-    (1,): how many.
+    along the axes; ``row`` (lanes,): which outputs they are; ``count`` (1,): how many.
     """
 
     registers: Any
@@ -41,7 +41,6 @@ class Views(NamedTuple):
     far: Any
     there: Any
     matrix: Any
-    place: Any
     row: Any
     count: Any
 
@@ -50,32 +49,41 @@ class Views(NamedTuple):
 def views_of(loss, n):
     """Room for outputs of a chart."""
     return Views(
-        np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES)),
+        np.zeros((registers_of(n, loss), PARTS, LANES)),
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
         np.zeros(LANES),
         np.zeros((n, 2, LANES)),
         np.zeros((n, 2, LANES)),
         np.zeros((n, n)),
-        np.zeros((n, 3)),
         np.zeros(LANES, np.int64),
         np.zeros(1, np.int64),
     )
 
 
 @lean
-def look_over(views, near, here, k, e, slopes, value):
-    """Put down losses and gradients along the axes, in the chart of a lane.
+def align(views, charts, k):
+    """Turn outputs, but not the chart's end, from the coordinates of states to the axes."""
+    axes, size, n = charts.axes[k], charts.size[k], len(views.u)
+    for i in range(n):
+        total = spread(0.0)
+        for j in range(n):
+            total += axes[j, i, 0] * load(views.u, j)
+        store(views.far, 2 * i, total / size[i])
+    for i in range(n):
+        for w in range(1, views.count[0]):
+            views.u[i, w] = views.far[i, 0, w]
 
-    ``slopes``, ``value``: programs of the gradient, whose registers are of the loss, and where in
-    these the loss is.
-    """
-    n, r, results, slope = len(views.u), views.registers, slopes.results, here.charts.slope[k]
+
+@lean
+def look_over(views, near, here, k, e, value):
+    """Put down losses and gradients along the axes, in the chart of a lane."""
+    n, r, results, slope = len(views.u), views.registers, value.results, here.charts.slope[k]
     axes, size, linear = here.charts.axes[k], here.charts.size[k], spread(0.0)
     for i in range(n):
         for j in range(n):
             views.matrix[i, j] = here.matrix[k, i, j] * size[j]
-    for i in range(len(r)):
+    for i in value.read:
         store(r, i * PARTS, spread(near.registers[i, 0, e]))
     for i in range(n):
         moved, there = spread(0.0), spread(slope[i])
@@ -86,13 +94,14 @@ def look_over(views, near, here, k, e, slopes, value):
         store(r, i * PARTS + 1, moved)
         store(views.slope, i, there)
         linear += (slope[i] * size[i]) * load(views.u, i)
-    change(slopes, r)
+    change(value, r)
     for i in range(n):
         there = load(views.slope, i)
         for j in range(n):
-            there += axes[j, i, 0] * load(r, results[j] * PARTS + 2)
+            there += axes[j, i, 0] * load(r, results[1 + j] * PARTS + 2)
         store(views.slope, i, there)
-    store(views.value, 0, load(r, value * PARTS) + (linear + load(r, value * PARTS + 2)))
+    at = results[0] * PARTS
+    store(views.value, 0, load(r, at) + (linear + load(r, at + 2)))
 
 
 @lean

@@ -36,6 +36,8 @@ CHUNKS_PER_WORKER = 8
 TOGETHER = 128
 # Of so many members larger chunks are written: a file takes as long as 20 members, and 25 kB.
 MANY, LARGER = 8192, 512
+# States of members along axes that are in memory at a time, of at least so many members.
+STATES, FEWEST = 128 * LARGER, 32
 
 #: Engines of :func:`integrate_ensemble`.
 ENGINES = ("cpu", "jax")
@@ -218,7 +220,8 @@ class Flow:
         if self.together:
             return min(TOGETHER if size < MANY else LARGER, math.ceil(size / workers))
         if self.along_axes:
-            return min(2 * TOGETHER, math.ceil(size / workers))
+            fitting = max(FEWEST, STATES // (1 + len(self.request.times)))
+            return min(LARGER, fitting, math.ceil(size / workers))
         return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
 
     def runs_at_once(self, chunk: int) -> int:

@@ -207,7 +207,9 @@ def _fitting(task: ChunkTask, size: int, chunk: int, hands: Hands, folder: Path 
     _, state = task.system.reduce(task.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
     times = 1 + len(task.procedure.request.followed(task.system.apart))
-    run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, times)
+    # Members who are followed as one are in memory as one.
+    at_once = chunk if task.procedure.joins else task.procedure.runs_at_once(chunk)
+    run = at_once * memory.run_bytes(unknowns, times)
     kept = size if folder is None else AHEAD * hands.most * chunk
 
     def needed(who: Hands) -> int:

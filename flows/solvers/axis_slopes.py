@@ -15,7 +15,7 @@ import numpy as np
 
 from flows.core.angle_rest import angle_rest
 from flows.core.compiled import inner, lean
-from flows.core.rates_along import plain_rates, twofold_rates
+from flows.core.rates_along import plain_rates, summed, twofold_rates
 from flows.core.twofold_loop import evaluate
 from flows.core.twofold_pairs import add, multiply, product
 
@@ -232,11 +232,6 @@ def hessian_along(place, axes, program, which, found):
     r = twofold_rates(pairs, along, program.operation, program.operands, program.constants)
     total = np.empty((2, r.shape[2]))
     for i in range(n):
-        total[:] = 0.0
-        for j in range(n):
-            of_entry, high, low = program.results[j], axes[j, i, 0], axes[j, i, 1]
-            for e in range(r.shape[2]):
-                a, b = multiply(high, low, r[of_entry, 0, e], r[of_entry, 1, e])
-                total[0, e], total[1, e] = add(total[0, e], total[1, e], a, b)
+        summed(axes, i, r, program.results, total)
         for k in range(many):
             found[i, which[k]] = found[which[k], i] = total[0, k]

@@ -35,6 +35,9 @@ SAFETY, ITERATIONS = 0.9, 6
 SLOW, LONG = 3e-2, 3
 # Its error is this part of what a step may leave.
 NEWTON = 1e-3
+# A first guess may be off by 1e12 along steep axes, where corrections shrink at once: that they do
+# so by less than this is not believed of others.
+FASTEST = 1e-2
 # Below this fraction of the time a step is rounding.
 SMALLEST = 1e-14
 EPSILON = float(np.finfo(float).eps)
@@ -250,7 +253,8 @@ def solve_stages(pace, field, tableau, length, work):
                 w[2 * p + 1, i] += turning[p, i].real
                 w[2 * p + 2, i] += turning[p, i].imag
         combined(tableau.forth, w, work.z)
-        if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
+        believed = max(rate, FASTEST)
+        if moved == 0.0 or (iteration > 0 and believed / (1.0 - believed) * moved < tolerance):
             return True, iteration + 1, rate
         before = moved
     return False, ITERATIONS, rate

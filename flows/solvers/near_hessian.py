@@ -12,8 +12,9 @@ from __future__ import annotations
 from flows.core.compiled import lean
 from flows.core.vectors import load, spread, store
 from flows.solvers.near_lanes import LANES, PARTS, jacobian
+from flows.solvers.near_plan import FUSED
 
-__all__ = ["curvatures", "forget", "hessian"]
+__all__ = ["any_stiff", "curvatures", "forget", "hessian", "sharpen"]
 
 # Places of registers: the first two are those at which a Jacobian has the rates of their parts.
 RATE, WHOLE, OTHER = 3, 4, 5
@@ -23,7 +24,7 @@ RATE, WHOLE, OTHER = 3, 4, 5
 def hessian(near, program, found):
     """Upper triangles `found` (N, N, lanes), along the axes of charts."""
     n, r, results, axes = len(found), near.registers, program.results, near.axes
-    for k in range(len(r)):
+    for k in program.read:
         at = k * PARTS
         moved = load(r, at + 1) + load(r, at + 2)
         store(r, at + WHOLE, load(r, at) + moved)
@@ -51,12 +52,24 @@ def curvatures(near, program, since, stiff, found, careful):
     That is where the largest curvature is `stiff` times `1/since`, or more; `careful` (N, N, lanes)
     is room.
     """
-    n, size, any_stiff = len(found), near.size, False
     hessian(near, program, found)
+    if any_stiff(found, since, stiff):
+        sharpen(near, program, since, stiff, found, careful)
+
+
+@lean
+def any_stiff(found, since, stiff):
+    """Whether steep axes hide others in any lane."""
+    found_one = False
     for e in range(LANES):
-        any_stiff = any_stiff or is_stiff(found, since, stiff, e)
-    if not any_stiff:
-        return
+        found_one = found_one or is_stiff(found, since, stiff, e)
+    return found_one
+
+
+@lean
+def sharpen(near, program, since, stiff, found, careful):
+    """Put down what Jacobians tell where steep axes hide others."""
+    n, size = len(found), near.size
     forget(near, program)
     jacobian(near, program, near.since, careful)
     for e in range(LANES):
@@ -82,11 +95,22 @@ def is_stiff(matrix, since, stiff, e):
 def rates(program, r):
     """Put down derivatives of registers along two axes, of which those of the state are there."""
     operations, operands = program.operation, program.operands
-    first = len(r) - len(operations)
     for step in range(len(operations)):
-        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
-        if operation == 0:
+        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
+        at_a, at_b, at_c, at, operation = (
+            a * PARTS,
+            b * PARTS,
+            c * PARTS,
+            k * PARTS,
+            operations[step],
+        )
+        if operation == FUSED:
+            x, y = load(r, at_a + WHOLE), load(r, at_b + WHOLE)
+            one = load(r, at_c + RATE) + x * load(r, at_b + RATE)
+            store(r, at + RATE, one + y * load(r, at_a + RATE))
+            one = load(r, at_c + OTHER) + x * load(r, at_b + OTHER)
+            store(r, at + OTHER, one + y * load(r, at_a + OTHER))
+        elif operation == 0:
             store(r, at + RATE, load(r, at_a + RATE) + load(r, at_b + RATE))
             store(r, at + OTHER, load(r, at_a + OTHER) + load(r, at_b + OTHER))
         elif operation == 1:
@@ -120,6 +144,6 @@ def rates_one_by_one(operation, a, b, k, r, part):
 def forget(near, program):
     """Leave the registers of variables and constants as a Jacobian expects them."""
     r = near.registers
-    for k in range(len(r) - len(program.operation)):
+    for k in range(program.first):
         for e in range(r.shape[2]):
             r[k, RATE, e] = r[k, WHOLE, e] = 0.0

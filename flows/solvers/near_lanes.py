@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from flows.core.angle_rest import angle_rest, angle_rest_rate
 from flows.core.compiled import lean
 from flows.core.vectors import WIDTH, load, spread, store
+from flows.solvers.near_plan import FUSED
 
 __all__ = ["LANES", "PARTS", "Near", "change", "field", "jacobian"]
 
@@ -90,11 +91,23 @@ def add_along(near, results, part, out):
 def change(program, r):
     """Put down by how much registers differ from those at the centres."""
     operations, operands = program.operation, program.operands
-    first = len(r) - len(operations)
     for step in range(len(operations)):
-        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
-        if operation == 0:
+        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
+        at_a, at_b, at_c, at, operation = (
+            a * PARTS,
+            b * PARTS,
+            c * PARTS,
+            k * PARTS,
+            operations[step],
+        )
+        if operation == FUSED:
+            x, y = load(r, at_a), load(r, at_b)
+            p, q = load(r, at_a + 1), load(r, at_b + 1)
+            rest, other = load(r, at_a + 2), load(r, at_b + 2)
+            store(r, at + 1, load(r, at_c + 1) + x * q + y * p)
+            both = load(r, at_c + 2) + (p + rest) * (q + other)
+            store(r, at + 2, both + x * other + y * rest)
+        elif operation == 0:
             for part in range(1, 3):
                 store(r, at + part, load(r, at_a + part) + load(r, at_b + part))
         elif operation == 1:
@@ -161,22 +174,32 @@ def jacobian(near, program, s, found):
 def rates(program, r):
     """Put down derivatives of registers along an axis, whose own are there."""
     operations, operands = program.operation, program.operands
-    first = len(r) - len(operations)
     for step in range(len(operations)):
-        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
+        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
+        at_a, at_b, at_c, at, operation = (
+            a * PARTS,
+            b * PARTS,
+            c * PARTS,
+            k * PARTS,
+            operations[step],
+        )
         if operation == 0:
             for part in range(3, 5):
                 store(r, at + part, load(r, at_a + part) + load(r, at_b + part))
-        elif operation == 1:
+        elif operation == 1 or operation == FUSED:
             x, y = load(r, at_a), load(r, at_b)
             moved = load(r, at_a + 1) + load(r, at_a + 2)
             other = load(r, at_b + 1) + load(r, at_b + 2)
             p, q = load(r, at_a + 3), load(r, at_b + 3)
             rest, beside = load(r, at_a + 4), load(r, at_b + 4)
-            store(r, at + 3, x * q + y * p)
+            rate = x * q + y * p
             both = (p + rest) * other + (q + beside) * moved
-            store(r, at + 4, x * beside + y * rest + both)
+            both = x * beside + y * rest + both
+            if operation == FUSED:
+                rate += load(r, at_c + 3)
+                both += load(r, at_c + 4)
+            store(r, at + 3, rate)
+            store(r, at + 4, both)
         else:
             rates_one_by_one(operation, a, b, k, r)
 

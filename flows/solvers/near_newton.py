@@ -14,9 +14,9 @@ import math
 import numpy as np
 
 from flows.core.compiled import lean
-from flows.core.vectors import load, magnitude, spread, store
+from flows.core.vectors import load, magnitude, spread, store, where_less
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.axis_steps import EPSILON, ITERATIONS
+from flows.solvers.axis_steps import EPSILON, FASTEST, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
 from flows.solvers.near_hessian import curvatures
 from flows.solvers.near_lanes import LANES, field
@@ -140,6 +140,7 @@ def solve_stages(lane, near, program, tableau, work):
         work.iterations[e], work.before[e] = 0, 0.0
     for iteration in range(ITERATIONS):
         going = False
+        work.taken[:] = 0.0
         correct(lane, near, program, tableau, work)
         for e in range(len(lane.live)):
             if not work.active[e]:
@@ -157,13 +158,17 @@ def solve_stages(lane, near, program, tableau, work):
                 work.active[e] = False
             if not work.active[e]:
                 continue
-            for k in range(STAGES):
-                for i in range(len(lane.u)):
-                    work.w[k, i, e] += work.change[k, i, e]
+            work.taken[e] = 1.0
             work.before[e] = moved
-            if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
+            believed = max(rate, FASTEST)
+            if moved == 0.0 or (iteration > 0 and believed / (1.0 - believed) * moved < tolerance):
                 work.active[e], work.converged[e] = False, True
             going = going or work.active[e]
+        taken = load(work.taken, 0)
+        for place in range(STAGES * len(lane.u)):
+            before = load(work.w, place)
+            after = before + load(work.change, place)
+            store(work.w, place, where_less(spread(0.0), taken, after, before))
         combined(work.forth, work.w, work.z)
         if not going:
             return

@@ -16,6 +16,7 @@ import math
 from flows.core.compiled import lean
 from flows.core.vectors import load, store
 from flows.solvers.near_lanes import PARTS
+from flows.solvers.near_plan import FUSED
 
 __all__ = ["plain_field"]
 
@@ -40,11 +41,20 @@ def plain_field(near, program, s, x, out):
 def move(program, r):
     """Put down by how much registers differ from those at the centres."""
     operations, operands = program.operation, program.operands
-    first = len(r) - len(operations)
     for step in range(len(operations)):
-        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
-        at_a, at_b, at = a * PARTS, b * PARTS, k * PARTS
-        if operation == 0:
+        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
+        at_a, at_b, at_c, at, operation = (
+            a * PARTS,
+            b * PARTS,
+            c * PARTS,
+            k * PARTS,
+            operations[step],
+        )
+        if operation == FUSED:
+            p, q = load(r, at_a + MOVED), load(r, at_b + MOVED)
+            moved = load(r, at_c + MOVED) + (load(r, at_b) + q) * p
+            store(r, at + MOVED, moved + load(r, at_a) * q)
+        elif operation == 0:
             store(r, at + MOVED, load(r, at_a + MOVED) + load(r, at_b + MOVED))
         elif operation == 1:
             p, q = load(r, at_a + MOVED), load(r, at_b + MOVED)

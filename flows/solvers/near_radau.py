@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from flows.core.compiled import lean
-from flows.core.vectors import larger, load, magnitude, spread, store
+from flows.core.vectors import larger, load, magnitude, spread, store, where_less
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import GROW, ITERATIONS, SAFETY, SHRINK, SMALLEST, STRETCH
 from flows.solvers.near_factors import substitute
@@ -100,7 +100,7 @@ def judge(lane, near, program, tableau, work):
 @lean
 def conclude(lane, tableau, work):
     """Accept or refuse the attempts, and choose the lengths of the next ones."""
-    n = len(lane.u)
+    work.taken[:] = 0.0
     for e in range(len(lane.live)):
         if not lane.live[e]:
             continue
@@ -124,14 +124,7 @@ def conclude(lane, tableau, work):
                 lane.refused[e] = False
                 lane.steps[e] += 1
                 lane.tau[e] = lane.stop[e] if work.last[e] else lane.tau[e] + length
-                lane.before[e], lane.error[e] = length, wrong
-                for i in range(n):
-                    lane.u[i, e] += work.z[STAGES - 1, i, e]
-                    for k in range(STAGES):
-                        total = 0.0
-                        for j in range(STAGES):
-                            total += tableau.dense[k, j] * work.z[j, i, e]
-                        lane.ahead[k, i, e] = total
+                lane.before[e], lane.error[e], work.taken[e] = length, wrong, 1.0
                 change = min(GROW, change)
                 lane.step[e] = length * change
                 if work.last[e]:
@@ -142,6 +135,22 @@ def conclude(lane, tableau, work):
         least = SMALLEST * max(1e-3, abs(lane.tau[e]))
         if not lane.step[e] >= least or lane.fields[e] > MOST_FIELDS:
             lane.outcome[e] = FAILED
+    go_ahead(lane, tableau, work)
+
+
+@lean
+def go_ahead(lane, tableau, work):
+    """Go on where steps have been accepted, and put down their polynomials."""
+    n, none, taken = len(lane.u), spread(0.0), load(work.taken, 0)
+    for i in range(n):
+        u = load(lane.u, i)
+        ended = u + load(work.z, (STAGES - 1) * n + i)
+        store(lane.u, i, where_less(none, taken, ended, u))
+        for k in range(STAGES):
+            total, at = spread(0.0), k * n + i
+            for j in range(STAGES):
+                total += tableau.dense[k, j] * load(work.z, j * n + i)
+            store(lane.ahead, at, where_less(none, taken, total, load(lane.ahead, at)))
 
 
 @lean

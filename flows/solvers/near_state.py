@@ -82,7 +82,7 @@ class Room(NamedTuple):
     by how much it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of
     the others; ``shift``: these over the lengths; ``back``, ``forth`` (S, S, lanes): into their
     modes and out of them; ``moved``, ``before``: how large the last correction is, and the one
-    before it.
+    before it; ``taken``: 1 where it, or a step, is taken.
     """
 
     hessian: Any
@@ -107,6 +107,7 @@ class Room(NamedTuple):
     converged: Any
     moved: Any
     before: Any
+    taken: Any
     wrong: Any
     iterations: Any
 
@@ -162,6 +163,7 @@ def room(n):
         np.zeros(LANES, np.bool_),
         np.zeros(LANES, np.bool_),
         np.zeros(LANES, np.bool_),
+        np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES),

@@ -25,7 +25,7 @@ from flows.core.axis_field import Code
 from flows.core.balls import precision
 from flows.systems.hidden_layer.balls import constant_loss
 from flows.systems.hidden_layer.network import Network
-from flows.systems.own.code import BITS, Builder
+from flows.systems.own.code import BITS, Builder, beginning
 from symbolic.lemmas.dual_kernel import DOTS
 from symbolic.systems.two_layer.pair import Kinked, Smooth, named, pair_of
 
@@ -46,6 +46,8 @@ class _Neurons(NamedTuple):
 def codes_of(network: Network) -> tuple[Code, Code, Code] | None:
     """Programs of gradient, of loss and gradient, and of the gradient's rates.
 
+    The first one is the beginning of the second one, whose registers it has.
+
     With a kink squares of the students' lengths follow on the gradient; in the second program
     then what :func:`_falls` gives.
 
@@ -64,15 +66,11 @@ def codes_of(network: Network) -> tuple[Code, Code, Code] | None:
         loss, gradient = _smooth(network, kernel, builder, neurons)
     watched = neurons.squares[: network.students] if bent else []
     falls = _falls(network, builder, neurons, gradient) if bent else []
-    codes = (
-        builder.code([*gradient, *watched]),
-        builder.code([loss, *gradient, *watched, *falls]),
-        builder.rates(gradient),
-    )
-    gradient_code, value, rates = codes
-    if gradient_code is None or value is None or rates is None:
+    early = [*gradient, *watched]
+    value, rates = builder.code([loss, *early, *falls], early), builder.rates(gradient)
+    if value is None or rates is None:
         return None
-    return gradient_code, value, rates
+    return beginning(value, network.size, value.results[1 : 1 + len(early)]), value, rates
 
 
 def _neurons(network: Network, b: Builder) -> _Neurons:

@@ -44,9 +44,22 @@ def run_in_lanes(code, registers):
 def values_of(loss, n):
     """Program of a loss alone, without its gradient, and registers with its constants."""
     first = n + len(loss.constants)
-    steps = max(0, loss.results[0] - first + 1)  # what comes behind is the gradient
-    value = Code(loss.operation[:steps], loss.operands[:steps], loss.constants, loss.results[:1])
-    registers = np.zeros((first + steps, 3, TOGETHER))
+    needed, count = np.zeros(first + len(loss.operation), np.bool_), 0
+    place = np.arange(len(needed))
+    needed[loss.results[0]] = True
+    for k in range(len(loss.operation) - 1, -1, -1):
+        if needed[first + k]:
+            needed[loss.operands[k, 0]] = needed[loss.operands[k, 1]] = True
+    operation, operands = np.empty_like(loss.operation), np.empty_like(loss.operands)
+    for k in range(len(loss.operation)):
+        if needed[first + k]:
+            place[first + k] = first + count
+            operation[count] = loss.operation[k]
+            for which in range(2):
+                operands[count, which] = place[loss.operands[k, which]]
+            count += 1
+    value = Code(operation[:count], operands[:count], loss.constants, place[loss.results[:1]])
+    registers = np.zeros((first + count, 3, TOGETHER))
     for k in range(len(loss.constants)):
         for part in range(3):
             registers[n + k, part] = loss.constants[k, part]

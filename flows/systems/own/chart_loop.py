@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_loop import UPWARD, evaluate, step
+from flows.core.twofold_loop import UPWARD, evaluate, step, turned
 from flows.systems.own.energy import LINGERS
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
@@ -157,7 +157,7 @@ def vanishes(loss, registers, n, short):
 
 
 @inner
-def begin(charts, k, gradient, terms, registers):
+def begin(charts, k, gradient, terms):
     """Chart `k` around its centre, as far as two doubles know it; whether they do.
 
     Parameters
@@ -167,12 +167,10 @@ def begin(charts, k, gradient, terms, registers):
         known are NaN.
     k : int
         Which.
-    gradient : Code
-        Of the loss.
+    gradient : ndarray, shape (N, 3)
+        At the centre, in the coordinates of states.
     terms : AxisTerms
         How members are followed.
-    registers : ndarray, shape (R, 3)
-        Room, where registers at the centre stay.
     """
     part = terms.known
     n, since = len(charts.size[k]), charts.since[k]
@@ -180,19 +178,8 @@ def begin(charts, k, gradient, terms, registers):
     for i in range(n):
         if not abs(h[i]) < np.inf:
             return False
-    still, ones, found = np.zeros(n), np.ones(n), np.empty((n, 3))
-    constants_in(gradient, n, registers)
-    evaluate(
-        still,
-        ones,
-        charts.centre[k],
-        pairs,
-        gradient.operation,
-        gradient.operands,
-        gradient.results,
-        registers,
-        found,
-    )
+    found = np.empty((n, 3))
+    turned(pairs, gradient, np.arange(n), found)
     slope, doubt, energy = charts.slope[k], found[:, 2], 0.0
     known = 0.0
     for i in range(n):

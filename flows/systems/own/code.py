@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from flint import arb
+from numpy.typing import NDArray
 
 from flows.core.axis_field import Code
 from flows.core.balls import precision
 from symbolic.language.lower import lower
 
-__all__ = ["BITS", "Builder", "coded", "split"]
+__all__ = ["BITS", "Builder", "beginning", "coded", "split"]
 
 #: Bits of what is then rounded to two doubles.
 BITS = 200
@@ -195,22 +196,31 @@ class Builder:
             moved.append(turned)
         return whole.code([rate(k) for k in results])
 
-    def _copied(self, key: Hashable, value: Any) -> int:
-        if key not in self._constants:
-            self._constants[key] = -1 - len(self._values)
-            self._values.append(value)
-        return self._constants[key]
-
-    def code(self, results: Sequence[int]) -> Code | None:
-        """Program of results, and of no more; None where a constant is no number."""
+    def _needed(self, results: Sequence[int]) -> set[int]:
+        """All registers that these are made of."""
         needed, stack = set[int](), list(results)
         while stack:
             k = stack.pop()
             if k not in needed:
                 needed.add(k)
                 stack += self._lines[k - self._size][1:] if k >= self._size else ()
+        return needed
+
+    def _copied(self, key: Hashable, value: Any) -> int:
+        if key not in self._constants:
+            self._constants[key] = -1 - len(self._values)
+            self._values.append(value)
+        return self._constants[key]
+
+    def code(self, results: Sequence[int], first: Sequence[int] = ()) -> Code | None:
+        """Program of results, and of no more; None where a constant is no number.
+
+        Steps that those of the results take which come ``first`` stand before all others.
+        """
+        needed, early = self._needed(results), self._needed(first)
         constants = [k for k in range(-1, -1 - len(self._values), -1) if k in needed]
         steps = [k for k in range(self._size, self._size + len(self._lines)) if k in needed]
+        steps.sort(key=lambda k: k not in early)
         where = {k: self._size + place for place, k in enumerate([*constants, *steps])}
         where |= {k: k for k in range(self._size)}
         with precision(BITS):
@@ -232,10 +242,12 @@ def coded(
     variables: Sequence[sp.Symbol],
     steps: Sequence[tuple[sp.Symbol, sp.Expr]],
     results: Sequence[sp.Expr],
+    late: int = 0,
 ) -> Code | None:
     """Code as data; None where it takes functions that two doubles do not compute.
 
-    What no result needs is left out.
+    What no result needs is left out. What only the first results need, so many as are ``late``,
+    stands behind all other steps.
     """
     wanted = set().union(*(e.free_symbols for e in results))
     needed = []
@@ -248,9 +260,17 @@ def coded(
     try:
         for symbol, expression in reversed(needed):
             known[symbol] = builder.expression(expression, known)
-        return builder.code([builder.expression(e, known) for e in results])
+        found = [builder.expression(e, known) for e in results]
+        return builder.code(found, found[late:])
     except _Unknown:
         return None
+
+
+def beginning(code: Code, variables: int, results: NDArray[np.int64]) -> Code:
+    """Program of results whose steps come first in another one; registers are the same."""
+    behind = variables + len(code.constants)
+    steps = max(0, int(results.max()) + 1 - behind)
+    return Code(code.operation[:steps], code.operands[:steps], code.constants, results)
 
 
 def _valued(number: sp.Expr) -> Any:

@@ -18,6 +18,7 @@ from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
+from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
 from flows.systems.own.exact_view import above_limits, told
@@ -25,7 +26,7 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
-from flows.systems.own.twofold import code_of, rates_of, value_code_of
+from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
 from symbolic.language.blocks import shape
 
@@ -143,10 +144,10 @@ class Followed(Evaluated):
         size = len(loss.y)
         if size > energy.MOST_TOGETHER or isinstance(self._view.nodes(np.zeros(size)), str):
             return None
-        gradient, value, rates = code_of(loss), value_code_of(loss), rates_of(loss)
-        if gradient is None or value is None or rates is None:
+        value, rates = value_code_of(loss), rates_of(loss)
+        if value is None or rates is None:
             return None
-        return gradient, value, rates
+        return beginning(value, size, value.results[1:]), value, rates
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
         """As in charts of a run alone, but longer: a chart costs as much as many steps.

@@ -10,7 +10,7 @@ what the loss is. Any other member is for that search.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +27,24 @@ from flows.core.limit import (
     TANGENT,
 )
 from flows.core.plain_factors import factor, substitute
-from flows.core.rates_along import plain_rates, twofold_rates
-from flows.core.twofold_pairs import add, divided, multiply, product
+from flows.core.twofold_pairs import add
 from flows.systems.own.above_loop import above, values_of
 from flows.systems.own.chart_loop import run
-from flows.systems.own.energy import STIFF
-from flows.systems.own.seen_loop import largest_of
+from flows.systems.own.limit_slice import (
+    curved,
+    curved_fast,
+    is_zero,
+    moved,
+    slice_of,
+    sloped,
+    solve,
+)
 
 __all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "limits"]
 
-# The gradient is zero where it is no more than this times the radius of its ball, if that is this
-# part of the gradient where the search began.
-ZERO, FLAT = 4.0, 1e-12
+# The gradient is zero where two doubles do not tell it from zero, if what it may be is this part of
+# the gradient where the search began.
+FLAT = 1e-12
 # The loss above the limit at the last time is known to this part of it.
 TOLD = 1e-9
 # Newton's method for fast directions takes no more steps, and rests when they are this part of the
@@ -46,102 +52,6 @@ TOLD = 1e-9
 INNER, SETTLED = 40, 1e-20
 #: What is known of a limit: nothing, where it is, or why it is not found.
 UNKNOWN, KNOWN, NO_POWER, NO_SHRINKING = range(4)
-
-
-class Slice(NamedTuple):
-    """Where Newton's method is: the place, and along the slice slopes, doubt and curvature.
-
-    ``place`` (N, 3), ``registers`` of the loss, ``basis`` (N, K), slow columns first; ``slope``
-    (K, 2) and ``doubt`` (K,): gradient and its radius; ``matrix`` (K, K, 2): the Hessian.
-    """
-
-    place: Any
-    registers: Any
-    basis: Any
-    slope: Any
-    doubt: Any
-    matrix: Any
-
-
-@lean
-def sloped(loss, here):
-    """Put down gradient and radius along the slice."""
-    run(loss, here.place, here.registers)
-    (n, many), slope = here.basis.shape, here.slope
-    for k in range(many):
-        slope[k, 0] = slope[k, 1] = here.doubt[k] = 0.0
-    for i in range(n):
-        entry = here.registers[loss.results[1 + i]]
-        high, low, off = entry[0], entry[1], entry[2]
-        for k in range(many):  # innermost, so that no sum waits for itself
-            a, b = multiply(here.basis[i, k], 0.0, high, low)
-            slope[k, 0], slope[k, 1] = add(slope[k, 0], slope[k, 1], a, b)
-            here.doubt[k] += abs(here.basis[i, k]) * off
-
-
-@inner
-def curved(rates, here):
-    """Put down the Hessian along the slice."""
-    n, many = here.basis.shape
-    place, along = np.empty((n, 2)), np.zeros((n, many, 2))
-    for i in range(n):
-        place[i, 0], place[i, 1] = here.place[i, 0], here.place[i, 1]
-        for k in range(many):
-            along[i, k, 0] = here.basis[i, k]
-    r = twofold_rates(place, along, rates.operation, rates.operands, rates.constants)
-    high, low = np.empty(r.shape[2]), np.empty(r.shape[2])
-    for m in range(many):
-        high[:], low[:] = 0.0, 0.0
-        for i in range(n):
-            part, of_entry = here.basis[i, m], rates.results[i]
-            for k in range(len(high)):  # innermost, so that sums are side by side
-                a, b = multiply(part, 0.0, r[of_entry, 0, k], r[of_entry, 1, k])
-                high[k], low[k] = add(high[k], low[k], a, b)
-        for k in range(many):
-            here.matrix[m, k, 0], here.matrix[m, k, 1] = high[k], low[k]
-
-
-@inner
-def curved_fast(rates, here, slow, since, block):
-    """Put down, in doubles, the Hessian along the fast columns."""
-    n, fast = len(here.basis), len(block)
-    place, along = np.empty(n), np.empty((n, fast))
-    for i in range(n):
-        place[i] = here.place[i, 0] + here.place[i, 1]
-        for k in range(fast):
-            along[i, k] = here.basis[i, slow + k]
-    r = plain_rates(place, along, rates.operation, rates.operands, rates.constants)
-    for m in range(fast):
-        for k in range(fast):
-            block[m, k] = 0.0
-        for i in range(n):
-            for k in range(fast):
-                block[m, k] += along[i, m] * r[rates.results[i], k]
-    if since * largest_of(block) < STIFF:
-        return
-    curved(rates, here)
-    for m in range(fast):
-        for k in range(fast):
-            block[m, k] = here.matrix[slow + m, slow + k, 0]
-
-
-@lean
-def moved(here, step):
-    """Go along the slice."""
-    (n, many), place = here.basis.shape, here.place
-    for k in range(many):
-        for i in range(n):  # innermost, so that no sum waits for itself
-            a, b = product(here.basis[i, k], step[k])
-            place[i, 0], place[i, 1] = add(place[i, 0], place[i, 1], a, b)
-
-
-@lean
-def is_zero(here, first):
-    """Whether the slopes from one on are zero, as far as two doubles tell."""
-    found = True
-    for k in range(first, len(here.slope)):
-        found = found and abs(here.slope[k, 0]) <= ZERO * here.doubt[k]
-    return found
 
 
 @inner
@@ -152,7 +62,6 @@ def settle(loss, rates, here, slow, since, h):
     """
     many = here.basis.shape[1]
     step, last = np.zeros(many), np.inf
-    sloped(loss, here)
     if slow == many or is_zero(here, slow):
         return True
     fast = many - slow
@@ -164,7 +73,7 @@ def settle(loss, rates, here, slow, since, h):
     factor(block, pivots)
     first = 0.0
     for _ in range(INNER):
-        change = -here.slope[slow:, 0]
+        change = -here.slope[0, slow:many]
         substitute(block, pivots, change)
         length = 0.0
         for k in range(len(change)):
@@ -173,8 +82,7 @@ def settle(loss, rates, here, slow, since, h):
         length = math.sqrt(length)
         if not length <= SLOWLY * last:
             return False
-        moved(here, step)
-        sloped(loss, here)
+        moved(loss, here, step)
         first = max(first, length)
         if length <= SETTLED * first or is_zero(here, slow):
             return True
@@ -183,29 +91,6 @@ def settle(loss, rates, here, slow, since, h):
             factor(block, pivots)
         last = length
     return False
-
-
-@lean
-def solve(here, x):
-    """Step of Newton's method, whose matrix is lost: fast unknowns are eliminated first.
-
-    What is left of slow ones may be small beside what cancels: that takes two doubles.
-    """
-    matrix, right, many = here.matrix, here.slope, len(x)
-    for k in range(many - 1, 0, -1):
-        for i in range(k):
-            a, b = divided(matrix[i, k, 0], matrix[i, k, 1], matrix[k, k, 0], matrix[k, k, 1])
-            for j in range(k):
-                c, d = multiply(-a, -b, matrix[k, j, 0], matrix[k, j, 1])
-                matrix[i, j, 0], matrix[i, j, 1] = add(matrix[i, j, 0], matrix[i, j, 1], c, d)
-            c, d = multiply(-a, -b, right[k, 0], right[k, 1])
-            right[i, 0], right[i, 1] = add(right[i, 0], right[i, 1], c, d)
-    for k in range(many):
-        high, low = right[k, 0], right[k, 1]
-        for j in range(k):
-            c, d = multiply(-x[j], 0.0, matrix[k, j, 0], matrix[k, j, 1])
-            high, low = add(high, low, c, d)
-        x[k] = high / matrix[k, k, 0]
 
 
 @lean
@@ -230,6 +115,7 @@ def descend(loss, rates, here, slow, power, since, h):
     """Newton's steps on the slice; whether they have led to a limit, or how they do not."""
     many = here.basis.shape[1]
     step, first, second, last = np.zeros(many), 0.0, 0.0, 0.0
+    sloped(loss, here)
     for count in range(MOVES):
         converges = count > 1 and second <= SUPERLINEAR * first
         if count > 1 and not converges:
@@ -251,7 +137,7 @@ def descend(loss, rates, here, slow, power, since, h):
         length = math.sqrt(length)
         if not length <= SHRINKS * last and count > 0:
             return NO_SHRINKING if count == 1 and length < np.inf else UNKNOWN
-        moved(here, step)
+        moved(loss, here, step)
         last = length
         first = length if count == 0 else first
         second = length if count == 1 else second
@@ -300,9 +186,7 @@ def limit_of(loss, rates, digits, since, h, axes, found):
                 basis[i, column] = axes[i, k]
             curvatures[column] = h[k]
             column += 1
-    here = Slice(
-        place, registers, basis, np.zeros((many, 2)), np.zeros(many), np.zeros((many, many, 2))
-    )
+    here = slice_of(place, registers, basis)
     outcome = descend(loss, rates, here, slow, power, since, curvatures[slow:many])
     if outcome != KNOWN:
         return outcome

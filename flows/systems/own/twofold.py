@@ -35,9 +35,9 @@ def code_of(loss: Loss) -> Code | None:
 
 @functools.lru_cache(maxsize=64)
 def value_code_of(loss: Loss) -> Code | None:
-    """Code of the loss and its gradient as data."""
+    """Code of the loss and its gradient as data, in which the steps of the gradient come first."""
     program = program_of(loss.form.plain, loss.y)
-    return coded(loss.y, program.steps, program.results)
+    return coded(loss.y, program.steps, program.results, late=1)
 
 
 def rates_of(loss: Loss) -> Code | None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from flows.core.compiled import loop
-from flows.core.exact_vectors import gather, joined, product
+from flows.core.exact_vectors import add, gather, joined, multiply, product
+from flows.core.twofold_pairs import add as add_pairs
+from flows.core.twofold_pairs import multiply as multiply_pairs
 from flows.core.vectors import WIDTH, load, spread, store
 
 # Two doubles hold a sum of a few products to this part of the largest one.
@@ -33,6 +35,18 @@ def summed(x: Any, y: Any, found: Any) -> None:
     high, low = joined(high, low)
     store(found, 0, high)
     store(found, 1, low)
+
+
+@loop
+def both_of(x: Any, y: Any, found: Any) -> None:
+    """Sum and product of pairs (2, lanes), in rows."""
+    a, b, c, d = load(x, 0), load(x, 1), load(y, 0), load(y, 1)
+    high, low = add(a, b, c, d)
+    store(found, 0, high)
+    store(found, 1, low)
+    high, low = multiply(a, b, c, d)
+    store(found, 2, high)
+    store(found, 3, low)
 
 
 def exact(high: float, low: float = 0.0) -> Fraction:
@@ -65,3 +79,19 @@ def test_sums_of_products_of_pairs_have_the_digits_of_pairs() -> None:
         assert abs(exact(found[0, e], found[1, e]) - sum(terms)) <= BOTH * largest
         assert abs(exact(plain) - sum(terms)) > 1e3 * BOTH * largest
         assert found[0, e] == found[0, e] + found[1, e]
+
+
+def test_sums_and_products_of_pairs_have_the_bits_of_single_ones() -> None:
+    """Where high doubles cancel, too; a last bit of a low double changes them."""
+    generator = np.random.default_rng(2)
+    x, y = generator.normal(size=(2, 2, WIDTH))
+    x[1] *= 2.0**-54
+    y[1] *= 2.0**-54
+    y[0, ::2] = -x[0, ::2] * (1 + 2.0**-50)
+    found, other = np.zeros((4, WIDTH)), np.zeros((4, WIDTH))
+    both_of(x, y, found)
+    both_of(np.array([x[0], np.nextafter(x[1], 1.0)]), y, other)
+    for e in range(WIDTH):
+        given = *x[:, e], *y[:, e]
+        assert found[:, e].tolist() == [*add_pairs(*given), *multiply_pairs(*given)]
+    assert (found[1] != other[1]).any() and (found[3] != other[3]).any()

@@ -18,6 +18,7 @@ from flows.ensembles.axis_outputs import length_at
 from flows.solvers.axis_slopes import hessian_along
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, PARTS, Near, field, jacobian
+from flows.solvers.near_plan import plan_of
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.chart_loop import run as carry_out
 from flows.systems.own.seen_loop import Seen
@@ -123,7 +124,7 @@ def chart(system: flows.OwnSystem, centre: Any, size: Any) -> tuple[Any, Any, An
         np.ones(LANES),
     )
     near.registers[:, 0] = registers[:, :1]
-    return axes, near, code
+    return axes, near, plan_of(n, code)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,9 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     original = along_axes._followed
 
     def followed(*arguments: Any) -> Any:
-        every.append(original(*arguments))
-        return every[-1]
+        both = original(*arguments)
+        every.append(both[0])
+        return both
 
     monkeypatch.setattr(along_axes, "_followed", followed)
     return every
@@ -134,7 +135,7 @@ def test_a_student_that_reaches_zero_takes_few_steps_alone(
 
     def nowhere(*given: Any) -> Any:
         found[0].reached[:] = 0
-        return found[0]
+        return found[0], {}
 
     monkeypatch.setattr(along_axes, "_followed", nowhere)
     anew = flows.integrate_ensemble(PAIRS, begun, 10.0, times, rtol=RTOL)
@@ -247,11 +248,12 @@ def test_outputs_inside_charts_are_right_within_what_is_stated(seed: int, found:
 def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
     found: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the slopes of teachers that are larger by a thousandth, members are runs alone."""
-    other = flows.TwoLayer(3, 1.001 * np.eye(2)).axis_codes()
-    _, value, rates = PAIRS.axis_codes() or pytest.fail("no programs")
-    assert other is not None
-    codes = other[0], value, rates
+    """Where one product of the gradient has another factor, members are runs alone."""
+    gradient, value, rates = PAIRS.axis_codes() or pytest.fail("no programs")
+    operands = gradient.operands.copy()
+    operands[np.flatnonzero(gradient.operation == 1)[-1], 0] = 0
+    assert not np.array_equal(operands, gradient.operands)
+    codes = gradient._replace(operands=operands), value, rates
     monkeypatch.setattr(flows.TwoLayer, "axis_codes", lambda self: codes)
     flows.integrate_ensemble(PAIRS, starts(PAIRS, 1), 10.0, [10.0], rtol=RTOL)
     assert (found[0].reached == 1).all()

@@ -13,6 +13,7 @@ from flows.core.compiled import loop
 from flows.solvers.near_hessian import curvatures
 from flows.solvers.near_lanes import LANES, PARTS, Near, field
 from flows.solvers.near_plain import plain_field
+from flows.solvers.near_plan import plan_of
 from flows.solvers.near_stages import TOGETHER, fields
 from flows.systems.own.chart_loop import run as carry_out
 
@@ -84,7 +85,7 @@ def chart() -> tuple[Any, Any]:
         np.ones(LANES),
     )
     near.registers[:, 0] = registers[:, None]
-    return near, code
+    return near, plan_of(2, code)
 
 
 def test_slopes_at_all_stages_are_those_at_each_and_of_the_gradient_there() -> None:
@@ -109,7 +110,7 @@ def test_slopes_in_the_coordinates_of_states_are_those_of_a_program_there(system
     centre, moved = generator.normal(size=n), 0.1 * generator.normal(size=(n, LANES))
     near = chart()[0]._replace(registers=np.zeros((len(at(code, centre)), PARTS, LANES)))
     near.registers[:, 0] = at(code, centre)[:, None]
-    found = slopes_of_states(near, code, np.full(LANES, 3.0), moved)
+    found = slopes_of_states(near, plan_of(n, code), np.full(LANES, 3.0), moved)
     assert system is MIXED or 4 in code.operation
     for e in range(LANES):
         wanted = -3.0 * at(code, centre + moved[:, e])[code.results[:n]]

@@ -120,8 +120,9 @@ def test_many_members_leave_a_plateau_in_compiled_code(monkeypatch: pytest.Monke
     original = along_axes._followed
 
     def followed(*arguments: Any) -> Any:
-        found.append(original(*arguments))
-        return found[-1]
+        both = original(*arguments)
+        found.append(both[0])
+        return both
 
     monkeypatch.setattr(along_axes, "_followed", followed)
     starts = 1e-3 * (1 + 1e-6 * np.random.default_rng(0).uniform(-1, 1, 128))
@@ -290,9 +291,13 @@ def test_many_members_that_are_early_or_late_go_on_alone(
     monkeypatch.setattr(flows.OwnSystem, "many", 2)
     found: list[Any] = []
     original = along_axes._followed
-    monkeypatch.setattr(
-        along_axes, "_followed", lambda *given: found.append(original(*given)) or found[-1]
-    )
+
+    def followed(*arguments: Any) -> Any:
+        both = original(*arguments)
+        found.append(both[0])
+        return both
+
+    monkeypatch.setattr(along_axes, "_followed", followed)
     starts, times = [(1e-4, 1e-4), (1e-2, 1e-2)], [1e3, 4e7, 4.9999e7, 6e7]
     many = flows.integrate_ensemble(SQUARES, np.array(starts), times[-1], times, rtol=1e-7)
     alone = flows.integrate(SQUARES, starts[0], times[-1], times, rtol=1e-7)

@@ -1,0 +1,66 @@
+"""Programs for lanes: a product that is added to something is one step with that sum.
+
+The registers stay where they are. That of a product which nothing else takes is not put down, so
+that steps of a program, most of which are sums of products, are fewer by two fifths.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import loop
+
+__all__ = ["FUSED", "Plan", "plan_of"]
+
+# Operations of a program, and the one that is new: `a b + c`.
+ADD, MULTIPLY, ROOT, FUSED = 0, 1, 3, 5
+
+
+class Plan(NamedTuple):
+    """Steps of a program for lanes.
+
+    ``operation`` (K,); ``operands`` (K, 4): registers `a`, `b` and `c` that a step takes, and where
+    it puts what it finds; ``results``: as of :class:`flows.core.axis_field.Code`; ``read``:
+    registers of which not only changes are read; ``first``: how many are variables or constants.
+    """
+
+    operation: Any
+    operands: Any
+    results: Any
+    read: Any
+    first: int
+
+
+@loop
+def plan_of(n, code):
+    """Plan of a program of `n` variables."""
+    first, count = n + len(code.constants), len(code.operation)
+    takers, with_sum = np.zeros(first + count, np.int64), np.zeros(first + count, np.bool_)
+    read = np.zeros(first + count, np.bool_)
+    for k in range(count):
+        takers[code.operands[k, 0]] += 1
+        takers[code.operands[k, 1]] += 1 if code.operation[k] != ROOT else 0
+        if code.operation[k] != ADD:
+            read[code.operands[k, 0]] = read[code.operands[k, 1]] = True
+        read[first + k] = read[first + k] or code.operation[k] > MULTIPLY
+    for result in code.results:  # these are looked at
+        takers[result] += 2
+        read[result] = True
+    operation, operands = np.empty(count, np.int64), np.empty((count, 4), np.int64)
+    for k in range(count):
+        a, b, kind = code.operands[k, 0], code.operands[k, 1], code.operation[k]
+        operation[k], c = kind, a
+        if kind == ADD:
+            for one, other in ((a, b), (b, a)):
+                product = one - first
+                alone = operation[k] == ADD and product >= 0 and takers[one] == 1
+                if alone and code.operation[product] == MULTIPLY:
+                    operation[k], with_sum[one] = FUSED, True
+                    a, b, c = code.operands[product, 0], code.operands[product, 1], other
+        operands[k, 0], operands[k, 1], operands[k, 2], operands[k, 3] = a, b, c, first + k
+    left = ~with_sum[first:]
+    return Plan(operation[left], operands[left], code.results, np.flatnonzero(read), first)

@@ -54,7 +54,7 @@ notebooks: .venv/installed
 bench: .venv/installed
 	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture report; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
-	@set -e; for script in ensemble others growth systems own_ensemble certificates; do \
+	@set -e; for script in ensemble others growth systems own_ensemble own_tails certificates; do \
 	  echo "== $$script --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py
 

@@ -29,10 +29,10 @@ NEARLY = 1e-6
 class Line(NamedTuple):
     """States that wait, the last axis.
 
-    ``near``: their charts; ``slope`` (N, lanes): gradients along the axes; ``matrix`` (N, N,
-    lanes): Hessians along the axes, ``careful`` (N, N, lanes): what Jacobians tell of them;
-    ``carry``: their errors, where they began and when they are; ``turn``: room; ``member``
-    (lanes,): whose they are; ``count`` (1,): how many.
+    ``near``: their charts, with units and Hessians where Jacobians take these; ``slope`` (N,
+    lanes): gradients along the axes; ``matrix`` (N, N, lanes): Hessians along the axes, ``careful``
+    (N, N, lanes): what Jacobians tell of them; ``carry``: their errors, where they began and when
+    they are; ``turn``: room; ``member`` (lanes,): whose they are; ``count`` (1,): how many.
     """
 
     near: Any

@@ -138,6 +138,25 @@ def test_by_default_processes_serve_what_is_left_of_a_long_sweep(monkeypatch):
     assert begun == [2]
 
 
+@pytest.mark.parametrize(("busy", "pools"), [(0.0, []), (1e9, [2])])
+def test_processes_serve_what_threads_would_take_long_for_without_keeping_cores_busy(
+    whole, monkeypatch, busy, pools
+):
+    """From the third combination on: the first one compiles, the second one is looked at."""
+    begun, pool = [], crew.Pool
+
+    def counted(workers):
+        begun.append(workers)
+        return pool(workers)
+
+    monkeypatch.setattr(crew, "Pool", counted)
+    monkeypatch.setattr(crew, "cores", lambda: 2)
+    monkeypatch.setattr(crew, "LONG", 0.0)
+    monkeypatch.setattr(crew, "BUSY", busy)
+    xarray.testing.assert_identical(small(), whole[1])
+    assert begun == pools
+
+
 def test_processes_change_no_bit(whole):
     vary = {"n": [1, 2], "d": [2]}
     found = small(vary, method="LSODA", workers=2)

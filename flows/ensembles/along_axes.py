@@ -124,20 +124,11 @@ def _spans(members: int) -> list[slice]:
 
 def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Above]:
     """What became of the members in compiled code; losses above limits, as far as it tells them."""
-    from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
+    from flows.ensembles.axis_loop import Found, follow, found_of  # Numba, where it is needed
     from flows.solvers.timed_radau import timed_tableau
 
     (members, size), times = starts.shape, 1 + len(request.times)
-    found = Found(
-        np.zeros((members, times, size, 2)),
-        np.zeros((members, times, size)),
-        np.zeros((members, times)),
-        np.zeros((members, times, 6)),
-        np.zeros((members, 4), dtype=np.int64),
-        np.zeros(members, dtype=np.int64),
-        np.zeros((members, size)),
-        np.zeros((members, size, size)),
-    )
+    found = found_of(members, times, size)
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
     common = system.axis_codes(), timed_tableau(), terms
@@ -148,9 +139,7 @@ def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Abo
     def work(span: slice) -> None:
         part = Found(*(x[span] for x in found))
         follow(starts[span], request.times, *common, part, halt)
-        last = part.curvature, part.axes
-        told = system.above_along(part.digits, part.since, part.numbers, last)
-        above.update(enumerate(told, span.start))
+        above.update(enumerate(system.ended_along(part, request.times), span.start))
 
     work(slice(0, 0))  # of no members: compiled once, not by two threads
     with ThreadPoolExecutor(cores()) as threads:

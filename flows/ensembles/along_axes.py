@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.piece import Restart
-from flows.core.problem import ATOL_PER_RTOL, COMPLETED
+from flows.core.problem import ATOL_PER_RTOL, COMPLETED, INTERRUPTED
 from flows.core.system import Excess, System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
@@ -196,7 +196,7 @@ def _run(
 def _followed_on(
     system: System, start: Array, request: Request, found: Any, row: int
 ) -> Trajectory:
-    """Run alone of a member from where compiled code has left it, or anew if that is nowhere."""
+    """Run alone of a member from where compiled code has left it, or anew if that leads nowhere."""
     reached = int(found.reached[row])
     rows = slice(0, reached + 1)  # behind outputs, where it goes on
     parts = [part[row, rows] for part in (found.digits, found.error, found.since, found.numbers)]
@@ -213,7 +213,12 @@ def _followed_on(
     }
     restart = Restart(frame, states.at(reached), float(since[-1] - since[0]))
     way = Halfway(restart, states.at(slice(0, reached)), stats)
-    return go_on(system, start, request, way)
+    run = go_on(system, start, request, way)
+    if run.status in (COMPLETED, INTERRUPTED):
+        return run
+    # Runs alone tell errors beside saddles closer, and may see to which side they leave.
+    again = follow(system, start, request)
+    return again if again.status in (COMPLETED, INTERRUPTED) else run
 
 
 def _joined(above: list[Excess]) -> Excess | None:

@@ -162,6 +162,28 @@ def test_a_chart_in_which_steps_become_short_ends(monkeypatch: pytest.MonkeyPatc
     assert (off <= STATED * RTOL * run["loss"]).all()
 
 
+def test_a_member_that_fails_where_compiled_code_has_left_it_is_run_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beside a plateau; what goes on from there fails, as a control."""
+    a, statuses, go_on = sp.Symbol("a"), [], along_axes.go_on
+
+    def noted(*arguments: Any) -> Any:
+        run = go_on(*arguments)
+        statuses.append(run.status)
+        return run
+
+    monkeypatch.setattr(along_axes, "go_on", noted)
+    plateau = flows.OwnSystem("plateau", [u, v, a], (u * v * a - 1) ** 2 / 2)
+    start = [0.01 * x for x in np.random.default_rng(0).normal(size=(128, 3))[123]]
+    e = flows.integrate_ensemble(plateau, np.array([start]), 1e6, rtol=RTOL)
+    assert statuses == ["field_failed"] and e.status.tolist() == ["completed"]
+    fine = flows.integrate(plateau, start, 1e6, rtol=1e-11)
+    known = np.isfinite(fine["loss"]) & np.isfinite(e["loss"][0])
+    assert known.sum() > 50
+    assert (np.abs(e["loss"][0] - fine["loss"]) <= e["loss_error"][0])[known].all()
+
+
 def test_members_next_to_a_saddle_are_not_at_rest() -> None:
     """From less energy than doubles hold a member fails, as a run alone; on a saddle it stays."""
     pair = flows.OwnSystem("pair", [u, v], (u * v - 1) ** 2 / 2)

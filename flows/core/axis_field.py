@@ -104,7 +104,7 @@ class AxisTerms(NamedTuple):
     ends : bool
         Whether a closed form leads to the end from where the flow is linear.
     squares, constant : int, float
-        Of how many squares the loss is a sum, beside a constant; -1 where it is none.
+        Of how many independent squares the loss is a sum, beside a constant; -1 where it is none.
     """
 
     known: float

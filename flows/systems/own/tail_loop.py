@@ -6,8 +6,9 @@ Along the axes of the Hessian, from a place `c` on that two doubles tell,
    y(t) = c - \sum_i q_i g_i \frac{1 - e^{-h_i t}}{h_i}
 
 `L_*` is what this leaves of the loss there. Two doubles tell it from zero, or it is the constant
-beside a sum of as many squares as there are curved axes: the rows of their Jacobian are independent
-then, so that the gradient vanishes nowhere near but where all of them do.
+beside a sum of as many squares, none of which is a combination of others, as there are curved axes:
+the rows of their Jacobian are independent then, so that the gradient vanishes nowhere near but
+where all of them do.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

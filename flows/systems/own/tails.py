@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from flint import fmpq, fmpq_mat
 
 from flows.core.arrays import Array
 from flows.core.axis_field import Code
@@ -20,30 +21,54 @@ __all__ = ["follow_tails", "squares_of"]
 def squares_of(loss: sp.Expr) -> tuple[tuple[float, float, float], int]:
     """The constant beside a sum of squares, in two doubles with a radius, and their number.
 
-    Of a loss that is no such sum as it is written, zero and -1.
+    Squares that are sums of others, as of a trace beside those of the diagonal, do not count. Of a
+    loss that is no such sum as it is written, zero and -1.
 
     Examples
     --------
     >>> u, v = sp.symbols("u v", real=True)
     >>> squares_of((u * v - 1) ** 2 / 2 + 3 * u**4 + 2)
     ((2.0, 0.0, 0.0), 2)
+    >>> squares_of((u - v) ** 2 + (u - 1) ** 2 + (v - 1) * (2 * v - 2))
+    ((0.0, 0.0, 0.0), 2)
     >>> squares_of(u**2 - v**2)
     ((0.0, 0.0, 0.0), -1)
     """
+    loss = loss.xreplace({x: sp.Rational(x) for x in loss.atoms(sp.Float)})  # as doubles are
     constant, rest = loss.as_independent(*loss.free_symbols, as_Add=True)
-    terms = sp.Add.make_args(rest)
-    if not constant.is_real or not all(_is_square(term) for term in terms):
+    roots = [_root(term) for term in sp.Add.make_args(rest)]
+    if not constant.is_real or None in roots:
         return (0.0, 0.0, 0.0), -1
     with precision(BITS):
-        return split(valued(constant)), len(terms)
+        return split(valued(constant)), _independent(roots)
 
 
-def _is_square(term: sp.Expr) -> bool:
-    """Whether a term is a positive number times even powers, whose product is a square."""
-    factor, rest = term.as_independent(*term.free_symbols, as_Add=False)
-    powers = sp.Mul.make_args(rest)
-    even = all(p.is_Pow and p.exp.is_even and p.exp.is_positive for p in powers)
-    return bool(factor.is_positive and even)
+def _root(term: sp.Expr) -> sp.Expr | None:
+    """Expression whose square is a term but for a positive number, if there is one."""
+    number, factors = term.as_independent(*term.free_symbols, as_Add=False)
+    powers: dict[sp.Expr, sp.Expr] = {}
+    for factor in sp.Mul.make_args(factors):
+        base, exponent = factor.as_base_exp()
+        sums = base.as_coefficients_dict()
+        leading = sums[min(sums, key=sp.default_sort_key)] if base.is_Add else sp.S.One
+        base = sp.Add(*(part / leading for part in sp.Add.make_args(base)))
+        powers[base] = powers.get(base, sp.S.Zero) + exponent
+        number *= leading**exponent
+    even = all(e.is_even and e.is_positive for e in powers.values())
+    if not (even and number.is_positive):
+        return None
+    return sp.Mul(*(base ** (exponent / 2) for base, exponent in powers.items()))
+
+
+def _independent(roots: list[sp.Expr]) -> int:
+    """How many of these functions no linear combination of others is."""
+    sums = [sp.expand(root).as_coefficients_dict() for root in roots]
+    terms = sorted({term for each in sums for term in each}, key=sp.default_sort_key)
+    if not all(c.is_Rational for each in sums for c in each.values()):
+        return len(roots)
+    entries = [sp.Rational(each.get(term, 0)) for each in sums for term in terms]
+    matrix = fmpq_mat(len(sums), len(terms), [fmpq(int(c.p), int(c.q)) for c in entries])
+    return int(matrix.rank())
 
 
 def follow_tails(

@@ -101,6 +101,10 @@ class AxisTerms(NamedTuple):
         Tolerance of a step.
     halts : bool
         Whether steps end at output times, where they are more accurate than between their ends.
+    ends : bool
+        Whether a closed form leads to the end from where the flow is linear.
+    squares, constant : int, float
+        Of how many independent squares the loss is a sum, beside a constant; -1 where it is none.
     """
 
     known: float
@@ -110,3 +114,6 @@ class AxisTerms(NamedTuple):
     reach: float
     rtol: float
     halts: bool
+    ends: bool
+    squares: int
+    constant: float

@@ -252,22 +252,22 @@ class System(abc.ABC):
         """Frame and states of what such steps have reached."""
         raise undefined(self, "along_axes", "axis_codes has programs")
 
-    def above_along(
-        self, digits: Array, since: Array, numbers: Array, last: tuple[Array, Array]
-    ) -> list[Excess | None]:
+    def ended_along(self, found: Any, times: Array) -> list[Excess | None]:
         """Loss above its limit of many members, as far as compiled code tells it at once.
 
         Parameters
         ----------
-        digits, since, numbers, last
-            As of :class:`flows.ensembles.axis_loop.Found`; of ``last`` curvatures and axes.
+        found : flows.ensembles.axis_loop.Found
+            Where compiled steps have led. Of whose end a closed form tells, it is filled in.
+        times : ndarray, shape (T - 1,)
+            Output times after 0.
 
         Returns
         -------
         list of Excess
             Of each member; None where :meth:`excess` is to be asked.
         """
-        return [None] * len(digits)
+        return [None] * len(found.digits)
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:

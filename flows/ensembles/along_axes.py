@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.piece import Restart
-from flows.core.problem import ATOL_PER_RTOL, COMPLETED
+from flows.core.problem import ATOL_PER_RTOL, COMPLETED, INTERRUPTED
 from flows.core.system import Excess, System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
@@ -124,20 +124,11 @@ def _spans(members: int) -> list[slice]:
 
 def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Above]:
     """What became of the members in compiled code; losses above limits, as far as it tells them."""
-    from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
+    from flows.ensembles.axis_loop import Found, follow, found_of  # Numba, where it is needed
     from flows.solvers.timed_radau import timed_tableau
 
     (members, size), times = starts.shape, 1 + len(request.times)
-    found = Found(
-        np.zeros((members, times, size, 2)),
-        np.zeros((members, times, size)),
-        np.zeros((members, times)),
-        np.zeros((members, times, 6)),
-        np.zeros((members, 4), dtype=np.int64),
-        np.zeros(members, dtype=np.int64),
-        np.zeros((members, size)),
-        np.zeros((members, size, size)),
-    )
+    found = found_of(members, times, size)
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
     common = system.axis_codes(), timed_tableau(), terms
@@ -148,9 +139,7 @@ def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Abo
     def work(span: slice) -> None:
         part = Found(*(x[span] for x in found))
         follow(starts[span], request.times, *common, part, halt)
-        last = part.curvature, part.axes
-        told = system.above_along(part.digits, part.since, part.numbers, last)
-        above.update(enumerate(told, span.start))
+        above.update(enumerate(system.ended_along(part, request.times), span.start))
 
     work(slice(0, 0))  # of no members: compiled once, not by two threads
     with ThreadPoolExecutor(cores()) as threads:
@@ -207,7 +196,7 @@ def _run(
 def _followed_on(
     system: System, start: Array, request: Request, found: Any, row: int
 ) -> Trajectory:
-    """Run alone of a member from where compiled code has left it, or anew if that is nowhere."""
+    """Run alone of a member from where compiled code has left it, or anew if that leads nowhere."""
     reached = int(found.reached[row])
     rows = slice(0, reached + 1)  # behind outputs, where it goes on
     parts = [part[row, rows] for part in (found.digits, found.error, found.since, found.numbers)]
@@ -224,7 +213,12 @@ def _followed_on(
     }
     restart = Restart(frame, states.at(reached), float(since[-1] - since[0]))
     way = Halfway(restart, states.at(slice(0, reached)), stats)
-    return go_on(system, start, request, way)
+    run = go_on(system, start, request, way)
+    if run.status in (COMPLETED, INTERRUPTED):
+        return run
+    # Runs alone tell errors beside saddles closer, and may see to which side they leave.
+    again = follow(system, start, request)
+    return again if again.status in (COMPLETED, INTERRUPTED) else run
 
 
 def _joined(above: list[Excess]) -> Excess | None:

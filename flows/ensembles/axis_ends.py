@@ -104,11 +104,12 @@ def meet(starts, first, ends, here, programs, terms, found):
             continue
         w = line.count[0]
         line.member[w], carry.since[w], line.count[0] = k, here.unit[k], w + 1
+        line.part[w] = NEARLY
         for i in range(n):
             carry.later[i, w] = 0.0
             for j in range(n):
                 line.matrix[i, j, w] = here.seen.hessian[i, j]
-    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, NEARLY, carry.since)
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, line.part, carry.since)
     for i in range(n):
         for k in range(n):
             store(ends.axes, i * n + k, load(carry.overlaps, k * n + i))
@@ -149,8 +150,8 @@ def begin_all(ends, here, programs, terms, found):
         charts.since[k] = carry.since[w]
         first, behind = here.row[k], found.reached[k]
         ended = behind == found.since.shape[1]
-        begins = not ended and fresh(here, k, programs, terms, found)
-        see_errors_of(carry, here, k, w, begins, programs.loss, terms)
+        known = not ended and fresh(here, k, programs, terms, found)
+        see_errors_of(carry, here, k, w, known, programs.loss, terms)
         fill(found, here, k, first, behind, carry.began[w], carry.since[w], terms)
         for i in range(n):
             here.error[k, i] = here.seen.error[i]
@@ -160,18 +161,18 @@ def begin_all(ends, here, programs, terms, found):
 
 
 @lean
-def see_errors_of(carry, here, k, w, begins, loss, terms):
-    """See loss, gradient and errors where a chart has ended, and those of the next if it begins.
+def see_errors_of(carry, here, k, w, known, loss, terms):
+    """See loss, gradient and errors where a chart has ended, and of the next one where it is known.
 
     What its steps will leave is counted from its begin on.
     """
     charts, seen, part = here.charts, here.seen, part_of(terms)
     for i in range(len(seen.error)):
         seen.curvature[i], seen.error[i] = charts.curvature[k, i], charts.error[k, i]
-        if begins:
+        if known:
             seen.error[i] += charts.fresh[k, i]
             carry.along[i, w] = charts.slope[k, i]
-        seen.along[i] = carry.along[i, w]
+        seen.along[i] = charts.slope[k, i] = carry.along[i, w]
     for i in range(5):
         seen.numbers[i] = np.nan
     seen.numbers[5] = 0.0

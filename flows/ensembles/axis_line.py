@@ -8,6 +8,7 @@ as many states at a time as there are lanes, each in a chart of its own.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from flows.systems.own.energy import STIFF
 __all__ = ["NEARLY", "Line", "line_of", "see_errors", "stand_in"]
 
 # Entries of a Hessian that are this part of those beside them stay beside its axes: they are in it.
+# Where a state hardly moves any more they are smaller: axes that turn more than it does would take
+# errors along a valley for others across it.
 NEARLY = 1e-6
 
 
@@ -32,7 +35,8 @@ class Line(NamedTuple):
     ``near``: their charts, with units and Hessians where Jacobians take these; ``slope`` (N,
     lanes): gradients along the axes; ``matrix`` (N, N, lanes): Hessians along the axes, ``careful``
     (N, N, lanes): what Jacobians tell of them; ``carry``: their errors, where they began and when
-    they are; ``turn``: room; ``member`` (lanes,): whose they are; ``count`` (1,): how many.
+    they are; ``turn``: room; ``part`` (lanes,): of entries that may
+    stay beside axes; ``member`` (lanes,): whose they are; ``count`` (1,): how many.
     """
 
     near: Any
@@ -41,6 +45,7 @@ class Line(NamedTuple):
     careful: Any
     carry: Any
     turn: Any
+    part: Any
     member: Any
     count: Any
 
@@ -55,6 +60,7 @@ def line_of(n, count):
         np.zeros((n, n, LANES)),
         carry_of(n),
         turn_of(LANES),
+        np.full(LANES, NEARLY),
         np.zeros(LANES, np.int64),
         np.zeros(1, np.int64),
     )
@@ -69,15 +75,19 @@ def stand_in(line, out, read, here, k, e, since):
     charts, near, carry, w = here.charts, line.near, line.carry, line.count[0]
     line.member[w], carry.since[w], line.count[0] = k, since, w + 1
     carry.began[w] = charts.since[k]
+    way, size = 0.0, 0.0
     for i in read:
         near.registers[i, 0, w] = out.near.registers[i, 0, e]
     for i in range(len(line.slope)):
         near.registers[i, 1, w] = out.views.registers[i, 1, 0]
         line.slope[i, w] = out.views.slope[i, 0]
+        way += (charts.size[k, i] * out.views.u[i, 0]) ** 2
+        size += charts.centre[k, i, 0] ** 2
         carry.curvature[i, w], carry.slope[i, w] = charts.curvature[k, i], charts.slope[k, i]
         carry.error[i, w], carry.fresh[i, w] = charts.error[k, i], charts.fresh[k, i]
         for j in range(len(line.slope)):
             near.axes[i, j, w] = charts.axes[k, i, j, 0]
+    line.part[w] = min(NEARLY, math.sqrt(way / size)) if size > 0.0 else NEARLY
     return w + 1
 
 
@@ -101,7 +111,7 @@ def see_errors(line, gradient, here):
     for i in range(n):
         for w in range(LANES):
             carry.now[i, w] = line.matrix[i, i, w]
-    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, NEARLY, carry.since)
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, line.part, carry.since)
     for i in range(n):
         for w in range(LANES):
             carry.along[i, w] = 0.0

@@ -27,6 +27,7 @@ from flows.ensembles.axis_lanes import (
 )
 from flows.ensembles.axis_members import (
     Found,
+    found_of,
     leave,
     let_wait,
     members_of,
@@ -52,7 +53,7 @@ from flows.solvers.near_state import (
     room,
 )
 
-__all__ = ["Found", "follow"]
+__all__ = ["Found", "follow", "found_of"]
 
 # Explicit steps are asked for this part of what a chart's steps may leave.
 EXPLICIT = 0.01

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
+from flows.core.limit import FAST
 from flows.core.vectors import WIDTH
 from flows.ensembles.axis_lanes import registers_of, steepest
 from flows.solvers.axis_slopes import finite, hessian_along
 from flows.solvers.axis_steps import EPSILON
 from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
-from flows.systems.own.seen_loop import look_first, seen_of
+from flows.systems.own.seen_loop import KNOWN, look_first, seen_of
 
 __all__ = [
     "MOST_STEPS",
@@ -24,6 +25,7 @@ __all__ = [
     "Found",
     "Members",
     "arrived",
+    "found_of",
     "fresh",
     "leave",
     "measure",
@@ -49,6 +51,8 @@ ATTEMPTS, PART = 25, 0.5
 # The Hessian of plain doubles serves as that of two along an axis where its rounding, that of the
 # largest curvature, is this part of what is to be known of a slope there, or less.
 ROUNDING = 0.05
+# From where the way to the limit is this part of the state on, the flow is linear.
+LINEAR = 1e-14
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
 
@@ -61,7 +65,7 @@ class Found(NamedTuple):
     charts, Jacobians; ``reached`` (M,): output times that are there. Behind them is the place from
     which a member who has not reached the end can go on, with its error and time, if there is one.
     ``curvature`` (M, N), ``axes`` (M, N, N): at the end, eigenvalues of the Hessian, increasing,
-    and its axes in columns.
+    and its axes in columns; ``slope`` (M, N): along them the gradient, as the last chart tells it.
     """
 
     digits: Any
@@ -72,20 +76,36 @@ class Found(NamedTuple):
     reached: Any
     curvature: Any
     axes: Any
+    slope: Any
+
+
+def found_of(members: int, times: int, size: int) -> Found:
+    """Room for what becomes of members."""
+    return Found(
+        np.zeros((members, times, size, 2)),
+        np.zeros((members, times, size)),
+        np.zeros((members, times)),
+        np.zeros((members, times, 6)),
+        np.zeros((members, 4), dtype=np.int64),
+        np.zeros(members, dtype=np.int64),
+        np.zeros((members, size)),
+        np.zeros((members, size, size)),
+        np.zeros((members, size)),
+    )
 
 
 class Members(NamedTuple):
     """Members with their charts, and room for one place.
 
     ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
-    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``
-    (M,): whether something has reached zero; ``late`` (M,): whether steps are those of Radau;
-    ``passed`` (M, T, N): increments at outputs of the chart, before that in the coordinates of
-    states; ``value`` (M, R): registers at centres, of the loss, which begin with those of the
-    gradient; ``slopes`` (M, N, 3), ``matrix`` (M, N, N): gradients there in two doubles, and
-    Hessians along the axes; ``queue`` (M,): who has a chart and no lane, from the first to before
-    the second of ``queued`` (2,), which count on; ``error`` (M, N), ``numbers`` (M, 6): what is
-    seen where the chart begins, as of `Seen`.
+    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``,
+    ``doubt`` (M,): whether something has reached zero, and the radius of the loss; ``late`` (M,):
+    whether steps are those of Radau; ``passed`` (M, T, N): increments at outputs of the chart,
+    before that in the coordinates of states; ``value`` (M, R): registers at centres, of the loss,
+    which begin with those of the gradient; ``slopes`` (M, N, 3), ``matrix`` (M, N, N): gradients
+    there in two doubles, and Hessians along the axes; ``queue`` (M,): who has a chart and no lane,
+    from the first to before the second of ``queued`` (2,), which count on; ``error`` (M, N),
+    ``numbers`` (M, 6): what is seen where the chart begins, as of `Seen`.
     ``whole``: registers at the last place; ``found`` (N, 3), ``there`` (N, 3), ``u`` (N,): the
     gradient along the axes, the state, and an increment; ``room`` (4, width); ``careful`` (N,):
     axes.
@@ -97,6 +117,7 @@ class Members(NamedTuple):
     step: Any
     row: Any
     gone: Any
+    doubt: Any
     late: Any
     passed: Any
     value: Any
@@ -126,6 +147,7 @@ def members_of(count, times, n, loss, reach):
         np.zeros(count),
         np.zeros(count, np.int64),
         np.zeros(count, np.bool_),
+        np.zeros(count),
         np.zeros(count, np.bool_),
         np.zeros((count, 1 + times, n)),
         np.zeros((count, registers)),
@@ -230,18 +252,47 @@ def stand(here, k, loss, terms):
             here.slopes[k, i, digit] = here.whole[loss.results[1 + i], digit]
     for i in range(len(here.whole)):
         here.value[k, i] = here.whole[i, 0]
+    here.doubt[k] = here.whole[loss.results[0], 2]
     here.gone[k] = vanishes(loss, here.whole, len(here.there), terms.short)
 
 
 @lean
-def fresh(here, k, programs, terms, found):
-    """Begin the chart of a member where it stands, whose axes are known; whether that can be.
+def rests(here, k, loss, terms):
+    """Whether the flow is linear from where a chart would begin on, to the end of the run.
 
-    The Hessian along the axes, in plain doubles, is that in two along those that others hide.
+    Curved axes have decayed there. Two doubles tell the least loss from zero, or it is the constant
+    beside as many squares, and other axes are flat.
+    """
+    charts, way, size, energy, fast = here.charts, 0.0, 0.0, 0.0, 0
+    n, since = len(here.there), here.charts.since[k]
+    for i in range(n):
+        fast += 1 if charts.curvature[k, i] * since > FAST else 0
+    if not terms.ends or (fast != n and fast != terms.squares):
+        return False
+    for i in range(n):
+        size += charts.centre[k, i, 0] ** 2
+        if charts.curvature[k, i] * since > FAST:
+            away = charts.slope[k, i] / charts.curvature[k, i]
+            way, energy = way + away * away, energy + away * charts.slope[k, i] / 2
+    value = here.value[k, loss.results[0]]
+    left = abs(value - terms.constant) <= 2.0 * energy + KNOWN * abs(terms.constant)
+    zero = fast == terms.squares and left
+    told = fast == n and here.doubt[k] <= KNOWN * abs(value - energy)
+    return (zero or told) and way <= LINEAR * LINEAR * size
+
+
+@lean
+def fresh(here, k, programs, terms, found):
+    """Begin the chart of a member where it stands, whose axes are known; whether it is known.
+
+    There is none where the run goes to its end in closed form. The Hessian along the axes, in plain
+    doubles, is that in two along those that others hide.
     """
     charts = here.charts
     if here.gone[k] or not begin(charts, k, here.slopes[k], terms):
         return False
+    if rests(here, k, programs.loss, terms):
+        return True
     careful, rounding = 0, steepest(charts, k) * EPSILON
     for i in range(len(here.there)):
         if not rounding < ROUNDING * terms.known * charts.floored[k, i]:
@@ -295,7 +346,7 @@ def leave(here, found):
     for k in range(len(found.reached)):
         row = found.reached[k]
         for i in range(charts.centre.shape[1]):
-            found.curvature[k, i] = charts.curvature[k, i]
+            found.curvature[k, i], found.slope[k, i] = charts.curvature[k, i], charts.slope[k, i]
             for j in range(charts.centre.shape[1]):
                 found.axes[k, i, j] = charts.axes[k, i, j, 0]
         if not 0 < row < found.since.shape[1]:

@@ -216,13 +216,23 @@ class Flow:
         return asdict(self.request)
 
     def chunk_size(self, size: int, workers: int) -> int:
-        """Members of a chunk, where the caller does not say how many."""
+        """Members of a chunk, where the caller does not say how many: as many for each worker.
+
+        Along axes they are whole lanes.
+        """
+        width = 1
         if self.together:
-            return min(TOGETHER if size < MANY else LARGER, math.ceil(size / workers))
-        if self.along_axes:
-            fitting = max(FEWEST, STATES // (1 + len(self.request.times)))
-            return min(LARGER, fitting, math.ceil(size / workers))
-        return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
+            largest = TOGETHER if size < MANY else LARGER
+        elif self.along_axes:
+            from flows.solvers.near_lanes import LANES  # Numba, where it is needed
+
+            width = LANES
+            largest = min(LARGER, max(FEWEST, STATES // (1 + len(self.request.times))))
+        else:
+            largest = min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
+        groups = math.ceil(size / width)
+        rounds = math.ceil(groups / (workers * (largest // width)))
+        return width * math.ceil(groups / (workers * rounds))
 
     def runs_at_once(self, chunk: int) -> int:
         """How many runs of a chunk are in memory."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from flows.core.compiled import lean
 from flows.core.vectors import load, spread, store
-from flows.solvers.near_lanes import LANES, PARTS, jacobian
+from flows.solvers.near_lanes import LANES, PARTS, decoded, jacobian
 from flows.solvers.near_plan import FUSED
 
 __all__ = ["any_stiff", "curvatures", "forget", "hessian", "sharpen"]
@@ -94,16 +94,8 @@ def is_stiff(matrix, since, stiff, e):
 @lean
 def rates(program, r):
     """Put down derivatives of registers along two axes, of which those of the state are there."""
-    operations, operands = program.operation, program.operands
-    for step in range(len(operations)):
-        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
-        at_a, at_b, at_c, at, operation = (
-            a * PARTS,
-            b * PARTS,
-            c * PARTS,
-            k * PARTS,
-            operations[step],
-        )
+    for step in range(len(program.operation)):
+        operation, (a, b, k), (at_a, at_b, at_c, at) = decoded(program, step)
         if operation == FUSED:
             x, y = load(r, at_a + WHOLE), load(r, at_b + WHOLE)
             one = load(r, at_c + RATE) + x * load(r, at_b + RATE)

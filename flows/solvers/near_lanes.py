@@ -19,7 +19,7 @@ from flows.core.compiled import lean
 from flows.core.vectors import WIDTH, load, spread, store
 from flows.solvers.near_plan import FUSED
 
-__all__ = ["LANES", "PARTS", "Near", "change", "field", "jacobian"]
+__all__ = ["LANES", "PARTS", "Near", "change", "decoded", "field", "jacobian"]
 
 #: Members side by side: one vector of them. What two would read does not stay in the cache.
 LANES = WIDTH
@@ -88,18 +88,19 @@ def add_along(near, results, part, out):
 
 
 @lean
+def decoded(program, step):
+    """Operation of a step; its registers `a`, `b` and `k`; where parts of `a, b, c, k` begin."""
+    operands = program.operands
+    a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
+    places = a * PARTS, b * PARTS, c * PARTS, k * PARTS
+    return program.operation[step], (a, b, k), places
+
+
+@lean
 def change(program, r):
     """Put down by how much registers differ from those at the centres."""
-    operations, operands = program.operation, program.operands
-    for step in range(len(operations)):
-        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
-        at_a, at_b, at_c, at, operation = (
-            a * PARTS,
-            b * PARTS,
-            c * PARTS,
-            k * PARTS,
-            operations[step],
-        )
+    for step in range(len(program.operation)):
+        operation, (a, b, k), (at_a, at_b, at_c, at) = decoded(program, step)
         if operation == FUSED:
             x, y = load(r, at_a), load(r, at_b)
             p, q = load(r, at_a + 1), load(r, at_b + 1)
@@ -173,16 +174,8 @@ def jacobian(near, program, s, found):
 @lean
 def rates(program, r):
     """Put down derivatives of registers along an axis, whose own are there."""
-    operations, operands = program.operation, program.operands
-    for step in range(len(operations)):
-        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
-        at_a, at_b, at_c, at, operation = (
-            a * PARTS,
-            b * PARTS,
-            c * PARTS,
-            k * PARTS,
-            operations[step],
-        )
+    for step in range(len(program.operation)):
+        operation, (a, b, k), (at_a, at_b, at_c, at) = decoded(program, step)
         if operation == 0:
             for part in range(3, 5):
                 store(r, at + part, load(r, at_a + part) + load(r, at_b + part))

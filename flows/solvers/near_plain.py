@@ -15,7 +15,7 @@ import math
 
 from flows.core.compiled import lean
 from flows.core.vectors import load, store
-from flows.solvers.near_lanes import PARTS
+from flows.solvers.near_lanes import PARTS, decoded
 from flows.solvers.near_plan import FUSED
 
 __all__ = ["plain_field"]
@@ -40,16 +40,8 @@ def plain_field(near, program, s, x, out):
 @lean
 def move(program, r):
     """Put down by how much registers differ from those at the centres."""
-    operations, operands = program.operation, program.operands
-    for step in range(len(operations)):
-        a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
-        at_a, at_b, at_c, at, operation = (
-            a * PARTS,
-            b * PARTS,
-            c * PARTS,
-            k * PARTS,
-            operations[step],
-        )
+    for step in range(len(program.operation)):
+        operation, (a, b, k), (at_a, at_b, at_c, at) = decoded(program, step)
         if operation == FUSED:
             p, q = load(r, at_a + MOVED), load(r, at_b + MOVED)
             moved = load(r, at_c + MOVED) + (load(r, at_b) + q) * p

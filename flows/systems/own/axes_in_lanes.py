@@ -59,13 +59,13 @@ def scaled(matrix, turn):
 
 
 @lean
-def needed(matrix, turn, p, q, square):
+def needed(matrix, turn, p, q, part):
     """How many lanes an entry matters to; put it down for these, 0 for others."""
     count, off = 0, turn.off
     for e in range(len(off)):
         entry = matrix[p, q, e]
         one, other = abs(matrix[p, p, e]), abs(matrix[q, q, e])
-        beside = square * ((one + turn.floor[e]) * (other + turn.floor[e]))
+        beside = part[e] * part[e] * ((one + turn.floor[e]) * (other + turn.floor[e]))
         counts = entry * entry > beside and entry * entry > ROUNDED * ROUNDED
         off[e] = entry if counts else 0.0
         count += 1 if counts else 0
@@ -112,9 +112,9 @@ def rotated(matrix, axes, turn, p, q):
 def eigen_in_lanes(matrix, h, axes, turn, part, since):
     """Eigenvalues (N, lanes), increasing, and axes in rows (N, N, lanes), of symmetric matrices.
 
-    Upper triangles are read, and become those along the axes. Entries stay that are this part of
-    those beside them, each with `1/s` (``since``) added: what is smaller has not had the time to
-    matter.
+    Upper triangles are read, and become those along the axes. Entries stay that are this ``part``
+    (lanes,) of those beside them, each with `1/s` (``since``) added: what is smaller has not had
+    the time to matter.
     """
     n, lanes = len(matrix), matrix.shape[2]
     scaled(matrix, turn)
@@ -128,7 +128,7 @@ def eigen_in_lanes(matrix, h, axes, turn, part, since):
         still = True
         for p in range(n - 1):
             for q in range(p + 1, n):
-                if needed(matrix, turn, p, q, part * part) > 0:
+                if needed(matrix, turn, p, q, part) > 0:
                     rotated(matrix, axes, turn, p, q)
                     still = False
         if still:

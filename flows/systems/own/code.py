@@ -20,7 +20,7 @@ from flows.core.axis_field import Code
 from flows.core.balls import precision
 from symbolic.language.lower import lower
 
-__all__ = ["BITS", "Builder", "beginning", "coded", "split"]
+__all__ = ["BITS", "Builder", "beginning", "coded", "split", "valued"]
 
 #: Bits of what is then rounded to two doubles.
 BITS = 200
@@ -61,7 +61,7 @@ class Builder:
         """Register of a number: an expression, a ball, or a tuple of doubles whose sum it is."""
         with precision(BITS):
             if isinstance(number, sp.Basic):
-                value = _valued(number)
+                value = valued(number)
             else:
                 parts = number if isinstance(number, tuple) else (number,)
                 value = sum((arb(x) for x in parts), arb(0))
@@ -273,7 +273,7 @@ def beginning(code: Code, variables: int, results: NDArray[np.int64]) -> Code:
     return Code(code.operation[:steps], code.operands[:steps], code.constants, results)
 
 
-def _valued(number: sp.Expr) -> Any:
+def valued(number: sp.Expr) -> Any:
     """A constant as a ball; NaN where it is not real."""
     try:
         (value,) = lower([number], (), "ball")()

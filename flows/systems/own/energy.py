@@ -245,10 +245,13 @@ def axis_terms(
     rough: float,
     reach: float,
     halts: bool = False,
+    ends: bool = False,
+    squares: int = -1,
+    constant: float = 0.0,
 ) -> AxisTerms:
     """How members of an ensemble are followed, as in charts of a run alone."""
     known = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD)
-    return AxisTerms(known, LEFT * rtol, short, rough, reach, step, halts)
+    return AxisTerms(known, LEFT * rtol, short, rough, reach, step, halts, ends, squares, constant)
 
 
 def _increment(

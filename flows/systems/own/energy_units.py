@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 
-__all__ = ["ABOVE", "FALLS", "first_time", "floor", "units"]
+__all__ = ["ABOVE", "FALLS", "FLAT", "first_time", "floor", "units"]
 
 # An entry of a start below this is next to 0.
 LEAST_SIZE = 1e-60
@@ -16,6 +16,8 @@ LEAST_SIZE = 1e-60
 ABOVE = 2.0**60
 #: Curvature times `t` below which a direction can leave within a chart.
 FALLS = -0.01
+#: Below this curvature times `t` an axis is flat.
+FLAT = 0.2
 
 
 def first_time(state: Array, slope: Array, curvature: Array) -> float:

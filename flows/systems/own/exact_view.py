@@ -124,43 +124,40 @@ class ExactView:
 
 
 def above_limits(
-    digits: Array,
-    since: Array,
-    numbers: Array,
-    last: tuple[Array, Array],
-    codes: tuple[Code, Code, Code],
-    rtol: float,
+    found: Any, ends: Any, codes: tuple[Code, Code], rtol: float
 ) -> list[Excess | None]:
     """Loss above its limit of many runs, as :meth:`ExactView.excess` has it; None of the others.
 
     Parameters
     ----------
-    digits, since, numbers : ndarray
-        As of :class:`flows.ensembles.axis_loop.Found`.
-    last : tuple of ndarray
-        Curvatures and axes at the last states, as there.
+    found : flows.ensembles.axis_loop.Found
+        The runs.
+    ends : flows.systems.own.tail_loop.Tails
+        Limits that are known.
     codes : tuple of Code
-        Of the gradient, of the loss with its gradient, and of the gradient's rates.
+        Of the loss with its gradient, and of the gradient's rates.
     rtol : float
         Relative tolerance of a step, to which time is known.
     """
     from flows.systems.own import limit_loop  # Numba, where it is needed
 
+    since, numbers = found.since, found.numbers
     known = (numbers[..., 5] == 1).all(axis=1).astype(np.int64)
-    found = np.zeros((len(digits), 1 + digits.shape[1], 2))
-    limit_loop.limits(digits, since[:, -1].copy(), *last, known, codes[1:], found)
+    told = np.zeros((len(known), 1 + since.shape[1], 2))
+    last = since[:, -1].copy(), found.curvature, found.axes
+    limit_loop.limits(found.digits, *last, known, codes, ends, told)
     refused = {limit_loop.NO_POWER: NO_POWER, limit_loop.NO_SHRINKING: NO_SHRINKING}
-    above, t = found[:, 1:, 0], since - since[:, :1]
-    error = found[:, 1:, 1] + numbers[..., 4]
+    above, t = told[:, 1:, 0], since - since[:, :1]
+    error = told[:, 1:, 1] + numbers[..., 4]
     value = np.where(error <= TRUSTED * above, above, np.nan)
     error = error + rtol * (t * numbers[..., 2]) * numbers[..., 2]  # squares are beyond doubles
     runs: list[Excess | None] = []
-    for k in range(len(digits)):
+    for k in range(len(known)):
         if known[k] == limit_loop.KNOWN:
-            runs.append(Excess(value[k], found[k, 0, 0], _rests(value[k]), error[k]))
+            runs.append(Excess(value[k], told[k, 0, 0], _rests(value[k]), error[k]))
         elif known[k] in refused:
-            told = f"{NOT_FOUND}: {refused[known[k]]}"
-            runs.append(Excess(np.full(digits.shape[1], np.nan), math.nan, told))
+            why = f"{NOT_FOUND}: {refused[known[k]]}"
+            runs.append(Excess(np.full(since.shape[1], np.nan), math.nan, why))
         else:
             runs.append(None)
     return runs

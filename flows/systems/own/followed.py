@@ -26,6 +26,7 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
+from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
 from symbolic.language.blocks import shape
@@ -157,7 +158,16 @@ class Followed(Evaluated):
         halts = bool(self.potentials)
         asked = energy.SMALL * step if halts else step
         rough, reach = rough_at(rtol), energy.COMPILED
-        return energy.axis_terms(rtol, asked, rough=rough, reach=reach, halts=halts)
+        least, squares = squares_of(self._loss.form.plain)
+        return energy.axis_terms(
+            *(rtol, asked),
+            rough=rough,
+            reach=reach,
+            halts=halts,
+            ends=not halts,
+            squares=squares,
+            constant=least[0],
+        )
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array
@@ -173,16 +183,16 @@ class Followed(Evaluated):
         )
         return Frame(float(since[0])), states
 
-    def above_along(
-        self, digits: Array, since: Array, numbers: Array, last: tuple[Array, Array]
-    ) -> list[Excess | None]:
-        """Loss above its limit of members whose limits two doubles tell."""
+    def ended_along(self, found: Any, times: Array) -> list[Excess | None]:
+        """Loss above its limit of members whose limits two doubles tell, or a closed form.
+
+        Potentials are observed at each state, which has as many digits as that takes.
+        """
         codes = self.axis_codes()
-        return (
-            [None] * len(digits)
-            if codes is None
-            else above_limits(digits, since, numbers, last, codes, self.steps[0])
-        )
+        if codes is None:
+            return [None] * len(found.digits)
+        ends = follow_tails(found, times, self._loss.form.plain, codes[1:], not self.potentials)
+        return above_limits(found, ends, codes[1:], self.steps[0])
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, of a loss in closed form.

@@ -28,7 +28,7 @@ from flows.core.limit import (
 )
 from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add
-from flows.systems.own.above_loop import above, values_of
+from flows.systems.own.above_loop import above_all, values_of
 from flows.systems.own.chart_loop import run
 from flows.systems.own.limit_slice import (
     curved,
@@ -39,14 +39,13 @@ from flows.systems.own.limit_slice import (
     sloped,
     solve,
 )
+from flows.systems.own.tail_loop import TOLD
 
-__all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "limits"]
+__all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "UNKNOWN", "limits"]
 
 # The gradient is zero where two doubles do not tell it from zero, if what it may be is this part of
 # the gradient where the search began.
 FLAT = 1e-12
-# The loss above the limit at the last time is known to this part of it.
-TOLD = 1e-9
 # Newton's method for fast directions takes no more steps, and rests when they are this part of the
 # first one.
 INNER, SETTLED = 40, 1e-20
@@ -145,15 +144,16 @@ def descend(loss, rates, here, slow, power, since, h):
 
 
 @inner
-def limit_of(loss, rates, digits, since, h, axes, found):
-    """Loss at the limit in `found` (3,): high and low double, and error; what is known.
+def limit_of(loss, rates, digits, since, h, axes, place, found):
+    """Limit in `place` (N, 3), and loss there in `found` (3,): high and low double, and error.
+
+    What is known is returned. It has to be seen how well losses above it are, where the power is 2.
 
     ``h`` (N,), ``axes`` (N, N): curvatures at the last state, increasing, and axes in columns.
     """
     n = len(digits)
-    place = np.zeros((n, 3))
     for i in range(n):
-        place[i, 0], place[i, 1] = digits[i, 0], digits[i, 1]
+        place[i, 0], place[i, 1], place[i, 2] = digits[i, 0], digits[i, 1], 0.0
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
     run(loss, place, registers)
     slope, square, began = np.zeros(n), 0.0, np.zeros(3)
@@ -200,11 +200,11 @@ def limit_of(loss, rates, digits, since, h, axes, found):
         found[part] = registers[loss.results[0], part]
     found[2] += ended * far  # of a convex loss: how far the least one is below
     a, b = add(began[0], began[1], -found[0], -found[1])
-    is_told = ended <= FLAT * length and a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b)
-    return KNOWN if is_told else UNKNOWN
+    small = power == 2.0 or (a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b))
+    return KNOWN if small and ended <= FLAT * length else UNKNOWN
 
 
-def _limits(digits, since, curvature, axes, told, codes, found):
+def _limits(digits, since, curvature, axes, told, codes, ends, found):
     """Loss above its limit along members of an ensemble.
 
     Parameters
@@ -219,21 +219,32 @@ def _limits(digits, since, curvature, axes, told, codes, found):
         1 of members that are asked for; then what is known of their limits.
     codes : tuple of Code
         Of the loss with its gradient, and of the gradient's rates.
+    ends : Tails
+        Limits that are known.
     found : ndarray, shape (M, 1 + T, 2)
         To be filled: the limit, then the loss above it, and errors of both.
     """
     loss, rates = codes
     members, times, n, _ = digits.shape
-    least = np.zeros(3)
+    least, place, first = np.zeros(3), np.zeros((n, 3)), times
+    room = np.zeros((n, 3)), np.zeros((n + len(loss.constants) + len(loss.operation), 3))
     value, several = values_of(loss, n)
     for k in range(members):
-        if told[k] == UNKNOWN:
+        if ends.told[k]:
+            first, told[k] = ends.first[k], KNOWN
+            least[:] = ends.limit[k]
+            place[:, :2] = ends.place[k]
+            found[k, 1 + first :] = ends.above[k, first:]
+        elif told[k] != UNKNOWN:
+            h, last = curvature[k], digits[k, times - 1]
+            first = times
+            told[k] = limit_of(loss, rates, last, since[k], h, axes[k], place, least)
+        if told[k] != KNOWN:
             continue
-        last = digits[k, times - 1]
-        told[k] = limit_of(loss, rates, last, since[k], curvature[k], axes[k], least)
         found[k, 0, 0], found[k, 0, 1] = least[0] + least[1], least[2]
-        if told[k] == KNOWN:
-            above(value, digits[k], least, several, found[k, 1:])
+        given = loss, digits[k, :first], least, place, several, room
+        if not above_all(value, *given, found[k, 1 : 1 + first]) and not ends.told[k]:
+            told[k] = UNKNOWN
 
 
 limits: Any = loop(_limits, nogil=True)

@@ -17,7 +17,7 @@ from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors, shifted
-from flows.systems.own.energy_units import units
+from flows.systems.own.energy_units import FLAT, units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss
@@ -35,8 +35,6 @@ RATES = 400
 ROUGH, MORE_BITS, BITS_A_DIGIT = 1e-6, 200, 3
 # Of more entries their axes take seconds.
 MOST_SHARP = 24
-# Below this curvature times time an axis is flat.
-FLAT = 0.2
 # So many states at the distance of the error show what is not linear in it.
 MOVED = 4
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.systems.own.energy import STIFF
+from flows.systems.own.energy_units import FLAT
 from flows.systems.own.rates_loop import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
 
@@ -114,13 +115,16 @@ def tell(seen, along, value, radius, doubt, since, rough, enough):
     for i in range(len(along)):
         size = max(size, abs(along[i]))
     size = size if size > 0.0 else 1.0
-    square, of_loss, turned, energy = 0.0, 0.0, 0.0, 0.0
+    square, of_loss, turned, energy, climbed = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(len(along)):
         curved, far = abs(seen.curvature[i]), seen.error[i]
         square += (along[i] / size) ** 2
         of_loss += abs(along[i]) * far + curved * far**2 / 2
+        climbed += curved * far**2 / 2 if curved * since <= FLAT else 0.0
         turned += (curved * far / size) ** 2
         energy += along[i] * (along[i] / max(curved, 1.0 / since)) / 2
+    # Along a flat axis the flow turns with the valley: a straight move would climb its side.
+    of_loss -= climbed if of_loss > rough * energy else 0.0
     length, off = size * math.sqrt(square), doubt + size * math.sqrt(turned)
     numbers[0], numbers[2] = value, length
     numbers[1] = -(length**2) if length < STEEP else np.nan
@@ -130,12 +134,12 @@ def tell(seen, along, value, radius, doubt, since, rough, enough):
     trusted = wrong <= TRUSTED * abs(value) and off <= TRUSTED * length
     numbers[3] = max(wrong / abs(value), off / length) if value != 0.0 and length > 0.0 else np.nan
     if sharp and trusted and numbers[3] >= 0.0:
-        turns = of_loss > rough * energy and not of_loss * TURNS > of_axes(seen, along)
+        turns = of_loss > rough * energy and not of_loss * TURNS > of_axes(seen, along, since)
         numbers[5] = 0.0 if turns else 1.0
 
 
 @lean
-def of_axes(seen, along):
+def of_axes(seen, along, since):
     r"""Part of the error of a loss that rounding of the axes may be the reason of.
 
     Axis `i` turns towards `j` by `\epsilon |h| / |h_i - h_j|`: then the slope along it has a part
@@ -153,5 +157,6 @@ def of_axes(seen, along):
                 slope += angle * abs(along[j])
                 turned += angle * far[j]
         total += abs(along[i]) * turned + slope * (far[i] + turned)
-        total += abs(h[i]) * turned * (far[i] + turned / 2)
+        if abs(h[i]) * since > FLAT:
+            total += abs(h[i]) * turned * (far[i] + turned / 2)
     return total

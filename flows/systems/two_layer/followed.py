@@ -69,12 +69,10 @@ class Followed(Evaluated):
         assert isinstance(self._way, SpanRun)
         return self._way.along_axes(digits, error, since, numbers)
 
-    def above_along(
-        self, digits: Array, since: Array, numbers: Array, last: tuple[Array, Array]
-    ) -> list[Excess | None]:
+    def ended_along(self, found: Any, times: Array) -> list[Excess | None]:
         """Loss of members that falls to zero; None of others: see :meth:`SpanRun.vanishes`."""
         assert isinstance(self._way, SpanRun)
-        return self._way.above_along(since, numbers, self._low)
+        return self._way.above_along(found.since, found.numbers, self._low)
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:

@@ -13,7 +13,7 @@ from flows.core.compiled import loop
 from flows.core.symmetric import eigen
 from flows.core.vectors import store
 from flows.ensembles.axis_chords import between, fill
-from flows.ensembles.axis_members import Found
+from flows.ensembles.axis_members import Found, found_of
 from flows.ensembles.axis_outputs import length_at
 from flows.solvers.axis_slopes import hessian_along
 from flows.solvers.near_hessian import forget, hessian
@@ -41,7 +41,7 @@ def turned(matrices: Any, part: float, since: float = np.inf) -> Any:
     """Eigenvalues and axes in rows of matrices in lanes."""
     n, lanes = len(matrices), matrices.shape[2]
     h, axes = np.zeros((n, lanes)), np.zeros((n, n, lanes))
-    eigen_in_lanes(matrices, h, axes, turn_of(lanes), part, np.full(lanes, since))
+    eigen_in_lanes(matrices, h, axes, turn_of(lanes), np.full(lanes, part), np.full(lanes, since))
     return h, axes
 
 
@@ -202,6 +202,7 @@ def test_a_loss_that_is_no_number_is_not_known_between_two_that_are(
         np.array([3]),
         np.zeros((1, 1)),
         np.zeros((1, 1, 1)),
+        np.zeros((1, 1)),
     )
     error, nothing = np.array([[4e-9], [1e-9]]), np.zeros(1)
     seen = Seen(np.zeros((1, 1)), nothing, error[1], places[1], nothing)
@@ -266,13 +267,13 @@ def test_numbers_between_two_times_are_told_by_both() -> None:
 def test_limits_are_refused_for_the_reasons_of_runs_alone(start: list[float], told: str) -> None:
     """Beside the end of a valley the power is not seen yet; from farther away the limit is."""
     run = flows.integrate(VALLEY, start, 1e6, [1e3, 1e6])
-    states = run.states
-    digits = np.stack([states.x, states.low[..., 0]], axis=-1)[None]
-    numbers = np.ones((1, len(run.t), 6))
-    numbers[..., 1], numbers[..., 4] = -(run["gradient_norm"] ** 2), 0.0
-    curvature, axes = np.linalg.eigh(VALLEY.hessian(states.x[-1]))
-    last = curvature[None], axes[None]
-    (found,) = VALLEY.above_along(digits, states.energy[None, :, 0], numbers, last)
+    states, ended = run.states, found_of(1, len(run.t), 2)
+    ended.digits[0] = np.stack([states.x, states.low[..., 0]], axis=-1)
+    ended.since[0], ended.reached[0] = states.energy[:, 0], len(run.t)
+    ended.numbers[:] = 1.0
+    ended.numbers[0, :, 1], ended.numbers[0, :, 4] = -(run["gradient_norm"] ** 2), 0.0
+    ended.curvature[0], ended.axes[0] = np.linalg.eigh(VALLEY.hessian(states.x[-1]))
+    (found,) = VALLEY.ended_along(ended, run.t[1:])
     alone = VALLEY.excess(run.frame, states, run.t, run["loss"])
     assert found is not None
     assert found.reason == alone.reason == told

@@ -15,14 +15,13 @@ from scipy.stats import binomtest
 from flows.core.errors import InputError
 from flows.ensembles import integrate as ensembles
 from flows.ensembles import memory, result
-from flows.ensembles.integrate import Flow, integrate_ensemble
+from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.member import KEPT_BITS, rounded_up
 from flows.ensembles.starts import Law
 from flows.ensembles.workers import Hands, finished
 from flows.runs.check import check
 from flows.runs.integrate import integrate
 from flows.runs.rates import local_exponent
-from flows.runs.request import Request
 from flows.solvers import rodas
 from flows.systems.relu_neuron.system import ReLUNeuron
 
@@ -87,12 +86,6 @@ def test_rows_do_not_depend_on_chunks(whole, chunk_size):
     assert same_bits(
         whole, integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=chunk_size)
     )
-
-
-def test_chunks_are_larger_where_there_are_many_members():
-    flow = Flow(Request(1.0, None, "auto", 1e-6, None, 100), together=True)
-    sizes = [flow.chunk_size(size, 2) for size in (6, 1000, 8191, 8192, 100_000)]
-    assert sizes == [3, 128, 128, 512, 512]
 
 
 def test_rows_do_not_depend_on_the_order(whole):

@@ -222,7 +222,7 @@ def test_members_whose_loss_falls_to_zero_are_measured_as_one_run(
 
     one, early = of(1e3), of(1.0)
     monkeypatch.setattr(
-        flows.TwoLayer, "above_along", lambda self, digits, *_: [None] * len(digits)
+        flows.TwoLayer, "ended_along", lambda self, found, _: [None] * len(found.digits)
     )
     each, seen = of(1e3), of(1.0)
     assert rows == [4, *[1] * 12]

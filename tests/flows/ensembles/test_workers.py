@@ -33,7 +33,7 @@ def ensemble(law=LAW, **options):
 
 
 def content(found):
-    return digest({name: found[name] for name in found.names})
+    return {name: digest({name: found[name]}) for name in found.names}
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def turned_in_lanes(matrices: Any, part: float) -> Any:
     """Eigenvalues and axes in rows, in lanes."""
     n = len(matrices)
     h, axes, since = np.zeros((n, WIDTH)), np.zeros((n, n, WIDTH)), np.full(WIDTH, np.inf)
-    eigen_in_lanes(matrices, h, axes, turn_of(WIDTH), part, since)
+    eigen_in_lanes(matrices, h, axes, turn_of(WIDTH), np.full(WIDTH, part), since)
     return h, axes
 
 

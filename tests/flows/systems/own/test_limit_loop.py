@@ -10,7 +10,7 @@ import sympy as sp
 
 import flows
 from flows.core.system import Excess
-from flows.systems.own.exact_view import above_limits
+from flows.ensembles.axis_members import found_of
 
 u, v = sp.symbols("u v")
 # States are cut to two doubles, whose last bits change a loss of 1e-13 by this part of it.
@@ -28,14 +28,12 @@ def seen(loss: sp.Expr, start: list[float], end: float) -> tuple[Any, Excess | N
     """Run with many digits, and the loss above its limit by compiled code from two doubles."""
     system = flows.OwnSystem("one", [u, v], loss)
     run = flows.integrate(system, start, end, [end / 10, end], rtol=1e-10)
-    digits, since = run.states.digits[None, :, :, :2].copy(), run.states.energy[None, :, 0]
-    numbers = np.ones((1, len(run.t), 6))
-    numbers[0, :, 1], numbers[0, :, 4] = run.features["loss_dot"], 0.0
-    codes = system.axis_codes()
-    assert codes is not None
-    curvature, axes = np.linalg.eigh(system.hessian(run.states.x[-1]))
-    last = curvature[None], axes[None]
-    (found,) = above_limits(digits, since.copy(), numbers, last, codes, 0.0)
+    ended = found_of(1, len(run.t), 2)
+    ended.digits[0], ended.since[0] = run.states.digits[..., :2], run.states.energy[:, 0]
+    ended.numbers[:], ended.reached[:] = 1.0, len(run.t)
+    ended.numbers[0, :, 1], ended.numbers[0, :, 4] = run.features["loss_dot"], 0.0
+    ended.curvature[0], ended.axes[0] = np.linalg.eigh(system.hessian(run.states.x[-1]))
+    (found,) = system.ended_along(ended, run.t[1:])
     return run, found
 
 

@@ -150,7 +150,8 @@ def above_limits(
     above, t = told[:, 1:, 0], since - since[:, :1]
     error = told[:, 1:, 1] + numbers[..., 4]
     value = np.where(error <= TRUSTED * above, above, np.nan)
-    error = error + rtol * (t * numbers[..., 2]) * numbers[..., 2]  # squares are beyond doubles
+    length = np.nan_to_num(numbers[..., 2])
+    error = error + rtol * (t * length) * length  # squares are beyond doubles
     runs: list[Excess | None] = []
     for k in range(len(known)):
         if known[k] == limit_loop.KNOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -71,6 +72,18 @@ def _independent(roots: list[sp.Expr]) -> int:
     return int(matrix.rank())
 
 
+def _axes(hessians: Array) -> tuple[Array, Array]:
+    """Eigenvalues and axes of each matrix; NaN where LAPACK gives up."""
+    try:
+        return np.linalg.eigh(hessians)
+    except np.linalg.LinAlgError:  # of one: the others have the same bits alone
+        curvature, axes = np.full(hessians.shape[:2], np.nan), np.full(hessians.shape, np.nan)
+        for k, matrix in enumerate(hessians):
+            with contextlib.suppress(np.linalg.LinAlgError):
+                curvature[k], axes[k] = np.linalg.eigh(matrix)
+        return curvature, axes
+
+
 def follow_tails(
     found: Any, times: Array, loss: sp.Expr, codes: tuple[Code, Code], serve: bool
 ) -> Any:
@@ -112,7 +125,7 @@ def follow_tails(
     tail_loop.look(places, since, codes, value, hessian)
     known = np.isfinite(hessian).all(axis=(1, 2)) & np.isfinite(value).all(axis=1)
     which, value = which[known], value[known]
-    curvature, axes = np.linalg.eigh(hessian[known])
+    curvature, axes = _axes(hessian[known])
     least, squares = squares_of(loss)
     tail_loop.tails(which, found, times, curvature, axes, value, np.array(least), squares, told)
     return told

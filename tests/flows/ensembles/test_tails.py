@@ -126,6 +126,29 @@ def test_curvature_that_is_off_by_a_thousandth_is_noticed(monkeypatch: pytest.Mo
     assert np.abs(e["loss"][0, -1] - fine["loss"][-1]) > e["loss_error"][0, -1]
 
 
+def test_a_member_whose_axes_are_not_found_goes_on_alone(
+    monkeypatch: pytest.MonkeyPatch, seen: list[Any]
+) -> None:
+    """The others keep their bits."""
+    system, exact = own(WELL), np.linalg.eigh
+    starts, refused = begun(system), []
+    whole = flows.integrate_ensemble(system, starts, 100.0, rtol=RTOL)
+
+    def failing(matrix: Any) -> Any:
+        refused.extend([matrix] if len(matrix) else [])
+        if 0 < len(refused) < 3:  # all of them, then the first one
+            raise np.linalg.LinAlgError("no convergence")
+        return exact(matrix)
+
+    monkeypatch.setattr(np.linalg, "eigh", failing)
+    monkeypatch.setattr("flows.ensembles.along_axes.cores", lambda: 1)
+    e = flows.integrate_ensemble(system, starts, 100.0, rtol=RTOL)
+    assert (seen[1][0].reached < len(e.t)).tolist() == [True, False, False, False]
+    assert np.array_equal(e["loss"][1:], whole["loss"][1:])
+    assert np.allclose(e["loss"][0], whole["loss"][0], rtol=STATED, atol=0)
+    assert not np.array_equal(e["loss"][0], whole["loss"][0])
+
+
 def test_a_zero_that_is_not_shown_is_looked_at_with_many_digits(seen: list[Any]) -> None:
     """The same well, written out, is no sum of squares; with a constant that two doubles tell it is
     one again."""

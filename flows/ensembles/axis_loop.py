@@ -16,6 +16,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
+from flows.ensembles.axis_found import Found, found_of
 from flows.ensembles.axis_lanes import (
     aim,
     load,
@@ -26,8 +27,6 @@ from flows.ensembles.axis_lanes import (
     steps_in,
 )
 from flows.ensembles.axis_members import (
-    Found,
-    found_of,
     leave,
     let_wait,
     members_of,

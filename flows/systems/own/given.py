@@ -43,6 +43,9 @@ MAX_ENTRIES = 500
 MAX_IN_TRACES = 2000
 ARITHMETIC = ("auto", "balls", "doubles")
 
+# What SymPy raises for what it cannot work with.
+REFUSALS = (ValueError, TypeError, AttributeError, NotImplementedError, ArithmeticError)
+
 
 def pairs(label: str, given: Any) -> Pairs:
     """Mapping, or pairs, as a tuple."""
@@ -180,8 +183,7 @@ def _derived(label: str, name: str, derive: Callable[[], None]) -> None:
     """Derive, or tell in one line why that is not possible."""
     try:
         derive()
-    # What SymPy raises for what is no expression, or cannot be differentiated or printed.
-    except (ValueError, TypeError, AttributeError, NotImplementedError, ArithmeticError) as problem:
+    except REFUSALS as problem:  # no expression, or none that can be differentiated or printed
         line = " ".join(str(problem).split())
         raise InputError(f"{label} of {name} cannot be used: {line}") from None
 

@@ -40,6 +40,9 @@ POLES = {
     **{sp.coth: sp.sinh, sp.csch: sp.sinh},
 }
 
+# What mpmath and SymPy raise where there is no number.
+NO_VALUE = (ArithmeticError, NameError, TypeError, ValueError, NotImplementedError)
+
 
 class _Line(NamedTuple):
     """Points `p + r u`."""
@@ -76,8 +79,7 @@ def no_number(loss: Any, y: Array) -> str:
             try:
                 plain = lower([loss.form.plain], loss.y, "mpmath")
                 (value,) = plain(*map(mp.mpf, y.tolist()))
-            # What mpmath and SymPy raise where a function has no value, or is not known.
-            except (ArithmeticError, NameError, TypeError, ValueError, NotImplementedError):
+            except NO_VALUE:  # a function has none there, or is not known to mpmath
                 value = mp.nan
             if mp.im(value) != 0:
                 return (

@@ -13,7 +13,7 @@ from flows.core.compiled import loop
 from flows.core.symmetric import eigen
 from flows.core.vectors import store
 from flows.ensembles.axis_chords import between, fill
-from flows.ensembles.axis_members import Found, found_of
+from flows.ensembles.axis_found import Found, found_of
 from flows.ensembles.axis_outputs import length_at
 from flows.solvers.axis_slopes import hessian_along
 from flows.solvers.near_hessian import forget, hessian

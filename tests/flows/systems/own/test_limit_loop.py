@@ -10,7 +10,7 @@ import sympy as sp
 
 import flows
 from flows.core.system import Excess
-from flows.ensembles.axis_members import found_of
+from flows.ensembles.axis_found import found_of
 
 u, v = sp.symbols("u v")
 # States are cut to two doubles, whose last bits change a loss of 1e-13 by this part of it.

@@ -30,7 +30,8 @@ test: .venv/installed
 fuzz: .venv/installed
 	POPFLOW_FUZZ=500 POPFLOW_FUZZ_FROM=$(or $(FROM),0) \
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
-	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py
+	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py \
+	  tests/flows/systems/mixture/test_digits.py
 	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \
 	  tests/flows/certificates/test_forever.py tests/flows/certificates/test_later.py
 

@@ -60,11 +60,19 @@ class Watch:
     alarms : callable, optional
         ``alarm`` of many steps at once: ``alarms(taus, states)``, shapes (S,) and (S, N) to (S,).
         Without it, steps are looked at one by one.
+    settle : callable, optional
+        ``settle(tau, y)`` after the step that covers the last output: as ``check``.
+
+    Notes
+    -----
+    A stop may lie before the last step, and before steps that were taken earlier: outputs beyond it
+    are dropped.
     """
 
     alarm: Callable[[float, Array], float]
     check: Callable[[float, float, Array, Interpolant], Stop | None]
     alarms: Callable[[Array, Array], Array] | None = None
+    settle: Callable[[float, Array], Stop | None] | None = None
 
 
 def outliving(end: float, tau: float, y: Array, interpolant: Interpolant) -> Stop:
@@ -150,6 +158,20 @@ class Recorder:
             self.reason = stuck(Stop(tau, np.array(y)))
         return bool(self.reason)
 
+    def forget(self, end: float) -> None:
+        """Drop outputs beyond a time, where what led to them has turned out not to be known."""
+        del self.states[int(np.searchsorted(self.problem.taus, end, side="right")) :]
+
+    def completed(self) -> Stop | str:
+        """How the piece ends whose last step has covered the last output."""
+        watch, last = self.problem.watch, self.last
+        assert last is not None
+        stop = None if watch is None or watch.settle is None else watch.settle(last.tau, last.y)
+        if stop is None:
+            return COMPLETED
+        self.forget(stop.tau)
+        return stop
+
     def accept(
         self,
         before: float,
@@ -175,6 +197,7 @@ class Recorder:
             stop = watch.check(before, tau, y, interpolant)
         end = tau if stop is None else stop.tau
         taus = self.problem.taus
+        self.forget(end)
         while len(self.states) < len(taus) and taus[len(self.states)] <= end:
             at = float(taus[len(self.states)])
             value = y if at == tau else interpolant(at)
@@ -186,7 +209,7 @@ class Recorder:
         if stop is not None:
             return stop
         if len(self.states) == len(taus):
-            return COMPLETED
+            return self.completed()
         if self.steps >= self.problem.max_steps:
             return STEP_BUDGET
         return FIELD_FAILED if self.crawls(self.steps, tau, y) else None

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.problem import (
     BREAKDOWNS,
-    COMPLETED,
     NONFINITE,
     SOLVER_FAILED,
     Interpolant,
@@ -106,7 +105,7 @@ def _looked_at_alone(
 
 def _accept_together(
     recorder: Recorder, begun: Array, before: Array, taus: Array, states: Array, k: Array
-) -> str | None:
+) -> Stop | str | None:
     """Record what steps cover that end nothing but, perhaps, the last one the piece."""
     if not len(taus):
         return None
@@ -131,7 +130,7 @@ def _accept_together(
     recorder.last = Stop(float(taus[last]), states[last])
     if progress is not None:
         progress(float(taus[last]))
-    return COMPLETED if complete else None
+    return recorder.completed() if complete else None
 
 
 def _interpolant(start: float, end: float, y0: Array, y1: Array, k: Array) -> Interpolant:

@@ -14,8 +14,10 @@ from flows.systems.mixture.expectation import Expected, expect, guessed_rule
 from flows.systems.mixture.field import excess, field, shape
 from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.forms import components, longest, power_above
+from flows.systems.mixture.layers import ASIDE
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, NO_RULE, SHORT, Means
 from flows.systems.mixture.pieces import COARSE, MARGIN, MixturePiece, Regimes
+from flows.systems.mixture.product_rule import trims
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.travel import exponent, fineness
 
@@ -30,12 +32,13 @@ CHEAP, SHRUNK = 600, 0.6
 # the exponential of FASTER, a new piece begins, with a clock, a size of what matters, and a rule of
 # its own.
 SETTLED, FASTER = 3.0, 3.0
+# Nodes that add nothing are left out with a margin of exp(16): means may move so far before that is
+# used up. Nodes of layers bear such parts of the step across them, along it and aside.
+MOVED, TURNED, ANY_TURN = 0.5, (0.1, 0.8 * ASIDE), (math.inf, math.inf)
 # A piece that begins before so many times of the fastest decay begins with explicit steps.
 UNSTIFF = 10.0
 # Parts of the first length at which a piece of short means changes to fewer nodes.
-SHORTER = 0.5 ** np.arange(0.5, 8.0, 0.5)
-# ... but to no rung below this one: with four nodes little may have been seen.
-LOWEST = 2
+SHORTER = 0.5 ** np.arange(0.0, 8.0, 0.5)
 # Rungs by which the rule of a Jacobian is below that of the field there.
 COARSER = 1
 # In a Jacobian a travelling cluster that is thinner than this has lost the digits that steps of
@@ -72,7 +75,8 @@ def piece(
             shape=shape(calculus, (k, r), NO_LEVELS, LINEAR),
             lanes=LANES,
         )
-        none = Limits((-math.inf, math.inf), (-math.inf, math.inf), math.inf, np.zeros(1))
+        anywhere = -math.inf, math.inf
+        none = Limits(anywhere, anywhere, math.inf, math.inf, ANY_TURN, 0, state.mu)
         first = np.array([0])
         return MixturePiece(
             calculus, tolerance, regimes, frame, state, chart, LINEAR, first, None, none
@@ -83,7 +87,7 @@ def piece(
     found = expect(calculus, means, MARGIN * tolerance)
     kind = means.form
     levels, finer = _levels(means, found, tolerance)
-    limits = _limits(means, int(levels.counts[0]))
+    limits = _limits(means, int(levels.counts[0]), finer is None)
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
     lanes: Lanes | None = LANES
@@ -125,7 +129,7 @@ def piece(
         x0=blocks.ravel(),
         size=size.ravel(),
         field=field(),
-        weights=pack(weight, rate, levels, limits._replace(squares=limits.squares[order])),
+        weights=pack(weight, rate, levels, limits.ordered(order)),
         shape=shape(calculus, (k, r), levels, kind),
         lanes=lanes,
         explicit=LANES if kind == FAR and time <= UNSTIFF / float(np.max(rate / weight)) else None,
@@ -142,41 +146,39 @@ def piece(
 def _levels(means: Means, found: Expected, tolerance: float) -> tuple[Levels, Levels | None]:
     """Rules of a piece that begins with these means, and finer ones; None if there are none.
 
-    Short means shrink for as long as they are followed, and ask for fewer nodes.
+    They serve while the means are a little further apart along their axes, and no longer: where the
+    means turn out of these axes a new piece begins. Short means shrink for as long as they are
+    followed, and ask for fewer nodes.
     """
     product = found.product
     if product is None:
         rule = found.rule_for(means)
         return Levels.of(rule, guessed_rule(means, LINEARISED * tolerance) or rule), None
-    first, lengths = product.rungs, [math.inf]
-    rules = [first, product.guess(LINEARISED * tolerance)]
-    if means.form == NEAR:
-        length, before = float(longest(means.mu)), first
-        below = np.maximum(product.shorter(SHORTER), np.minimum(first, LOWEST))
-        for factor, rungs in zip(SHORTER.tolist(), below, strict=True):
-            if (rungs < before).any():
-                lengths.append(factor * length)
-                rules += [rungs, np.maximum(rungs - COARSER, 0)]
-                before = rungs
+    room, rungs = product.roomier(SHORTER if means.form == NEAR else SHORTER[:1])
+    rungs = np.minimum.accumulate(rungs)
+    new = np.append(True, (np.diff(rungs, axis=0) < 0).any(axis=1))
+    room, rungs = room[new], rungs[new]
+    coarse = np.maximum(rungs - COARSER, 0)
+    coarse[0] = np.minimum(rungs[0], product.guess(LINEARISED * tolerance))
     # All nodes of the finer rule tell whether those that were left out still add nothing.
-    every = np.array(rules)
+    every = np.stack([rungs, coarse], axis=1).reshape(-1, rungs.shape[1])
     finer = every + 1
     finer[1::2] = NO_RULE
-    reached = np.array(lengths)
     mine, others = product.listed(every, means), product.listed(finer)
-    return Levels(reached, *mine), Levels(reached, *others)
+    return Levels(product.axes, room, *mine), Levels(product.axes, room, *others)
 
 
-def _limits(means: Means, nodes: int) -> Limits:
-    """Limits of a piece that begins with these means and has so many nodes."""
-    squares = np.sum(means.mu**2, axis=-1)
+def _limits(means: Means, nodes: int, in_parts: bool) -> Limits:
+    """Limits of a piece that begins with these means and has so many nodes, or those of parts."""
+    still = math.inf, ANY_TURN, means.home, means.mu
     if means.form == NEAR:
-        return Limits((-1.0, SHORT / HYSTERESIS), (-1.0, math.inf), math.inf, squares)
+        return Limits((-1.0, SHORT / HYSTERESIS), (-1.0, math.inf), math.inf, *still)
     short = HYSTERESIS * SHORT
     if means.form == CLUSTER:
-        return Limits((short, math.inf), (-1.0, SHORT / HYSTERESIS), math.inf, squares)
-    settled = float(np.min(squares)) <= SETTLED**2
+        return Limits((short, math.inf), (-1.0, SHORT / HYSTERESIS), math.inf, *still)
+    settled = float(np.min(np.sum(means.mu**2, axis=-1))) <= SETTLED**2
     least = max(short, SHRUNK * longest(means.mu) if nodes > CHEAP else 0.0)
-    return Limits(
-        (least, math.inf), (short, math.inf), 8 * FASTER if settled else math.inf, squares
-    )
+    if trims(means):
+        still = MOVED, TURNED if in_parts else ANY_TURN, means.home, means.mu
+    change = 8 * FASTER if settled else math.inf
+    return Limits((least, math.inf), (short, math.inf), change, *still)

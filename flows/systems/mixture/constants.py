@@ -23,55 +23,78 @@ class Limits(NamedTuple):
         Between which the longest mean is, and the longest deviation from their mean.
     change : float
         By how much a squared length may change.
-    squares : ndarray, shape (k,)
-        Squared lengths at the start.
+    moved, turned : float
+        By how much a mean may move, and by which parts of its length the step to it from the mean
+        at home may, along itself and across: what nodes have left out, and layers, bear no more.
+    home : int
+        The component at home at the start.
+    means : ndarray, shape (k, r)
+        Means at the start.
     """
 
     length: tuple[float, float]
     spread: tuple[float, float]
     change: float
-    squares: Array
+    moved: float
+    turned: tuple[float, float]
+    home: int
+    means: Array
+
+    def ordered(self, order: NDArray[np.intp]) -> Limits:
+        """The same with the components in another order."""
+        home = int(np.argmax(order == self.home))
+        return self._replace(means=self.means[order], home=home)
 
 
-# Numbers of limits before the squares.
-LIMITS = 5
+# Numbers of limits before the means.
+LIMITS = 9
 # Numbers of a shape before those of its levels.
 SHAPE = 8
 
 
 class Levels(NamedTuple):
-    """Rules for means that are no longer than so, two a level: the field's, that of its Jacobian.
+    """Rules for means that are no further apart, two a level: the field's, that of its Jacobian.
 
     Parameters
     ----------
-    lengths : ndarray, shape (L,)
-        Up to which length of the longest mean each level serves.
+    axes : ndarray, shape (r, r)
+        Orthonormal rows.
+    widths : ndarray, shape (L, r)
+        Up to which distance of two means along each axis a level serves.
     numbers : ndarray
         Lists of all rules (:mod:`flows.systems.mixture.node_lists`), one after the other.
     counts : ndarray of int, shape (2 L,)
         Nodes of each.
     """
 
-    lengths: Array
+    axes: Array
+    widths: Array
     numbers: Array
     counts: NDArray[np.int64]
 
     @classmethod
     def of(cls, rule: Rule, coarse: Rule) -> Levels:
-        """Means of any length."""
+        """Means at any distance."""
         from flows.systems.mixture.node_lists import packed  # Numba loads where it is needed
 
         lists = [packed(one.nodes, one.weights) for one in (rule, coarse)]
-        counts = np.array([len(rule), len(coarse)])
-        return cls(np.array([np.inf]), np.concatenate(lists), counts)
+        counts, r = np.array([len(rule), len(coarse)]), rule.nodes.shape[1]
+        return cls(np.eye(r), np.full((1, r), np.inf), np.concatenate(lists), counts)
 
 
 #: Levels of a field that has no rules.
-NO_LEVELS = Levels(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+NO_LEVELS = Levels(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros(0, np.int64))
 
 
 def pack(weight: Array, rate: Array, levels: Levels, limits: Limits) -> Array:
-    """Constant argument of the raw field: weights, rates, squared lengths, rules, limits."""
-    bounds = [*limits.length, *limits.spread, limits.change]
-    reach = levels.lengths**2
-    return np.concatenate([weight, rate, reach, levels.numbers, bounds, limits.squares])
+    """Constant argument of the raw field: weights, rates, axes and widths, rules, limits."""
+    bounds = [
+        *limits.length,
+        *limits.spread,
+        limits.change,
+        limits.moved,
+        *limits.turned,
+        limits.home,
+    ]
+    where = levels.axes.ravel(), levels.widths.ravel(), levels.numbers
+    return np.concatenate([weight, rate, *where, bounds, limits.means.ravel()])

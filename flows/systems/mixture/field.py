@@ -66,7 +66,8 @@ def shape(
     from flows.systems.mixture import field_compiled
 
     k, r = sizes
-    count = len(levels.lengths)
-    constants = 2 * k + count + len(levels.numbers) + (LIMITS + k if count else 0)
-    where = field_compiled.addresses(kind, calculus)
-    return np.array([k, r, kind, *where, count, constants, *levels.counts.tolist()], np.int64)
+    count = len(levels.widths)
+    where = levels.axes.size + levels.widths.size
+    constants = 2 * k + where + len(levels.numbers) + (LIMITS + k * r if count else 0)
+    sums = field_compiled.addresses(kind, calculus)
+    return np.array([k, r, kind, *sums, count, constants, *levels.counts.tolist()], np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.chart import Lanes
-from flows.systems.mixture.constants import LIMITS, LINEAR
+from flows.systems.mixture.constants import LINEAR
 
 __all__ = ["LANES"]
 
@@ -55,9 +55,9 @@ def make_look() -> Callable[..., bool]:
         one, constants = x.reshape(x.size), weights.reshape(weights.size)
         room = work.reshape(work.size)
         mu, deviation = room[: k * r].reshape((k, r)), room[k * r : 2 * k * r].reshape((k, r))
-        mean, limits = room[2 * k * r :][:r], constants[constants.size - LIMITS - k :]
+        mean = room[2 * k * r :][:r]
         positions(one, constants[:k], constants[k : 2 * k], shape[2], mu, deviation, mean)
-        return outgrown(mu, deviation, limits)
+        return outgrown(mu, deviation, constants, shape)
 
     made: Callable[..., bool] = look
     return made

@@ -31,7 +31,7 @@ from flows.systems.mixture.node_posteriors import COMPONENTS, Components, rows
 from flows.systems.mixture.product_nodes import Ladder, Place, next_of_product
 
 #: Rules of more nodes, and of higher rungs, are not tried here.
-BUDGET, TOP = 200_000, len(quadrature.GAUSS) + 8
+BUDGET, TOP = 200_000, len(quadrature.GAUSS) + 12
 #: What became of a refinement: an error was measured, or larger rules are needed.
 MEASURED, TOO_MANY = 0.0, 1.0
 # Rules of one refinement whose sums are kept.

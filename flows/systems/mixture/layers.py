@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # exp(-SEEN/2) is the weight of what is not seen at all, for a first guess; the rest is measured.
 SEEN = 54.0
+# A layer may turn with the step across it: its nodes resolve this part of the step along it, too.
+ASIDE = 0.02
 
 
 class Part(NamedTuple):
@@ -81,7 +83,7 @@ def _across(means: Means, owner: int) -> Part:
     layer = float(axes[0] @ centre)
     decay = -2 * math.log(DROPPED)
     window = (length - math.sqrt((length - layer) ** 2 + decay), math.sqrt(layer**2 + decay))
-    distances = [length, *np.ptp(rest @ axes[1:].T, axis=0).tolist()]
+    distances = [length, *np.maximum(np.ptp(rest @ axes[1:].T, axis=0), ASIDE * length).tolist()]
     highest = min(max(layer, 0.0), length)  # of -z^2/2 + length (z - layer) on this side
     peak = -(highest**2) / 2 - length * (max(layer, 0.0) - highest)
     return Part(axes, distances, owner, window, peak)

@@ -1,8 +1,9 @@
 """The smooth pieces of a mixture's run: when to choose anew, and how the run goes on.
 
 A piece keeps its quadrature rule, so that its field is one smooth function with an exact Jacobian.
-After a step the rule is compared with a finer one; where it is no longer good enough, or much finer
-than the means now need, the piece ends and the next one chooses its rule by measuring
+After each step it is asked whether the means are still within what the rule was made for, and now
+and then, and at the end, the rule is compared with a finer one. Where it is no longer good enough,
+or much finer than the means now need, the piece ends and the next one chooses its rule by measuring
 (:mod:`flows.systems.mixture.choice`).
 """
 
@@ -12,7 +13,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from flows.systems.mixture.field import from_blocks
 from flows.systems.mixture.forms import components, longest, parts, power_above
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sound import Frame, SoundState
+from flows.systems.mixture.unproven import Unproven
 
 if TYPE_CHECKING:
     from flows.systems.mixture.field_compiled import Looks
@@ -42,6 +44,7 @@ COARSE = 1e-4
 MARGIN = 0.1
 # Solver time after which the rule is compared again.
 COMPARE_AFTER = 0.25
+NO_STEP = "no rule serves for the length of a step of the solver; allow a larger rtol"
 
 
 class Regimes(NamedTuple):
@@ -82,9 +85,11 @@ class MixturePiece(Piece):
         Constants and shape of the finer rules that its own are compared with; None where a rule is
         to be found for each state.
     limits : Limits
-        Within which form, clock and rule serve; the squares in the order of the components.
+        Within which form, clock and rule serve; the means in the order of the components.
     """
 
+    #: Each takes a step, and that its rule serves is no sign of trouble.
+    counted: ClassVar[bool] = False
     calculus: Calculus
     tolerance: float
     regimes: Regimes | None
@@ -114,54 +119,72 @@ class MixturePiece(Piece):
     def watch(self, rtol: float) -> Watch | None:
         """End the piece where its rule is not good enough, too good, or another form is better.
 
-        It also ends where the regime has changed, and where its tolerances are outlived.
+        It also ends where the regime has changed, and where its tolerances are outlived. Steps
+        count once the rule has been compared at their end, or at that of a later one: where it
+        does not serve, the piece ends at the last step at which it does, and what follows is done
+        anew.
         """
         if self.kind == LINEAR:
             return None
         end = self.chart.clock.outlived if self.kind == NEAR else math.inf
         trail = Trail(0.0, self.chart.y0) if self.regimes else None
         _ = self.first_regime  # while what was measured at the first state is at hand
-        compared, looked = [0.0], [0.0]
+        steps = Unproven(0.0, self.chart.y0)
 
         def alarm(tau: float, y: Array) -> float:
             if trail is not None:
                 trail.add(np.array([tau]), np.array(y)[None])
+            steps.add(np.array([tau]), np.array(y)[None])
             if tau >= end or self.outgrown(self.chart.raw(tau, y)[None])[0]:
                 return -1.0
-            return compared[0] + COMPARE_AFTER - tau
+            return steps.proven + COMPARE_AFTER - tau
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
-            if tau >= end:
-                return outliving(end, tau, y, interpolant)
-            if not self.outgrown(self.chart.raw(tau, y)[None])[0]:
-                compared[0] = tau
-                if self.served(np.array([tau]), np.array(y)[None])[0]:
-                    if trail is not None:
-                        trail.seen(tau)
-                    return None
-            return Stop(tau, y, trail)
+            outlived = tau >= end
+            if outlived and tau > end:
+                stop = outliving(end, tau, y, interpolant)
+                steps.cut(stop.tau, stop.y)
+                tau, y = stop.tau, stop.y
+            good, same = self.compared(np.array([tau]), np.array(y)[None])
+            if not good[0]:
+                return steps.last_before(tau, lambda *step: self.compared(*step)[0])
+            steps.prove(tau)
+            if outlived or not same[0] or self.outgrown(self.chart.raw(tau, y)[None])[0]:
+                return Stop(tau, y, trail)
+            if trail is not None:
+                trail.seen(tau)
+            return None
 
         def alarms(taus: Array, states: Array) -> Array:
             """Of many steps, below zero only where `check` ends the piece, or may."""
             if trail is not None:
                 trail.add(taus, states)
+            steps.add(taus, states)
             # As is what is not finite.
             ends = (taus >= end) | self.outgrown(self.chart.raw(taus, states))
             last = int(np.argmax(ends)) if ends.any() else len(taus)
-            due = []
+            due, compared = [], steps.proven
             for i, tau in enumerate(taus[:last].tolist()):
-                if tau >= looked[0] + COMPARE_AFTER:
+                if tau >= compared + COMPARE_AFTER:
                     due.append(i)
-                    looked[0] = tau
+                    compared = tau
             if due:
-                serves = self.served(taus[due], states[due])
+                good, same = self.compared(taus[due], states[due])
+                serves = good & same
                 ends[due] = ~serves
-                good = due[: int(np.argmin(serves))] if not serves.all() else due
-                if trail is not None and good:
-                    trail.seen(float(taus[good[-1]]))
+                known = due[: int(np.argmin(serves))] if not serves.all() else due
+                if known:
+                    steps.prove(float(taus[known[-1]]))
+                    if trail is not None:
+                        trail.seen(float(taus[known[-1]]))
             return np.where(ends, -1.0, 1.0)
 
-        return Watch(alarm, check, alarms)
+        def settle(tau: float, y: Array) -> Stop | None:
+            if tau <= steps.proven or self.compared(np.array([tau]), np.array(y)[None])[0][0]:
+                return None
+            return steps.last_before(tau, lambda *step: self.compared(*step)[0])
+
+        return Watch(alarm, check, alarms, settle)
 
     def outgrown(self, raw: Array) -> NDArray[np.bool_]:
         """Whether another form, clock or rule serves raw states better, shape (S, N) to (S,)."""
@@ -173,13 +196,13 @@ class MixturePiece(Piece):
         )
         return found
 
-    def served(self, taus: Array, states: Array) -> NDArray[np.bool_]:
-        """Whether the rules are good enough for a solver's states and their regime is the first."""
+    def compared(self, taus: Array, states: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether rules are good enough for a solver's states; whether regimes are the first."""
         looks = self.looks(self.chart.raw(taus, states))
         if self.regimes is None:
-            return looks.serves
+            return looks.serves, np.ones_like(looks.serves)
         found, _ = self._regimes(self.chart.clock.time(taus), looks)
-        return np.asarray(looks.serves & (found == self.first_regime).all(axis=-1))
+        return looks.serves, (found == self.first_regime).all(axis=-1)
 
     def changes(self, trail: Trail, tau: float) -> tuple[Change, ...]:
         """Changes of the regime up to a step."""
@@ -253,6 +276,8 @@ class MixturePiece(Piece):
     def restart(self, stop: Stop) -> Restart:
         """Go on after a stop with a new choice of rule and coordinates."""
         now = self.at(stop.tau, stop.y)
+        if stop.tau <= 0.0:
+            return Restart(self.frame, now, self.time(0.0), (), NO_STEP)
         means = components(self.frame, now)
         if means.form == FAR:
             now = SoundState(now.mu, np.zeros_like(now.centre))

@@ -8,8 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.quadrature import Rule, rungs_of, tensor
+from flows.core.quadrature import GAUSS, Rule, rungs_of, tensor
 from flows.systems.mixture.means import FAR, Means
+
+# Rules of a piece serve distances that are larger than those they are made for by this factor, and
+# along thin axes, into which means turn, this part of the largest.
+ROOM, TURN, HARDLY = 1.2, 0.1, 1.001
+# A distance that hardly takes more nodes than none.
+FREE = 0.1
+# No rung of short means is below this one: with four nodes little may have been seen.
+LEAST = 2
+# The highest rung that a finer one is known of.
+HIGHEST = len(GAUSS) + 11
+# Nodes are left out about a component at home that is ahead of the others by so much of the
+# logarithm of its density at the target: one that is hardly ahead may soon be at home no more.
+AHEAD = 2.0
 
 
 class Product(NamedTuple):
@@ -57,19 +70,32 @@ class Product(NamedTuple):
         from flows.systems.mixture import product_nodes, sums_compiled
 
         far = None
-        if means is not None and means.form == FAR:
+        if means is not None and trims(means):
             far = means.mu, means.weight, self.home
         return product_nodes.listed(sums_compiled.axis_rules(self.reach), self.axes, rules, far)
 
-    def shorter(self, factors: Array) -> NDArray[np.int64]:
-        """Rungs for means that are shorter by factors, as much above theory as its own are.
+    def roomier(self, factors: Array) -> tuple[Array, NDArray[np.int64]]:
+        """Distances along the axes and the rungs that serve up to them, both of shape (L, r).
 
-        Along the other axes they may have stayed as far apart as they are, up to the longest.
+        Means that are shorter by a factor may be as far apart along other axes as they are, up to
+        the longest, and may have turned. The rungs are as much above theory as its own are.
         """
-        longest = np.concatenate([[1.0], factors])[:, None] * self.distances.max()
-        distances = np.minimum(self.distances, longest)
-        expected = rungs_of(distances, self.tolerance)
-        return np.asarray(np.minimum(self.rungs, expected[1:] + (self.rungs - expected[0])))
+        longest = factors[:, None] * self.distances.max()
+        room = np.minimum(np.maximum(ROOM * self.distances, TURN * longest), ROOM * longest)
+        room = np.maximum(room, FREE)
+        above = self.rungs - rungs_of(self.distances[None], self.tolerance)[0]
+        rungs = np.maximum(rungs_of(room, self.tolerance) + above, np.minimum(self.rungs, LEAST))
+        rungs[factors >= 1.0] = np.maximum(rungs[factors >= 1.0], self.rungs)
+        beyond = rungs > HIGHEST
+        return np.where(beyond, HARDLY * self.distances, room), np.where(beyond, self.rungs, rungs)
+
+
+def trims(means: Means) -> bool:
+    """Whether nodes that add nothing are left out, see :func:`trimmed`."""
+    if means.form != FAR:
+        return False
+    logs = np.sort(np.log(means.weight) - 0.5 * (means.mu**2).sum(axis=1))
+    return bool(logs[-1] - logs[-2] > AHEAD)
 
 
 def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
@@ -78,7 +104,7 @@ def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
     With an ``owner``, a component that is not at home, only its part of each node is kept: its
     posterior weight over that of all that are not at home.
     """
-    if means.form != FAR or not len(rule):
+    if not len(rule) or not trims(means):
         return rule
     from flows.systems.mixture import product_nodes
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import flows
+from flows.core.linked import linked
 from flows.systems.mixture import choice
 from flows.systems.mixture.constants import LIMITS
 from flows.systems.mixture.field_lanes import make_look, workspace
@@ -36,6 +37,8 @@ def looked(piece, raw, weights):
     look = make_look()
     work = np.empty((workspace(piece.chart.shape), 1))
     call = numba.njit(lambda x, w, s, room: look(x, w, s, room))
+    with linked():  # as it is compiled where steps are taken
+        call(raw[0][:, None], weights[:, None], piece.chart.shape, work)
     return np.array([call(x[:, None], weights[:, None], piece.chart.shape, work) for x in raw])
 
 
@@ -47,7 +50,18 @@ def beyond(piece, raw):
     spread = np.sqrt(np.sum((mu - mean) ** 2, axis=-1).max(axis=-1))
     inside = (limits.length[0] < length) & (length < limits.length[1])
     inside &= (limits.spread[0] < spread) & (spread < limits.spread[1])
-    return ~(inside & (np.abs(squares - limits.squares).max(axis=-1) <= limits.change))
+    before = np.sum(limits.means**2, axis=-1)
+    inside &= np.abs(squares - before).max(axis=-1) <= limits.change
+    moved = np.linalg.norm(mu - limits.means, axis=-1).max(axis=-1)
+    inside &= moved <= limits.moved
+    # Along the axes of the rule the means are no further apart than it serves.
+    (k, r), levels = limits.means.shape, piece.chart.shape[6]
+    axes, widths = np.split(piece.chart.weights[2 * k :][: r * r + levels * r], [r * r])
+    along = mu @ axes.reshape(r, r).T
+    low, high = along.min(axis=-2), along.max(axis=-2)
+    if piece.kind == NEAR:
+        low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    return ~(inside & (high - low <= widths[:r]).all(axis=-1))
 
 
 @pytest.mark.parametrize("kind", STARTS)
@@ -60,8 +74,20 @@ def test_compiled_code_knows_where_a_piece_is_outgrown(kind):
     assert (piece.outgrown(raw) == outgrown).all()
     # A limit that is off by five per cent is seen.
     bent = piece.chart.weights.copy()
-    bent[-LIMITS - 3 :][:4] *= 1.05
+    bent[-LIMITS - 6 :][:4] *= 1.05
+    bent[2 * 3 + 2 * 2 :][:2] *= 1.05
     assert (looked(piece, raw, bent) != outgrown).any()
+
+
+def test_means_that_turn_by_more_than_their_rule_allows_end_the_piece():
+    piece = piece_of(FAR)
+    ends = []
+    for angle in np.linspace(0.0, 1.5, 31):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        raw = (piece.chart.x0.reshape(3, 2) @ turn).ravel()
+        ends.append(bool(piece.outgrown(raw[None])[0]))
+        assert ends[-1] == beyond(piece, raw[None])[0]
+    assert not ends[0] and ends[-1]
 
 
 def test_a_batch_ends_with_its_piece(monkeypatch):
@@ -86,8 +112,8 @@ def test_short_means_have_fewer_nodes_that_serve_as_well():
     raw = piece.chart.x0 * factors[:, None]
     assert piece.looks(raw).serves.all()
     # With the nodes of the shortest means everywhere the longest are not served.
-    k, (weights, shape) = 3, (piece.chart.weights.copy(), piece.chart.shape)
-    weights[2 * k : 2 * k + levels] = np.inf
+    k, r, (weights, shape) = 3, 2, (piece.chart.weights.copy(), piece.chart.shape)
+    weights[2 * k + r * r :][: levels * r] = np.inf
     chart = dataclasses.replace(piece.chart, weights=weights, shape=shape)
     coarse = dataclasses.replace(piece, chart=chart)
     assert not coarse.looks(raw).serves[0]

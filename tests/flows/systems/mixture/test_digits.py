@@ -1,0 +1,113 @@
+"""Losses of mixtures are within their stated errors at every output, from random starts.
+
+The oracle shares no code with the toolkit. Where means are nearly equal the flow magnifies the
+oracle's own errors: two of its tolerances tell them. `make fuzz` takes more starts.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from oracles import mixtures
+
+import flows
+from flows.systems.mixture import pieces, product_rule
+
+STARTS = int(os.environ.get("POPFLOW_FUZZ", "8"))
+FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
+SIZES = [(2, 1), (2, 2), (3, 2), (5, 2), (3, 3)]
+# In three dimensions the oracle takes a second and more a start.
+FEWER = {3: 8}
+TIMES = np.geomspace(0.01, 30.0, 10)
+# Tolerances of the oracle; what they differ by, this often, is more than the finer one is off.
+COARSE, FINE, OFTEN = 1e-10, 1e-12, 2.0
+# Rounding of the oracle's losses, relative, and of those that cancel, absolute.
+ROUNDED = 1e-13
+SYSTEMS = {"score_matching": flows.ScoreMatching, "gmm_em": flows.GMMEM}
+
+
+def start_of(n, d, seed):
+    """Normal means of a random scale; in one of four starts two are nearly equal."""
+    rng = np.random.default_rng(seed)
+    means = np.exp(rng.uniform(np.log(0.1), np.log(3.0))) * rng.normal(size=(n, d))
+    if seed % 4 == 3:
+        means[1] = means[0] + 10.0 ** rng.uniform(-6, -1) * rng.normal(size=d)
+    return means
+
+
+def beyond(system, start, losses, errors, times=TIMES):
+    """How many stated errors losses are off, the largest along a run."""
+    score = system.name == "score_matching"
+    true = mixtures.losses(score, start, times, COARSE)
+    own = np.zeros(len(times))
+    if not (np.abs(losses - true) <= 0.5 * errors).all():  # else what the oracle errs by is small
+        rough, true = true, mixtures.losses(score, start, times, FINE)
+        own = OFTEN * np.abs(rough - true)
+    allowed = errors + own + ROUNDED * (1 + np.abs(true))
+    return float((np.abs(losses - true) / allowed).max())
+
+
+CASES = [
+    (name, n, d, seed)
+    for name in SYSTEMS
+    for n, d in SIZES
+    for seed in range(FIRST, FIRST + max(1, STARTS // FEWER.get(d, 1)))
+]
+
+
+@pytest.mark.parametrize(("name", "n", "d", "seed"), CASES)
+def test_losses_are_within_their_stated_errors_at_every_output(name, n, d, seed):
+    system, start = SYSTEMS[name](n=n, d=d), start_of(n, d, seed)
+    run = flows.integrate(system, start, TIMES[-1], TIMES)
+    assert run.completed
+    assert beyond(system, start, run["loss"][1:], run.absolute_errors("loss")[1:]) <= 1
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_members_of_ensembles_are_within_their_stated_errors(name):
+    system = SYSTEMS[name](n=2, d=2)
+    starts = np.array([start_of(2, 2, seed) for seed in range(FIRST, FIRST + STARTS)])
+    rows = flows.integrate_ensemble(system, starts, TIMES[-1], TIMES, rtol=1e-9)
+    assert set(rows.status) == {"completed"}
+    for start, losses, errors in zip(starts, rows["loss"], rows["loss_error"], strict=True):
+        assert beyond(system, start, losses[1:], errors[1:]) <= 1
+
+
+# Quadrature and DOP853 by hand: |v|^2 summed on 241 points a side.
+TURNING, AT, LOSS = np.array([[-3.0, 1.0], [-1.0, -2.0]]), 0.3, 2.1098273809351
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8, 1e-10])
+@pytest.mark.parametrize("method", ["auto", "LSODA", "Rodas5P"])
+def test_means_that_turn_out_of_the_axes_of_their_rule_keep_their_digits(rtol, method):
+    run = flows.integrate(flows.ScoreMatching(2, 2), TURNING, AT, [AT], rtol=rtol, method=method)
+    assert abs(run["loss"][-1] - LOSS) <= run.absolute_errors("loss")[-1] + ROUNDED
+    assert run.errors("loss")[-1] <= 1100 * rtol
+
+
+def test_a_rule_that_is_kept_while_the_means_turn_is_seen(monkeypatch):
+    system = flows.ScoreMatching(2, 2)
+
+    def off():
+        run = flows.integrate(system, TURNING, 1.0, TIMES[TIMES < 1.0])
+        return beyond(
+            system, TURNING, run["loss"][1:], run.absolute_errors("loss")[1:], TIMES[TIMES < 1.0]
+        )
+
+    assert off() <= 1
+    monkeypatch.setattr(product_rule, "TURN", 1e-9)
+    monkeypatch.setattr(product_rule, "FREE", 0.0)
+    everywhere = lambda self, *given: (np.ones(len(given[0]), bool),) * 2  # noqa: E731
+    monkeypatch.setattr(pieces.MixturePiece, "compared", everywhere)
+    monkeypatch.setattr(pieces.MixturePiece, "outgrown", lambda self, raw: np.zeros(len(raw), bool))
+    assert off() > 10
+
+
+def test_outputs_that_a_rule_did_not_serve_are_taken_anew(monkeypatch):
+    # Nothing but comparisons ends a piece, and these come late: what was recorded is dropped.
+    system, times = flows.ScoreMatching(2, 2), TIMES[TIMES < 1.0]
+    monkeypatch.setattr(pieces.MixturePiece, "outgrown", lambda self, raw: np.zeros(len(raw), bool))
+    run = flows.integrate(system, TURNING, times[-1], times, rtol=1e-9)
+    assert run.stats["pieces"] > 1
+    stated = run.absolute_errors("loss")[1:]
+    assert beyond(system, TURNING, run["loss"][1:], stated, times) <= 1

@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 from flows.core.arrays import Array
 
-__all__ = ["Excess"]
+__all__ = ["MARGIN", "Excess"]
+
+# A loss is below that of a saddle if it is so by this part: of a run that ends there, rounding and
+# what tolerances leave must not tell.
+MARGIN = 0.01
 
 
 class Excess(NamedTuple):

@@ -21,7 +21,7 @@ from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms
 from flows.core.chart import Lanes
 from flows.core.errors import InputError, of_kind, undefined
-from flows.core.excess import Excess
+from flows.core.excess import MARGIN, Excess
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
@@ -415,7 +415,7 @@ class System(abc.ABC):
         t, loss : ndarray, shape (T,)
             The times, and the loss there.
         """
-        if loss[-1] < self.least_failure:
+        if loss[-1] < (1 - MARGIN) * self.least_failure:
             return Excess(loss, 0.0)
         return Excess(
             np.full(len(t), np.nan),

@@ -38,14 +38,14 @@ class _Alarm:
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
         if time.thread_time() >= self.deadline and not _in_finalizer(frame):
-            signal.setitimer(signal.ITIMER_PROF, AGAIN)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
             raise OutOfTime
         if self.deadline < math.inf:
-            self.arm()  # other threads have used the time, or this is no place to raise
+            self.arm()  # others have had the processor, or this is no place to raise
 
     def arm(self) -> None:
-        """Ask for the signal when the process has used what the thread has left."""
-        signal.setitimer(signal.ITIMER_PROF, max(self.deadline - time.thread_time(), SOON))
+        """Ask for the signal when the thread may have used what it has left, at the soonest."""
+        signal.setitimer(signal.ITIMER_REAL, max(self.deadline - time.thread_time(), SOON))
 
 
 def _in_finalizer(frame: FrameType | None) -> bool:
@@ -71,25 +71,29 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     Notes
     -----
-    By a signal of the profiling timer, which interrupts pure Python such as SymPy at the next
-    bytecode. Outside the main thread, and on systems without that signal, there is no limit.
+    By a signal of the timer of real time, which interrupts pure Python such as SymPy at the next
+    bytecode; the clock of the thread says whether it stops there. Timers of processor time would be
+    looked at when the system's clock ticks, and on a loaded machine it may tick beside the process
+    for seconds. Outside the main thread, and on systems without that signal, there is no limit; an
+    alarm of someone else waits until the block ends.
     """
-    if not hasattr(signal, "SIGPROF") or threading.current_thread() is not threading.main_thread():
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before: Any = signal.getsignal(signal.SIGPROF)
+    before: Any = signal.getsignal(signal.SIGALRM)
     outer = before.deadline if isinstance(before, _Alarm) else math.inf
     alarm = _Alarm(min(time.thread_time() + seconds, outer))
-    signal.signal(signal.SIGPROF, alarm)
-    timer = signal.getitimer(signal.ITIMER_PROF)
+    signal.signal(signal.SIGALRM, alarm)
+    timer, begun = signal.getitimer(signal.ITIMER_REAL), time.monotonic()
     alarm.arm()
     try:
         yield
     finally:
         alarm.deadline = math.inf  # a signal that comes late finds nothing to do
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
         if isinstance(before, _Alarm):
             before.arm()
         elif timer[0]:
-            signal.setitimer(signal.ITIMER_PROF, *timer)  # of someone else
+            left = timer[0] - (time.monotonic() - begun)
+            signal.setitimer(signal.ITIMER_REAL, max(left, SOON), timer[1])  # of someone else

@@ -8,12 +8,52 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.features import Features
-from flows.core.problem import ATOL_PER_RTOL
-from flows.systems.matrix_factorization.pieces import DRIFT, LONG
 from flows.systems.matrix_factorization.sensitivity import SENSITIVE, balance_left, feature_errors
 from flows.systems.matrix_factorization.state import SoundState
 
-__all__ = ["errors"]
+__all__ = ["errors", "growth"]
+
+# Errors of all steps within one e-fold, in units of the tolerance of one; runs are allowed those of
+# a hundred anyway.
+STEPS, ALLOWED = 10.0, 100.0
+# Below this speed nothing is known of a way out.
+LEAST = 1e-100
+
+
+def growth(speed: Array, t: Array, values: Array, depth: int) -> Array:
+    r"""By how much more than usual a run is wrong that has passed by a saddle.
+
+    What leads away has a speed that grows at a rate `r` from its least value `v` on, and is `v/r`
+    there. What is not known of it is `\epsilon |W|`, and has grown until there while the speed fell
+    from `v_0`: by `v_0/v` beside a saddle of two layers, whose rates in and out are the same; by a
+    root of that, as of layers beside their own size, where the speed is their power `N - 1`. So
+
+    .. math:: \epsilon \to \epsilon \, \frac{r |W|}{v} \Big(\frac{v_0}{v}\Big)^{1/(N - 1)}
+
+    Parameters
+    ----------
+    speed, t : ndarray, shape (T,)
+        Speed without that of the balancing term, which falls faster, and times.
+    values : ndarray, shape (d,)
+        Singular values of the target: `|W|` is that of balanced layers which fit it, as errors of
+        larger ones fall with these.
+    depth : int
+        Number of layers `N`.
+
+    Returns
+    -------
+    ndarray, shape (T,)
+        Zero as long as the speed has not risen again.
+    """
+    speed = np.maximum(np.nan_to_num(speed), LEAST)
+    fallen = (np.maximum.accumulate(speed) / speed) ** (1 / (depth - 1))
+    size = np.sqrt(depth * np.sum(values ** (2 / depth)))
+    unsure, found = size * fallen / speed, np.zeros(len(speed))
+    for k in range(1, len(speed)):
+        rise = speed[k] / speed[:k]
+        rate = np.log(np.maximum(rise, 1.0)) / (t[k] - t[:k])
+        found[k] = (unsure[:k] * rate * np.clip(rise - 1, 0.0, 1.0)).max()
+    return np.maximum(0.0, STEPS / ALLOWED * np.maximum.accumulate(found) - 1.0)
 
 
 def errors(
@@ -43,12 +83,6 @@ def errors(
     """
     # The start is exact; later, layers have moved under the loosest tolerance so far.
     relative = np.where(t > 0, tolerance, 0.0)
-    noise = np.zeros(len(t))
-    if (t > LONG).any():
-        largest = features["layer_value"].max(axis=1)
-        drift = DRIFT * t * features["residual"] * largest ** (depth - 1)
-        noise = np.where(t > LONG, drift, 0.0)
-    absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
     found = dict(rounding)
     if not features["defect"].any():
         # Defects of a balanced start are rounding that no variable follows.
@@ -56,17 +90,24 @@ def errors(
         found["loss_balance"] = found["loss_balance"] * left
     # Magnitudes are exponentials of g and q, which are known relative to themselves.
     doubts = relative[:, None] * np.abs(states.x[:, -2:])
+    with np.errstate(over="ignore"):  # nothing is known there
+        once, twice = np.expm1(doubts), np.expm1(2 * doubts)
     parts = {
         "loss_fit": features["residual"] ** 2 / 2,
         "loss_balance": strength / 4 * (features["defect"] ** 2).sum(axis=1),
     }
     for k, (name, value) in enumerate(parts.items()):
-        found[name] = found[name] + value * np.expm1(2 * doubts[:, k])
+        found[name] = found[name] + _times(value, twice[:, k])
     found["loss"] = found["loss_fit"] + found["loss_balance"]
-    found["residual"] = features["residual"] * np.expm1(doubts[:, 0])
-    found["defect"] = features["defect"] * np.expm1(doubts[:, 1:])
+    found["residual"] = _times(features["residual"], once[:, 0])
+    found["defect"] = _times(features["defect"], once[:, 1:])
     # These take the singular values of all layers, for which not everyone asks.
-    doubts_of = functools.cache(
-        lambda: feature_errors(depth, strength, sigma, features, relative, absolute)
-    )
+    doubts_of = functools.cache(lambda: feature_errors(depth, strength, sigma, features, relative))
     return Features(found, {k: functools.partial(lambda k: doubts_of()[k], k) for k in SENSITIVE})
+
+
+def _times(value: Array, doubt: Array) -> Array:
+    """Error of a value; infinite, of one that is zero too, where nothing is known."""
+    return np.asarray(
+        np.where(np.isinf(doubt), np.inf, value * np.where(np.isinf(doubt), 0, doubt))
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.systems.matrix_factorization.field import (
@@ -24,7 +25,15 @@ from flows.systems.matrix_factorization.field import (
     square,
 )
 
-__all__ = ["SPECTRA", "loss_errors", "monitors", "spectra", "start_rounding", "two_matrices"]
+__all__ = [
+    "SPECTRA",
+    "loss_errors",
+    "monitors",
+    "spectra",
+    "start_rounding",
+    "two_matrices",
+    "unknown_at",
+]
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -300,3 +309,10 @@ def _determinant(layers: Matrices, velocity: Matrices, turn: complex) -> tuple[A
             adjoint(v_h) / s[..., None, :] @ adjoint(u) @ velocity, axis1=-2, axis2=-1
         ).sum(axis=-1)
         return np.real(value), np.real(value * trace)
+
+
+def unknown_at(values: Array, lost: NDArray[np.bool_]) -> Array:
+    """The values, NaN at the times that are lost."""
+    found = np.array(values, dtype=float)
+    found[lost] = np.nan
+    return found

@@ -14,15 +14,22 @@ from flows.core.chart import Chart, Clock, wrap_plain
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization.field import adjoint
 from flows.systems.matrix_factorization.field_lanes import LANES
+from flows.systems.matrix_factorization.modes import in_modes, mode_sizes, modes, on_defects
 from flows.systems.matrix_factorization.state import Frame, SoundState, of_layers
 
 # exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
 GONE = 340.0
-# The rounding of a residual that stays, as at a saddle, moves the layers in the time t by 1e-16 t:
-# from this time on the tolerance, relative to which it is counted, must let it pass.
+# From this time on pieces last a decade: a residual that stays, as at a saddle, is made of the
+# layers anew then, and these of their defects, before what steps leave is more than a tolerance.
 LONG = 1e5
-DRIFT = 1e-4
+# A chain that fails leaves a singular value of the target, and half of it is less than that; one
+# that is smaller than the second number, relative to the largest one, is zero.
+STAYS, RANK = 0.5, 1e-12
+# Entries of that residual up to this part of the target are rounding, and are zero: they would move
+# the layers by as much times `t`.
+ROUNDING = 1e-14
 # Where residual or defects are so many times what layers and target can make of them by now, they
 # are made of the layers anew: as variables of their own they would keep absolute errors of what
 # they were, and the layers of what they are would not be those of the defects.
@@ -43,16 +50,22 @@ class ChainPiece(Piece):
     state : SoundState
         The first state.
     chart : Chart
-        What the solver follows: layers, residual and defects as they are.
+        What the solver follows: layers, residual and defects as they are, or in their modes.
+    turns : ndarray, optional
+        What turns them into their modes.
     """
 
     frame: Frame
     state: SoundState
     chart: Chart
+    turns: chains.Matrices | None = None
 
     def decode(self, raw: Array) -> SoundState:
         """State(s) of raw chart coordinates, shape (..., M)."""
-        return SoundState(raw)
+        if self.turns is None:
+            return SoundState(raw)
+        point = chains.unpack(raw, self.chart.shape)
+        return SoundState(chains.pack(in_modes(point, self.turns, back=True)))
 
     def watch(self, rtol: float) -> Watch:
         """End the piece where residual or defects have decayed to nothing, or after a decade.
@@ -100,7 +113,7 @@ class ChainPiece(Piece):
     def restart(self, stop: Stop) -> Restart:
         """Go on without what has decayed to nothing, and with what is made anew."""
         first = chains.unpack(self.state.x, self.chart.shape)
-        point = chains.unpack(stop.y.copy(), self.chart.shape)
+        point = chains.unpack(self.decode(stop.y.copy()).x, self.chart.shape)
         bound = self._outgrown(first)
         if bound is not None:
             anew, due = of_layers(point.layers, self.frame.values), bound(stop.y) <= 0
@@ -137,24 +150,35 @@ def piece(
     ChainPiece
         In log-time, until residual or defects leave the range of doubles, or a decade.
     """
-    depth = int(shape[0])
-    size = np.ones_like(state.x)
-    point = chains.unpack(state.x, shape)
-    entries = chains.reals(point.layers)
-    largest = float(np.abs(point.layers).max())
-    left = float(np.exp(-point.decay[0]) * np.linalg.norm(point.residual))
-    noise = DRIFT * time * left * largest ** (depth - 1)
-    size[:-2] = max(1.0, noise)
+    point, turns = chains.unpack(state.x, shape), None
+    stay = frame.values[frame.values > RANK * frame.values.max()]
+    left = np.exp(-point.decay[0]) * np.linalg.norm(point.residual)
+    if time > 0 and left > STAYS * stay.min(initial=np.inf):
+        turns, layers = modes(point.layers)
+        turned = in_modes(point, turns)
+        layers = on_defects(layers, np.exp(-point.decay[1]) * turned.defects)
+        residual = adjoint(turns[-1]) @ np.diag(frame.values) @ turns[0] - chains.chain(layers)
+        residual[np.abs(residual) <= ROUNDING * frame.values.max()] = 0.0
+        left = np.linalg.norm(residual)
+        decay = np.array([-np.log(left), point.decay[1]])
+        point = chains.Point(layers, residual / left, turned.defects, decay)
+    x = chains.pack(point)
+    size, entries = np.ones_like(x), chains.reals(point.layers)
     # Near zero the layers are small for a long time, and matter all the same.
-    size[:entries] = max(min(1.0, largest or 1.0), noise)
+    if turns is None:
+        size[:entries] = min(1.0, float(np.abs(point.layers).max()) or 1.0)
+    else:
+        size[:entries] = np.repeat(
+            np.minimum(1.0, mode_sizes(point.layers)).ravel(), entries // point.layers.size
+        )
     chart = Chart(
-        clock=Clock(time, np.zeros_like(state.x)),
-        x0=state.x,
+        clock=Clock(time, np.zeros_like(x)),
+        x0=x,
         size=size,
         field=_FIELD,
         weights=np.array([strength]),
         shape=shape,
-        krylov=state.x.size > DENSE,
+        krylov=x.size > DENSE,
         explicit=LANES,
     )
-    return ChainPiece(frame, state, chart)
+    return ChainPiece(frame, state, chart, turns)

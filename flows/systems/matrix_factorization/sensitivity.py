@@ -1,8 +1,7 @@
 r"""How far errors of the layers move what is computed from them, by norms alone.
 
 Layer `W_j` is known to `delta_j` in Frobenius norm: to the tolerance and to rounding, relative to
-itself, and late beside a saddle to the absolute tolerance that the rounding of a residual which
-stays asks for. With `s_j = |W_j|_2`, `c_j = prod_{k != j} s_k` and relative errors `e_j = delta_j /
+itself. With `s_j = |W_j|_2`, `c_j = prod_{k != j} s_k` and relative errors `e_j = delta_j /
 s_j`,
 
 .. math:: \delta (P_j^H E Q_j^H) \le c_j |E| \Big(\epsilon + \sum_{k \ne j} e_k\Big), \qquad
@@ -42,7 +41,6 @@ def feature_errors(
     sigma: float,
     features: dict[str, Array],
     relative: Array,
-    absolute: Array,
 ) -> dict[str, Array]:
     """Absolute errors of features along a run of layers.
 
@@ -56,8 +54,8 @@ def feature_errors(
         Largest singular value of the target.
     features : dict
         :func:`flows.systems.matrix_factorization.features.monitors` at `T` times.
-    relative, absolute : ndarray, shape (T,)
-        Errors of the layers, relative to their norms and of their entries.
+    relative : ndarray, shape (T,)
+        Errors of the layers, relative to their norms.
 
     Returns
     -------
@@ -68,7 +66,7 @@ def feature_errors(
     d = values.shape[-1]
     norm, size, least = np.sqrt((values**2).sum(axis=-1)), values[..., 0], values[..., -1]
     own = (relative + ROUNDING * EPSILON * d * depth)[:, None]
-    delta = own * norm + d * absolute[:, None]
+    delta = own * norm
     part = np.divide(delta, size, out=np.zeros_like(delta), where=size > 0)
     rest = np.stack([np.delete(size, j, axis=1).prod(axis=1) for j in range(depth)], axis=1)
     others = part.sum(axis=1, keepdims=True) - part

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -25,17 +25,18 @@ from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.core.together import evaluated_together
 from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization.errors import errors
+from flows.systems.matrix_factorization.errors import errors, growth
 from flows.systems.matrix_factorization.features import (
     SPECTRA,
     loss_errors,
     monitors,
     spectra,
     start_rounding,
+    unknown_at,
 )
 from flows.systems.matrix_factorization.field_lanes import LANES
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
-from flows.systems.matrix_factorization.pieces import ChainPiece, piece
+from flows.systems.matrix_factorization.pieces import RANK, ChainPiece, piece
 from flows.systems.matrix_factorization.starts import balanced_layers, gaussian_layers
 from flows.systems.matrix_factorization.state import Frame, SoundState, of_layers
 
@@ -47,7 +48,6 @@ FIELDS = ("real", "complex")
 LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
 DEEPEST = 30
 FEATURES = 16  # arrays of the size of a state from which its features are made
-RANK = 1e-12  # relative size of a singular value that is not zero
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class MatrixFactorization(System):
     explicit: ClassVar[Lanes] = LANES
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
+    apart: ClassVar[float] = 1.5
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("CVODE", 0.03), ("LSODA", 0.1), ("BDF", 1.0))
 
     def __post_init__(self) -> None:
@@ -266,7 +267,7 @@ class MatrixFactorization(System):
             **loss_errors(point, self.regularization, frame.rounding),
         }
         lost = self._lost(point, lambda: self._spectra(frame, point))
-        return found if lost is None else {k: _unknown(x, lost) for k, x in found.items()}
+        return found if lost is None else {k: unknown_at(x, lost) for k, x in found.items()}
 
     def feature_size(self, unknowns: int) -> int:
         """All arrays together: each is as large as a state, and few of them fit into a cache."""
@@ -280,7 +281,7 @@ class MatrixFactorization(System):
             point = chains.unpack(states.x, self._shape)
             values = self._spectra(frame, point)
             lost = self._lost(point, lambda: values)
-            return values if lost is None else {k: _unknown(x, lost) for k, x in values.items()}
+            return values if lost is None else {k: unknown_at(x, lost) for k, x in values.items()}
 
         return evaluated_together(SPECTRA, of_states)
 
@@ -310,6 +311,12 @@ class MatrixFactorization(System):
         sigma = _singular_values(self.target, self._complex)[0]
         depth, strength = int(self.depth), self.regularization
         return errors(depth, strength, sigma, rounding, states, features, t, tolerance)
+
+    def magnification(
+        self, frame: Frame, states: SoundState, features: Mapping[str, Array], t: Array, rtol: float
+    ) -> Array:
+        """By how much errors of steps grow beside a saddle that is passed by."""
+        return growth(features["fit_speed"], t, frame.values, int(self.depth))
 
     # The pieces of a run -----------------------------------------------------------------
 
@@ -425,10 +432,3 @@ def _singular_values(
 
 def _reals(matrix: NDArray[Any]) -> Array:
     return np.ascontiguousarray(matrix).view(float)
-
-
-def _unknown(values: Array, lost: NDArray[np.bool_]) -> Array:
-    """The values, NaN at the times that are lost."""
-    found = np.array(values, dtype=float)
-    found[lost] = np.nan
-    return found

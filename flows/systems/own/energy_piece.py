@@ -134,10 +134,11 @@ class EnergyPiece(Piece):
         down = [k for k in np.flatnonzero(h < 0) if self.increment.bends(u, axes[:, k]) < least]
         place = self.increment.place(u)
         slopes = self.increment.loss.both(place)[1:]
-        found = np.array([float(x) for x in slopes])
-        if not (found @ axes[:, down]).any():
+        if not down:
             return False
-        # An axis in doubles may be off by its last bit, and be turned into the gradient by that.
+        found = np.array([float(x) for x in slopes])
+        # An axis in doubles may be off by its last bit, and be turned into the gradient by that, or
+        # out of it.
         with precision(BITS):
             along = sharp_axes(self.increment.loss.hessian(place), axes, BITS).along(slopes)
         return bool((np.abs(along[down]) > ROUNDED * np.abs(found).max()).any())

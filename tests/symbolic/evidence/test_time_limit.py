@@ -2,6 +2,8 @@
 
 import gc
 import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -12,6 +14,9 @@ from symbolic.evidence.time_limit import AGAIN, OutOfTime, time_limit
 
 # Long enough for a loaded machine to enter the block, short enough to wait for.
 SHORT, LONG = 0.05, 60.0
+# Busy processes beside the test, and how often it is tried: a timer of processor time is looked at
+# when the system's clock ticks, and beside others nearly every second try sees no tick.
+LOAD, TRIES = 4, 6
 
 
 def busy():
@@ -45,11 +50,11 @@ def test_outer_limit_goes_on_after_an_inner_one():
 
 
 def test_nothing_is_left_behind():
-    before = signal.getsignal(signal.SIGPROF)
+    before = signal.getsignal(signal.SIGALRM)
     with time_limit(LONG), time_limit(LONG):
         time.sleep(0)
-    assert signal.getsignal(signal.SIGPROF) is before
-    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("way", ["__del__", "finalize"])
@@ -86,6 +91,34 @@ def test_time_in_which_others_have_the_processor_does_not_count():
         time.sleep(4 * SHORT)
         busy()
     assert time.thread_time() - begin >= SHORT
+
+
+def test_a_loaded_machine_does_not_delay_a_stop():
+    load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(LOAD)]
+    try:
+        for _ in range(TRIES):
+            begin = time.thread_time()
+            with pytest.raises(OutOfTime), time_limit(SHORT):
+                while time.thread_time() < begin + 4 * SHORT:
+                    pass
+    finally:
+        for process in load:
+            process.kill()
+            process.wait()
+
+
+def test_an_alarm_of_someone_else_rings_after_the_block():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(True))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, SHORT)
+        with time_limit(LONG):
+            time.sleep(2 * SHORT)
+        time.sleep(SHORT)
+        assert rung == [True]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_time_of_another_thread_of_the_process_does_not_count():

@@ -12,6 +12,7 @@ from oracles import own_losses as oracle
 
 import flows
 from flows.core import limit
+from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.systems.own import energy, energy_units
 from flows.systems.own.exact import balls, from_doubles
@@ -358,3 +359,17 @@ def test_a_limit_at_which_the_loss_is_larger_is_none():
     state = [arb(1e-30), arb(1e-40)]
     assert limit.find_limit(wrong, state, 1e3).endswith("the loss is larger there")
     assert not isinstance(limit.find_limit(right, state, 1e3), str)
+
+
+def test_a_limit_is_found_where_the_loss_differs_from_it_by_less_than_its_rounding():
+    # 1e-145 beside the minimum 900 bits alone would say which loss is larger.
+    loss = (A - 1) ** 2 / 300 + (A**2 * B - 1) ** 2 / 2 + (A - A * B - 1) ** 2 / 2
+    exact, where = balls(loss_of((A, B), loss)), [arb(1.615), arb(0.383)]
+    for _ in range(3):
+        minimum = limit.find_limit(exact, where, 1e3)
+        where = minimum.where
+    for k in range(1, 20):
+        with precision(2 * limit.BITS):
+            state = [x + k * arb(late) for x, late in zip(where, (-1e-147, 2.7e-148), strict=True)]
+        found = limit.find_limit(exact, state, 1e5)
+        assert float(found.loss) == pytest.approx(float(minimum.loss), rel=1e-15)

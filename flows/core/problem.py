@@ -15,12 +15,14 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
+from flows.core.deadline import TimeSpent, deadline, look
 
 COMPLETED = "completed"
 STEP_BUDGET = "step_budget"
 SOLVER_FAILED = "solver_failed"
 NONFINITE = "nonfinite"
 INTERRUPTED = "interrupted"
+TIME_BUDGET = "time_budget"
 FIELD_FAILED = "field_failed"
 KINK_REACHED = "kink_reached"
 
@@ -33,10 +35,21 @@ CRAWL, NOWHERE = 100, 1e-6
 # Halves of a step in which the time of an event is sought.
 BISECTIONS = 40
 
+#: What ends a run on its way, from Ctrl-C on; its status keeps what is done.
+STOPS = (KeyboardInterrupt, TimeSpent)
+#: Statuses of what was ended so.
+STOPPED = (INTERRUPTED, TIME_BUDGET)
+
 #: What a watch can meet in one problem; where many are solved together, the others go on.
 BREAKDOWNS = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
+
 Interpolant = Callable[[float], Array]
+
+
+def status_of(stop: BaseException) -> str:
+    """Status of what one of :data:`STOPS` has ended."""
+    return TIME_BUDGET if isinstance(stop, TimeSpent) else INTERRUPTED
 
 
 class Stop(NamedTuple):
@@ -189,6 +202,7 @@ class Recorder:
             return COMPLETED
         if self.steps >= self.problem.max_steps:
             return STEP_BUDGET
+        look()
         return FIELD_FAILED if self.crawls(self.steps, tau, y) else None
 
 
@@ -236,6 +250,7 @@ def finish(
         STEP_BUDGET: f"stopped after {recorder.steps} steps, its budget",
         NONFINITE: "the solver returned a state that is not finite",
         INTERRUPTED: "interrupted; what was computed is kept",
+        TIME_BUDGET: deadline().told("on the way"),
         SOLVER_FAILED: "the solver failed",
     }
     states = np.array(recorder.states).reshape(-1, problem.y0.shape[0])

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.core.deadline import look
 from flows.core.problem import (
     BREAKDOWNS,
     COMPLETED,
@@ -131,6 +132,8 @@ def _accept_together(
     recorder.last = Stop(float(taus[last]), states[last])
     if progress is not None:
         progress(float(taus[last]))
+    if not complete:
+        look()
     return COMPLETED if complete else None
 
 

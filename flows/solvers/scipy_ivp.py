@@ -11,14 +11,15 @@ import scipy.integrate
 
 from flows.core.arrays import Array
 from flows.core.problem import (
-    INTERRUPTED,
     SOLVER_FAILED,
+    STOPS,
     Interpolant,
     Problem,
     Recorder,
     Solution,
     Stop,
     finish,
+    status_of,
 )
 
 METHODS = {
@@ -69,8 +70,8 @@ def solve(problem: Problem, method: str) -> Solution:
                     outcome, message = SOLVER_FAILED, str(failure or "the step size became zero")
                     break
                 outcome = recorder.accept(solver.t_old, solver.t, solver.y, _interpolant(solver))
-        except KeyboardInterrupt:
-            outcome = INTERRUPTED
+        except STOPS as stop:
+            outcome = status_of(stop)
         except (ValueError, np.linalg.LinAlgError) as failure:
             # BDF and Radau meet a matrix that is not finite or not regular.
             outcome, message = SOLVER_FAILED, " ".join(str(failure).split())

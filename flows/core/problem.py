@@ -224,6 +224,8 @@ class Solution:
         ``steps``, ``field_evaluations``, ``jacobian_evaluations``.
     last : Stop, optional
         Where the last step ended.
+    loosened : float
+        How much larger than asked for the tolerances of steps were, where rounding allowed no less.
     """
 
     states: Array
@@ -232,6 +234,7 @@ class Solution:
     stop: Stop | None
     stats: dict[str, int]
     last: Stop | None = None
+    loosened: float = 1.0
 
 
 def finish(

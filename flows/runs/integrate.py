@@ -227,6 +227,7 @@ class _Reached(NamedTuple):
     message: str
     stats: dict[str, int]
     events: Sequence[Event] = ()
+    loosened: float = 1.0
 
 
 @unlimited()
@@ -246,7 +247,7 @@ def _trajectory(
         message=f"{reached.message}; {remark}" if remark else reached.message,
         stats={**reached.stats, "seconds": clock.perf_counter() - begun},
         events=reached.events,
-        rtol=request.rtol,
+        rtol=request.rtol * reached.loosened,
         provenance=provenance(request.method, request.provenance),
     )
     if len(times) == len(request.times):
@@ -289,7 +290,7 @@ def _pieces(
     system, relative = _tolerant(system, request)
     frame, state, now, new, failure, failed = way.restart
     collected, happened, stats = [way.states], [new], dict(way.stats)
-    done, counted = len(way.states) - 1, 0
+    done, counted, loosened = len(way.states) - 1, 0, 1.0
     status, message = COMPLETED, "reached the end"
     try:
         while done < len(times):
@@ -336,6 +337,7 @@ def _pieces(
             for key, value in solution.stats.items():
                 stats[key] += value
             stats["pieces"] += 1
+            loosened = max(loosened, solution.loosened)
             reached, stop = len(solution.states), solution.stop
             over = short and reached == len(taus)
             if over:
@@ -360,7 +362,7 @@ def _pieces(
         last = times[done - 1] if done else 0.0
         message = deadline().told(f"at t = {max(now, last):.6g}")
     events = Events(functools.partial(itertools.chain.from_iterable, happened))
-    return _Reached(frame, type(state).join(collected), status, message, stats, events)
+    return _Reached(frame, type(state).join(collected), status, message, stats, events, loosened)
 
 
 def _shown(show: Callable[[float], None], clock: Clock) -> Callable[[float], None]:

@@ -17,12 +17,16 @@ from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import Uncertified
 from flows.certificates.two_neurons import certify_two
 from flows.core.arrays import Array
+from flows.core.deadline import Deadline, TimeSpent, deadline, within
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
 
 __all__ = ["Uncertified", "certify"]
 
 DIGITS = 30
+
+# Start, digits, what is called on the way, radius.
+_Asked = tuple[Any, int | None, Callable[[float], None] | None, float]
 
 
 def certify(
@@ -32,6 +36,7 @@ def certify(
     digits: int | None = None,
     advance: Callable[[float], None] | None = None,
     radius: float = 0.0,
+    max_seconds: float | None = None,
 ) -> Certificate:
     r"""Prove an enclosure of the flow ``dw/dt = -grad L(w)`` from ``start`` to ``t_end``.
 
@@ -55,6 +60,8 @@ def certify(
         Called with the time after each segment.
     radius : float
         Prove it of every start within this distance, in the Euclidean norm of all entries.
+    max_seconds : float, optional
+        Budget of time, without which it takes as long as it takes.
 
     Returns
     -------
@@ -68,8 +75,8 @@ def certify(
         For a system without certificates, and for a start, a time or digits that cannot be used.
     Uncertified
         Where no proof is found: a neuron collapses (to infinity, one that might leave zero again),
-        neurons align outside the plane, or the error has grown too large. To infinity also where
-        the independent checker refuses what was made. Nothing is claimed then.
+        neurons align outside the plane, the error has grown too large, or the time is over. To
+        infinity also where the independent checker refuses what was made. Nothing is claimed then.
 
     Notes
     -----
@@ -96,18 +103,32 @@ def certify(
     if digits is not None and not _digits(digits):
         raise InputError(f"digits: expected an integer from 8 to 60, got {digits!r}; give another")
     _check_radius(system, initial, radius)
-    if forever:
-        with threadpool_limits(1):
-            power = refused[0] == "relu_neuron" and len(initial) > 1
-            make: Any = certify_forever if power else certify_rest
-            if power and radius and len(initial) == 2:
-                make = certify_two
-            if refused[0] == "gmm_em":
-                make = certify_means
-            proved: Certificate = make(system, initial, digits, advance, radius)
-            return proved
+    asked = initial, digits, advance, radius
+    with threadpool_limits(1), within(Deadline.after(max_seconds)):
+        try:
+            return _for_ever(system, refused[0], asked) if forever else _until(system, t_end, asked)
+        except TimeSpent:
+            raise Uncertified(deadline().told("before a proof was found")) from None
+
+
+def _for_ever(system: System, kind: str, asked: _Asked) -> Certificate:
+    """Certificate for all times."""
+    start, radius = asked[0], asked[-1]
+    power = kind == "relu_neuron" and len(start) > 1
+    make: Any = certify_forever if power else certify_rest
+    if power and radius and len(start) == 2:
+        make = certify_two
+    if kind == "gmm_em":
+        make = certify_means
+    proved: Certificate = make(system, *asked)
+    return proved
+
+
+def _until(system: System, t_end: float, asked: _Asked) -> Certificate:
+    """Certificate to a time."""
+    start, digits, advance, radius = asked
     digits = DIGITS if digits is None else digits
-    with threadpool_limits(1), growing(system, initial, digits, t_end, advance, radius) as made:
+    with growing(system, start, digits, t_end, advance, radius) as made:
         return made.until(float(t_end))
 
 

@@ -20,6 +20,7 @@ from flows.certificates.ellipsoid import Ellipsoid
 from flows.certificates.proof import Approximant, Span, above
 from flows.certificates.segment import Segment
 from flows.core.balls import BallFlow, Singular, precision
+from flows.core.deadline import look
 
 Ball = Any  # flint.arb
 
@@ -110,6 +111,7 @@ class Steps:
         """Make and prove the next segment; the state moves to its end."""
         reason = "Newton's method does not converge"
         while self.length > self._ticks(SHORTEST):
+            look()
             last = min(self.time + self.length, end)
             span = Span.between(self.time, last, self.bits)
             made = self._collocated(span)

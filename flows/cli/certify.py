@@ -13,8 +13,8 @@ import click
 from flows.cli import arguments, endless, examples, output
 from flows.cli.late_states import is_late, prove_late
 from flows.cli.losses import own_problem, read_loss
-from flows.cli.options import FlowCommand, flow_options, one_of
-from flows.cli.runs import problem
+from flows.cli.options import FlowCommand, flag, flow_options, one_of
+from flows.cli.runs import problem, solver
 from flows.core.errors import InputError
 from flows.core.options import Options
 from flows.systems.registry import SYSTEMS
@@ -32,8 +32,8 @@ DIGITS = 20
 LATEST = 1e18
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
-# Options of a solver, which a proof has not.
-OF_STEPS = ("rtol", "method")
+# Options of a solver, which a proof has not; and of what takes long, which a check does not.
+OF_STEPS, OF_WORK = ("rtol", "method"), ("rtol", "method", "max_seconds")
 
 _claim = click.option(
     "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Decide only this claim."
@@ -116,10 +116,10 @@ def certify(
     check_output(out, force)
     asked = {**options, "t_end": None} if forever else options
     made, start = problem(system, asked) if loss is None else own_problem(loss, asked)
-    times = _times(options["t_eval"], options["t_end"])
+    times, seconds = _times(options["t_eval"], options["t_end"]), solver(options)["max_seconds"]
     try:
         with time_bar(sys.stderr.isatty() and not forever, options["t_end"]) as show:
-            certificate = prove(made, start, options["t_end"], digits, show, radius)
+            certificate = prove(made, start, options["t_end"], digits, show, radius, seconds)
     except Uncertified as reason:
         click.echo(f"popflow: {reason}", err=True)
         return 4
@@ -130,7 +130,7 @@ def certify(
 
 @click.command(cls=FlowCommand, epilog=examples.VERIFY)
 @click.argument("path", metavar="CERT.json")
-@partial(flow_options, refused=OF_STEPS)
+@partial(flow_options, refused=OF_WORK)
 @_claim
 @arguments.as_json
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
@@ -148,7 +148,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     from potentials import claims
 
     one_of("claim", claim, (c.id for system in certifiable() for c in claims(system)))
-    _refuse(options, OF_STEPS)
+    _refuse(options, OF_WORK)
     if is_point(path):
         return _critical(path, claim, options, as_json)
     if is_late(path):
@@ -229,7 +229,7 @@ def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
 def _refuse(options: Options, names: Sequence[str]) -> None:
     for name in names:
         if options[name] is not None:
-            raise InputError(f"--{name}: a certificate has none; leave it out")
+            raise InputError(f"{flag(name)}: a certificate has none; leave it out")
 
 
 def _times(asked: Sequence[float] | None, end: float) -> list[float]:

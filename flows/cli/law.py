@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.runs.law_bounds import Bound
 
 # Options that say nothing about a minimiser.
-OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
+OF_RUNS = ("t_end", "t_eval", "rtol", "method", "max_seconds", "initial", "scale", "seed")
 
 
 @click.command(cls=FlowCommand, epilog=examples.LAW)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KEYS = ("name", "blocks", "terms")
 MAX_BYTES = 2**24
 #: Options of a flow that say something about it beside the system.
-OPTIONS = ("t_end", "t_eval", "initial")
+OPTIONS = ("t_end", "t_eval", "max_seconds", "initial")
 
 
 def read_loss(path: str) -> System:

@@ -16,6 +16,8 @@ Command = Callable[..., Any]
 
 T_END = 1e9  # where `check` and `inspect` stop unless told otherwise
 RTOL, METHOD = 1e-10, "auto"
+# Seconds after which a command ends unless told otherwise.
+MAX_SECONDS = 600.0
 SIZE = click.IntRange(1, 10**7)  # far beyond any memory, but n d is a number NumPy can count to
 #: Options of every run: its end, start and solver.
 FLOW = (
@@ -40,6 +42,7 @@ FLOW = (
     ),
     Option("rtol", "number", "Relative tolerance of a step", "R", RTOL, rare=True),
     Option("method", "text", "Solver", "M", METHOD, rare=True),
+    Option("max_seconds", "number", "End after so many seconds", "S", MAX_SECONDS, rare=True),
 )
 
 #: Of members: which ends count, and how many chunks go side by side.

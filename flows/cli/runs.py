@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flows.cli.options import METHOD, RTOL, T_END, check_given, flag, given, options_of
+from flows.cli.options import MAX_SECONDS, METHOD, RTOL, T_END, check_given, flag, given, options_of
 from flows.core.errors import InputError, nearest
 from flows.core.options import Options
 from flows.systems.registry import SYSTEMS
@@ -66,8 +66,8 @@ def integrated(
 
 
 def solver(options: Options) -> dict[str, Any]:
-    """Method and tolerance, as given or by default."""
-    defaults = {"method": METHOD, "rtol": RTOL}
+    """Method, tolerance and budget of time, as given or by default."""
+    defaults = {"method": METHOD, "rtol": RTOL, "max_seconds": MAX_SECONDS}
     return {k: v if options[k] is None else options[k] for k, v in defaults.items()}
 
 

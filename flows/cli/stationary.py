@@ -10,7 +10,7 @@ import click
 from flows.cli import arguments, examples, output
 from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import FlowCommand, flow_options
-from flows.cli.runs import integrated, problem
+from flows.cli.runs import integrated, problem, solver
 from flows.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _near(system: str, options: dict[str, Any]) -> StationaryPoint:
     if system.endswith(".json"):
         made, near = own_problem(read_loss(system), options)
         if options["t_end"] is not None:
-            near = integrate(made, near, t_end=options["t_end"]).state[-1]
+            seconds = solver(options)["max_seconds"]
+            near = integrate(made, near, options["t_end"], max_seconds=seconds).state[-1]
         return critical(made, near)
     if options["t_end"] is None and options["initial"] is not None:
         made, near = problem(system, options)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flows.core.system import System
 
 # Of a run; what a sweep varies are parameters of the system, and the scale of the start.
-OF_RUNS = ("t_end", "t_eval", "rtol", "method", "seed")
+OF_RUNS = ("t_end", "t_eval", "rtol", "method", "max_seconds", "seed")
 READ = {"size": int, "integer": int, "number": float, "choice": str}
 
 

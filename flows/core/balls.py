@@ -11,6 +11,7 @@ import numpy as np
 from flint import arb, ctx
 
 from flows.core.arrays import Array
+from flows.core.deadline import look
 from flows.core.errors import undefined
 
 Ball = Any  # flint.arb or flint.acb
@@ -19,7 +20,11 @@ Rational = Any  # flint.fmpq
 
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
-    """Set the working precision of balls, which is global to a thread, and put it back."""
+    """Set the working precision of balls, which is global to a thread, and put it back.
+
+    Who computes in balls asks here whether the budget of time is spent.
+    """
+    look()
     before = ctx.prec
     ctx.prec = bits
     try:

@@ -15,12 +15,14 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
+from flows.core.deadline import TimeSpent, deadline, look
 
 COMPLETED = "completed"
 STEP_BUDGET = "step_budget"
 SOLVER_FAILED = "solver_failed"
 NONFINITE = "nonfinite"
 INTERRUPTED = "interrupted"
+TIME_BUDGET = "time_budget"
 FIELD_FAILED = "field_failed"
 KINK_REACHED = "kink_reached"
 
@@ -33,10 +35,21 @@ CRAWL, NOWHERE = 100, 1e-6
 # Halves of a step in which the time of an event is sought.
 BISECTIONS = 40
 
+#: What ends a run on its way, from Ctrl-C on; its status keeps what is done.
+STOPS = (KeyboardInterrupt, TimeSpent)
+#: Statuses of what was ended so.
+STOPPED = (INTERRUPTED, TIME_BUDGET)
+
 #: What a watch can meet in one problem; where many are solved together, the others go on.
 BREAKDOWNS = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
+
 Interpolant = Callable[[float], Array]
+
+
+def status_of(stop: BaseException) -> str:
+    """Status of what one of :data:`STOPS` has ended."""
+    return TIME_BUDGET if isinstance(stop, TimeSpent) else INTERRUPTED
 
 
 class Stop(NamedTuple):
@@ -163,7 +176,7 @@ class Recorder:
         del self.states[int(np.searchsorted(self.problem.taus, end, side="right")) :]
 
     def completed(self) -> Stop | str:
-        """How the piece ends whose last step has covered the last output."""
+        """How the piece ends where it goes no further: completed, or at an earlier stop."""
         watch, last = self.problem.watch, self.last
         assert last is not None
         stop = None if watch is None or watch.settle is None else watch.settle(last.tau, last.y)
@@ -212,6 +225,7 @@ class Recorder:
             return self.completed()
         if self.steps >= self.problem.max_steps:
             return STEP_BUDGET
+        look()
         return FIELD_FAILED if self.crawls(self.steps, tau, y) else None
 
 
@@ -233,6 +247,8 @@ class Solution:
         ``steps``, ``field_evaluations``, ``jacobian_evaluations``.
     last : Stop, optional
         Where the last step ended.
+    loosened : float
+        How much larger than asked for the tolerances of steps were, where rounding allowed no less.
     """
 
     states: Array
@@ -241,6 +257,7 @@ class Solution:
     stop: Stop | None
     stats: dict[str, int]
     last: Stop | None = None
+    loosened: float = 1.0
 
 
 def finish(
@@ -248,6 +265,8 @@ def finish(
 ) -> Solution:
     """Build the :class:`Solution` of a recorder that has ended with ``outcome``."""
     stop = outcome if isinstance(outcome, Stop) else None
+    if stop is None and outcome != COMPLETED and recorder.last is not None:
+        recorder.completed()  # outputs that are not known are dropped
     status = COMPLETED if isinstance(outcome, Stop) else outcome
     problem = recorder.problem
     if status in (STEP_BUDGET, SOLVER_FAILED) and problem.stuck is not None:
@@ -259,6 +278,7 @@ def finish(
         STEP_BUDGET: f"stopped after {recorder.steps} steps, its budget",
         NONFINITE: "the solver returned a state that is not finite",
         INTERRUPTED: "interrupted; what was computed is kept",
+        TIME_BUDGET: deadline().told("on the way"),
         SOLVER_FAILED: "the solver failed",
     }
     states = np.array(recorder.states).reshape(-1, problem.y0.shape[0])

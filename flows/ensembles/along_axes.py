@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.deadline import deadline, look, unlimited
 from flows.core.piece import Restart
-from flows.core.problem import ATOL_PER_RTOL, COMPLETED, INTERRUPTED
+from flows.core.problem import ATOL_PER_RTOL, COMPLETED, STOPPED
 from flows.core.system import Excess, System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
@@ -78,6 +79,8 @@ def follow_along_axes(
         try:
             row = rows[k]
             ended = found.reached[row] > len(request.times)  # type: ignore[union-attr]
+            if not ended:
+                look()
             yield (
                 [k],
                 _run(system, one, request, found, [above.get(row)], [row], seconds)
@@ -139,18 +142,25 @@ def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Abo
     def work(span: slice) -> None:
         part = Found(*(x[span] for x in found))
         follow(starts[span], request.times, *common, part, halt)
-        above.update(enumerate(system.ended_along(part, request.times), span.start))
+        if not halt[0]:
+            above.update(enumerate(system.ended_along(part, request.times), span.start))
 
     work(slice(0, 0))  # of no members: compiled once, not by two threads
+    limit = deadline()
     with ThreadPoolExecutor(cores()) as threads:
         try:
-            list(threads.map(work, _spans(members)))
+            running = [threads.submit(work, span) for span in _spans(members)]
+            wait(running, timeout=limit.left)
+            halt[0] = limit.spent
+            for one in running:
+                one.result()
         except BaseException:  # Ctrl-C, of which compiled code hears nothing
             halt[0] = True
             raise
     return found, above
 
 
+@unlimited()
 def _run(
     system: System,
     start: Array,
@@ -214,11 +224,11 @@ def _followed_on(
     restart = Restart(frame, states.at(reached), float(since[-1] - since[0]))
     way = Halfway(restart, states.at(slice(0, reached)), stats)
     run = go_on(system, start, request, way)
-    if run.status in (COMPLETED, INTERRUPTED):
+    if run.status in (COMPLETED, *STOPPED):
         return run
     # Runs alone tell errors beside saddles closer, and may see to which side they leave.
     again = follow(system, start, request)
-    return again if again.status in (COMPLETED, INTERRUPTED) else run
+    return again if again.status in (COMPLETED, *STOPPED) else run
 
 
 def _joined(above: list[Excess]) -> Excess | None:

@@ -9,9 +9,8 @@ import numpy as np
 
 from flows.core.arrays import is_real
 from flows.core.errors import InputError
-from flows.core.problem import INTERRUPTED
 from flows.core.proportion import LEVEL, interval
-from flows.ensembles.member import LOSS_ERROR, LOST
+from flows.ensembles.member import LOSS_ERROR, UNTRIED
 
 if TYPE_CHECKING:
     import xarray
@@ -84,7 +83,7 @@ def sweep_fraction(
         )
 
     found = answers(data)
-    tried = ~status.isin((INTERRUPTED, LOST))
+    tried = ~status.isin(UNTRIED)
     decided = tried
     if {"loss", LOSS_ERROR} <= {*data.variables}:
         for error in (data[LOSS_ERROR], -data[LOSS_ERROR]):

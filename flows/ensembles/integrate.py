@@ -14,6 +14,7 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
+from flows.core.deadline import look
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
 from flows.core.threads import taking_turns
@@ -53,6 +54,7 @@ def integrate_ensemble(
     rtol: float = 1e-10,
     atol: float | None = None,
     max_steps: int = MAX_STEPS,
+    max_seconds: float | None = None,
     engine: str = "cpu",
     lanes: int | None = None,
     observables: Sequence[str] = ("loss",),
@@ -85,6 +87,9 @@ def integrate_ensemble(
         charts, 16 side by side, in threads: by explicit steps (DOP853) where curvature times time
         is below 30, and by Radau from then on. Who leaves compiled code, as where a student comes
         to zero, goes on as a run alone from there. Compiling takes a minute once.
+    max_seconds : float, optional
+        Budget of time of the whole ensemble. Members that have not ended then have the status
+        ``time_budget``; in a folder their chunks are left out, and the same call goes on with them.
     engine : {"cpu", "jax"}
         ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
         members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits
@@ -169,7 +174,15 @@ def integrate_ensemble(
         procedure,
         np.concatenate([[0.0], request.times]),
         EnsembleRequest(
-            observables, claims, workers, executor, out, chunk_size, progress, potentials
+            observables,
+            claims,
+            workers,
+            executor,
+            out,
+            chunk_size,
+            progress,
+            potentials,
+            max_seconds,
         ),
     )
 
@@ -249,6 +262,7 @@ class Flow:
             yield from (run for _, run in follow_along_axes(system, starts, self.request))
             return
         for start in starts:
+            look()
             try:
                 yield follow(system, start(), self.request)
             except FAILURES as problem:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
+from flows.core.deadline import NEVER, Deadline, TimeSpent, within
 from flows.core.errors import InputError
-from flows.core.problem import COMPLETED, INTERRUPTED
+from flows.core.problem import COMPLETED, INTERRUPTED, STOPPED, TIME_BUDGET
 from flows.core.system import System
 from flows.core.threads import one_thread
 from flows.ensembles.measure import measure_together
@@ -39,6 +40,8 @@ INPUT_ERROR = "input_error"
 FAILED = "failed"
 #: Status of a member whose worker process was lost.
 LOST = "worker_lost"
+#: Statuses of members that say nothing of their flow: they are no trials.
+UNTRIED = (*STOPPED, LOST)
 
 #: Absolute numerical error of the loss of a member.
 LOSS_ERROR = "loss_error"
@@ -69,6 +72,8 @@ class ChunkTask:
         Ids of the claims that are checked.
     given : tuple of Potential
         Potentials beside those of the system.
+    deadline : Deadline
+        When members are begun no more, and those on their way end.
     """
 
     system: System
@@ -77,6 +82,7 @@ class ChunkTask:
     shapes: dict[str, tuple[int, ...]]
     claims: tuple[str, ...]
     given: tuple[Potential, ...] = ()
+    deadline: Deadline = NEVER
 
     def __call__(self, starts: Law | NDArray[Any], first: int, count: int) -> Rows:
         """Rows of the members ``first, ..., first + count - 1``.
@@ -104,6 +110,9 @@ class ChunkTask:
                 starts.start(self.system, first + row) if isinstance(starts, Law) else starts[row]
             )
 
+        spent = self.deadline.told("before it ended")
+        if self.deadline.spent:
+            return missing_rows(self, count, TIME_BUDGET, spent)
         rows = empty_rows(count, self.times, self.shapes, self.claims)
         # One thread of BLAS: workers do not compete, and products round alike everywhere.
         at_once = self.procedure.runs_at_once(count)
@@ -111,9 +120,17 @@ class ChunkTask:
         looking = contextlib.nullcontext() if at_once == 1 else uncollected()
         with one_thread(), looking:
             found = self._runs(functools.partial(start, row) for row in range(count))
-            while some := list(itertools.islice(found, at_once)):
+            while some := self._next(found, at_once):
                 self._record_all(rows, some)
+        left = rows["message"] == ""
+        rows["status"][left], rows["message"][left] = TIME_BUDGET, spent
         return rows
+
+    def _next(self, found: Iterator[_Found], count: int) -> list[_Found]:
+        """Next runs; none where the time is over that compiled code of many members had."""
+        with within(self.deadline), contextlib.suppress(TimeSpent):
+            return list(itertools.islice(found, count))
+        return []
 
     def _runs(self, callers: Iterable[Callable[[], Array]]) -> Iterator[_Found]:
         """Runs, or what prevented them, with the rows that they are of."""

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.card import Card, described
 from flows.core.errors import InputError
-from flows.core.problem import COMPLETED, INTERRUPTED
+from flows.core.problem import COMPLETED
 from flows.core.proportion import LEVEL, interval
 from flows.core.system import System
 from flows.ensembles import store
-from flows.ensembles.member import LOSS_ERROR, LOST, Rows
+from flows.ensembles.member import LOSS_ERROR, UNTRIED, Rows
 from flows.ensembles.starts import Law
 
 # Numbers of a quantity that a reduction holds at once: 8 MB.
@@ -315,7 +315,7 @@ class Ensemble:
         """
         count = trials = undecided = 0
         for chunk in self.chunks:
-            tried = ~np.isin(chunk["status"], (INTERRUPTED, LOST))
+            tried = ~np.isin(chunk["status"], UNTRIED)
             found, decided = _answers(condition, chunk), tried.copy()
             if LOSS_ERROR in self.shapes:
                 for moved in (1.0, -1.0):

@@ -15,9 +15,10 @@ import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array
+from flows.core.deadline import Deadline
 from flows.core.errors import InputError
 from flows.core.files import checked_path
-from flows.core.problem import INTERRUPTED
+from flows.core.problem import INTERRUPTED, TIME_BUDGET
 from flows.core.progress import member_bar
 from flows.core.system import System
 from flows.core.threads import cores
@@ -48,6 +49,7 @@ class EnsembleRequest:
     chunk_size: int | None = None
     progress: bool | Callable[[int], None] = False
     potentials: Mapping[str, sp.Expr] | None = None
+    max_seconds: float | None = None
 
 
 def run_ensemble(
@@ -58,10 +60,10 @@ def run_ensemble(
     request: EnsembleRequest,
 ) -> Ensemble:
     """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
-    chunk_size = request.chunk_size
+    deadline, chunk_size = Deadline.after(request.max_seconds), request.chunk_size
     if request.workers is not None:
         check_count("workers", request.workers)
-    hands = _hands(procedure, request)
+    hands = replace(_hands(procedure, request), deadline=deadline)
     for label, names in (("observables", request.observables), ("claims", request.claims)):
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise InputError(f"{label} must be a list of names, got {names!r}")
@@ -81,6 +83,7 @@ def run_ensemble(
         shapes(system, kept, own),
         tuple(dict.fromkeys(request.claims)),
         own,
+        deadline,
     )
     folder = None if request.out is None else checked_path(request.out)
     hands = _fitting(task, size, min(chunk_size, size), hands, folder)
@@ -114,7 +117,8 @@ def run_ensemble(
             if isinstance(rows, BaseException):
                 problem = f"the worker was lost: {type(rows).__name__}: {rows}"
                 chunks[k] = Chunk(first, count, missing_rows(task, count, LOST, problem))
-            elif path is None:
+            elif path is None or (rows["status"] == TIME_BUDGET).any():
+                # On the disk are chunks that need not be computed again.
                 chunks[k] = Chunk(first, count, rows)
             else:
                 store.save(path, rows)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.deadline import Deadline
 from flows.core.errors import InputError
 from flows.core.files import checked_path
 from flows.core.netcdf import is_damaged, write_dataset
-from flows.core.problem import INTERRUPTED
+from flows.core.problem import INTERRUPTED, TIME_BUDGET
 from flows.core.progress import member_bar
 from flows.ensembles import memory, store
 from flows.ensembles.cases import Case, cases, checked_values, observed
@@ -52,6 +53,7 @@ def sweep(
     rtol: float = 1e-10,
     atol: float | None = None,
     max_steps: int = MAX_STEPS,
+    max_seconds: float | None = None,
     observables: Sequence[str] = ("loss",),
     workers: int | None = None,
     executor: Executor | None = None,
@@ -71,6 +73,9 @@ def sweep(
         Random starts of each combination.
     t_end, t_eval, method, rtol, atol, max_steps
         As for :func:`flows.integrate`; they concern each member.
+    max_seconds : float, optional
+        Budget of time of the whole sweep. Members that have not ended then have the status
+        ``time_budget``; in a folder the same call goes on with them.
     scale, seed, start_options
         Law of the starts, as for :class:`flows.Law`. A member's seed depends on its number only,
         so that combinations whose starts have one shape begin at the same ones.
@@ -119,6 +124,7 @@ def sweep(
     >>> bool((found["loss"].sel(n=1).isel(t=-1) < found["loss"].sel(n=1).isel(t=0)).all())
     True
     """
+    deadline = Deadline.after(max_seconds)
     request = Request(t_end, t_eval, method, rtol, atol, max_steps)
     check_count("size", size)
     if isinstance(observables, str) or not isinstance(observables, Iterable):
@@ -142,6 +148,9 @@ def sweep(
         Crew(workers, executor, request) as crew,
     ):
         for number, case in enumerate(every):
+            if deadline.spent:
+                data.leave(number, TIME_BUDGET, deadline.told("before it ended"))
+                break
             found = crew.integrate(
                 case,
                 len(every) - number - 1,
@@ -152,6 +161,7 @@ def sweep(
                 rtol=rtol,
                 atol=atol,
                 max_steps=max_steps,
+                max_seconds=deadline.left,
                 observables=tuple(dict.fromkeys(observables)),
                 progress=advance,
             )
@@ -240,6 +250,10 @@ class _Table:
         """Enter the rows of one combination."""
         for name, rows in (self.numbers | self.words).items():
             rows[number] = found[name]
+
+    def leave(self, number: int, status: str, message: str) -> None:
+        """Say why the combinations from this one on were not begun."""
+        self.words["status"][number:], self.words["message"][number:] = status, message
 
     def labelled(
         self,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from flows.core.deadline import NEVER, Deadline
 from flows.core.threads import in_turn, one_thread
 
 __all__ = ["AHEAD", "Hands", "Pool", "finished"]
@@ -44,10 +45,13 @@ class Hands:
         and with 0 processes begin.
     apart : int
         Processes; they take what is left where this process would take longer than `LONG`.
+    deadline : Deadline
+        Behind it calls do nothing, for which no processes have to begin.
     """
 
     here: int = 1
     apart: int = 0
+    deadline: Deadline = NEVER
 
     @property
     def most(self) -> int:
@@ -140,7 +144,7 @@ class _Pace:
         if self.done == 0:
             self.begun, self.spent = clock, spent
         took, used = clock - self.begun, spent - self.spent
-        if self.hands.apart < 2 or self.done < self.hands.here:
+        if self.hands.apart < 2 or self.hands.deadline.spent or self.done < self.hands.here:
             return False
         long = took / self.done * self.left > LONG
         return long and used < BUSY * took * self.hands.apart

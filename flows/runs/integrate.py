@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
 from flows.core.chart import Clock
+from flows.core.deadline import Deadline, TimeSpent, deadline, look, unlimited, within
 from flows.core.errors import InputError
 from flows.core.piece import Event, Events, Restart
 from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
     STEP_BUDGET,
+    TIME_BUDGET,
     Problem,
     Solution,
     Stop,
@@ -34,7 +36,6 @@ from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory
 from flows.solvers.choice import MULTISTEP, UNDAMPED, Solver, solver_for
 
-REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
 MAX_UNKNOWNS = 10_000
 MAX_PIECES_PER_UNKNOWN = 10
@@ -51,6 +52,7 @@ def integrate(
     atol: float | None = None,
     progress: bool | Callable[[float], None] = False,
     max_steps: int = MAX_STEPS,
+    max_seconds: float | None = None,
     potentials: Mapping[str, sp.Expr] | None = None,
 ) -> Trajectory:
     r"""Follow ``dy/dt = -grad L(y)`` from ``start`` to ``t_end``.
@@ -84,6 +86,9 @@ def integrate(
         What it raises as ``KeyboardInterrupt`` ends the run as Ctrl-C does.
     max_steps : int
         Step budget of the whole run.
+    max_seconds : float, optional
+        Budget of time of the whole run, without which it takes as long as it takes. It is looked
+        at between steps, and before each evaluation in balls; what is compiled is not counted out.
     potentials : mapping of str to Expr, optional
         Potentials of your own, observed beside those of the system: expressions in the symbols of
         observables (``potentials.symbol("loss")``), constants and ``t``.
@@ -101,7 +106,8 @@ def integrate(
 
     Notes
     -----
-    Ctrl-C ends the run with the status ``interrupted`` and keeps what is done.
+    Ctrl-C ends the run with the status ``interrupted`` and keeps what is done, as the end of its
+    budget of time does with the status ``time_budget``. The flow goes on from ``run.state[-1]``.
 
     Accuracy
     --------
@@ -110,7 +116,8 @@ def integrate(
     """
     request = Request(t_end, t_eval, method, rtol, atol, max_steps)
     given = given_at(checked_system(system), start, potentials)  # before the run, which may be long
-    return replace(follow(system, start, request, progress=progress), given=given)
+    with within(Deadline.after(max_seconds)):
+        return replace(follow(system, start, request, progress=progress), given=given)
 
 
 def follow(
@@ -123,10 +130,13 @@ def follow(
     """Run of :func:`integrate` as ``request`` asks for it."""
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
-    frame, state = system.reduce(initial)
+    with unlimited():
+        frame, state = system.reduce(initial)
     with time_bar(progress, float(request.times[-1])) as show, one_thread(initial.size):
         if request.method == "reference":
-            reached = _solve_with_digits(system, frame, state, request, show)
+            from flows.runs.with_digits import solve_with_digits  # many digits load slowly
+
+            reached = _Reached(frame, *solve_with_digits(system, frame, state, request, show))
         else:
             solver = solver_for(request.method, system)
             way = _at_start(system, frame, state, request)
@@ -191,7 +201,8 @@ def follow_in_pieces(
     """
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
-    frame, state = system.reduce(initial)
+    with unlimited():
+        frame, state = system.reduce(initial)
     told = system if events else system.quiet()
     reached = yield from _pieces(told, _at_start(told, frame, state, request), request)
     return _trajectory(system, initial, request, reached, begun)
@@ -216,8 +227,10 @@ class _Reached(NamedTuple):
     message: str
     stats: dict[str, int]
     events: Sequence[Event] = ()
+    loosened: float = 1.0
 
 
+@unlimited()
 def _trajectory(
     system: System, initial: Array, request: Request, reached: _Reached, begun: float
 ) -> Trajectory:
@@ -234,7 +247,7 @@ def _trajectory(
         message=f"{reached.message}; {remark}" if remark else reached.message,
         stats={**reached.stats, "seconds": clock.perf_counter() - begun},
         events=reached.events,
-        rtol=request.rtol,
+        rtol=request.rtol * reached.loosened,
         provenance=provenance(request.method, request.provenance),
     )
     if len(times) == len(request.times):
@@ -277,96 +290,79 @@ def _pieces(
     system, relative = _tolerant(system, request)
     frame, state, now, new, failure, failed = way.restart
     collected, happened, stats = [way.states], [new], dict(way.stats)
-    done, counted = len(way.states) - 1, 0
+    done, counted, loosened = len(way.states) - 1, 0, 1.0
     status, message = COMPLETED, "reached the end"
-    while done < len(times):
-        # A restart may lie a little beyond outputs: the last stretch before a collapse.
-        passed = int(np.searchsorted(times[done:], now, side="right"))
-        if passed:
-            collected.append(state.at(None).at(np.zeros(passed, dtype=int)))
-            done += passed
-            continue
-        if failure:
-            status, message = failed, failure
-            break
-        if stats["steps"] >= request.max_steps:
-            status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
-            break
-        piece = system.piece(frame, state, now)
-        chart = piece.chart
-        if chart.x0.size > MAX_UNKNOWNS and not chart.krylov:
-            raise InputError(
-                f"this start has {chart.x0.size} unknowns in its span; the dense "
-                f"Jacobian allows {MAX_UNKNOWNS}: take fewer neurons"
+    try:
+        while done < len(times):
+            # A restart may lie a little beyond outputs: the last stretch before a collapse.
+            passed = int(np.searchsorted(times[done:], now, side="right"))
+            if passed:
+                collected.append(state.at(None).at(np.zeros(passed, dtype=int)))
+                done += passed
+                continue
+            if failure:
+                status, message = failed, failure
+                break
+            if stats["steps"] >= request.max_steps:
+                status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
+                break
+            look()
+            piece = system.piece(frame, state, now)
+            chart = piece.chart
+            if chart.x0.size > MAX_UNKNOWNS and not chart.krylov:
+                raise InputError(
+                    f"this start has {chart.x0.size} unknowns in its span; the dense "
+                    f"Jacobian allows {MAX_UNKNOWNS}: take fewer neurons"
+                )
+            taus = chart.clock.tau(times[done:])
+            short = piece.lasts < taus[-1]
+            if short:
+                taus = np.append(taus[taus < piece.lasts], piece.lasts)
+            problem = Problem(
+                rhs=chart.rhs,
+                jacobian=chart.jacobian,
+                tau0=0.0,
+                y0=chart.y0,
+                taus=taus,
+                rtol=rtol,
+                atol=np.maximum(relative * chart.size / chart.first, 1e-300),
+                max_steps=request.max_steps - stats["steps"],
+                watch=piece.watch(rtol),
+                krylov=chart.krylov,
+                chart=chart,
+                stuck=piece.stuck,
+                progress=None if show is None else _shown(show, chart.clock),
             )
-        taus = chart.clock.tau(times[done:])
-        short = piece.lasts < taus[-1]
-        if short:
-            taus = np.append(taus[taus < piece.lasts], piece.lasts)
-        problem = Problem(
-            rhs=chart.rhs,
-            jacobian=chart.jacobian,
-            tau0=0.0,
-            y0=chart.y0,
-            taus=taus,
-            rtol=rtol,
-            atol=np.maximum(relative * chart.size / chart.first, 1e-300),
-            max_steps=request.max_steps - stats["steps"],
-            watch=piece.watch(rtol),
-            krylov=chart.krylov,
-            chart=chart,
-            stuck=piece.stuck,
-            progress=None if show is None else _shown(show, chart.clock),
-        )
-        solution = yield problem
-        for key, value in solution.stats.items():
-            stats[key] += value
-        stats["pieces"] += 1
-        reached, stop = len(solution.states), solution.stop
-        over = short and reached == len(taus)
-        if over:
-            reached, stop = reached - 1, Stop(piece.lasts, solution.states[-1])
-        if reached:
-            collected.append(piece.at(taus[:reached], solution.states[:reached]))
-        done += reached
-        status, message = solution.status, solution.message
-        if stop is None:
-            break
-        counted += piece.counted and not over
-        if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
-            status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
-            break
-        frame, state, now, new, failure, failed = piece.restart(stop)
-        happened.append(new)
-        status, message = COMPLETED, "reached the end"
+            solution = yield problem
+            for key, value in solution.stats.items():
+                stats[key] += value
+            stats["pieces"] += 1
+            loosened = max(loosened, solution.loosened)
+            reached, stop = len(solution.states), solution.stop
+            over = short and reached == len(taus)
+            if over:
+                reached, stop = reached - 1, Stop(piece.lasts, solution.states[-1])
+            with unlimited():
+                if reached:
+                    collected.append(piece.at(taus[:reached], solution.states[:reached]))
+                done += reached
+            status, message = solution.status, solution.message
+            if stop is None:
+                break
+            counted += piece.counted and not over
+            if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
+                status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
+                break
+            frame, state, now, new, failure, failed = piece.restart(stop)
+            happened.append(new)
+            status, message = COMPLETED, "reached the end"
+    except TimeSpent:
+        status = TIME_BUDGET
+    if status == TIME_BUDGET:
+        last = times[done - 1] if done else 0.0
+        message = deadline().told(f"at t = {max(now, last):.6g}")
     events = Events(functools.partial(itertools.chain.from_iterable, happened))
-    return _Reached(frame, type(state).join(collected), status, message, stats, events)
-
-
-def _solve_with_digits(
-    system: System,
-    frame: Any,
-    state: Any,
-    request: Request,
-    show: Callable[[float], None] | None,
-) -> _Reached:
-    """With many digits, in plain coordinates, as far as the flow is smooth."""
-    from flows.solvers.reference import solve_reference
-
-    smooth = system.exact_flow(frame, state, REFERENCE_DIGITS)
-    found = solve_reference(
-        smooth.field,
-        smooth.jacobian,
-        smooth.x0,
-        request.times.tolist(),
-        REFERENCE_DIGITS,
-        max_steps=request.max_steps,
-        progress=show,
-        switches=smooth.switches,
-    )
-    states = [state.at(None), *(smooth.decode(x).at(None) for x in found.states)]
-    stats = {**found.stats, "pieces": 1}
-    return _Reached(frame, type(state).join(states), found.status, found.message, stats)
+    return _Reached(frame, type(state).join(collected), status, message, stats, events, loosened)
 
 
 def _shown(show: Callable[[float], None], clock: Clock) -> Callable[[float], None]:

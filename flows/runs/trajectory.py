@@ -58,9 +58,9 @@ class Trajectory:
     start : ndarray
         User's start.
     status : str
-        ``completed``, or ``step_budget``, ``solver_failed``, ``field_failed`` (the system cannot
-        compute its field), ``kink_reached`` (beyond it no gradient leads), ``nonfinite``,
-        ``interrupted``: then ``t`` ends before the end.
+        ``completed``, or ``step_budget``, ``time_budget``, ``solver_failed``, ``field_failed`` (the
+        system cannot compute its field), ``kink_reached`` (beyond it no gradient leads),
+        ``nonfinite``, ``interrupted``: then ``t`` ends before the end.
     message : str
         One line for a person.
     stats : dict

@@ -11,14 +11,15 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisField
 from flows.core.problem import (
-    INTERRUPTED,
     SOLVER_FAILED,
+    STOPS,
     Problem,
     Recorder,
     Solution,
     Stop,
     Watch,
     finish,
+    status_of,
 )
 from flows.solvers.compiled_steps import record_batch
 from flows.solvers.radau_tableau import tableau as collocation
@@ -141,8 +142,8 @@ def solve(problem: Problem, field: AxisField) -> Solution:
             most = min(2 * most, BATCH)
             steps = taus[:done], states[:done], inside[:done]
             outcome, message = record_batch(recorder, began, steps, goes_on, FAILING)
-    except KeyboardInterrupt:
-        outcome = INTERRUPTED
+    except STOPS as stop:
+        outcome = status_of(stop)
     assert outcome is not None
     reached = float(pace.clock[0])
     if outcome == SOLVER_FAILED and problem.watch is not None and reached > problem.tau0 + KEPT:

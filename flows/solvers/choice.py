@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from flows.core.deadline import TimeSpent
 from flows.core.errors import InputError
 from flows.core.problem import (
-    INTERRUPTED,
     NONFINITE,
     SOLVER_FAILED,
+    STOPPED,
+    TIME_BUDGET,
     Problem,
     Recorder,
     Solution,
@@ -45,6 +47,8 @@ EXPLICIT = 0.1
 
 # Unknowns up to which steps of many problems side by side are the fast ones.
 SIDE_BY_SIDE = 40
+#: What solvers count.
+EVALUATIONS = ("field_evaluations", "jacobian_evaluations")
 #: Statuses after which another method may do better.
 _BEGUN_ANEW = (NONFINITE, SOLVER_FAILED)
 
@@ -73,7 +77,8 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     Returns
     -------
     list of Solution
-        One a problem. After Ctrl-C those that had not ended are ``interrupted``.
+        One a problem. After Ctrl-C those that had not ended are ``interrupted``, and
+        ``time_budget`` after the time that there is.
     """
     from flows.solvers import rodas
 
@@ -91,19 +96,26 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
         rests = rodas.solve_many([_rest(problems[k], found[k]) for k in stiff])
         for k, later in zip(stiff, rests, strict=True):
             found[k] = _joined(found[k], later)
-    stopped = any(solution.status == INTERRUPTED for solution in found.values())
+    stopped = next((s.status for s in found.values() if s.status in STOPPED), "")
     for k, problem in enumerate(problems):
         if not stopped and k in found and found[k].status == STIFF:
             later = _first_that_succeeds(_rest(problem, found[k]), system)
             found[k] = _joined(found[k], later)
-            stopped = found[k].status == INTERRUPTED
+            stopped = later.status if later.status in STOPPED else ""
         elif not stopped and (k not in found or found[k].status in begun_anew):
             found[k] = _first_that_succeeds(problem, system, found[k].stats if k in found else {})
-            stopped = found[k].status == INTERRUPTED
+            stopped = found[k].status if found[k].status in STOPPED else ""
         elif k not in found:
-            none = {"field_evaluations": 0, "jacobian_evaluations": 0}
-            found[k] = finish(Recorder(problem), INTERRUPTED, "", none)
+            found[k] = _not_begun(problem, stopped)
+        elif found[k].status == STIFF:
+            message = _not_begun(problem, stopped).message
+            found[k] = replace(found[k], status=stopped, message=message)
     return [found[k] for k in range(len(problems))]
+
+
+def _not_begun(problem: Problem, status: str) -> Solution:
+    """Nothing of a problem."""
+    return finish(Recorder(problem), status, "", dict.fromkeys(EVALUATIONS, 0))
 
 
 def _is_explicit(problem: Problem) -> bool:
@@ -152,6 +164,8 @@ def _is_fast(problem: Problem) -> bool:
 def solver_for(method: str, system: System) -> Solver:
     """Adapter of ``method`` for a system; its library is imported only when chosen.
 
+    A budget of time that is spent before its first step is a status too.
+
     Parameters
     ----------
     method : str
@@ -169,6 +183,18 @@ def solver_for(method: str, system: System) -> Solver:
     InputError
         For a method that needs a field which the system does not have.
     """
+    adapter = _adapter(method, system)
+
+    def solve(problem: Problem) -> Solution:
+        try:
+            return adapter(problem)
+        except TimeSpent:
+            return _not_begun(problem, TIME_BUDGET)
+
+    return solve
+
+
+def _adapter(method: str, system: System) -> Solver:
     if method == "auto":
         return lambda problem: _first_that_succeeds(problem, system)
     if method in JAX_METHODS:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.core.deadline import look
 from flows.core.problem import (
     BREAKDOWNS,
     NONFINITE,
@@ -130,7 +131,10 @@ def _accept_together(
     recorder.last = Stop(float(taus[last]), states[last])
     if progress is not None:
         progress(float(taus[last]))
-    return recorder.completed() if complete else None
+    if complete:
+        return recorder.completed()
+    look()
+    return None
 
 
 def _interpolant(start: float, end: float, y0: Array, y1: Array, k: Array) -> Interpolant:

@@ -12,17 +12,19 @@ import numpy as np
 from sksundae.cvode import CVODE
 
 from flows.core.arrays import Array
+from flows.core.deadline import look
 from flows.core.problem import (
     BREAKDOWNS,
     FIELD_FAILED,
-    INTERRUPTED,
     SOLVER_FAILED,
     STEP_BUDGET,
+    STOPS,
     Problem,
     Recorder,
     Solution,
     Stop,
     finish,
+    status_of,
 )
 
 # Vectors that GMRES keeps before it begins anew.
@@ -59,6 +61,7 @@ def solve(problem: Problem) -> Solution:
 
     def alarm(tau: float, y: Array, out: Array) -> None:
         # CVODE looks for roots after every step, which is also where steps can be counted.
+        look()
         count["steps"] += 1
         if tau > ends[1]:
             ends[:] = ends[1], tau
@@ -126,8 +129,8 @@ def solve(problem: Problem) -> Solution:
                 # Where slopes jump, steps of high order fail; of the first order they go on.
                 begun = tau
                 _silent(solver.init_step, tau, y)
-    except KeyboardInterrupt:
-        outcome = INTERRUPTED
+    except STOPS as stop:
+        outcome = status_of(stop)
     except (RuntimeError, *BREAKDOWNS) as failure:
         outcome, message = SOLVER_FAILED, " ".join(str(failure).split())
     return finish(recorder, outcome, message, count)

@@ -14,14 +14,15 @@ import optimistix
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import (
-    INTERRUPTED,
     SOLVER_FAILED,
+    STOPS,
     Interpolant,
     Problem,
     Recorder,
     Solution,
     Stop,
     finish,
+    status_of,
 )
 from flows.core.system import JaxField, System
 from flows.solvers.chart_jax import SelfSimilarField, arguments, require_x64
@@ -151,8 +152,8 @@ def solve(problem: Problem, method: str, make_raw: JaxField) -> Solution:
                     break
             if outcome is None and not found.accepted:
                 outcome, message = SOLVER_FAILED, f"{ATTEMPTS} steps in a row were refused"
-    except KeyboardInterrupt:
-        outcome = INTERRUPTED
+    except STOPS as stop:
+        outcome = status_of(stop)
     if method == "diffrax-rodas5p":
         per_attempt = {"field_evaluations": STAGES, "jacobian_evaluations": 1}
     else:

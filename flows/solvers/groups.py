@@ -11,13 +11,14 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Lanes
 from flows.core.problem import (
-    INTERRUPTED,
     SOLVER_FAILED,
+    STOPS,
     Problem,
     Recorder,
     Solution,
     Stop,
     finish,
+    status_of,
 )
 from flows.core.threads import out_of_turn
 from flows.solvers.compiled_steps import record_batch
@@ -78,7 +79,8 @@ def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
     -------
     list of Solution
         States at the output times; each status tells the truth about the end. Nothing in a piece
-        depends on the other problems. After Ctrl-C those that had not ended are ``interrupted``.
+        depends on the other problems. After Ctrl-C those that had not ended are ``interrupted``,
+        and ``time_budget`` after the time that there is.
     """
     solutions: dict[int, Solution] = {}
     alike: dict[Any, deque[int]] = defaultdict(deque)
@@ -91,12 +93,12 @@ def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
             )
         else:
             alike[_key(chart, kind)].append(k)
-    interrupted = False
+    stopped = ""
     for waiting in alike.values():
         group = _Group(problems, waiting, solutions, kind)
-        interrupted = interrupted or group.run()
-        if interrupted:
-            group.give_up()
+        stopped = stopped or group.run()
+        if stopped:
+            group.give_up(stopped)
     return [solutions[k] for k in range(len(problems))]
 
 
@@ -199,8 +201,8 @@ class _Group:
         self.owner: list[int | None] = [None] * count
         self.recorders: dict[int, Recorder] = {}
 
-    def run(self) -> bool:
-        """Take steps until no problem is left; tell whether Ctrl-C came before."""
+    def run(self) -> str:
+        """Take steps until no problem is left; the status of those that are, if there are."""
         lane, places = self.lane, self.places
         try:
             while self.waiting or any(k is not None for k in self.owner):
@@ -213,18 +215,18 @@ class _Group:
                 for e, k in enumerate(self.owner):
                     if k is not None:
                         self._record(e, k, float(tau[e]), y[:, e], places.steps)
-        except KeyboardInterrupt:
-            return True
-        return False
+        except STOPS as stop:
+            return status_of(stop)
+        return ""
 
-    def give_up(self) -> None:
+    def give_up(self, status: str) -> None:
         """End the problems that are left, with what is done."""
         for e, k in enumerate(self.owner):
             if k is not None:
-                self._leave(e, k, INTERRUPTED)
+                self._leave(e, k, status)
         for k in self.waiting:
             self.recorders[k] = Recorder(self.problems[k])
-            self._leave(None, k, INTERRUPTED)
+            self._leave(None, k, status)
 
     def _enter(self, e: int, k: int) -> None:
         """Put a problem into a lane that is free."""

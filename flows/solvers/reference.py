@@ -27,7 +27,8 @@ from mpmath import mp
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.core.arrays import Array
-from flows.core.problem import COMPLETED, INTERRUPTED, SOLVER_FAILED, STEP_BUDGET
+from flows.core.deadline import look
+from flows.core.problem import COMPLETED, SOLVER_FAILED, STEP_BUDGET, STOPS, status_of
 from flows.solvers.radau_tableau import GUARD, Number, Tableau, Vector, polynomial, tableau
 
 Field = Callable[[Number, Vector], Vector]
@@ -149,6 +150,7 @@ def collocate(
     factors = None
     last = mp.inf
     for _ in range(NEWTON_STEPS):
+        look()
         slopes = [field(t, x) for t, x in zip(times, values, strict=True)]
         stats["field_evaluations"] += stages
         columns = list(zip(*slopes, strict=True))
@@ -331,6 +333,6 @@ def solve_reference(
                 if progress is not None:
                     progress(float(mp.expm1(tau)))
                 step = step * grow
-    except KeyboardInterrupt:
-        return end(INTERRUPTED, "interrupted; what was computed is kept")
+    except STOPS as stop:
+        return end(status_of(stop), "interrupted; what was computed is kept")
     return end(COMPLETED, "reached the end")

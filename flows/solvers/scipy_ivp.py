@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import scipy.integrate
 
 from flows.core.arrays import Array
 from flows.core.problem import (
-    INTERRUPTED,
     SOLVER_FAILED,
+    STOPS,
     Interpolant,
     Problem,
     Recorder,
     Solution,
     Stop,
     finish,
+    status_of,
 )
 
 METHODS = {
@@ -27,9 +29,50 @@ METHODS = {
     "Radau": scipy.integrate.Radau,
 }
 
+# Steps of Radau between two looks at where they have led, and solver time in which so many are too
+# many.
+OFTEN, CRAWLS = 50, 1e-3
+# Rounding is this part of a tolerance that Newton's method can meet.
+ROOM = 30.0
+
 # LSODA keeps a Jacobian for up to twenty steps, in which the rates of slaved parts grow like
 # exp(tau). With rates from the middle of that time it asks for a third fewer of them.
 AHEAD = 0.15
+
+
+class _Rounding:
+    """Tolerances of Radau where those asked for are below the rounding of the field.
+
+    What is compared with them is rounding then, however short a step is, so that steps come to be
+    as short as rounding is small. Where they crawl, the tolerance is raised to what a last bit of
+    the state does, after the flow has damped it; by how much is told.
+    """
+
+    def __init__(self, problem: Problem, solver: scipy.integrate.OdeSolver) -> None:
+        self.problem, self.solver = problem, solver
+        self.steps, self.reached, self.loosened, self.raised = 0, problem.tau0, 1.0, False
+
+    def look(self) -> None:
+        """Raise the tolerances after many steps that have led nowhere."""
+        self.steps += 1
+        if self.steps % OFTEN or not isinstance(self.solver, scipy.integrate.Radau):
+            return
+        self.raised = self.raised or self.solver.t - self.reached < CRAWLS
+        self.reached = self.solver.t
+        if self.raised:
+            problem, y = self.problem, self.solver.y
+            noise = ROOM * self._noise()
+            self.solver.atol = np.maximum(problem.atol, noise)
+            asked = problem.atol + problem.rtol * np.abs(y)
+            self.loosened = max(self.loosened, float((noise / asked).max()))
+
+    def _noise(self) -> Array:
+        """What last bits of the state do to it, in the time in which the flow forgets them."""
+        tau, y, rhs = self.solver.t, self.solver.y, self.problem.rhs
+        slope, rate = rhs(tau, y), 1 + np.abs(np.diag(self.solver.J))
+        last = np.spacing(y)
+        moved = [np.abs(rhs(tau, y + k * last) - slope) / rate for k in (-2, -1, 1, 2)]
+        return np.asarray(np.max(moved, axis=0))
 
 
 def solve(problem: Problem, method: str) -> Solution:
@@ -62,20 +105,22 @@ def solve(problem: Problem, method: str) -> Solution:
             atol=problem.atol,
             jac=_ahead(problem) if method == "LSODA" else problem.jacobian,
         )
+        rounding = _Rounding(problem, solver)
         try:
             while outcome is None:
                 failure = solver.step()
                 if solver.status == "failed":
                     outcome, message = SOLVER_FAILED, str(failure or "the step size became zero")
                     break
+                rounding.look()
                 outcome = recorder.accept(solver.t_old, solver.t, solver.y, _interpolant(solver))
-        except KeyboardInterrupt:
-            outcome = INTERRUPTED
+        except STOPS as stop:
+            outcome = status_of(stop)
         except (ValueError, np.linalg.LinAlgError) as failure:
             # BDF and Radau meet a matrix that is not finite or not regular.
             outcome, message = SOLVER_FAILED, " ".join(str(failure).split())
     stats = {"field_evaluations": int(solver.nfev), "jacobian_evaluations": int(solver.njev)}
-    return finish(recorder, outcome, message, stats)
+    return replace(finish(recorder, outcome, message, stats), loosened=rounding.loosened)
 
 
 def _ahead(problem: Problem) -> Callable[[float, Array], Array]:

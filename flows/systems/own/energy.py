@@ -135,6 +135,16 @@ def energy_piece(
                 return found
         return increment.curvature(u)
 
+    def coupling(u: Array, s: float) -> Array:
+        """How slopes change along the axes, in units."""
+        if size > FEW:
+            found = axes.T @ hessian(increment, u, s) @ axes
+            # Rounding of it, along the largest axis, beside what holds each axis.
+            spread = unit.max() / (unit * (1 + s * np.maximum(h, 0))).min()
+            if s * np.abs(found).max() * spread < STIFF:
+                return np.asarray(found * unit / unit[:, None])
+        return increment.coupling(u)
+
     curved = hessian(Increment(exact, centre), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
     found = better_axes(graded, centre, curved, since)
@@ -179,8 +189,7 @@ def energy_piece(
         with np.errstate(all="ignore"):
             out[:] = -s * gradient(tau, u) / unit
             if want_jacobian:
-                turned = axes.T @ hessian(increment, u, s) @ axes
-                jacobian[:] = -s * turned * unit / unit[:, None]
+                jacobian[:] = -s * coupling(u, s)
 
     def left_over(tau: float, u: Array) -> float:
         # A solver has evaluated its field at the end of the step, or next to it.

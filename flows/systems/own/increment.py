@@ -231,17 +231,32 @@ class Increment:
 
     def curvature(self, u: Array) -> Array:
         """Hessian in the user's coordinates, in balls and rounded; NaN where no bits tell it."""
-        bits = self.bits
+        one = np.ones(len(u))
+        return self._curvature(u, lambda rows: rows, one)
+
+    def coupling(self, u: Array) -> Array:
+        r"""How slopes along axes change, in units: :math:`(Q^T H Q)_{ij} s_j/s_i`, as above.
+
+        Products with axes are in balls too: where units are far apart, as beside a saddle, the
+        rounding of a large direction is more than all that moves along a small one.
+        """
+        return self._curvature(u, lambda rows: self._back * rows * self._axes, self.size)
+
+    def _curvature(self, u: Array, turn: Callable[[Any], Any], units: Array) -> Array:
+        size, bits = len(u), self.bits
         while bits <= MOST_BITS:
             # Of a student beside its teacher, balls of too few bits hold the kink between them.
             with precision(int(bits)), contextlib.suppress(Undecided):
                 rows = self.loss.hessian(self._place(u))
-                found = np.array([[float(x) for x in row] for row in rows])
-                error = max(float(x.rad()) for row in rows for x in row)
-                if np.isfinite(found).all() and error <= CURVATURE * np.abs(found).max():
-                    return found
+                turned = turn(arb_mat(size, size, [x for row in rows for x in row])).entries()
+                pairs = np.array([[float(x), float(x.rad())] for x in turned])
+                found, error = pairs.T.reshape(2, size, size)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    scaled, doubt = (x * units / units[:, None] for x in (found, error))
+                if np.isfinite(scaled).all() and (doubt <= CURVATURE * np.abs(found).max()).all():
+                    return np.asarray(scaled)
             bits *= MORE
-        return np.full((len(u), len(u)), np.nan)
+        return np.full((size, size), np.nan)
 
     def bends(self, u: Array, axis: Array) -> float:
         """Curvature along an axis; of an eigenvector in doubles, right to their square."""

@@ -20,7 +20,7 @@ from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import balls, fixed_rule
+from flows.systems.own.exact import balls, failing, fixed_rule
 from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
@@ -104,8 +104,10 @@ class Followed(Evaluated):
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
-        failing = "" if state.exact else pieces.failure(self._loss, state.x, self.tolerance)
-        return Restart(frame, state, 0.0, (), failing)
+        if state.exact:
+            return Restart(frame, state, 0.0, (), failing(self._loss, state.x))
+        told = pieces.failure(self._loss, state.x, self.tolerance)
+        return Restart(frame, state, 0.0, (), told)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
         """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""

@@ -25,6 +25,7 @@ from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
+from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
@@ -43,7 +44,7 @@ class Followed(Evaluated):
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Ask expectations for a tenth of the error of a step, and know what steps leave."""
-        finer = max(pieces.RESERVE * rtol, FINEST)
+        finer = max(RESERVE * rtol, FINEST)
         return self._but(tolerance=finer, steps=(rtol, atol, damped, multistep))
 
     def in_doubles(self) -> Self:
@@ -106,7 +107,7 @@ class Followed(Evaluated):
         """Say at once if no rule is good enough at the start."""
         if state.exact:
             return Restart(frame, state, 0.0, (), failing(self._loss, state.x))
-        told = pieces.failure(self._loss, state.x, self.tolerance)
+        told = failure(self._loss, state.x, self.tolerance)
         return Restart(frame, state, 0.0, (), told)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:

@@ -19,6 +19,8 @@ from symbolic.language.stable import stable
 
 __all__ = ["Proved", "across", "along_one", "lattice", "left_by", "surveyed"]
 
+# On a line, shorter rows than :data:`STEEP` are tried with nodes where they turn: it costs little.
+TURNING = 0.5
 # A direction that nodes do not span has no variance by them, and one that they span has 1.
 SPANNED = 0.5
 
@@ -68,7 +70,7 @@ def surveyed(
         return ()
     lines = [(Line(),) * k]
     steep = np.abs(plane.rows[:, 0]) if k else np.zeros(1)
-    if steep.max() > STEEP:
+    if steep.max() > (TURNING if k == 1 else STEEP):
         sharpest = int(steep.argmax())
         turned = -plane.offsets[sharpest] / plane.rows[sharpest, 0]
         # Powers of two, so that nearby states have the same nodes.

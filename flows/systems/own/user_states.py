@@ -112,7 +112,7 @@ class Evaluated(Defined):
         return found.loss, found.gradient
 
     def expectation(self, state: Any) -> Estimate:
-        """Loss and gradient with their measured error, of a loss that takes quadrature."""
+        """Loss and gradient with their error, of a loss that takes quadrature."""
         if not self._loss.averaged:
             raise InputError(f"the loss of {self.name} is in closed form; nothing is averaged")
         return estimate(self._loss, self._flat(state), self.tolerance)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
@@ -17,10 +18,24 @@ from flows.expectations.strips import MOST_AXES, TURNS, Axis, Line, Strips, stri
 from flows.expectations.tubes import has_bound
 from symbolic.language.stable import stable
 
-__all__ = ["Proved", "across", "along_one", "lattice", "left_by", "surveyed"]
+__all__ = [
+    "MOST_PANELLED",
+    "Proved",
+    "across",
+    "along_one",
+    "lattice",
+    "left_by",
+    "panelled",
+    "surveyed",
+]
 
 # On a line, shorter rows than :data:`STEEP` are tried with nodes where they turn: it costs little.
 TURNING = 0.5
+#: Dimensions of :func:`panelled`, whose panels and nodes on each are these, up to the reach.
+MOST_PANELLED = 2
+PANELS, REACH = ((96, 10), (14, 8)), 12.0
+# A box has at most so many times the nodes that are left of it without corners.
+CORNERS = 3
 # A direction that nodes do not span has no variance by them, and one that they span has 1.
 SPANNED = 0.5
 
@@ -96,7 +111,7 @@ def lattice(known: Sequence[Strips], asked: Array, most: int) -> Proved | None:
     for each in known:
         axes = each.axes(asked)
         count = math.prod(axis.size for axis in axes)
-        if 0 < count <= most and (best is None or count < best[0]):
+        if 0 < count <= CORNERS * most and (best is None or count < best[0]):
             best = count, each, axes
     if best is None:
         return None
@@ -105,10 +120,23 @@ def lattice(known: Sequence[Strips], asked: Array, most: int) -> Proved | None:
         nothing = np.zeros((1, len(chosen.plane.axes)))
         return Proved(Rule(nothing, np.ones(1), "one node"), np.zeros(2))
     places, weights = zip(*(axis.nodes for axis in axes), strict=True)
-    grid = np.stack([part.ravel() for part in np.meshgrid(*places, indexing="ij")], axis=-1)
-    weight = functools.reduce(np.multiply.outer, weights).ravel()
+    grid = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
+    weight = functools.reduce(np.multiply.outer, weights)
+    bound, kept = chosen.bound(axes), np.ones(weight.shape, dtype=bool)
+    if len(axes) > 1:  # corners of a box, where there is next to nothing
+        outside = chosen.outside(asked)
+        bound = bound + 2 * chosen.real[:, outside].sum(axis=-1)
+        kept = ~outside[np.ix_(*map(_box_of, axes, chosen.edges))]
+    if int(kept.sum()) > most:
+        return None
     label = "lattice " + " x ".join(str(axis.size) for axis in axes)
-    return Proved(Rule(grid @ chosen.plane.axes.T, weight, label), chosen.bound(axes))
+    return Proved(Rule(grid[kept] @ chosen.plane.axes.T, weight[kept], label), bound)
+
+
+def _box_of(axis: Axis, edges: Array) -> NDArray[np.int64]:
+    """Number of the rectangle of each node."""
+    tau = axis.spacing * np.arange(axis.first, axis.last + 1.0)
+    return np.clip(np.searchsorted(edges, tau, side="right") - 1, 0, len(edges) - 2)
 
 
 def along_one(known: Sequence[Strips], part: float) -> Axis | None:
@@ -140,6 +168,25 @@ def left_by(
         return math.inf
     with np.errstate(all="ignore"):
         return float(np.nan_to_num(known.bound((axis,)) / known.size, nan=0.0, posinf=np.inf).max())
+
+
+@functools.cache
+def panelled(dimension: int) -> Rule:
+    """Gauss-Legendre rules on panels, another family than trapezoidal and Gauss-Hermite rules.
+
+    Parameters
+    ----------
+    dimension : int
+        At most :data:`MOST_PANELLED`.
+    """
+    panels, size = PANELS[dimension - 1]
+    t, w = np.polynomial.legendre.leggauss(size)
+    half = REACH / panels
+    x = (np.linspace(half - REACH, REACH - half, panels)[:, None] + half * t).ravel()
+    w = np.tile(half * w, panels) * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    grid = np.stack(np.meshgrid(*[x] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
+    weights = functools.reduce(np.multiply.outer, [w] * dimension).ravel()
+    return Rule(grid, weights, f"{panels} panels of {size} along each axis")
 
 
 def across(rule: Rule) -> Rule:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.expectations.forms import Forms, Plane
@@ -140,6 +141,8 @@ class Strips:
         rectangles, at most.
     widths, sizes : list of ndarray, shapes (C,) and (C, 2)
         Of each axis: half widths of strips, and `M` of both.
+    real : ndarray, shape (2, B1, .., Bk)
+        What lies in each rectangle, at most.
     """
 
     plane: Plane
@@ -148,6 +151,7 @@ class Strips:
     shares: list[Array]
     widths: list[Array]
     sizes: list[Array]
+    real: Array
 
     @property
     def size(self) -> Array:
@@ -156,7 +160,7 @@ class Strips:
 
     def axes(self, asked: Array) -> tuple[Axis, ...]:
         """Axes whose rule has at most the error asked for, shape (2,)."""
-        part = np.maximum(asked, TINY**2) / (2 * max(len(self.lines), 1))
+        part = np.maximum(asked, TINY**2) / (4 * max(len(self.lines), 1))
         return tuple(self._axis(e, part) for e in range(len(self.lines)))
 
     def bound(self, axes: tuple[Axis, ...]) -> Array:
@@ -171,6 +175,14 @@ class Strips:
             outside = (self.edges[e][:-1] < low) | (self.edges[e][1:] > high)
             total += 2 * self.shares[e][outside].sum(axis=0)
         return UPWARD * total
+
+    def outside(self, asked: Array) -> NDArray[np.bool_]:
+        """Rectangles that hold a quarter of the error asked for, or less, shape (B1, .., Bk)."""
+        shares = self.real.reshape(2, -1) / np.maximum(asked, TINY**2)[:, None]
+        order = np.argsort(shares.max(axis=0), kind="stable")
+        found = np.zeros(order.shape, dtype=bool)
+        found[order] = (np.cumsum(shares[:, order], axis=1) <= 0.25).all(axis=0)
+        return found.reshape(self.real.shape[1:])
 
     def _axis(self, e: int, part: Array) -> Axis:
         """Widest spacing, and the fewest nodes, whose errors are at most a part each."""
@@ -206,7 +218,7 @@ def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Str
     """
     k = len(lines)
     if not k:  # the average of a constant, whose gradient is affine
-        return Strips(plane, (), (), [], [], [])
+        return Strips(plane, (), (), [], [], [], np.zeros(2))
     edges = tuple(line.edges(LENGTHS[k - 1]) for line in lines)
     real = _sizes(forms, y, plane, lines, edges, 0, np.zeros(1))[:, 0]
     if not np.isfinite(real).all():
@@ -217,7 +229,7 @@ def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Str
         if np.any(share[[0, -1]] > NOTHING * share.sum(axis=0)):
             return None
     scale = np.abs(plane.rows).max(axis=0)
-    fine = slice(None) if k == 1 else slice(1, None, 3)
+    fine = slice(None) if k == 1 else slice(1, None, k + 1)
     widths, found = [], []
     for e, line in enumerate(lines):
         relative = np.array(RELATIVE[fine]) / max(float(scale[e]), TINY)
@@ -226,7 +238,7 @@ def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Str
         widths.append(cs)
         sizes = _sizes(forms, y, plane, lines, edges, e, cs)
         found.append(sizes.reshape(2, len(cs), -1).sum(axis=-1).T)
-    return Strips(plane, lines, edges, shares, widths, found)
+    return Strips(plane, lines, edges, shares, widths, found, real)
 
 
 def _sizes(

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
-from flows.expectations.rules import Proved, across, lattice, surveyed
+from flows.expectations.rules import (
+    MOST_PANELLED,
+    Proved,
+    across,
+    lattice,
+    panelled,
+    surveyed,
+)
 from flows.systems.own.numeric import (
     Numeric,
     check_doubles,
@@ -52,7 +59,8 @@ REFINED = 3
 # An estimate to this shows that the expectation is finite.
 KNOWN = 1e-6
 EPSILON = float(np.finfo(float).eps)
-BUDGET = 200_000
+# Nodes of a rule that is measured, and of one that is proved.
+BUDGET, MOST_NODES = 200_000, 400_000
 
 
 @dataclass(frozen=True)
@@ -255,7 +263,7 @@ def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
     if not known:
         return None
     asked = tolerance * known[0].size
-    best = lattice(known, asked, BUDGET)
+    best = lattice(known, asked, MOST_NODES)
     for _ in range(REFINED):
         if best is None:
             break
@@ -266,7 +274,7 @@ def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
         asked = np.maximum(wanted, least)
         if (best.bound <= asked).all():
             break
-        finer = lattice(known, asked, BUDGET)
+        finer = lattice(known, asked, MOST_NODES)
         if finer is None:
             break
         best = finer
@@ -274,7 +282,7 @@ def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
 
 
 def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
-    """Rule of an integrand without a bound: finer and wider rules tell the error."""
+    """Rule of an integrand without a bound: finer and wider ones, and another family, tell it."""
     axes = [DISTANCE] * len(loss.form.x)
     reach = 2 * float(np.abs(y).max(initial=0.0))
     rounded: list[Array] = []
@@ -291,7 +299,10 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
         found = refine(evaluate, axes, reach, tolerance, BUDGET)
         wider = refine(evaluate, axes, reach + WIDER, tolerance, BUDGET)
         total, _ = loss.summed(y, found.rule)
-        other = np.abs(total - np.concatenate([values[:-1] for values in wider.values]))
+        others = [np.concatenate([values[:-1] for values in wider.values])]
+        if len(axes) <= MOST_PANELLED:
+            others.append(loss.summed(y, panelled(len(axes)))[0])
+        other = np.max(np.abs(total - np.array(others)), axis=0)
     doubt = np.array([other[0], np.linalg.norm(other[1:])])
     changes = np.array(found.changes) * np.array([1.0, math.sqrt(len(y))])
     return Proved(found.rule, SHORT * (doubt + changes))

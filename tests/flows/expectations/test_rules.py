@@ -10,7 +10,7 @@ from mpmath import mp
 
 from flows.core.balls import precision
 from flows.core.quadrature_rules import Rule
-from flows.expectations.rules import across, along_one, lattice, left_by, surveyed
+from flows.expectations.rules import across, along_one, lattice, left_by, panelled, surveyed
 from flows.expectations.strips import Line, Strips
 from flows.systems.own.loss import Loss, estimate
 from symbolic.language.blocks import Explicit
@@ -255,3 +255,18 @@ def test_a_constant_plane_takes_one_node():
     assert isinstance(found[0], Strips) and found[0].lines == ()
     assert len(lattice(found, np.zeros(2), MOST).rule) == 1
     assert not Line().mapped and Line(0.5, 1.0).mapped
+
+
+def test_an_error_that_is_measured_is_no_less_than_the_error():
+    # 1/cosh is written so that doubles overflow far away: it has no bound there.
+    loss = one_form(1 / sp.cosh(Z) ** 2, 1)
+    for norm in (3.0, 30.0, 200.0):
+        found = estimate(loss, np.array([norm, 0.1 * norm]), 1e-10)
+        by_hand = (lambda z, a: 1 - z.tanh() ** 2, lambda z, a: -2 * z.tanh() * (1 - z.tanh() ** 2))
+        value, *_ = truth(*by_hand, norm, 0.1 * norm)
+        assert abs(float(value) - found.loss) <= found.loss_error or np.isnan(found.loss)
+        assert found.loss_error > 0
+    for dimension in (1, 2):
+        rule = panelled(dimension)
+        second = (rule.nodes * rule.weights[:, None]).T @ rule.nodes
+        assert second == pytest.approx(np.eye(dimension), abs=1e-9)

@@ -270,3 +270,16 @@ def test_an_error_that_is_measured_is_no_less_than_the_error():
         rule = panelled(dimension)
         second = (rule.nodes * rule.weights[:, None]).T @ rule.nodes
         assert second == pytest.approx(np.eye(dimension), abs=1e-9)
+
+
+def test_the_hessian_of_one_form_in_space_is_the_slope_of_its_gradient():
+    # Nodes lie on a line; the Hessian has what is across it, too.
+    loss, y, step = one_form(FUNCTIONS["softplus"][0], 3), np.array([0.3, -0.8, 0.5, 0.2]), 1e-4
+    found = loss.hessian(y, estimate(loss, y, ASKED).rule)
+    gradients = [
+        [estimate(loss, y + s * step * e, ASKED).gradient for s in (1, -1)] for e in np.eye(4)
+    ]
+    slopes = np.array([(up - down) / (2 * step) for up, down in gradients])
+    # Differences of the second order.
+    assert found == pytest.approx(slopes, abs=step**2)
+    assert found != pytest.approx(1.001 * slopes, abs=step**2)

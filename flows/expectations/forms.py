@@ -135,9 +135,9 @@ def forms_of(integrand: sp.Expr, x: Sequence[sp.Symbol], y: Sequence[sp.Symbol])
     Examples
     --------
     >>> x, w, v = sp.symbols("x w v", real=True)
-    >>> found = forms_of(sp.tanh(w * x) - sp.cos(2 * w * x + 1) * x, (x,), (w, v))
+    >>> found = forms_of(sp.tanh(w * x + v) ** 2, (x,), (w, v))
     >>> found.function, found.rows.tolist()
-    (-z1*cos(2*z0 + 1) + tanh(z0), [[w, 0], [1, 0]])
+    (tanh(z0)**2, [[w, v]])
     """
     known: list[tuple[tuple[sp.Expr, ...], sp.Symbol]] = []
 

@@ -19,7 +19,6 @@ from flows.expectations.tubes import has_bound
 from symbolic.language.stable import stable
 
 __all__ = [
-    "MOST_PANELLED",
     "Proved",
     "across",
     "along_one",
@@ -27,13 +26,13 @@ __all__ = [
     "left_by",
     "panelled",
     "surveyed",
+    "turned",
 ]
 
 # On a line, shorter rows than :data:`STEEP` are tried with nodes where they turn: it costs little.
 TURNING = 0.5
-#: Dimensions of :func:`panelled`, whose panels and nodes on each are these, up to the reach.
-MOST_PANELLED = 2
-PANELS, REACH = ((96, 10), (14, 8)), 12.0
+# Panels, nodes on each, and how far they go.
+PANELS, ON_PANEL, REACH = 96, 10, 12.0
 # A box has at most so many times the nodes that are left of it without corners.
 CORNERS = 3
 # A direction that nodes do not span has no variance by them, and one that they span has 1.
@@ -171,22 +170,22 @@ def left_by(
 
 
 @functools.cache
-def panelled(dimension: int) -> Rule:
-    """Gauss-Legendre rules on panels, another family than trapezoidal and Gauss-Hermite rules.
+def panelled() -> Rule:
+    """Gauss-Legendre rules on panels, another family than trapezoidal and Gauss-Hermite rules."""
+    t, w = np.polynomial.legendre.leggauss(ON_PANEL)
+    half = REACH / PANELS
+    x = (np.linspace(half - REACH, REACH - half, PANELS)[:, None] + half * t).ravel()
+    w = np.tile(half * w, PANELS) * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    return Rule(x[:, None], w, f"{PANELS} panels of {ON_PANEL}")
 
-    Parameters
-    ----------
-    dimension : int
-        At most :data:`MOST_PANELLED`.
-    """
-    panels, size = PANELS[dimension - 1]
-    t, w = np.polynomial.legendre.leggauss(size)
-    half = REACH / panels
-    x = (np.linspace(half - REACH, REACH - half, panels)[:, None] + half * t).ravel()
-    w = np.tile(half * w, panels) * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
-    grid = np.stack(np.meshgrid(*[x] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
-    weights = functools.reduce(np.multiply.outer, [w] * dimension).ravel()
-    return Rule(grid, weights, f"{panels} panels of {size} along each axis")
+
+def turned(rule: Rule) -> Rule:
+    """Return a rule along other axes, which a step or a symmetry along those does not fit."""
+    size = rule.nodes.shape[1]
+    if size == 1:
+        return rule
+    axes, _ = np.linalg.qr(np.random.default_rng(size).normal(size=(size, size)))
+    return Rule(rule.nodes @ axes, rule.weights, f"{rule.label}, turned")
 
 
 def across(rule: Rule) -> Rule:

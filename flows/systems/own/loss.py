@@ -19,12 +19,12 @@ from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
 from flows.expectations.rules import (
-    MOST_PANELLED,
     Proved,
     across,
     lattice,
     panelled,
     surveyed,
+    turned,
 )
 from flows.systems.own.numeric import (
     Numeric,
@@ -282,7 +282,7 @@ def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
 
 
 def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
-    """Rule of an integrand without a bound: finer and wider ones, and another family, tell it."""
+    """Rule of an integrand without a bound: finer and wider ones, along other axes, tell it."""
     axes = [DISTANCE] * len(loss.form.x)
     reach = 2 * float(np.abs(y).max(initial=0.0))
     rounded: list[Array] = []
@@ -297,11 +297,11 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
 
     with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
         found = refine(evaluate, axes, reach, tolerance, BUDGET)
-        wider = refine(evaluate, axes, reach + WIDER, tolerance, BUDGET)
+        wider = refine(lambda r: evaluate(turned(r)), axes, reach + WIDER, tolerance, BUDGET)
         total, _ = loss.summed(y, found.rule)
         others = [np.concatenate([values[:-1] for values in wider.values])]
-        if len(axes) <= MOST_PANELLED:
-            others.append(loss.summed(y, panelled(len(axes)))[0])
+        if len(axes) == 1:
+            others.append(loss.summed(y, panelled())[0])
         other = np.max(np.abs(total - np.array(others)), axis=0)
     doubt = np.array([other[0], np.linalg.norm(other[1:])])
     changes = np.array(found.changes) * np.array([1.0, math.sqrt(len(y))])

@@ -262,3 +262,17 @@ def test_a_steep_loss_is_right_or_unknown(name):
         assert loss != pytest.approx(1.001 * float(truth), rel=1e-13)
         if by_hand:
             assert abs(loss - float(truth)) <= system.expectation([a]).loss_error < 1e-9 * loss
+
+
+def test_an_average_that_no_rule_tells_is_no_number():
+    # Steep in four directions, which is more than rules have.
+    w, x = sp.MatrixSymbol("w", 4, 1), sp.MatrixSymbol("x", 4, 1)
+    steps = [sp.tanh(w[i, 0] * x[i, 0] - i) for i in range(4)]
+    system = flows.OwnSystem("apart", [w], Expectation((sum(steps) - sp.prod(steps)) ** 4, x))
+    steep = [300.0, -200.0, 500.0, 100.0]
+    found = system.expectation(steep)
+    assert found.error > 0.1 and np.isnan(system.loss(steep))
+    assert np.isnan(system.gradient(steep)).all()
+    # Control: what is gentle is told.
+    gentle = [0.1, 0.2, 0.1, 0.3]
+    assert system.loss(gentle) == system.expectation(gentle).loss

@@ -56,9 +56,9 @@ class Proved(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _forms(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, ...]) -> Forms | None:
-    """Forms of an integrand; None where a function has no bound on tubes."""
+    """Forms of an integrand; None where a function has no bound on tubes, or nothing varies."""
     found = forms_of(stable(integrand), x, y)
-    return found if all(has_bound(e) for e in found.slopes) else None
+    return found if found.symbols and all(map(has_bound, found.slopes)) else None
 
 
 def surveyed(

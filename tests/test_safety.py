@@ -39,11 +39,12 @@ ROOMS = {
     "symbolic": {"symbolic"},
     "potentials": {"symbolic"},
     "flows.core": {"symbolic", "potentials"},
+    "flows.expectations": BELOW,
     "flows.systems": BELOW,
     "flows.systems.hidden_layer": {*BELOW, "flows.systems.own"},
     "flows.systems.relu_neuron": {*BELOW, "flows.systems.hidden_layer"},
     "flows.systems.matrix_factorization": BELOW,
-    "flows.systems.own": BELOW,
+    "flows.systems.own": {*BELOW, "flows.expectations"},
     "flows.systems.two_layer": {
         *BELOW,
         "flows.systems.own",

@@ -1,5 +1,10 @@
 r"""Gaussian expectations as parts of an expression, in closed form where they are polynomial.
 
+Exponentials of affine forms are taken out of the average, which moves by their slope (Cameron and
+Martin 1944):
+
+.. math:: E\, e^{r \cdot x + b}\, g(x) = e^{b + |r|^2/2}\, E\, g(x + r)
+
 For products, Hermite polynomials keep what cancels apart: with `p = sum_a p_a He_a`,
 
 .. math:: E\, p(x)\, q(x) = \sum_a a!\, p_a\, q_a, \qquad x \sim N(0, I_r),
@@ -19,7 +24,11 @@ import sympy as sp
 
 from symbolic.language.expressions import as_expression
 
-__all__ = ["Expectation", "hermite", "mean"]
+__all__ = ["Expectation", "hermite", "mean", "tilted"]
+
+
+# Sums of exponentials.
+EXPONENTIAL = (sp.exp, sp.cosh, sp.sinh)
 
 
 class Expectation(sp.Expr):
@@ -75,7 +84,7 @@ class Expectation(sp.Expr):
 
 
 def mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
-    """Expectation of a polynomial in independent standard normal numbers.
+    """Expectation of a polynomial in independent standard normal numbers, and exponentials.
 
     Parameters
     ----------
@@ -87,19 +96,56 @@ def mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     Returns
     -------
     Expr or None
-        The expectation in closed form; None if the integrand is no polynomial in `x`.
+        The expectation in closed form; None if the integrand is no sum of polynomials in `x` times
+        exponentials, or hyperbolic sines and cosines, of affine forms.
 
     Examples
     --------
     >>> x, y, a = sp.symbols("x y a")
     >>> mean((x**2 - a) ** 2, (x,))
     (1 - a)**2 + 2
-    >>> mean(sp.exp(x), (x,)) is None
-    True
+    >>> mean(sp.exp(a * x), (x,)), mean(sp.tanh(x), (x,)) is None
+    (exp(a**2/2), True)
     """
     if not integrand.is_polynomial(*x):
-        return None
+        functions = {f for f in integrand.atoms(sp.Function) if f.has(*x)}
+        if not functions or not all(isinstance(f, EXPONENTIAL) for f in functions):
+            return None
+        integrand = tilted(sp.expand(integrand.rewrite(EXPONENTIAL[1:], sp.exp)), x)
+        if not integrand.is_polynomial(*x):
+            return None
     return sp.Add(*(_mean(term, x) for term in sp.Add.make_args(integrand)))
+
+
+def tilted(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
+    """Integrand of the same expectation, without exponentials of affine forms as factors of terms.
+
+    Parameters
+    ----------
+    integrand : Expr
+        In `x` and anything else.
+    x : sequence of Symbol
+        The Gaussian numbers.
+
+    Examples
+    --------
+    >>> x, a = sp.symbols("x a")
+    >>> tilted(sp.exp(a * x) * sp.tanh(x), (x,))
+    exp(a**2/2)*tanh(a + x)
+    """
+    return sp.Add(*(_tilted(term, x) for term in sp.Add.make_args(integrand)))
+
+
+def _tilted(term: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
+    parts = [f.args[0] for f in sp.Mul.make_args(term) if isinstance(f, sp.exp) and f.has(*x)]
+    power = sp.expand(sp.Add(*parts))
+    slope = [sp.diff(power, each) for each in x]
+    if not parts or any(r.has(*x) for r in slope):
+        return term
+    rest = sp.Mul(*(f for f in sp.Mul.make_args(term) if not (isinstance(f, sp.exp) and f.has(*x))))
+    before = power.xreplace(dict.fromkeys(x, sp.S.Zero)) + sp.Add(*(r**2 for r in slope)) / 2
+    moved = {each: each + r for each, r in zip(x, slope, strict=True)}
+    return sp.exp(sp.expand(before)) * rest.xreplace(moved)
 
 
 def _mean(term: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:

@@ -116,7 +116,16 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
             total = np.hypot(total, c)
         return total
 
+    def log_cosh(z: Any) -> Any:
+        size = np.abs(z)  # near zero it is of the size z^2/2
+        near = np.log1p(2 * np.sinh(np.minimum(size, 1.0) / 2) ** 2)
+        return np.where(size < 1, near, size + np.log1p(np.expm1(-2 * size) / 2))[()]
+
     return {
+        "Softplus": lambda z: np.logaddexp(0.0, z),
+        "Sigmoid": special("expit"),
+        "LogCosh": log_cosh,
+        "LogSumExp": lambda *z: functools.reduce(np.logaddexp, z),
         "SinMinusArg": with_series("SinMinusArg", lambda t: np.sin(t) - t),
         "SinMinusArgCos": with_series("SinMinusArgCos", lambda t: np.sin(t) - t * np.cos(t)),
         "CosMinusOne": lambda t: -2.0 * np.sin(0.5 * np.asarray(t)) ** 2,

@@ -37,7 +37,7 @@ from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
-from flows.systems.own.exact import Nodes, from_doubles
+from flows.systems.own.exact import Nodes, Serving, from_doubles
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
@@ -243,6 +243,7 @@ def energy_piece(
         ),
         STAYS if stays else float(state.energy[1]),
         trail,
+        None if nodes is None else Serving(loss, nodes),
     )
 
 

@@ -17,6 +17,7 @@ from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FALLS
+from flows.systems.own.exact import SERVES, WRONG, Serving, failing
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.sharp_axes import sharp_axes
@@ -42,6 +43,9 @@ GROWS = (
     " left ever faster, or on the way to a point where the loss is singular; end the run before, or"
     " take a smaller rtol"
 )
+# Whether the rule of an expectation serves is looked at where entries have moved by this part of
+# the largest one: what it leaves grows by far less than from what serves to what is wrong.
+MOVED = 0.1
 # Curvature times time of what is left ever faster, and soon to be singular.
 SOON = -1e7
 
@@ -74,6 +78,8 @@ class EnergyPiece(Piece):
         Of a state that stays, see :class:`SoundState`.
     trail : Trail
         Where its steps have led.
+    serving : Serving, optional
+        The rule of its expectation.
     """
 
     observed: Callable[..., SoundState]
@@ -91,6 +97,7 @@ class EnergyPiece(Piece):
     errors: Errors
     off: float
     trail: Trail
+    serving: Serving | None = None
 
     counted: ClassVar[bool] = False
 
@@ -111,18 +118,36 @@ class EnergyPiece(Piece):
 
     def watch(self, rtol: float) -> Watch:
         """End the piece where its energy has changed, or its time."""
+        seen: list[Array] = []
+
+        def serves(u: Array) -> bool:
+            if self.serving is None:
+                return True
+            place = self._rounded(u)
+            size = float(np.abs(seen[0]).max()) if seen else 0.0
+            if not seen or float(np.abs(place - seen[0]).max()) > MOVED * size:
+                seen[:] = [place]
+                return self.serving.left(place) <= SERVES
+            return True
 
         def alarm(tau: float, u: Array) -> float:
             self.trail.note(tau, u)
             energy = self.energy(tau, u)
             inside = self.least < energy < self.most and tau < self.ends
-            return 1.0 if inside else -1.0
+            return 1.0 if inside and serves(u) else -1.0
 
         def check(before: float, tau: float, u: Array, interpolant: Interpolant) -> Stop:
+            left = 0.0 if self.serving is None else self.serving.left(self._rounded(u))
+            if before > 0 and left > WRONG:
+                return Stop(before, interpolant(before))
             # A state that does not move passes the end in one step.
             return Stop(tau if self.begun > self.rests else min(tau, self.ends), u)
 
         return Watch(alarm, check)
+
+    def _rounded(self, u: Array) -> Array:
+        """Where an increment leads, in doubles."""
+        return np.array([float(x) for x in self.increment.place(u)])
 
     def _falls(self, u: Array) -> bool:
         """Whether the gradient has a part along which the loss curves downward."""
@@ -163,6 +188,8 @@ class EnergyPiece(Piece):
         state = self._seen(stop.tau, stop.y, errors)
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)
+        if self.serving and (why := failing(self.serving.loss, state.x)):
+            return Restart(self.frame, state, time, (), why)
         rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
         if rests or falls:
             why = self._leaves(stop.y, state, energy, rests)

@@ -21,16 +21,22 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.quadrature import Rule
+from flows.expectations.rules import along_one, left_by, surveyed
+from flows.expectations.strips import Axis
 from flows.systems.own.code import split
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric, rates_code, steps_of
-from symbolic.language.lower import NoBall, Undecided
+from symbolic.language.lower import Undecided
 
 __all__ = [
     "BITS",
     "MOST_BITS",
+    "SERVES",
+    "WRONG",
     "Nodes",
+    "Serving",
     "balls",
+    "failing",
     "fixed_rule",
     "from_doubles",
     "is_even",
@@ -48,12 +54,12 @@ RELATIVE, READING_BITS = 1e-17, 1700
 SMALLEST = float(np.finfo(float).tiny)
 # Numbers of any two doubles add up exactly in so many bits.
 SUM_BITS = 2300
-#: Two fixed rules of an expectation agree to this.
-AGREE = 1e-30
-# Spacing and reach of the first fixed rule, how often they are refined, and its largest number.
-SPACING, REACH, FARTHER, REFINED, MOST_NODES = 0.5, 15.0, 4.0, 7, 2000
-# Not a half: a rule and its half would mistake the same oscillations for slow ones.
-FINER = 0.625
+#: A fixed rule is right to this part of the average of sizes where a chart begins, and serves to
+#: the second one; steps that end where it is worse than the third are not kept.
+RIGHT, SERVES, WRONG = 1e-30, 1e-25, 1e-15
+MOST_NODES = 2000
+# How much finer, and how much farther along a line and along a mapped one, a second rule is.
+FINER, FARTHER, FARTHER_MAPPED = 0.625, 4.0, 0.5
 
 
 def to_double(value: Any) -> float:
@@ -98,53 +104,53 @@ def width(entries: int, low: Sequence[Array]) -> Array:
 
 @dataclass(frozen=True)
 class Nodes:
-    r"""The fixed trapezoidal rule of a Gaussian expectation in one dimension.
+    r"""The fixed rule of a Gaussian expectation in one dimension.
 
-    .. math:: E f(x) \approx h \sum_{|j| h \le r} \varphi(j h) f(j h)
+    .. math:: E f(x) \approx h \sum_j \varphi(x_j)\, x'(j h)\, f(x_j), \qquad x_j = x(j h)
 
     The sum *is* the loss then: an analytic function of the state, in balls like any other.
 
     Parameters
     ----------
-    spacing, reach : float
-        `h` and `r`.
+    axis : Axis
+        Numbers `j`, spacing `h`, and `x`, which is the identity or turns where `f` does.
     """
 
-    spacing: float
-    reach: float
-
-    @property
-    def count(self) -> int:
-        """Nodes on each side of 0."""
-        return int(self.reach / self.spacing)
+    axis: Axis
 
     def at(self, bits: int, even: bool = False) -> list[tuple[Any, Any]]:
         """Nodes and weights in balls; of an even integrand, from 0 on."""
-        return _nodes(self, bits, even)
+        return _nodes(self.axis, bits, even and not self.axis.line.centre)
 
     @property
     def finer(self) -> Nodes:
         """Rule that shows the error of this one."""
-        return Nodes(FINER * self.spacing, self.reach + FARTHER)
+        line, spacing, first, last = self.axis
+        far = FARTHER_MAPPED if line.mapped else FARTHER
+        ends = ((sign * abs(k) * spacing + sign * far) for sign, k in ((-1, first), (1, last)))
+        low, high = (math.floor(end / (FINER * spacing)) for end in ends)
+        return Nodes(Axis(line, FINER * spacing, low, high))
 
     @property
     def rule(self) -> Rule:
         """The same in doubles."""
-        pairs = [(float(x), float(w)) for x, w in _nodes(self, BITS, False)]
-        nodes, weights = np.array(pairs).T
+        nodes, weights = self.axis.nodes
         return Rule(nodes[:, None], weights, "fixed")
 
 
 @functools.lru_cache(maxsize=16)
-def _nodes(rule: Nodes, bits: int, even: bool) -> list[tuple[Any, Any]]:
+def _nodes(axis: Axis, bits: int, even: bool) -> list[tuple[Any, Any]]:
+    line, spacing, first, last = axis
     with precision(bits):
-        step = arb(rule.spacing)
+        step = arb(spacing)
         unit = step / (2 * arb.pi()).sqrt()
         pairs = []
-        for j in range(0 if even else -rule.count, rule.count + 1):
-            x = j * step
+        for j in range(0 if even else first, max(last, -first) + 1 if even else last + 1):
+            x, slope = j * step, arb(1)
+            if line.mapped:
+                x, slope = line.centre + line.scale * x.sinh(), line.scale * x.cosh()
             twice = 2 if even and j else 1
-            pairs.append((x, twice * unit * (-x * x / 2).exp()))
+            pairs.append((x, twice * unit * slope * (-x * x / 2).exp()))
         return pairs
 
 
@@ -157,8 +163,7 @@ def is_even(loss: Loss) -> bool:
 
 def work(loss: Loss, nodes: Nodes) -> int:
     """Steps of the program of the gradient that one evaluation by a fixed rule takes."""
-    count = nodes.count + 1 if is_even(loss) else 2 * nodes.count + 1
-    return count * steps_of(loss.form.integrand, loss.y)
+    return len(nodes.at(BITS, is_even(loss))) * steps_of(loss.form.integrand, loss.y)
 
 
 def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
@@ -223,10 +228,7 @@ def value_of(evaluate: Callable[[], Sequence[Any]], small: Callable[[Sequence[An
 
 
 def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
-    """Fixed rule of a loss near a state: two that agree to 1e-30 there; None where there is none.
-
-    They agree in the loss, its gradient and the curvature along one direction: beside a minimum of
-    zero both losses vanish, by any rule.
+    """Fixed rule of a loss near a state, proved to be right to 1e-30; None where there is none.
 
     Parameters
     ----------
@@ -235,38 +237,36 @@ def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
     y : ndarray, shape (N,)
         The state.
     """
-    state = [arb(x) for x in y.tolist()]
-    along = [arb(math.cos(k)) for k in range(len(state))]
+    axis = along_one(surveyed(loss.form.integrand, loss.form.x, loss.y, y), RIGHT)
+    return None if axis is None or axis.size > MOST_NODES else Nodes(axis)
 
-    def at(spacing: float, reach: float) -> list[Any]:
-        averaged = balls(loss, Nodes(spacing, reach))
-        return [*averaged.both(state), *averaged.rates(state, along)]
 
-    def near(a: Sequence[Any], b: Sequence[Any]) -> bool:
-        size = max(1.0, *(abs(float(x)) for x in b))
-        return all(
-            float(abs(x - u).mid()) + float((x - u).rad()) <= AGREE * size
-            for x, u in zip(a, b, strict=True)
-        )
+@dataclass(frozen=True)
+class Serving:
+    """The fixed rule of a chart, and whether it serves where the state has moved.
 
-    try:
-        with precision(BITS):
-            reach = REACH
-            wide = at(SPACING, reach)
-            for _ in range(REFINED):
-                before, reach = wide, reach + FARTHER
-                wide = at(SPACING, reach)
-                if near(before, wide):
-                    reach -= FARTHER
-                    break
-            else:
-                return None
-            spacing, before = SPACING, at(SPACING, reach)
-            while 2 * reach / spacing <= MOST_NODES:
-                finer = at(FINER * spacing, reach)
-                if near(before, finer):
-                    return Nodes(spacing, reach)
-                spacing, before = FINER * spacing, finer
-    except (Undecided, NoBall):
-        return None
-    return None
+    Parameters
+    ----------
+    loss : Loss
+        With an expectation in one dimension.
+    nodes : Nodes
+        The rule.
+    """
+
+    loss: Loss
+    nodes: Nodes
+
+    def left(self, y: Array) -> float:
+        """Part of the average that the rule leaves at most."""
+        form = self.loss.form
+        return left_by(self.nodes.axis, form.integrand, form.x, self.loss.y, y)
+
+
+def failing(loss: Loss, y: Array) -> str:
+    """Why no fixed rule serves from a state on, or nothing."""
+    if not loss.averaged or fixed_rule(loss, y) is not None:
+        return ""
+    return (
+        f"the expectation takes more than {MOST_NODES} nodes here, or has no bound: where fewer"
+        " digits are enough, take arithmetic='doubles'"
+    )

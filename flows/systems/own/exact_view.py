@@ -16,10 +16,20 @@ from flows.core.limit import NO_POWER, NO_SHRINKING, NOT_FOUND, Limit, find_limi
 from flows.core.quadrature import Rule
 from flows.core.system import Excess
 from flows.systems.own.carried_errors import Errors
-from flows.systems.own.exact import from_doubles, to_double, to_doubles, width
+from flows.systems.own.exact import (
+    SERVES,
+    Nodes,
+    Serving,
+    balls,
+    fixed_rule,
+    from_doubles,
+    to_double,
+    to_doubles,
+    width,
+)
 from flows.systems.own.graded import Axes
 from flows.systems.own.reading import ROUGH, errors_of, observe_exact
-from flows.systems.own.sound_state import TRUSTED, SoundState
+from flows.systems.own.sound_state import TRUSTED, SoundState, feature_names
 
 __all__ = ["ExactView", "above_limits", "told"]
 
@@ -45,6 +55,8 @@ class ExactView:
         Axes of the Hessian beyond those of doubles.
     rough : float
         Part of the energy beyond which errors are looked at with more bits.
+    serving : Serving, optional
+        Where the rule of the expectation serves.
     """
 
     loss: Any
@@ -54,6 +66,26 @@ class ExactView:
     finer: Any = None
     graded: Axes | None = None
     rough: float = ROUGH
+    serving: Serving | None = None
+
+    @classmethod
+    def by(cls, loss: Any, nodes: Nodes | None, potentials: Any, rough: float) -> ExactView:
+        """View by a fixed rule of its expectation, or of a loss in closed form."""
+        if nodes is None:
+            return cls(loss, balls(loss), potentials, rough=rough)
+        both = balls(loss, nodes), balls(loss, nodes.finer)
+        return cls(
+            *(loss, both[0], potentials, nodes.rule, both[1]),
+            rough=rough,
+            serving=Serving(loss, nodes),
+        )
+
+    def serves(self, x: Array) -> ExactView | None:
+        """Return the view, by another rule where that one does not serve; None without one."""
+        if self.serving is None or self.serving.left(x) <= SERVES:
+            return self
+        nodes = fixed_rule(self.loss, x)
+        return ExactView.by(self.loss, nodes, self.potentials, self.rough) if nodes else None
 
     def states(self, places: list[list[Any]], energy: Array, errors: Errors | None) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
@@ -66,6 +98,17 @@ class ExactView:
         self, states: SoundState, errors: Errors | None, places: list[list[Any]] | None = None
     ) -> SoundState:
         """States with what is seen there, by errors of their own where no others are given."""
+        if self.serving is not None and len(states) > 1:
+            each = [
+                self.anew(states.at([k]), errors, None if places is None else [places[k]])
+                for k in range(len(states))
+            ]
+            return SoundState.join(each)
+        view = self.serves(states.x[0]) if len(states) else self
+        if view is None:
+            return replace(states, seen=np.full((len(states), len(self._names)), np.nan))
+        if view is not self:
+            return view.anew(states, errors, places)
         seen, error, late, doubt = observe_exact(
             self.loss,
             self.exact,
@@ -80,10 +123,20 @@ class ExactView:
         )
         return replace(states, seen=seen, error=error, late=late, doubt=doubt)
 
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return feature_names(tuple(name for name, _ in self.potentials), self.loss.averaged)
+
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
         since = float(states.energy[-1, 0])
-        return find_limit(self.exact, from_doubles(states.digits[-1]), max(since, float(t[-1])))
+        place = from_doubles(states.digits[-1])
+        found = find_limit(self.exact, place, max(since, float(t[-1])))
+        if isinstance(found, str) or self.serving is None:
+            return found
+        where = np.array([float(x) for x in found.where])
+        unknown = self.serving.left(where) > SERVES
+        return f"{NOT_FOUND}: no rule of the expectation serves there" if unknown else found
 
     def excess(
         self, states: SoundState, t: Array, rate: Array, rtol: float, limit: Limit
@@ -103,9 +156,12 @@ class ExactView:
         """
         value, error = np.full(len(t), np.nan), np.zeros(len(t))
         for k, digits in enumerate(states.digits):
-            place = from_doubles(digits)
+            place, view = from_doubles(digits), self.serves(states.x[k])
+            if view is None:
+                error[k] = np.inf
+                continue
             with precision(BITS_OF_EXCESS):
-                both = self.exact.both(place)
+                both = view.exact.both(place)
                 above = both[0] - limit.loss
             error[k] = float(above.rad()) + self._doubt(states.at(k), place, both[1:])
             if error[k] <= TRUSTED * float(above):

@@ -20,11 +20,12 @@ from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import balls, fixed_rule
+from flows.systems.own.exact import balls, failing, fixed_rule
 from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
+from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
@@ -43,7 +44,7 @@ class Followed(Evaluated):
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Ask expectations for a tenth of the error of a step, and know what steps leave."""
-        finer = max(pieces.RESERVE * rtol, FINEST)
+        finer = max(RESERVE * rtol, FINEST)
         return self._but(tolerance=finer, steps=(rtol, atol, damped, multistep))
 
     def in_doubles(self) -> Self:
@@ -104,8 +105,10 @@ class Followed(Evaluated):
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
-        failing = "" if state.exact else pieces.failure(self._loss, state.x, self.tolerance)
-        return Restart(frame, state, 0.0, (), failing)
+        if state.exact:
+            return Restart(frame, state, 0.0, (), failing(self._loss, state.x))
+        told = failure(self._loss, state.x, self.tolerance)
+        return Restart(frame, state, 0.0, (), told)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
         """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""

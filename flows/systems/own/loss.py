@@ -6,6 +6,7 @@ r"""A loss given as an expression, on arrays: value, gradient, Hessian; expectat
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,6 +18,14 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
+from flows.expectations.rules import (
+    Proved,
+    across,
+    lattice,
+    panelled,
+    surveyed,
+    turned,
+)
 from flows.systems.own.numeric import (
     Numeric,
     check_doubles,
@@ -27,6 +36,7 @@ from flows.systems.own.numeric import (
     stacked,
 )
 from symbolic.language.blocks import Explicit
+from symbolic.language.stable import stable
 
 __all__ = ["Estimate", "Loss", "estimate", "field_of", "pack_rule", "unpack_rule"]
 
@@ -42,10 +52,15 @@ WIDER = 8.0
 ROUNDING = 1e-14
 #: Rounding of the integrand against what two moves of the last bits of the entries show of it.
 SPREAD = 4.0
+# Rules of one family may share an error: what they differ by is counted so many times.
+SHORT = 10.0
+# How often an average is refined by the one that was found before.
+REFINED = 3
 # An estimate to this shows that the expectation is finite.
 KNOWN = 1e-6
 EPSILON = float(np.finfo(float).eps)
-BUDGET = 200_000
+# Nodes of a rule that is measured, and of one that is proved.
+BUDGET, MOST_NODES = 200_000, 400_000
 
 
 @dataclass(frozen=True)
@@ -81,12 +96,12 @@ class Loss:
     @property
     def plain(self) -> Numeric:
         """The part without expectations."""
-        return numeric(self.form.plain, self.y)
+        return _in_doubles(self.form.plain, self.y)
 
     @property
     def integrand(self) -> Numeric:
         """What is averaged."""
-        return numeric(self.form.integrand, self.y, self.form.x)
+        return _in_doubles(self.form.integrand, self.y, self.form.x)
 
     def at(self, y: Array) -> tuple[Array, Array]:
         """Loss and gradient of states, shapes (...) and (..., N), of a loss without quadrature."""
@@ -137,12 +152,20 @@ class Loss:
         rates = quietly(self.plain.rates, *y, *axes)
         found = stacked(rates, (n,))[:, 1:]
         if rule is not None:
-            for nodes, weights in _chunks(rule, n * (1 + n)):
+            for nodes, weights in _chunks(across(rule), n * (1 + n)):
                 each = quietly(self.integrand.rates, *y, *axes[:, :, None], *nodes.T)
                 found = found + np.stack(
                     [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
                 )
         return found
+
+
+@functools.lru_cache(maxsize=64)
+def _in_doubles(
+    expression: sp.Expr, y: tuple[sp.Symbol, ...], x: tuple[sp.Symbol, ...] = ()
+) -> Numeric:
+    """Code for arrays, in which no exponential overflows that another one is divided by."""
+    return numeric(stable(expression), y, x)
 
 
 def _columns(y: Array) -> list[Any]:
@@ -166,8 +189,9 @@ class Estimate(NamedTuple):
     gradient : ndarray, shape (N,)
         Its gradient.
     error : float
-        Measured relative error of the two (of the gradient relative to its largest entry): the
-        difference to finer and to wider rules.
+        Relative error of the two (of the gradient relative to its largest entry), without rounding:
+        an upper bound where :mod:`flows.expectations` has one, otherwise measured by the difference
+        to finer and to wider rules.
     floor : float
         The rounding of their sums, in the same units: no rule is better than this.
     rule : Rule
@@ -193,7 +217,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) -> Estimate:
-    """Average over `x` to a measured error.
+    """Average over `x` to an error that is proved, or measured.
 
     Parameters
     ----------
@@ -212,9 +236,55 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
         With the error reached, which is above `tolerance` where the rounding of the sums, or the
         number of nodes, does not allow for it.
     """
+    rule, doubt = _proved(loss, y, tolerance) or _measured(loss, y, tolerance)
+    total, size = loss.summed(y, rule)
+    scale = np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
+    scale = np.where(scale > 0, scale, 1.0)
+    rounding = ROUNDING * size
+    error = float(np.max(doubt / scale))
+    if careful or not error <= tolerance:
+        rounding = rounding + SPREAD * _last_bits(loss, y, rule, total)
+    rounded = np.array([rounding[0], np.linalg.norm(rounding[1:])])
+    # What is no number is not known.
+    doubt, rounded = (np.where(np.isnan(part), np.inf, part) for part in (doubt, rounded))
+    return Estimate(
+        float(total[0]),
+        total[1:],
+        math.inf if math.isnan(error) else error,
+        float(np.max(rounded / scale)),
+        rule,
+        *(doubt + rounded).tolist(),
+    )
+
+
+def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
+    """Rule with a bound, to a part of the average; None where nothing is proved."""
+    known = surveyed(loss.form.integrand, loss.form.x, loss.y, y)
+    if not known:
+        return None
+    asked = tolerance * known[0].size
+    best = lattice(known, asked, MOST_NODES)
+    for _ in range(REFINED):
+        if best is None:
+            break
+        total, size = loss.summed(y, best.rule)
+        least = ROUNDING * np.array([size[0], np.linalg.norm(size[1:])])
+        wanted = tolerance * np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
+        # What is rounding, where sums vanish, is not refined.
+        asked = np.maximum(wanted, least)
+        if (best.bound <= asked).all():
+            break
+        finer = lattice(known, asked, MOST_NODES)
+        if finer is None:
+            break
+        best = finer
+    return best
+
+
+def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
+    """Rule of an integrand without a bound: finer and wider ones, along other axes, tell it."""
     axes = [DISTANCE] * len(loss.form.x)
     reach = 2 * float(np.abs(y).max(initial=0.0))
-
     rounded: list[Array] = []
 
     def evaluate(rule: Rule) -> tuple[Array, ...]:
@@ -227,27 +297,15 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
 
     with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
         found = refine(evaluate, axes, reach, tolerance, BUDGET)
-        wider = refine(evaluate, axes, reach + WIDER, tolerance, BUDGET)
-    total, size = loss.summed(y, found.rule)
-    scale = np.array([abs(total[0]), *[np.abs(total[1:]).max(initial=0.0)] * len(y)])
-    scale = np.where(scale > 0, scale, 1.0)
-    other = np.concatenate([values[:-1] for values in wider.values])
-    error = max(found.error, float(np.max(np.abs(total - other) / scale)))
-    rounding = ROUNDING * size
-    if careful or error > tolerance:
-        rounding = rounding + SPREAD * _last_bits(loss, y, found.rule, total)
-    floor = float(np.max(rounding / scale))
-    changes = np.repeat(found.changes, [1, len(y)])
-    doubt = np.maximum(np.maximum(changes, np.abs(total - other)), rounding)
-    return Estimate(
-        float(total[0]),
-        total[1:],
-        error,
-        floor,
-        found.rule,
-        float(doubt[0]),
-        float(np.linalg.norm(doubt[1:])),
-    )
+        wider = refine(lambda r: evaluate(turned(r)), axes, reach + WIDER, tolerance, BUDGET)
+        total, _ = loss.summed(y, found.rule)
+        others = [np.concatenate([values[:-1] for values in wider.values])]
+        if len(axes) == 1:
+            others.append(loss.summed(y, panelled())[0])
+        other = np.max(np.abs(total - np.array(others)), axis=0)
+    doubt = np.array([other[0], np.linalg.norm(other[1:])])
+    changes = np.array(found.changes) * np.array([1.0, math.sqrt(len(y))])
+    return Proved(found.rule, SHORT * (doubt + changes))
 
 
 def _last_bits(loss: Loss, y: Array, rule: Rule, total: Array) -> Array:

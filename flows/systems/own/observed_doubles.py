@@ -23,6 +23,8 @@ PATTERNS = 8
 # What cancels is computed with so many digits.
 DIGITS = 40
 EPSILON = float(np.finfo(float).eps)
+# The rule of a state serves where entries have moved by this part of the largest one.
+NEAR = 0.02
 # A power of two, so that lengths in this unit have the same bits.
 SCALE = 2.0**600
 
@@ -96,7 +98,8 @@ def observe(
             for name, expression in potentials.items():
                 _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
     if late is not None and late.any():
-        _raise_by_delay(noise, columns, loss, potentials, flat, late.reshape(-1, 1) * slope)
+        ahead = late.reshape(-1, 1) * slope
+        _raise_by_delay(noise, columns, loss, potentials, flat, ahead, averages, tolerance)
 
     rounding, known = np.zeros(len(flat)), {}
     for name, level in noise.items():
@@ -136,18 +139,32 @@ def _raise_by_delay(
     potentials: Mapping[str, sp.Expr | MatrixLoss],
     states: Array,
     ahead: Array,
+    averages: Sequence[Estimate],
+    tolerance: float,
 ) -> None:
-    """Count what changes as the flow goes on, or back, by `ahead`."""
+    """Count what changes as the flow goes on, or back, by `ahead`.
+
+    An average is taken by the rule of the state: what another one leaves is no change.
+    """
     for moved in (states - ahead, states + ahead):
-        if isinstance(loss, Loss) and loss.averaged:
-            found = [estimate(loss, state, TRUSTED) for state in moved]
-            value, slope, _ = _losses(loss, moved, found)
-        else:
-            value, slope = loss.at(moved)
+        given = states, moved, averages, tolerance
+        value, slope = _by_rules(loss, *given) if averages else loss.at(moved)
         _raise(noise, "loss", value - columns["loss"])
         _raise(noise, "gradient_norm", _lengths(slope) - columns["gradient_norm"])
         for name, expression in potentials.items():
             _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
+
+
+def _by_rules(
+    loss: Any, states: Array, moved: Array, averages: Sequence[Estimate], tolerance: float
+) -> tuple[Array, Array]:
+    """Losses and gradients of moved states, by their own rules where those may serve no more."""
+    found = np.empty((len(moved), 1 + moved.shape[1]))
+    near = np.abs(moved - states).max(axis=-1) <= NEAR * np.abs(states).max(axis=-1)
+    for k, (state, known) in enumerate(zip(moved, averages, strict=True)):
+        own = estimate(loss, state, tolerance, careful=False) if not near[k] else known
+        found[k] = loss.summed(state, own.rule)[0]
+    return found[:, 0], found[:, 1:]
 
 
 def _look_closely(

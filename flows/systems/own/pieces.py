@@ -17,9 +17,10 @@ from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import LARGEST, MOST_GROWTH
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
+from flows.systems.own.served import RESERVE, failure, rule_is_off
 from flows.systems.own.sound_state import TRUSTED, SoundState
 
-__all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
+__all__ = ["RESERVE", "OwnPiece", "chart"]
 
 # Entries that have grown by this factor want another absolute tolerance.
 GROWN = 10.0
@@ -27,8 +28,8 @@ GROWN = 10.0
 LONG = 1e3
 # The error of a rule is measured anew when the state has moved by this part of its size.
 MOVED = 0.05
-#: A rule is chosen this much better than it has to be, and used until it is worse.
-RESERVE = 0.1
+# A step is not kept where its rule is off by so many times what it may be.
+WORSE = 10.0
 # What the steps of a solver leave in the entries, relative to its tolerances: for LSODA and Radau
 # it was 10 at the most, for BDF and CVODE less than this.
 LEFT = 100.0
@@ -332,26 +333,11 @@ def watch(
 
     def check(before: float, tau: float, state: Array, interpolant: Interpolant) -> Stop | None:
         now = chart.raw(tau, state)
-        if tau >= end or (np.abs(now) >= GROWN * chart.size).any():
-            return Stop(tau, state)
+        ends = tau >= end or bool((np.abs(now) >= GROWN * chart.size).any())
+        off = rule_is_off(loss, now, chart, tolerance) if loss.averaged else 0.0
         seen[0] = now
-        found = estimate(loss, now, RESERVE * tolerance, careful=False)
-        total, _ = loss.summed(now, unpack_rule(chart.weights, chart.shape))
-        wrong = float(np.max(np.abs(total[1:] - found.gradient)))
-        allowed = max(tolerance, found.floor) * float(np.abs(found.gradient).max())
-        return Stop(tau, state) if wrong > allowed else None
+        if off > WORSE and before > 0:  # the step has met what the rule does not see
+            return Stop(before, interpolant(before))
+        return Stop(tau, state) if ends or off > 1 else None
 
     return Watch(alarm, check)
-
-
-def failure(loss: Loss, y: Array, tolerance: float) -> str:
-    """Why the field cannot be computed here, or nothing."""
-    if not loss.averaged:
-        return ""
-    found = estimate(loss, y, RESERVE * tolerance, careful=False)
-    if found.error <= max(tolerance, found.floor):
-        return ""
-    return (
-        f"the expectation is known to {found.error:.2g} only, {tolerance:.2g} was asked for:"
-        " take a larger rtol, fewer dimensions, or a closed form"
-    )

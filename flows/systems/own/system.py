@@ -35,8 +35,9 @@ class OwnSystem(Followed):
         entries, in this order and row by row; see :meth:`pack` and :meth:`unpack`.
     expression : Expr
         The loss, in the blocks, their entries and products. `symbolic.Expectation(f, x)` is a
-        Gaussian expectation: that of a polynomial in `x` is brought into closed form, any other
-        one is computed by quadrature with a measured error.
+        Gaussian expectation: that of a polynomial in `x`, times exponentials of affine forms, is
+        brought into closed form; any other one is computed by quadrature, whose error is an upper
+        bound (:mod:`flows.expectations`), or measured where there is none.
     potentials : mapping of str to Expr, optional
         Functions of the blocks that are observed, with their derivatives along the flow.
     claims : sequence of Claim, optional
@@ -54,11 +55,11 @@ class OwnSystem(Followed):
         How states are kept. `balls`: exact states, of about 160 bits and of more where it takes
         them, the gradient in ball arithmetic, increments in units of the energy that is left
         (:mod:`flows.systems.own.energy`); expectations in one dimension by a fixed trapezoidal rule
-        that is right to 1e-30. `doubles`: no state has more than 16 digits. `auto` is `balls`, and
-        `doubles` where those are not possible (an expectation in two or more dimensions, or one
-        that 2000 nodes do not resolve; a function without ball arithmetic), and where they are
-        slow: for more than 150 entries, and for an expectation whose gradient takes more than 12000
-        steps of its program, over all nodes.
+        that is proved to be right to 1e-30. `doubles`: no state has more than 16 digits. `auto` is
+        `balls`, and `doubles` where those are not possible (an expectation in two or more
+        dimensions, or one that 2000 nodes do not resolve; a function without ball arithmetic), and
+        where they are slow: for more than 150 entries, and for an expectation whose gradient takes
+        more than 12000 steps of its program, over all nodes.
 
     Raises
     ------

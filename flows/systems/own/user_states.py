@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from flows.core.starts import seeded
 from flows.systems.own.definition import Defined
 from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, estimate
+from flows.systems.own.sound_state import TRUSTED
 from flows.systems.own.states import flat, pack, unpack
 from symbolic.asymptotics.derive import point_of
 from symbolic.language.blocks import shape
@@ -98,7 +100,10 @@ class Evaluated(Defined):
         return flat(self._shapes, state)
 
     def loss(self, state: Any) -> float:
-        """Loss of a state, shape (N,); of expectations see :meth:`expectation`."""
+        """Loss of a state, shape (N,); of expectations see :meth:`expectation`.
+
+        An expectation whose error is a tenth of it, or more, is NaN.
+        """
         return float(self._value(state)[0])
 
     def gradient(self, state: Any) -> Array:
@@ -109,10 +114,12 @@ class Evaluated(Defined):
         if not self._loss.averaged:
             return self._loss.at(self._flat(state))
         found = self.expectation(state)
+        if found.error > max(TRUSTED, found.floor):  # it is no number that anybody should read
+            return math.nan, np.full_like(found.gradient, np.nan)
         return found.loss, found.gradient
 
     def expectation(self, state: Any) -> Estimate:
-        """Loss and gradient with their measured error, of a loss that takes quadrature."""
+        """Loss and gradient with their error, of a loss that takes quadrature."""
         if not self._loss.averaged:
             raise InputError(f"the loss of {self.name} is in closed form; nothing is averaged")
         return estimate(self._loss, self._flat(state), self.tolerance)

@@ -19,6 +19,7 @@ from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
+from flows.expectations.strips import Axis, Line
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     Nodes,
@@ -138,14 +139,8 @@ class View:
 
     def exact_view(self, nodes: Nodes | None) -> ExactView:
         """Return the loss with its potentials, as exact states are seen by."""
-        return ExactView(
-            self.loss,
-            balls(self.loss, nodes),
-            tuple(self.known.items()),
-            None if nodes is None else nodes.rule,
-            None if nodes is None else balls(self.loss, nodes.finer),
-            rough=rough_at(self.rtol),
-        )
+        known = tuple(self.known.items())
+        return ExactView.by(self.loss, nodes, known, rough_at(self.rtol))
 
     def recorded(self, states: SoundState) -> SoundState:
         """States of a file, seen anew: potentials may be others than when they were run."""
@@ -238,7 +233,7 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> 
     if loss.averaged and len(loss.form.x) > 1:
         return "an expectation in more than one dimension"
     try:
-        balls(loss, Nodes(1.0, 1.0) if loss.averaged else None)
+        balls(loss, Nodes(Axis(Line(), 1.0, -1, 1)) if loss.averaged else None)
         for _, potential in potentials:
             numeric(closed(blocks, potential), loss.y, (), "ball")
     except NoBall as problem:

@@ -29,6 +29,7 @@ from flows.systems.own.exact import from_doubles, value_of
 from flows.systems.own.exact_view import ExactView, told
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import is_steep
+from flows.systems.own.served import RESERVE
 from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.two_layer.features import (
     ALONE,
@@ -202,11 +203,11 @@ class SpanRun:
 
             return inner, lambda tau, u: rounded(place(u)), exact_slopes
         blocks = [view.loss.network.size]
-        chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, pieces.RESERVE)
+        chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, RESERVE)
         observed = functools.partial(self._in_doubles, frame)
         pace = pieces.Pace(time, state.x)
         own = pieces.OwnPiece(
-            view.loss, observed, pieces.RESERVE, self.steps, frame, state, chart, blocks, pace
+            view.loss, observed, RESERVE, self.steps, frame, state, chart, blocks, pace
         )
         return own, chart.raw, lambda tau, y: view.loss.at(chart.raw(tau, y))[1]
 
@@ -229,7 +230,7 @@ class SpanRun:
         late: Array | None = None,
     ) -> SoundState:
         loss: Any = PairLoss(self._within(frame))
-        seen = observe(loss, {}, y, pieces.RESERVE, error, time, late)
+        seen = observe(loss, {}, y, RESERVE, error, time, late)
         return SoundState(y, seen, error, time, late=late)
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:

@@ -7,10 +7,12 @@ import pytest
 import sympy as sp
 from flint import arb
 from mpmath import mp
+from scipy.integrate import quad, solve_ivp
+from scipy.special import expit
 
 import flows
 from flows.core.balls import precision
-from flows.systems.own import exact
+from flows.systems.own import exact, view
 from symbolic import Expectation
 
 A, X = sp.symbols("a x")
@@ -21,9 +23,10 @@ RULE = 1e-28
 
 
 def test_an_expectation_behaves_like_its_closed_form():
-    # E cosh(a x) = exp(a^2/2), minimal and 1 at a = 0.
-    closed = flows.OwnSystem("closed", [A], sp.exp(A**2 / 2))
-    averaged = flows.OwnSystem("averaged", [A], Expectation(sp.cosh(A * X), X))
+    # E cos(a x) = exp(-a^2/2), maximal and 1 at a = 0.
+    closed = flows.OwnSystem("closed", [A], -sp.exp(-(A**2) / 2))
+    averaged = flows.OwnSystem("averaged", [A], -Expectation(sp.cos(A * X), X))
+    assert averaged._loss.averaged
     found, truth = (flows.integrate(s, [1.0], 20.0) for s in (averaged, closed))
     assert found["excess"] == pytest.approx(truth["excess"], rel=DIGITS, abs=0)
     assert truth["excess"][-1] < 1e-16
@@ -69,31 +72,34 @@ def test_a_tanh_expectation_falls_to_its_minimum_by_a_law_to_1e12():
 
 
 def test_an_even_integrand_takes_half_of_its_nodes_and_has_the_same_average(monkeypatch):
-    # E cosh(a x) = exp(a^2/2).
-    loss = flows.OwnSystem("even", [A], Expectation(sp.cosh(A * X), X))._loss
+    # E cos(a x) = exp(-a^2/2).
+    loss = flows.OwnSystem("even", [A], Expectation(sp.cos(A * X), X))._loss
     rule = exact.fixed_rule(loss, np.array([1.0]))
     assert exact.is_even(loss)
     steps = exact.steps_of(loss.form.integrand, loss.y)
-    assert exact.work(loss, rule) == (rule.count + 1) * steps
+    assert exact.work(loss, rule) == (rule.axis.size + 1) / 2 * steps
 
     def off():
         with precision(exact.BITS):
-            return float(abs(exact.balls(loss, rule).both([arb(1)])[0] - arb("0.5").exp()))
+            return float(abs(exact.balls(loss, rule).both([arb(1)])[0] - arb("-0.5").exp()))
 
     assert off() < RULE
     # Control: weights with a wrong factor.
     right = exact._nodes
     monkeypatch.setattr(exact, "_nodes", lambda *a: [(x, w * arb("1.001")) for x, w in right(*a)])
     assert off() > 1e-4
-    odd = flows.OwnSystem("odd", [A], Expectation(sp.exp(A * X), X))._loss
+    odd = flows.OwnSystem("odd", [A], Expectation(sp.sin(A * X), X))._loss
     assert not exact.is_even(odd)
 
 
-def test_an_expectation_that_is_slow_in_balls_is_in_doubles_unless_they_are_asked_for():
-    w = sp.MatrixSymbol("w", 7, 1)
-    gap = sum(sp.tanh(w[i, 0] * X) for i in range(7)) - sp.tanh(X) - sp.tanh(2 * X)
-    system = flows.OwnSystem("seven", [w], Expectation(gap**2, X) / 2)
-    start = np.array([1.2, 0.3, 2.0, 0.5, 0.7, 0.9, 1.5])
+def test_an_expectation_that_is_slow_in_balls_is_in_doubles_unless_they_are_asked_for(monkeypatch):
+    w = sp.MatrixSymbol("w", 3, 1)
+    gap = sum(sp.tanh(w[i, 0] * X) for i in range(3)) - sp.tanh(X) - sp.tanh(2 * X)
+    system = flows.OwnSystem("three", [w], Expectation(gap**2, X) / 2)
+    start = np.array([1.2, 0.3, 2.0])
+    assert system.reduce(start)[1].exact
+    steps = exact.work(system._loss, exact.fixed_rule(system._loss, start))
+    monkeypatch.setattr(view, "MOST_WORK", steps - 1)
     assert not system.reduce(start)[1].exact
     assert replace(system, arithmetic="balls").reduce(start)[1].exact
     run = flows.integrate(system, start, t_end=1.0)
@@ -143,3 +149,130 @@ def test_two_oblique_teachers_with_trained_outputs_keep_what_the_outputs_conserv
     assert run.completed and run["loss"][-1] < 1e-10
     for name in balance:
         assert run[name] == pytest.approx(run[name][0], rel=DIGITS)
+
+
+def plane_of_gauss(panels, nodes, reach=8.5):
+    """Nodes and weights of `N(0, I_2)`: Gauss-Legendre on panels, a family that no run takes."""
+    t, w = np.polynomial.legendre.leggauss(nodes)
+    half = reach / panels
+    x = (np.linspace(-reach + half, reach - half, panels)[:, None] + half * t).ravel()
+    w = np.tile(half * w, panels) * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    return np.stack(np.meshgrid(x, x, indexing="ij")).reshape(2, -1), np.outer(w, w).ravel()
+
+
+BY_HAND = {
+    "tanh": (sp.tanh, np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "cos": (sp.cos, np.cos, lambda z: -np.sin(z)),
+    "logistic": (lambda z: 1 / (1 + sp.exp(-z)), expit, lambda z: expit(z) * expit(-z)),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_students_in_the_plane_are_within_their_errors_at_every_time(name):
+    written, s, slope = BY_HAND[name]
+    w, x = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
+    gap = written((w.T * x)[0, 0]) - written(x[0, 0])
+    system = flows.OwnSystem("student", [w], Expectation(gap**2, x) / 2)
+    nodes, weights = plane_of_gauss(10, 10)
+
+    def both(y):
+        z = y @ nodes
+        off = s(z) - s(nodes[0])
+        return weights @ off**2 / 2, nodes @ (weights * off * slope(z))
+
+    # It turns by 150 degrees, beside where it may go to either side.
+    start, times = [-1.0, 0.5], np.array([0.1, 1.0, 3.0, 8.0])
+    truth = solve_ivp(
+        *(lambda t, y: -both(y)[1], (0, 8.0), start, "DOP853", times), rtol=1e-11, atol=1e-13
+    )
+    run = flows.integrate(system, start, t_end=8.0, t_eval=times)
+    losses = np.array([both(y)[0] for y in truth.y.T])
+    stated = run.errors("loss")[1:]
+    assert run.completed and not np.isnan(run["loss"]).any()
+    assert (np.abs(run["loss"][1:] / losses - 1) <= stated).all()
+    # It says something, which it did not where a coarse rule was subtracted from a fine one.
+    assert (stated < 1e-4).all()
+    assert run.state[1:] == pytest.approx(truth.y.T, abs=1e-8)
+    # Control: a loss that is off by a thousandth is outside.
+    assert (np.abs(1.001 * run["loss"][1:] / losses - 1) > stated).all()
+
+
+def test_a_run_into_steep_integrands_follows_all_of_its_loss():
+    # a' = E x tanh(a x) - a/100: its expectation grows until one in 2000 nodes sees its turn.
+    system = flows.OwnSystem("steep", [A], A**2 / 200 - Expectation(sp.log(sp.cosh(A * X)), X))
+    times = [1.0, 10.0, 100.0]
+    run = flows.integrate(system, [1.0], t_end=100.0, t_eval=times, rtol=1e-6)
+
+    def pull(a):
+        far = 30.0 / a
+        middle = quad(lambda x: x * np.tanh(a * x) * np.exp(-(x**2) / 2), 0, far, epsabs=1e-13)[0]
+        # Beyond, the integrand is x.
+        beyond = np.exp(-(far**2) / 2) if far < 12 else 0.0
+        return 2 * (middle + beyond) / np.sqrt(2 * np.pi)
+
+    truth = solve_ivp(
+        *(lambda t, y: [pull(y[0]) - y[0] / 100], (0, 100.0), [1.0], "DOP853", times),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+    assert run.completed and run.state[1:, 0] == pytest.approx(truth.y[0], rel=1e-5)
+    assert run.state[-1, 0] != pytest.approx(1.001 * truth.y[0, -1], rel=1e-5)
+    # A file that is read tells the same, each time by the rule that serves there.
+    again = system.recorded(run.states)
+    assert again.seen[:, 0] == pytest.approx(run["loss"], rel=1e-12)
+
+
+def test_an_expectation_without_a_rule_ends_the_run_and_says_when(monkeypatch):
+    system = flows.OwnSystem("steep", [A], A**2 / 200 - Expectation(sp.log(sp.cosh(A * X)), X))
+    monkeypatch.setattr(exact, "MOST_NODES", 200)
+    run = flows.integrate(system, [1.0], t_end=100.0, rtol=1e-6)
+    assert run.status == "field_failed" and "more than 200 nodes" in run.message
+    assert 0 < run.t[-1] < 100 and not np.isnan(run["loss"]).any()
+    monkeypatch.undo()
+    truth = flows.integrate(system, [1.0], t_end=run.t[-1], t_eval=run.t[1:], rtol=1e-6)
+    assert run.state == pytest.approx(truth.state, rel=1e-5)
+
+
+STEEP = {
+    # E log(1 + e^{-z}) = E log(2 cosh(z/2)); E log cosh z and E e^z, z ~ N(0, a^2).
+    "softplus": (sp.log(1 + sp.exp(-A * X)), lambda z: mp.log(2 * mp.cosh(z / 2))),
+    "log cosh": (sp.log(sp.cosh(A * X)), lambda z: mp.log(mp.cosh(z))),
+    "exponential": (sp.exp(A * X), None),
+}
+
+
+def averaged_by_hand(a, f):
+    """Average of an even function of `a x`, with 30 digits."""
+    with mp.workdps(30):
+        near = [0, 1 / mp.mpf(a), 10 / mp.mpf(a), 1, 4, 16]
+        return 2 * mp.quad(lambda x: mp.npdf(x) * f(a * x), near)
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_a_steep_loss_is_right_or_unknown(name):
+    integrand, by_hand = STEEP[name]
+    system = flows.OwnSystem("steep", [A], Expectation(integrand, X))
+    for a in (20.0, 30.0, 100.0, 1e3):
+        truth = averaged_by_hand(a, by_hand) if by_hand else mp.exp(mp.mpf(a) ** 2 / 2)
+        loss = system.loss([a])
+        if truth > 1e300:
+            assert not np.isfinite(loss)
+            continue
+        assert loss == pytest.approx(float(truth), rel=1e-13)
+        assert loss != pytest.approx(1.001 * float(truth), rel=1e-13)
+        if by_hand:
+            assert abs(loss - float(truth)) <= system.expectation([a]).loss_error < 1e-9 * loss
+
+
+def test_an_average_that_no_rule_tells_is_no_number():
+    # Steep in four directions, which is more than rules have.
+    w, x = sp.MatrixSymbol("w", 4, 1), sp.MatrixSymbol("x", 4, 1)
+    steps = [sp.tanh(w[i, 0] * x[i, 0] - i) for i in range(4)]
+    system = flows.OwnSystem("apart", [w], Expectation((sum(steps) - sp.prod(steps)) ** 4, x))
+    steep = [300.0, -200.0, 500.0, 100.0]
+    found = system.expectation(steep)
+    assert found.error > 0.1 and np.isnan(system.loss(steep))
+    assert np.isnan(system.gradient(steep)).all()
+    # Control: what is gentle is told.
+    gentle = [0.1, 0.2, 0.1, 0.3]
+    assert system.loss(gentle) == system.expectation(gentle).loss

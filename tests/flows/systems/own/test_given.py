@@ -32,7 +32,7 @@ A = sp.Symbol("a")
         (("s", [A], A**2, {"loss": A}), "needs another name"),
         (("s", [A], A**2, {"x_dot": A}), "needs another name"),
         (
-            ("s", [A], A**2, {"p": Expectation(sp.exp(A * sp.Symbol("x")), sp.Symbol("x"))}),
+            ("s", [A], A**2, {"p": Expectation(sp.tanh(A * sp.Symbol("x")), sp.Symbol("x"))}),
             "only the loss may take quadrature",
         ),
         (("s", [A], A**2, 5), "mapping"),

@@ -1,0 +1,176 @@
+r"""Affine forms of the Gaussian numbers in an integrand, and the plane that they span.
+
+.. math:: f(y, x) = F(y, z), \qquad z_i = a_i(y) \cdot x + b_i(y), \qquad
+   A = L Q^T, \quad z = L u + b, \quad u = Q^T x \sim N(0, I_k)
+
+`E f` is an average over the `k` numbers `u`, however many `x` are, and what a gradient has across
+the plane averages to zero.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy as sp
+
+from flows.core.arrays import Array
+from symbolic.language.lower import lower
+
+__all__ = ["Forms", "Plane", "forms_of"]
+
+# A row that is this part of itself beyond the span of longer ones is in it.
+SPANNED = 1e-14
+# Longer rows are steep functions: the first axis lies along the longest one.
+STEEP = 3.0
+
+
+class Plane(NamedTuple):
+    """Forms at a state, in coordinates of the plane that they span.
+
+    Parameters
+    ----------
+    axes : ndarray, shape (d, k)
+        `Q`, orthonormal columns.
+    rows : ndarray, shape (m, k)
+        `L`.
+    offsets : ndarray, shape (m,)
+        `b`.
+    moves : ndarray, shape (N, m, k + 1)
+        Derivatives of `L` and of `b` by the entries.
+    """
+
+    axes: Array
+    rows: Array
+    offsets: Array
+    moves: Array
+
+
+@dataclass(frozen=True)
+class Forms:
+    """An integrand as a function of forms.
+
+    Parameters
+    ----------
+    function : Expr
+        `F`, in the entries and in ``symbols``.
+    symbols : tuple of Symbol
+        `z`.
+    rows : Matrix, shape (m, d + 1)
+        `A` and `b`, in the entries `y`.
+    y : tuple of Symbol
+        The entries.
+    """
+
+    function: sp.Expr
+    symbols: tuple[sp.Symbol, ...]
+    rows: sp.ImmutableMatrix
+    y: tuple[sp.Symbol, ...]
+
+    @functools.cached_property
+    def slopes(self) -> tuple[sp.Expr, ...]:
+        """`F` with its derivatives by the forms, and by the entries beside them."""
+        return (self.function, *(sp.diff(self.function, s) for s in (*self.symbols, *self.y)))
+
+    @functools.cached_property
+    def _moved(self) -> tuple[list[tuple[int, int, int]], Any]:
+        """Where `A` and `b`, and their derivatives, are not zero, and what they are there."""
+        many = {(0, i, j): e for (i, j), e in np.ndenumerate(np.array(self.rows, dtype=object))}
+        for k, symbol in enumerate(self.y, 1):
+            many |= {
+                (k, i, j): sp.diff(e, symbol)
+                for (o, i, j), e in list(many.items())
+                if o == 0 and symbol in e.free_symbols
+            }
+        where = [place for place, e in many.items() if e != 0]
+        return where, lower([many[place] for place in where], self.y)
+
+    def plane(self, y: Array) -> Plane:
+        """Forms at a state, along the axes of the plane that they span, the longest first."""
+        where, evaluate = self._moved
+        found = np.zeros((1 + len(self.y), *self.rows.shape))
+        found[tuple(np.array(where, dtype=int).T)] = evaluate(*y.tolist())
+        rows = found[0, :, :-1]
+        axes = _axes(rows)
+        moves = np.concatenate([found[1:, :, :-1] @ axes, found[1:, :, -1:]], axis=-1)
+        return Plane(axes, rows @ axes, found[0, :, -1], moves)
+
+
+def _axes(rows: Array) -> Array:
+    """Orthonormal columns that span rows, the first one along the longest row where it is steep."""
+    if rows.shape[1] == 1:  # the line is the plane, whatever the forms are
+        return np.ones((1, 1))
+    found = np.zeros((rows.shape[1], 0))
+    lengths = np.linalg.norm(rows, axis=1)
+    for k in np.argsort(-lengths, kind="stable"):
+        if lengths[k] == 0 or not np.isfinite(lengths[k]):
+            continue
+        rest = rows[k] / lengths[k]
+        for _ in range(2):  # the second time what the first one has rounded
+            rest = rest - found @ (found.T @ rest)
+        if (length := float(np.linalg.norm(rest))) > SPANNED:
+            found = np.column_stack([found, rest / length])
+    if lengths.max(initial=0.0) <= STEEP and found.shape[1] > 1:
+        _, _, turned = np.linalg.svd(rows @ found)
+        found = found @ turned.T
+    if not found.size:
+        return found
+    # Of two directions the one whose largest entry is positive.
+    return found * np.sign(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])])
+
+
+def forms_of(integrand: sp.Expr, x: Sequence[sp.Symbol], y: Sequence[sp.Symbol]) -> Forms:
+    """Largest affine parts of an integrand as forms; parallel ones share a symbol.
+
+    Parameters
+    ----------
+    integrand : Expr
+        In `x` and `y`.
+    x, y : sequence of Symbol
+        The Gaussian numbers, and the entries.
+
+    Examples
+    --------
+    >>> x, w, v = sp.symbols("x w v", real=True)
+    >>> found = forms_of(sp.tanh(w * x + v) ** 2, (x,), (w, v))
+    >>> found.function, found.rows.tolist()
+    (tanh(z0)**2, [[w, v]])
+    """
+    known: list[tuple[tuple[sp.Expr, ...], sp.Symbol]] = []
+
+    def coefficients(e: sp.Expr) -> tuple[sp.Expr, ...] | None:
+        row = [sp.diff(e, each) for each in x]
+        if any(r.has(*x) for r in row):
+            return None
+        return (*row, e.xreplace(dict.fromkeys(x, sp.S.Zero)))
+
+    def symbol(row: tuple[sp.Expr, ...]) -> sp.Expr:
+        *slope, offset = row
+        first = next(k for k, r in enumerate(slope) if r != 0)
+        for other, name in known:
+            share = sp.cancel(slope[first] / other[first]) if other[first] != 0 else sp.nan
+            if share.is_number and all(
+                sp.expand(r - share * o) == 0 for r, o in zip(slope, other, strict=False)
+            ):
+                return share * name + sp.expand(offset - share * other[-1])
+        known.append((row, sp.Symbol(f"z{len(known)}", real=True)))
+        return known[-1][1]
+
+    def visit(e: sp.Expr) -> sp.Expr:
+        if not e.has(*x):
+            return e
+        row = coefficients(e)
+        if row is not None:
+            return symbol(row)
+        if e.is_Add:
+            straight = [t for t in e.args if coefficients(t) is not None and t.has(*x)]
+            if len(straight) > 1:
+                return visit(sp.Add(*straight)) + visit(e - sp.Add(*straight))
+        return e.func(*map(visit, e.args))
+
+    function = visit(integrand)
+    rows = sp.ImmutableMatrix([row for row, _ in known]) if known else sp.ImmutableMatrix(0, 0, [])
+    return Forms(function, tuple(name for _, name in known), rows, tuple(y))

@@ -1,0 +1,206 @@
+"""Nodes for the average of an integrand at a state, with a proved bound of what they leave."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from flows.core.arrays import Array
+from flows.core.quadrature_rules import Rule
+from flows.expectations.forms import STEEP, Forms, forms_of
+from flows.expectations.strips import MOST_AXES, TURNS, Axis, Line, Strips, strips
+from flows.expectations.tubes import has_bound
+from symbolic.language.stable import stable
+
+__all__ = [
+    "Proved",
+    "across",
+    "along_one",
+    "lattice",
+    "left_by",
+    "panelled",
+    "surveyed",
+    "turned",
+]
+
+# On a line, shorter rows than :data:`STEEP` are tried with nodes where they turn: it costs little.
+TURNING = 0.5
+# Panels, nodes on each, and how far they go.
+PANELS, ON_PANEL, REACH = 96, 10, 12.0
+# A box has at most so many times the nodes that are left of it without corners.
+CORNERS = 3
+# A direction that nodes do not span has no variance by them, and one that they span has 1.
+SPANNED = 0.5
+
+
+class Proved(NamedTuple):
+    """A rule with upper bounds of its errors.
+
+    Parameters
+    ----------
+    rule : Rule
+        Nodes and weights.
+    bound : ndarray, shape (2,)
+        Of the error of the average, and of that of the length of its gradient.
+    """
+
+    rule: Rule
+    bound: Array
+
+
+@functools.lru_cache(maxsize=64)
+def _forms(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, ...]) -> Forms | None:
+    """Forms of an integrand; None where a function has no bound on tubes, or nothing varies."""
+    found = forms_of(stable(integrand), x, y)
+    return found if found.symbols and all(map(has_bound, found.slopes)) else None
+
+
+def surveyed(
+    integrand: sp.Expr, x: Sequence[sp.Symbol], entries: Sequence[sp.Symbol], y: Array
+) -> tuple[Strips, ...]:
+    """Bounds on strips, one for each way to divide the axes; none where nothing is proved.
+
+    Parameters
+    ----------
+    integrand : Expr
+        In `x` and the entries.
+    x, entries : sequence of Symbol
+        The Gaussian numbers, and the entries.
+    y : ndarray, shape (N,)
+        The state.
+    """
+    forms = _forms(integrand, tuple(x), tuple(entries))
+    if forms is None:
+        return ()
+    plane = forms.plane(y)
+    k = plane.axes.shape[1]
+    if k > MOST_AXES or not np.isfinite(plane.rows).all() or not np.isfinite(plane.offsets).all():
+        return ()
+    lines = [(Line(),) * k]
+    steep = np.abs(plane.rows[:, 0]) if k else np.zeros(1)
+    if steep.max() > (TURNING if k == 1 else STEEP):
+        sharpest = int(steep.argmax())
+        turned = -plane.offsets[sharpest] / plane.rows[sharpest, 0]
+        # Powers of two, so that nearby states have the same nodes.
+        scale = 2.0 ** round(math.log2(TURNS / steep.max()))
+        lines.append((Line(scale, float(turned)), *(Line(),) * (k - 1)))
+    found = (strips(forms, y, plane, each) for each in lines)
+    return tuple(each for each in found if each is not None)
+
+
+def lattice(known: Sequence[Strips], asked: Array, most: int) -> Proved | None:
+    """Rule of the fewest nodes whose errors are at most those asked for, or of ``most`` nodes.
+
+    Parameters
+    ----------
+    known : sequence of Strips
+        Of :func:`surveyed`.
+    asked : ndarray, shape (2,)
+        Error of the average, and of the length of its gradient.
+    most : int
+        Most nodes; None comes back where it takes more.
+    """
+    best: tuple[int, Strips, tuple[Axis, ...]] | None = None
+    for each in known:
+        axes = each.axes(asked)
+        count = math.prod(axis.size for axis in axes)
+        if 0 < count <= CORNERS * most and (best is None or count < best[0]):
+            best = count, each, axes
+    if best is None:
+        return None
+    _, chosen, axes = best
+    if not axes:
+        nothing = np.zeros((1, len(chosen.plane.axes)))
+        return Proved(Rule(nothing, np.ones(1), "one node"), np.zeros(2))
+    places, weights = zip(*(axis.nodes for axis in axes), strict=True)
+    grid = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
+    weight = functools.reduce(np.multiply.outer, weights)
+    bound, kept = chosen.bound(axes), np.ones(weight.shape, dtype=bool)
+    if len(axes) > 1:  # corners of a box, where there is next to nothing
+        outside = chosen.outside(asked)
+        bound = bound + 2 * chosen.real[:, outside].sum(axis=-1)
+        kept = ~outside[np.ix_(*map(_box_of, axes, chosen.edges))]
+    if int(kept.sum()) > most:
+        return None
+    label = "lattice " + " x ".join(str(axis.size) for axis in axes)
+    return Proved(Rule(grid[kept] @ chosen.plane.axes.T, weight[kept], label), bound)
+
+
+def _box_of(axis: Axis, edges: Array) -> NDArray[np.int64]:
+    """Number of the rectangle of each node."""
+    tau = axis.spacing * np.arange(axis.first, axis.last + 1.0)
+    return np.clip(np.searchsorted(edges, tau, side="right") - 1, 0, len(edges) - 2)
+
+
+def along_one(known: Sequence[Strips], part: float) -> Axis | None:
+    """Nodes on the line that leave at most a part of the average of sizes; None of planes."""
+    lines = (each for each in known if len(each.lines) == 1)
+    found = [each.axes(part * each.size)[0] for each in lines]
+    return min((axis for axis in found if axis.size), key=lambda a: a.size, default=None)
+
+
+def left_by(
+    axis: Axis,
+    integrand: sp.Expr,
+    x: Sequence[sp.Symbol],
+    entries: Sequence[sp.Symbol],
+    y: Array,
+) -> float:
+    """What nodes on the line leave at a state at most, as a part of the average of sizes.
+
+    Parameters
+    ----------
+    axis : Axis
+        The nodes.
+    integrand, x, entries, y
+        As of :func:`surveyed`.
+    """
+    forms = _forms(integrand, tuple(x), tuple(entries))
+    known = None if forms is None else strips(forms, y, forms.plane(y), (axis.line,))
+    if known is None:
+        return math.inf
+    with np.errstate(all="ignore"):
+        return float(np.nan_to_num(known.bound((axis,)) / known.size, nan=0.0, posinf=np.inf).max())
+
+
+@functools.cache
+def panelled() -> Rule:
+    """Gauss-Legendre rules on panels, another family than trapezoidal and Gauss-Hermite rules."""
+    t, w = np.polynomial.legendre.leggauss(ON_PANEL)
+    half = REACH / PANELS
+    x = (np.linspace(half - REACH, REACH - half, PANELS)[:, None] + half * t).ravel()
+    w = np.tile(half * w, PANELS) * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    return Rule(x[:, None], w, f"{PANELS} panels of {ON_PANEL}")
+
+
+def turned(rule: Rule) -> Rule:
+    """Return a rule along other axes, which a step or a symmetry along those does not fit."""
+    size = rule.nodes.shape[1]
+    if size == 1:
+        return rule
+    axes, _ = np.linalg.qr(np.random.default_rng(size).normal(size=(size, size)))
+    return Rule(rule.nodes @ axes, rule.weights, f"{rule.label}, turned")
+
+
+def across(rule: Rule) -> Rule:
+    r"""Rule that also averages what is quadratic across the plane of its nodes, as a Hessian does.
+
+    .. math:: x \to x \pm \sqrt p\, e_j, \qquad j = 1, \ldots, p,
+
+    for orthonormal `e_j` that the nodes do not span.
+    """
+    spread = (rule.nodes * rule.weights[:, None]).T @ rule.nodes
+    variance, axes = np.linalg.eigh(spread)
+    apart = axes[:, variance < SPANNED].T
+    if not len(apart):
+        return rule
+    moves = math.sqrt(len(apart)) * np.concatenate([apart, -apart])
+    nodes = (rule.nodes[:, None] + moves).reshape(-1, rule.nodes.shape[1])
+    weights = np.repeat(rule.weights / len(moves), len(moves))
+    return Rule(nodes, weights, f"{rule.label}, and across")

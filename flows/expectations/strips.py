@@ -1,0 +1,294 @@
+r"""Trapezoidal rules for analytic integrands, with a proved bound of their error.
+
+Along one axis, with nodes `tau = j h` of `u = u(tau)` and `g = phi(u) u' f`,
+
+.. math:: \Big| h \sum_j g(j h) - \int g \Big| \leq \frac{2 M}{e^{2 \pi c/h} - 1}, \qquad
+   M = \int |g(\tau + i c)| d\tau,
+
+if `g` is analytic for `|Im tau| <= c` (Trefethen & Weideman 2014, SIAM Review 56(3), theorem 5.1).
+The integrand is enclosed on rectangles that cover the strip (:mod:`flows.expectations.tubes`), so
+`M` is an upper bound, and analytic is proved; several axes add up, the others being summed. Nodes
+end where what they leave out is small by the same rectangles. A map `u = u_0 + w sinh(tau)` puts
+nodes where a steep integrand turns. It holds up to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.arrays import Array
+from flows.expectations.forms import Forms, Plane
+from flows.expectations.tubes import Tube, enclosed, number
+
+__all__ = ["MOST_AXES", "Axis", "Line", "Strips", "strips"]
+
+#: More axes take too many nodes.
+MOST_AXES = 3
+# Rectangles: of this length up to where the density is small, from there on longer and longer.
+LENGTHS, NEAR, FAR = (0.25, 0.5, 0.9), 9.0, (10.0, 12.0, 15.0, 20.0, 28.0, 40.0)
+# Beyond the last one nothing is left of an integrand whose share of it is below this.
+NOTHING = 1e-60
+# Half widths of strips: absolute ones, and those of steep integrands, in units of their scale.
+ABSOLUTE = tuple(np.geomspace(0.7, 12.0, 9).tolist())
+RELATIVE = (0.1, 0.3, 0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 1.53, 2.0, 2.6, 3.0)
+# Those of a map by sinh, below pi/4, where the density ceases to fall.
+MAPPED = (0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.64, 0.7, 0.74, 0.77)
+# Spacings are powers of two to this, so that nearby states have the same, and at most one.
+RUNGS, WIDEST = 4, 1.0
+# A map turns within this many units of the scale of a steep integrand.
+TURNS = 2.0
+# A scale below this is none.
+TINY = 1e-30
+# Bounds are of sums of rounded numbers.
+UPWARD = 1.0 + 1e-9
+
+
+class Line(NamedTuple):
+    """How an axis is divided: `u = tau`, or `u = centre + scale sinh(tau)`.
+
+    Parameters
+    ----------
+    scale : float
+        Infinite where the axis is not mapped.
+    centre : float
+        Where nodes are dense.
+    """
+
+    scale: float = math.inf
+    centre: float = 0.0
+
+    @property
+    def mapped(self) -> bool:
+        """Whether nodes are dense somewhere."""
+        return math.isfinite(self.scale)
+
+    def edges(self, length: float) -> Array:
+        """Ends of rectangles in `tau`."""
+        if not self.mapped:
+            near = np.linspace(0, NEAR, math.ceil(NEAR / length) + 1)
+            half = np.concatenate([near, FAR])
+            return np.concatenate([-half[:0:-1], half])
+        low, high = (math.asinh((side * FAR[-1] - self.centre) / self.scale) for side in (-1, 1))
+        return np.linspace(low, high, math.ceil((high - low) / min(length, 0.25)) + 1)
+
+    def tube(self, low: Array, high: Array, c: Array) -> Tube:
+        """Rectangles of `u` for rectangles of `tau`."""
+        if not self.mapped:
+            return Tube(low, high, c)
+        turn, most = np.cos(c), np.maximum(np.abs(low), np.abs(high))
+        lower = np.sinh(low) * np.where(low > 0, turn, 1.0)
+        upper = np.sinh(high) * np.where(high > 0, 1.0, turn)
+        return Tube(
+            self.centre + self.scale * lower,
+            self.centre + self.scale * upper,
+            self.scale * np.cosh(most) * np.sin(c),
+        )
+
+    def density(self, low: Array, high: Array, c: Array) -> Array:
+        """Largest `|phi(u) u'|` on rectangles."""
+        u = self.tube(low, high, c)
+        bound = np.exp(-(u.least**2 - u.width**2) / 2) / math.sqrt(2 * math.pi)
+        if self.mapped:
+            bound = bound * self.scale * np.cosh(np.maximum(np.abs(low), np.abs(high)))
+        return bound
+
+    def at(self, tau: Array) -> tuple[Array, Array]:
+        """Places and `phi(u) u'`."""
+        u = self.centre + self.scale * np.sinh(tau) if self.mapped else tau
+        weight: Array = np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)
+        return u, weight * self.scale * np.cosh(tau) if self.mapped else weight
+
+
+class Axis(NamedTuple):
+    """Nodes `tau = j h`, `first <= j <= last`, along a line."""
+
+    line: Line
+    spacing: float
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return self.last - self.first + 1
+
+    @property
+    def nodes(self) -> tuple[Array, Array]:
+        """Places and weights."""
+        u, density = self.line.at(self.spacing * np.arange(self.first, self.last + 1.0))
+        return u, self.spacing * density
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Bounds of an integrand and its gradient on strips around each axis.
+
+    Parameters
+    ----------
+    plane : Plane
+        The forms.
+    lines : tuple of Line
+        Of each axis.
+    edges : tuple of ndarray
+        Ends of rectangles.
+    shares : list of ndarray, shape (B, 2)
+        Of each axis: what lies of the loss, and of the length of the gradient, in each slice of
+        rectangles, at most.
+    widths, sizes : list of ndarray, shapes (C,) and (C, 2)
+        Of each axis: half widths of strips, and `M` of both.
+    real : ndarray, shape (2, B1, .., Bk)
+        What lies in each rectangle, at most.
+    """
+
+    plane: Plane
+    lines: tuple[Line, ...]
+    edges: tuple[Array, ...]
+    shares: list[Array]
+    widths: list[Array]
+    sizes: list[Array]
+    real: Array
+
+    @property
+    def size(self) -> Array:
+        """Upper bounds of `E |f|`, and of that of the gradient, shape (2,)."""
+        return np.zeros(2) if not self.shares else np.asarray(self.shares[0].sum(axis=0))
+
+    def axes(self, asked: Array) -> tuple[Axis, ...]:
+        """Axes whose rule has at most the error asked for, shape (2,)."""
+        part = np.maximum(asked, TINY**2) / (4 * max(len(self.lines), 1))
+        return tuple(self._axis(e, part) for e in range(len(self.lines)))
+
+    def bound(self, axes: tuple[Axis, ...]) -> Array:
+        """Upper bounds of the error of the loss, and of the gradient, by a rule, shape (2,)."""
+        total = np.zeros(2)
+        for e, axis in enumerate(axes):
+            with np.errstate(all="ignore"):
+                turns = 2 * math.pi * self.widths[e] / axis.spacing
+                strip = 2 * self.sizes[e] / np.expm1(turns)[:, None]
+            total += np.where(np.isnan(strip), np.inf, strip).min(axis=0)
+            low, high = axis.spacing * axis.first, axis.spacing * axis.last
+            outside = (self.edges[e][:-1] < low) | (self.edges[e][1:] > high)
+            total += 2 * self.shares[e][outside].sum(axis=0)
+        return UPWARD * total
+
+    def outside(self, asked: Array) -> NDArray[np.bool_]:
+        """Rectangles that hold a quarter of the error asked for, or less, shape (B1, .., Bk)."""
+        shares = self.real.reshape(2, -1) / np.maximum(asked, TINY**2)[:, None]
+        order = np.argsort(shares.max(axis=0), kind="stable")
+        found = np.zeros(order.shape, dtype=bool)
+        found[order] = (np.cumsum(shares[:, order], axis=1) <= 0.25).all(axis=0)
+        return found.reshape(self.real.shape[1:])
+
+    def _axis(self, e: int, part: Array) -> Axis:
+        """Widest spacing, and the fewest nodes, whose errors are at most a part each."""
+        with np.errstate(all="ignore"):
+            digits = np.log1p(2 * self.sizes[e] / part).max(axis=1)
+            spacings = 2 * math.pi * self.widths[e] / digits
+            widest = float(np.where(np.isfinite(digits), spacings, 0.0).max())
+        if not widest > 0:
+            return Axis(self.lines[e], WIDEST, 0, -1)
+        spacing = 2.0 ** (math.floor(RUNGS * math.log2(min(widest, WIDEST))) / RUNGS)
+        edges, shares = self.edges[e], 2 * self.shares[e]
+        below = np.max(np.cumsum(shares, axis=0) / part, axis=1) <= 0.5
+        above = np.flip(np.max(np.cumsum(shares[::-1], axis=0) / part, axis=1) <= 0.5)
+        first = edges[:-1][~below].min(initial=0.0)
+        last = edges[1:][~above].max(initial=0.0)
+        return Axis(self.lines[e], spacing, math.floor(first / spacing), math.ceil(last / spacing))
+
+
+@np.errstate(all="ignore")  # what overflows is no bound
+def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Strips | None:
+    """Bounds of an integrand on strips; None where it has none, even on the line.
+
+    Parameters
+    ----------
+    forms : Forms
+        The integrand.
+    y : ndarray, shape (N,)
+        The state.
+    plane : Plane
+        Its forms there.
+    lines : tuple of Line
+        How each axis is divided.
+    """
+    k = len(lines)
+    if not k:  # the average of a constant, whose gradient is affine
+        return Strips(plane, (), (), [], [], [], np.zeros(2))
+    edges = tuple(line.edges(LENGTHS[k - 1]) for line in lines)
+    real = _sizes(forms, y, plane, lines, edges, 0, np.zeros(1))[:, 0]
+    if not np.isfinite(real).all():
+        return None
+    places = range(1, k + 1)
+    shares = [real.sum(axis=tuple(j for j in places if j != e)).T for e in places]
+    for share in shares:
+        if np.any(share[[0, -1]] > NOTHING * share.sum(axis=0)):
+            return None
+    scale = np.abs(plane.rows).max(axis=0)
+    fine = slice(None) if k == 1 else slice(1, None, k + 1)
+    widths, found = [], []
+    for e, line in enumerate(lines):
+        relative = np.array(RELATIVE[fine]) / max(float(scale[e]), TINY)
+        some = relative[relative < ABSOLUTE[-1]], np.array(ABSOLUTE[fine])
+        cs = np.array(MAPPED[fine]) if line.mapped else np.concatenate(some)
+        widths.append(cs)
+        sizes = _sizes(forms, y, plane, lines, edges, e, cs)
+        found.append(sizes.reshape(2, len(cs), -1).sum(axis=-1).T)
+    return Strips(plane, lines, edges, shares, widths, found, real)
+
+
+def _sizes(
+    forms: Forms,
+    y: Array,
+    plane: Plane,
+    lines: tuple[Line, ...],
+    edges: tuple[Array, ...],
+    axis: int,
+    cs: Array,
+) -> Array:
+    """Bounds of loss and gradient times density on all rectangles, shape (2, C, B1, .., Bk).
+
+    Along other axes sums over nodes stand for integrals: they are at most those, and one node.
+    """
+    k, tubes = len(lines), []
+    weight: Any = np.ones((1,) * (k + 1))
+    for e, (line, edge) in enumerate(zip(lines, edges, strict=True)):
+        shape = [1] * (k + 1)
+        shape[e + 1] = len(edge) - 1
+        low, high = edge[:-1].reshape(shape), edge[1:].reshape(shape)
+        c = cs.reshape(-1, *[1] * k) if e == axis else np.zeros((1,) * (k + 1))
+        tubes.append(line.tube(low, high, c))
+        length = high - low + (WIDEST if e != axis or not cs.any() else 0.0)
+        weight = weight * line.density(low, high, c) * length
+    known = {
+        symbol: _form(tubes, row, offset)
+        for symbol, row, offset in zip(forms.symbols, plane.rows, plane.offsets, strict=True)
+    }
+    for symbol, value in zip(forms.y, y.tolist(), strict=True):
+        known[symbol] = number(value)
+    of_value, *slopes = (tube.size for tube in enclosed(forms.slopes, known))
+    of_forms, beside = slopes[: len(forms.symbols)], slopes[len(forms.symbols) :]
+    lengths = np.linalg.norm(plane.moves, axis=0)
+    with np.errstate(all="ignore"):
+        of_slope: Any = np.sqrt(sum((b**2 for b in beside), start=np.zeros(1)))
+        far = [tube.size for tube in tubes]
+        for size, (*row, offset) in zip(of_forms, lengths.tolist(), strict=True):
+            parts = (r * f for r, f in zip(row, far, strict=True) if r)
+            of_slope = of_slope + size * sum(parts, start=np.float64(offset))
+        found = np.stack(np.broadcast_arrays(of_value * weight, of_slope * weight))
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def _form(tubes: list[Tube], row: Array, offset: float) -> Tube:
+    """An affine form of independent numbers, as it is."""
+    low, high, width = np.full(1, offset), np.full(1, offset), np.zeros(1)
+    for r, tube in zip(row.tolist(), tubes, strict=True):
+        if r:
+            one, other = r * tube.low, r * tube.high
+            low, high = low + np.minimum(one, other), high + np.maximum(one, other)
+            width = width + abs(r) * tube.width
+    return Tube(low, high, width)

@@ -60,11 +60,14 @@ class Watch:
     alarms : callable, optional
         ``alarm`` of many steps at once: ``alarms(taus, states)``, shapes (S,) and (S, N) to (S,).
         Without it, steps are looked at one by one.
+    noted : callable, optional
+        ``noted(taus, states)`` is told steps of which the alarm is not asked.
     """
 
     alarm: Callable[[float, Array], float]
     check: Callable[[float, float, Array, Interpolant], Stop | None]
     alarms: Callable[[Array, Array], Array] | None = None
+    noted: Callable[[Array, Array], None] | None = None
 
 
 def outliving(end: float, tau: float, y: Array, interpolant: Interpolant) -> Stop:

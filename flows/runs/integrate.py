@@ -28,13 +28,14 @@ from flows.core.problem import (
 from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
 from flows.core.threads import one_thread
+from flows.runs.companions import confirmed
+from flows.runs.digits import solve_with_digits
 from flows.runs.given import given_at
 from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory
 from flows.solvers.choice import MULTISTEP, UNDAMPED, Solver, solver_for
 
-REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
 MAX_UNKNOWNS = 10_000
 MAX_PIECES_PER_UNKNOWN = 10
@@ -121,12 +122,28 @@ def follow(
     progress: bool | Callable[[float], None] = False,
 ) -> Trajectory:
     """Run of :func:`integrate` as ``request`` asks for it."""
+    found = _alone(system, start, request, progress)
+    return _confirmed(found, system, start, request)
+
+
+def _confirmed(run: Trajectory, system: System, start: ArrayLike, request: Request) -> Trajectory:
+    """The run with what its companions tell of its errors, where it needs any."""
+    return confirmed(run, request, functools.partial(_alone, system, start))
+
+
+def _alone(
+    system: System,
+    start: ArrayLike,
+    request: Request,
+    progress: bool | Callable[[float], None] = False,
+) -> Trajectory:
+    """Run of :func:`follow` without companions."""
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     frame, state = system.reduce(initial)
     with time_bar(progress, float(request.times[-1])) as show, one_thread(initial.size):
         if request.method == "reference":
-            reached = _solve_with_digits(system, frame, state, request, show)
+            reached = _Reached(frame, *solve_with_digits(system, frame, state, request, show))
         else:
             solver = solver_for(request.method, system)
             way = _at_start(system, frame, state, request)
@@ -159,7 +176,8 @@ def go_on(system: System, start: ArrayLike, request: Request, way: Halfway) -> T
     with one_thread(initial.size):
         pieces = _pieces(system.beside_compiled(), way, request)
         reached = _solve(pieces, solver_for(request.method, system))
-    return _trajectory(system, initial, request, reached, begun)
+    run = _trajectory(system, initial, request, reached, begun)
+    return _confirmed(run, system, start, request)
 
 
 def follow_in_pieces(
@@ -194,7 +212,8 @@ def follow_in_pieces(
     frame, state = system.reduce(initial)
     told = system if events else system.quiet()
     reached = yield from _pieces(told, _at_start(told, frame, state, request), request)
-    return _trajectory(system, initial, request, reached, begun)
+    run = _trajectory(system, initial, request, reached, begun)
+    return _confirmed(run, system, start, request)
 
 
 def next_problem(
@@ -341,32 +360,6 @@ def _pieces(
         status, message = COMPLETED, "reached the end"
     events = Events(functools.partial(itertools.chain.from_iterable, happened))
     return _Reached(frame, type(state).join(collected), status, message, stats, events)
-
-
-def _solve_with_digits(
-    system: System,
-    frame: Any,
-    state: Any,
-    request: Request,
-    show: Callable[[float], None] | None,
-) -> _Reached:
-    """With many digits, in plain coordinates, as far as the flow is smooth."""
-    from flows.solvers.reference import solve_reference
-
-    smooth = system.exact_flow(frame, state, REFERENCE_DIGITS)
-    found = solve_reference(
-        smooth.field,
-        smooth.jacobian,
-        smooth.x0,
-        request.times.tolist(),
-        REFERENCE_DIGITS,
-        max_steps=request.max_steps,
-        progress=show,
-        switches=smooth.switches,
-    )
-    states = [state.at(None), *(smooth.decode(x).at(None) for x in found.states)]
-    stats = {**found.stats, "pieces": 1}
-    return _Reached(frame, type(state).join(states), found.status, found.message, stats)
 
 
 def _shown(show: Callable[[float], None], clock: Clock) -> Callable[[float], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -84,6 +85,14 @@ class Followed(Evaluated):
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
         return unknown_at(self._features, states.seen, t)
+
+    def outgrown(self, states: SoundState) -> Array:
+        """What the states carry: see :mod:`flows.systems.own.stretch`."""
+        return np.asarray(states.grown)
+
+    def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
+        """States that are off by how far they are from others, with what is seen of them then."""
+        return self._view.beside(states, others)
 
     def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""

@@ -68,6 +68,14 @@ def test_a_run_that_leaves_a_curved_ridge_is_off_by_less_than_it_states(y, rtol)
         assert abs(run["loss"][6] - CERTIFIED) < DIGITS
 
 
+@pytest.mark.parametrize("y", [STARTS[0], STARTS[2]])
+def test_a_run_in_doubles_is_off_by_less_than_it_states_or_ends(y):
+    system = flows.OwnSystem("ridge", [X, Y], CURVED, arithmetic="doubles")
+    run = flows.integrate(system, [0.0, y], 8.0, TIMES, rtol=1e-10)
+    assert off(run, truth([0.0, y])).max() < 1
+    assert run.completed or "to which side it leaves" in run.message
+
+
 def test_the_linearised_error_alone_is_told_from_the_true_one(monkeypatch):
     # The same run without companions, as it was: its error is stated as the flow shrinks it again.
     monkeypatch.setattr(companions, "FREE", np.inf)

@@ -46,6 +46,8 @@ UNKNOWN = (
     " end the run before, start farther from it, or take flows.certify"
 )
 
+STOPPED = "interrupted while other runs were to show its errors; what they have shown is kept"
+
 
 def confirmed(
     run: Trajectory, request: Request, again: Callable[[Request], Trajectory]
@@ -84,7 +86,10 @@ def confirmed(
             break  # it leads no farther
         rtol = finer
     fine = runs[rtol]
-    others = [led(min(part * rtol, COARSEST)) for part in COARSER]
+    others: list[Trajectory] = []
+    for part in COARSER:
+        if all(each.status != INTERRUPTED for each in runs.values()):
+            others.append(led(min(part * rtol, COARSEST)))
     return _beside(run, fine, rtol, others, list(runs.values()))
 
 
@@ -113,6 +118,8 @@ def _beside(
     found = replace(found, rtol=run.rtol, provenance=run.provenance, stats=stats)
     if known == len(whole.t):
         return found
+    if any(each.status == INTERRUPTED for each in every):
+        return replace(found, status=INTERRUPTED, message=STOPPED)
     told = UNKNOWN.format(math.exp(float(grown[known])), rtol)
     return replace(found, status=FIELD_FAILED, message=told)
 

@@ -5,6 +5,7 @@ whichever valley it comes to. `make fuzz` takes more of the random ones.
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from oracles.ridges import case
 from oracles.taylor import flow
 
 import flows
+from flows.core.problem import INTERRUPTED
 from flows.runs import companions, integrate
 from flows.systems.own.stretch import stretched
 
@@ -129,3 +131,34 @@ def test_errors_outgrow_the_flow_by_the_curvature_across_it():
     assert stretched(times, along, 1.001 * hessians)[-1] != pytest.approx(exact, rel=1e-4)
     assert stretched(times, across, hessians)[-1] == 0  # there an error is a shift in time
     assert stretched(times, along, np.abs(hessians))[-1] == 0
+
+
+def test_members_beside_a_ridge_leave_compiled_steps_and_state_true_errors():
+    # Enough members for compiled steps; most start in a valley and have no companions.
+    rng = np.random.default_rng(0)
+    valley = np.array([0.0, 1.5]) + 0.3 * rng.normal(size=(128, 2))
+    starts = np.concatenate([[[0.0, y] for y in STARTS], valley])
+    system = flows.OwnSystem("ridge", [X, Y], CURVED)
+    found = flows.integrate_ensemble(system, starts, t_end=8.0, t_eval=TIMES, rtol=1e-8)
+    for k, y in enumerate(STARTS):
+        alone = ridge_run(y, 1e-8)
+        assert found["loss"][k] == pytest.approx(alone["loss"], rel=0, abs=0)
+    exact = truth(list(starts[5]))
+    assert np.abs(found["loss"][5][1:] - exact) == pytest.approx(0, abs=1e-6)
+
+
+def test_an_interruption_of_companions_keeps_what_they_have_shown(monkeypatch):
+    runs, alone = [], integrate._alone
+
+    def interrupted(*given):
+        runs.append(alone(*given))
+        if len(runs) == 1:
+            return runs[0]
+        first = slice(0, 4)
+        parts = {"t": runs[-1].t[first], "states": runs[-1].states.at(first)}
+        return replace(runs[-1], status=INTERRUPTED, **parts)
+
+    monkeypatch.setattr(integrate, "_alone", interrupted)
+    run = ridge_run(STARTS[2])
+    assert run.status == INTERRUPTED and len(run.t) == 4 and len(runs) == 2
+    assert off(run, truth([0.0, STARTS[2]])).max() < 1

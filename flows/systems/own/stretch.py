@@ -50,16 +50,18 @@ def stretched(times: Array, moves: Array, hessians: Array) -> Array:
     found = np.zeros(len(times))
     known = np.isfinite(hessians).all(axis=(1, 2), keepdims=True)
     hessians = np.where(known, hessians, 0.0)  # beyond doubles they tell nothing
+    # What is not counted: this much is added to all eigenvalues.
+    shift = ROUNDED * np.abs(hessians).max(axis=(1, 2), initial=0.0) + 1 / times
+    hessians = hessians + shift[:, None, None] * np.eye(hessians.shape[-1])
     try:
         np.linalg.cholesky(hessians)
-        return found  # no curvature is negative: the usual case
+        return found  # no curvature counts: the usual case
     except np.linalg.LinAlgError:
         least = np.linalg.eigvalsh(hessians)[:, 0]
-    least = least + ROUNDED * np.abs(hessians).max(axis=(1, 2), initial=0.0) + 1 / times
     length = np.linalg.norm(moves, axis=1, keepdims=True)
     along = np.divide(moves, length, out=np.zeros_like(moves), where=length > 0)
     for first, last in ((0, -1), (1, None)):  # the rule of trapezoids
-        curved = np.einsum("ki,kij,kj->k", along, hessians[first:last], along)
+        curved = np.einsum("ki,kij,kj->k", along, hessians[first:last], along) - shift[first:last]
         rate = np.maximum(np.minimum(curved, 0.0) - least[first:last], 0.0)
         found[1:] += rate * np.diff(times) / 2
     return np.minimum(np.cumsum(found), MOST)

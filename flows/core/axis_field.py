@@ -105,6 +105,8 @@ class AxisTerms(NamedTuple):
         Whether a closed form leads to the end from where the flow is linear.
     squares, constant : int, float
         Of how many independent squares the loss is a sum, beside a constant; -1 where it is none.
+    looks : bool
+        Whether members whose errors outgrow the flow are followed as runs alone, which see it.
     """
 
     known: float
@@ -117,3 +119,4 @@ class AxisTerms(NamedTuple):
     ends: bool
     squares: int
     constant: float
+    looks: bool = False

@@ -75,6 +75,8 @@ class Watch:
         Without it, steps are looked at one by one.
     settle : callable, optional
         ``settle(tau, y)`` after the step that covers the last output: as ``check``.
+    noted : callable, optional
+        ``noted(taus, states)`` is told steps of which the alarm is not asked.
 
     Notes
     -----
@@ -86,6 +88,7 @@ class Watch:
     check: Callable[[float, float, Array, Interpolant], Stop | None]
     alarms: Callable[[Array, Array], Array] | None = None
     settle: Callable[[float, Array], Stop | None] | None = None
+    noted: Callable[[Array, Array], None] | None = None
 
 
 def outliving(end: float, tau: float, y: Array, interpolant: Interpolant) -> Stop:

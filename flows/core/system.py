@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -63,21 +63,19 @@ class System(abc.ABC):
     #: Parameters that fix the system, which its certificates state; none if it has no certificates.
     stated: ClassVar[tuple[str, ...]] = ()
     #: What the method ``auto`` tries, in this order, each at this fraction of the tolerance. LSODA
-    #: is the fastest where a field is cheap, and at a tenth it leaves its non-stiff method sooner:
-    #: faster and more accurate (``benchmarks/solvers.py``).
+    #: is the fastest where a field is cheap, at a tenth more so (``benchmarks/solvers.py``).
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
 
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
     #: The same where explicit steps serve.
     explicit: ClassVar[Lanes | None] = None
-    #: From so many members on compiled steps along axes take less time than runs alone, compiling
-    #: included.
+    #: From so many members on compiled steps along axes take less time, compiling included.
     many: ClassVar[int] = 128
     #: Whether :meth:`magnification` and :meth:`errors` take several runs, one a leading axis.
     stacks: ClassVar[bool] = False
-    #: Errors of states are carried from one to the next, if the times are no further apart than by
-    #: this factor: a run keeps states between outputs that are.
+    #: A run keeps states between outputs that are further apart than by this factor, as errors of
+    #: states are carried from one to the next.
     apart: ClassVar[float] = math.inf
 
     #: What it is called in a heading.
@@ -98,7 +96,7 @@ class System(abc.ABC):
     def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Any]:
         """System and start that a person asks for on the command line or in a form.
 
-        Here, the sizes of a start and the own options, none of them an array, are the parameters.
+        Here, the sizes of a start and the own options, no arrays, are the parameters.
 
         Parameters
         ----------
@@ -143,8 +141,8 @@ class System(abc.ABC):
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """System whose fields are at least as accurate as steps of these tolerances need.
 
-        `damped` says whether the steps damp their errors where the flow is stiff, `multistep`
-        whether each chart begins with many small steps.
+        `damped`: whether steps damp errors where the flow is stiff; `multistep`: whether each chart
+        begins with many small ones.
         """
         return self
 
@@ -309,10 +307,7 @@ class System(abc.ABC):
 
     @property
     def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
-        """Features that only few ask for, each from the frame and states; `X_error` is that of `X`.
-
-        They are never part of :meth:`features`.
-        """
+        """Features that few ask for, apart from :meth:`features`; `X_error` is that of `X`."""
         return {}
 
     @abc.abstractmethod
@@ -328,8 +323,7 @@ class System(abc.ABC):
     ) -> dict[str, Array]:
         """Absolute errors of features beside the relative one of the solver's tolerance.
 
-        Here, the features that are named ``X_error``: how far the rounding of the state, sums whose
-        terms cancel, and quadrature leave ``X`` unknown.
+        Here, the features that are named ``X_error``: rounding, cancellation, quadrature.
 
         Parameters
         ----------
@@ -351,9 +345,7 @@ class System(abc.ABC):
     def magnification(
         self, frame: Any, states: Any, features: Mapping[str, Array], t: Array, rtol: float
     ) -> Array:
-        """By how much more than usual a run is wrong where its flow magnifies errors of steps.
-
-        Here, by nothing.
+        """By how much more than usual a run is wrong where its flow magnifies errors: by nothing.
 
         Parameters
         ----------
@@ -372,6 +364,14 @@ class System(abc.ABC):
             What is added to one, that of a flow which magnifies nothing.
         """
         return np.zeros(len(states))
+
+    def outgrown(self, states: Any) -> Array:
+        """By how much more than its flow errors of a run may have grown, the logarithm, (T,)."""
+        return np.zeros(len(states))
+
+    def beside(self, frame: Any, states: Any, others: Sequence[Any]) -> Any:
+        """States of a run that are off by how far they are from others, at the first times."""
+        raise undefined(self, "beside", "errors of its states have outgrown the flow")
 
     @property
     def later_names(self) -> tuple[str, ...]:
@@ -405,8 +405,7 @@ class System(abc.ABC):
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above its limit along a run: the loss itself once no failure is as low.
 
-        The student can learn its teacher, so that 0 is the limit of a run whose loss has fallen
-        below that of every critical point at which runs fail.
+        The student can learn its teacher: 0 is the limit below all critical points of failures.
 
         Parameters
         ----------

@@ -26,6 +26,14 @@ from flows.ensembles.axis_lanes import (
     steepest,
     steps_in,
 )
+from flows.ensembles.axis_looks import (
+    forget_outgrown,
+    look_at_all,
+    look_between,
+    look_first,
+    look_within,
+    looks_of,
+)
 from flows.ensembles.axis_members import (
     leave,
     let_wait,
@@ -81,6 +89,7 @@ def gentle_until(here, k, terms):
 @lean
 def take_place(lane, out, read, here, k, e, times, before, terms, found):
     """Let a member go on in a lane, in its chart, as far as the solver time `before`."""
+    look_first(here, k)
     load(lane, out.near, read, here, k, e)
     aim(lane, here, k, e, times, before, terms.halts, found)
     lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
@@ -106,26 +115,27 @@ class Walk(NamedTuple):
     """Lanes in which members take steps.
 
     ``lane``, ``work``: where they stand, and room; ``owner`` (lanes,): whose they are, -1 where
-    nobody's; ``u`` (N,): room.
+    nobody's; ``u`` (N,): room; ``looks``: at curvatures on the way.
     """
 
     lane: Any
     work: Any
     owner: Any
     u: Any
+    looks: Any
 
 
 @inner
-def walk_of(n, rtol, terms):
+def walk_of(n, rtol, terms, count):
     """Lanes of steps of a tolerance."""
     lane = lanes_of(n, rtol, terms.reach, terms.short)
-    return Walk(lane, room(n), np.full(LANES, -1), np.empty(n))
+    return Walk(lane, room(n), np.full(LANES, -1), np.empty(n), looks_of(n, count))
 
 
 @lean
 def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, found, halt):
     """Follow members by explicit steps, until those who are late wait."""
-    lane, work, owner, u = walk
+    lane, work, owner, u, looks = walk
     gradient, n, late, read = programs.gradient, len(u), here.late, programs.value.read
     while not halt[0]:
         alive = 0
@@ -144,6 +154,8 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
         if alive == 0:
             break
         attempt(lane, near, gradient, work, stages)
+        if terms.looks:
+            look_between(looks, lane, owner, near, gradient, work, stages, here)
         dense = False
         for e in range(LANES):
             if not (lane.live[e] and stages.good[e]):
@@ -181,6 +193,7 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
                 continue
             if ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found):
                 owner[e] = k
+    look_at_all(looks, gradient, here)
     for k in range(len(late)):
         if late[k]:
             let_wait(here, k)
@@ -189,7 +202,7 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
 @lean
 def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow those who are late by Radau."""
-    lane, work, owner, u = walk
+    lane, work, owner, u, looks = walk
     gradient, n, read = programs.gradient, len(u), programs.value.read
     while not halt[0]:
         alive, anew = 0, False
@@ -207,6 +220,8 @@ def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends,
         if anew:
             evaluate(lane, near, gradient, work)
         step_on(lane, near, gradient, tableau, work)
+        if terms.looks:
+            look_within(looks, lane, owner, near, work, here)
         again_at = False
         for e in range(LANES):
             if owner[e] < 0:
@@ -267,13 +282,14 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     here = members_of(count, len(times), n, loss, terms.reach)
     out, ends = outputs_of(loss, n), ends_of(n, taken)
     near = steps_in(out.near, taken)
-    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms)
-    then, stages = walk_of(n, terms.rtol, terms), stages_of(n)
+    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, taken)
+    then, stages = walk_of(n, terms.rtol, terms, taken), stages_of(n)
     for k in range(0, count, LANES):
         if not halt[0]:
             meet(starts, k, ends, here, programs, terms, found)
     follow_gently(times, programs, terms, first, stages, here, near, out, ends, found, halt)
     follow_stiffly(times, programs, tableau, terms, then, here, near, out, ends, found, halt)
+    forget_outgrown(here, found)
     leave(here, found)
 
 

@@ -61,9 +61,11 @@ class Members(NamedTuple):
     ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
     chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``,
     ``doubt`` (M,): whether something has reached zero, and the radius of the loss; ``late`` (M,):
-    whether steps are those of Radau; ``passed`` (M, T, N): increments at outputs of the chart,
-    before that in the coordinates of states; ``value`` (M, R): registers at centres, of the loss,
-    which begin with those of the gradient; ``slopes`` (M, N, 3), ``matrix`` (M, N, N): gradients
+    whether steps are those of Radau; ``outgrown`` (M,), ``looked`` (M, 2): by how much errors have
+    outgrown the flow, when that was looked at last, and how fast they did; ``passed`` (M, T, N):
+    increments at outputs of the chart, before that in the coordinates of states; ``value`` (M, R):
+    registers at centres, of the loss, which begin with those of the gradient; ``slopes`` (M, N, 3),
+    ``matrix`` (M, N, N): gradients
     there in two doubles, and Hessians along the axes; ``queue`` (M,): who has a chart and no lane,
     from the first to before the second of ``queued`` (2,), which count on; ``error`` (M, N),
     ``numbers`` (M, 6): what is seen where the chart begins, as of `Seen`.
@@ -80,6 +82,8 @@ class Members(NamedTuple):
     gone: Any
     doubt: Any
     late: Any
+    outgrown: Any
+    looked: Any
     passed: Any
     value: Any
     slopes: Any
@@ -110,6 +114,8 @@ def members_of(count, times, n, loss, reach):
         np.zeros(count, np.bool_),
         np.zeros(count),
         np.zeros(count, np.bool_),
+        np.zeros(count),
+        np.zeros((count, 2)),
         np.zeros((count, 1 + times, n)),
         np.zeros((count, registers)),
         np.zeros((count, n, 3)),

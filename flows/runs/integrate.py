@@ -30,6 +30,7 @@ from flows.core.problem import (
 from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
 from flows.core.threads import one_thread
+from flows.runs.companions import confirmed
 from flows.runs.given import given_at
 from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
@@ -128,6 +129,22 @@ def follow(
     progress: bool | Callable[[float], None] = False,
 ) -> Trajectory:
     """Run of :func:`integrate` as ``request`` asks for it."""
+    found = _alone(system, start, request, progress)
+    return _confirmed(found, system, start, request)
+
+
+def _confirmed(run: Trajectory, system: System, start: ArrayLike, request: Request) -> Trajectory:
+    """The run with what its companions tell of its errors, where it needs any."""
+    return confirmed(run, request, functools.partial(_alone, system, start))
+
+
+def _alone(
+    system: System,
+    start: ArrayLike,
+    request: Request,
+    progress: bool | Callable[[float], None] = False,
+) -> Trajectory:
+    """Run of :func:`follow` without companions."""
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     with unlimited():
@@ -169,7 +186,8 @@ def go_on(system: System, start: ArrayLike, request: Request, way: Halfway) -> T
     with one_thread(initial.size):
         pieces = _pieces(system.beside_compiled(), way, request)
         reached = _solve(pieces, solver_for(request.method, system))
-    return _trajectory(system, initial, request, reached, begun)
+    run = _trajectory(system, initial, request, reached, begun)
+    return _confirmed(run, system, start, request)
 
 
 def follow_in_pieces(
@@ -205,7 +223,8 @@ def follow_in_pieces(
         frame, state = system.reduce(initial)
     told = system if events else system.quiet()
     reached = yield from _pieces(told, _at_start(told, frame, state, request), request)
-    return _trajectory(system, initial, request, reached, begun)
+    run = _trajectory(system, initial, request, reached, begun)
+    return _confirmed(run, system, start, request)
 
 
 def next_problem(

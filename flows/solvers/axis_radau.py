@@ -87,6 +87,8 @@ def _at_the_end(watch: Watch | None) -> Watch | None:
 
     def alarms(taus: Array, states: Array) -> Array:
         found = np.ones(len(taus))
+        if watch.noted is not None:
+            watch.noted(taus[:-1], states[:-1])
         found[-1:] = [watch.alarm(float(taus[-1]), states[-1])]
         return found
 

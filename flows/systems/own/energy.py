@@ -49,6 +49,7 @@ from flows.systems.own.increment import (
 from flows.systems.own.loss import Loss
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.sound_state import SoundState
+from flows.systems.own.stretch import Passage
 from flows.systems.own.trail import Trail
 from flows.systems.own.twofold import code_of, rates_of, twofold_axes
 
@@ -199,6 +200,12 @@ def energy_piece(
     stays = not moving and bool(slopes.any())
     begins = stays and state.energy[1] < STAYS
 
+    def hessians(places: Array) -> Array:
+        if coded:
+            return loss.hessians(places)
+        return np.array([loss.hessian(place, rule) for place in places])
+
+    near = np.array([float(x) for x in centre])
     trail = Trail(since, axes, functools.partial(hessian, increment))
     # Steps that are looked at one by one, as of dear losses, end where compiled ones do.
     reach = COMPILED if compiled is not None and dear else ENERGY
@@ -243,6 +250,7 @@ def energy_piece(
         ),
         STAYS if stays else float(state.energy[1]),
         trail,
+        Passage(since, near, axes, unit, hessians if isinstance(loss, Loss) else None),
         None if nodes is None else Serving(loss, nodes),
     )
 

@@ -22,6 +22,7 @@ from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
+from flows.systems.own.stretch import MOST, Passage
 from flows.systems.own.trail import Trail
 
 __all__ = ["STAYS", "EnergyPiece"]
@@ -78,6 +79,8 @@ class EnergyPiece(Piece):
         Of a state that stays, see :class:`SoundState`.
     trail : Trail
         Where its steps have led.
+    passage : Passage
+        The same, for what errors have grown by.
     serving : Serving, optional
         The rule of its expectation.
     """
@@ -97,6 +100,7 @@ class EnergyPiece(Piece):
     errors: Errors
     off: float
     trail: Trail
+    passage: Passage
     serving: Serving | None = None
 
     counted: ClassVar[bool] = False
@@ -114,6 +118,8 @@ class EnergyPiece(Piece):
         since = self.frame.unit + np.broadcast_to(self.chart.clock.time(tau), len(many))
         known = np.stack([since, np.full(len(many), self.off)], axis=-1)
         found = self.observed([self.increment.place(u) for u in many], known, errors)
+        grown = np.minimum(self.state.grown + self.passage.stretch(tau), MOST)
+        found = replace(found, grown=np.broadcast_to(grown, len(many)))
         return found if np.ndim(y) > 1 else found.at(0)
 
     def watch(self, rtol: float) -> Watch:
@@ -132,6 +138,7 @@ class EnergyPiece(Piece):
 
         def alarm(tau: float, u: Array) -> float:
             self.trail.note(tau, u)
+            self.passage.noted(np.array([tau]), u[None])
             energy = self.energy(tau, u)
             inside = self.least < energy < self.most and tau < self.ends
             return 1.0 if inside and serves(u) else -1.0
@@ -143,7 +150,7 @@ class EnergyPiece(Piece):
             # A state that does not move passes the end in one step.
             return Stop(tau if self.begun > self.rests else min(tau, self.ends), u)
 
-        return Watch(alarm, check)
+        return Watch(alarm, check, noted=self.passage.noted)
 
     def _rounded(self, u: Array) -> Array:
         """Where an increment leads, in doubles."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,10 @@ from flows.core.axis_field import Code
 from flows.core.balls import precision
 from flows.core.limit import NO_POWER, NO_SHRINKING, NOT_FOUND, Limit, find_limit
 from flows.core.quadrature import Rule
+from flows.core.symmetric import eigen
 from flows.core.system import Excess
 from flows.systems.own.carried_errors import Errors
+from flows.systems.own.energy_units import FLAT
 from flows.systems.own.exact import (
     SERVES,
     Nodes,
@@ -25,11 +27,12 @@ from flows.systems.own.exact import (
     from_doubles,
     to_double,
     to_doubles,
+    value_of,
     width,
 )
-from flows.systems.own.graded import Axes
-from flows.systems.own.reading import ROUGH, errors_of, observe_exact
-from flows.systems.own.sound_state import TRUSTED, SoundState, feature_names
+from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.reading import ROUGH, errors_of, is_steep, observe_exact
+from flows.systems.own.sound_state import APART, TRUSTED, SoundState, distance, feature_names
 
 __all__ = ["ExactView", "above_limits", "told"]
 
@@ -126,6 +129,34 @@ class ExactView:
     @property
     def _names(self) -> tuple[str, ...]:
         return feature_names(tuple(name for name, _ in self.potentials), self.loss.averaged)
+
+    def beside(self, states: SoundState, others: Sequence[SoundState]) -> SoundState:
+        r"""States that are off by how far they are from others, at the first times, seen anew.
+
+        Along an axis on which the loss curves upward it is how far they are from the floor of its
+        valley, `|\Delta g_i|/h_i`, if that is less: the valley may bend from one to the other.
+        """
+        error = states.error.copy()
+        for k in range(max(map(len, others), default=0)):
+            place, since = from_doubles(states.digits[k]), float(states.energy[k, 0])
+            matrix = self.loss.hessian(states.x[k], self.rule)
+            if not np.isfinite(matrix).all():  # nothing is known there
+                continue
+            found = better_axes(self.graded, place, matrix, since)
+            h, axes = eigen(matrix) if found is None else found
+            slope, curved = self._slope(place), np.maximum(h, 1 / since)
+            for other in (one.at(k) for one in others if k < len(one)):
+                off = np.abs(distance(states.at(k), other) @ axes)
+                turned = (slope - self._slope(from_doubles(other.digits))) @ axes
+                climbed = APART * np.abs(turned) / curved
+                across = np.where(h * since > FLAT, np.fmin(off, climbed), off)
+                error[k] = np.maximum(error[k], across)
+        return self.anew(replace(states, error=error), None)
+
+    def _slope(self, place: list[Any]) -> Array:
+        """Gradient at an exact place; NaN where no number of bits tells it."""
+        found = value_of(lambda: self.exact.both(place), is_steep)
+        return np.array([np.nan] * len(place) if found is None else [float(x) for x in found[1:]])
 
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""

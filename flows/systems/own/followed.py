@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -86,6 +87,14 @@ class Followed(Evaluated):
         """Say from when on the loss, or its gradient, is not known."""
         return unknown_at(self._features, states.seen, t)
 
+    def outgrown(self, states: SoundState) -> Array:
+        """What the states carry: see :mod:`flows.systems.own.stretch`."""
+        return np.asarray(states.grown)
+
+    def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
+        """States that are off by how far they are from others, with what is seen of them then."""
+        return self._view.beside(states, others)
+
     def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""
         return self._view.recorded(states)
@@ -162,7 +171,7 @@ class Followed(Evaluated):
         asked = energy.SMALL * step if halts else step
         rough, reach = rough_at(rtol), energy.COMPILED
         least, squares = squares_of(self._loss.form.plain)
-        return energy.axis_terms(
+        found = energy.axis_terms(
             *(rtol, asked),
             rough=rough,
             reach=reach,
@@ -171,6 +180,7 @@ class Followed(Evaluated):
             squares=squares,
             constant=least[0],
         )
+        return found._replace(looks=True)
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array

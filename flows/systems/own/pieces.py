@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,15 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
-from flows.core.symmetric import eigen
-from flows.systems.own.carried_errors import LARGEST, MOST_GROWTH
+from flows.systems.own.carried_errors import LARGEST
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
+from flows.systems.own.pace import TINY, Pace
 from flows.systems.own.served import RESERVE, failure, rule_is_off
-from flows.systems.own.sound_state import TRUSTED, SoundState
+from flows.systems.own.sound_state import SoundState
+from flows.systems.own.stretch import MOST
 
-__all__ = ["RESERVE", "OwnPiece", "chart"]
+__all__ = ["RESERVE", "OwnPiece", "Pace", "chart"]
 
 # Entries that have grown by this factor want another absolute tolerance.
 GROWN = 10.0
@@ -37,93 +38,7 @@ LEFT = 100.0
 FINEST = 1e-3
 # The axes of so many entries cost more than steps do.
 MOST_AXES = 500
-# Curvatures are looked at anew where entries have moved by this part of the largest, or where this
-# part of the time, or of what it takes for errors to grow by a factor e, has passed.
-TURNED, SOON = 0.05, 0.25
-# A curvature that is this part of the largest second derivative may be rounding.
-ROUNDED = 1e-14
-EPSILON, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
-
-
-@dataclass
-class Pace:
-    """How much earlier or later a run may be, from one step to the next.
-
-    Where the loss curves downward, what steps leave across the flow grows like `exp(-h t)`, `h`
-    being the curvature, until the flow turns there: beside a saddle it decides when the run goes
-    on. From then on it is a delay, its length over the speed, and nothing later mends that.
-
-    Parameters
-    ----------
-    t, raw : float, ndarray
-        The last state that was looked at closely.
-    axes, curvature, error : ndarray
-        Columns along which the loss curves downward there, the curvatures, the errors along them.
-    taus, late, grown : list
-        Since when the run may be so much earlier or later, and its entries so much off.
-    lost : bool
-        Whether nothing is known of the run any more.
-    """
-
-    t: float
-    raw: Array
-    axes: Array | None = None
-    curvature: Array = field(default_factory=lambda: np.zeros(0))
-    error: Array = field(default_factory=lambda: np.zeros(0))
-    taus: list[float] = field(default_factory=list)
-    late: list[float] = field(default_factory=list)
-    grown: list[Array] = field(default_factory=list)
-    lost: bool = False
-
-    def due(self, t: float, raw: Array) -> bool:
-        """Whether the run has gone on so far that it is to be looked at closely."""
-        moved, passed = float(np.abs(raw - self.raw).max()), t - self.t
-        if moved > TURNED * float(np.abs(self.raw).max()) or passed > SOON * t:
-            return True
-        return -passed * float(self.curvature.min(initial=0.0)) > SOON
-
-    def note(self, tau: float, t: float, raw: Array, hessian: Array, left: Array) -> None:
-        """Carry errors on to a state, in whose entries steps leave so much."""
-        # Only the negative ones: where there are none, half the work is saved.
-        least = -max(TINY, ROUNDED * float(np.abs(hessian).max()))
-        h, axes = eigen(hessian, below=least)
-        passed = t - self.t
-        late, error = self.late[-1] if self.late else 0.0, _turned(axes.T, left)
-        if self.axes is not None:
-            grows = np.minimum(-self.curvature * passed, MOST_GROWTH)
-            before = np.minimum(self.error * np.exp(grows), LARGEST)
-            error = np.maximum(error, _turned(axes.T @ self.axes, before))
-            moved = raw - self.raw
-            length = float(np.linalg.norm(moved))
-            parts = moved @ self.axes
-            along = float(np.linalg.norm(parts * before))
-            if along > 0:
-                delay = along / length**2 * passed
-                late = max(late, min(delay, t))
-                # The flow falls off a saddle, and on which side is not known.
-                fastest = -float(self.curvature.min())
-                falls = float(np.linalg.norm(parts)) > length / 2
-                self.lost = self.lost or (falls and delay * fastest > TRUSTED)
-        self.t, self.raw, self.axes, self.curvature, self.error = t, raw, axes, h, error
-        self.taus.append(tau)
-        self.late.append(late)
-        self.grown.append(np.full_like(raw, LARGEST) if self.lost else _turned(axes, error))
-
-    def at(self, tau: Array | float) -> tuple[Array, Array]:
-        """Return the delay and the errors of entries at solver times."""
-        when = np.searchsorted(self.taus, tau, side="right")
-        # Between two looks, the larger of both: a solver may pass a saddle in one step.
-        then = np.minimum(when + 1, len(self.taus))
-        late = np.array([0.0, *self.late])
-        grown = np.stack([np.zeros_like(self.raw), *self.grown])
-        return np.maximum(late[when], late[then]), np.maximum(grown[when], grown[then])
-
-
-def _turned(axes: Array, error: Array) -> Array:
-    """Errors along other axes, as independent ones: turned again and again, they do not grow."""
-    scale = float(error.max(initial=0.0)) or 1.0
-    found: Array = scale * np.sqrt(axes**2 @ (error / scale) ** 2)
-    return found
+EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -185,9 +100,11 @@ class OwnPiece(Piece):
         now = np.broadcast_to(np.asarray(since, dtype=float)[..., None], raw.shape)
         # What a block that stays has kept is damped like what is new.
         ago = np.maximum(begun.time, shrunk * now)
-        late, grown = self.pace.at(tau)
+        late, grown, stretch = self.pace.at(tau)
         error = np.maximum(np.where(old, kept, fresh), grown)
-        return self.observed(raw, error, np.where(old, ago, now), np.maximum(begun.late, late))
+        late = np.maximum(begun.late, late)
+        found = self.observed(raw, error, np.where(old, ago, now), late)
+        return replace(found, grown=np.minimum(begun.grown + stretch, MOST))
 
     def _left(self, tau: Array | float, raw: Array) -> Array:
         """Errors of the entries that the last steps of the solver leave."""

@@ -13,11 +13,13 @@ from flows.core.arrays import Array
 from flows.core.system import State
 
 __all__ = [
+    "APART",
     "PER_STEP",
     "STEEP",
     "TRUSTED",
     "Frame",
     "SoundState",
+    "distance",
     "feature_names",
     "stated_errors",
     "unknown_at",
@@ -27,6 +29,9 @@ __all__ = [
 TRUSTED = 0.1
 #: The tolerance of a run's quantities is that of a step times this.
 PER_STEP = 100.0
+# A run is off by less than so many times the way to one of a larger tolerance, whose error is ten
+# times as large, unless both are small by chance.
+APART = 3.0
 # A gradient that is known changes by less in the time by which its state is early or late.
 HARDLY = 1.25
 # Where the length of the gradient is among what is seen.
@@ -75,6 +80,9 @@ class SoundState(State):
     doubt : ndarray, shape (...), optional
         Of exact states: error of the loss that ``error`` and ``late`` make. NaN where it has not
         been looked at.
+    grown : ndarray, shape (...), optional
+        By how much more than the gradient errors may have grown, the logarithm: see
+        :mod:`flows.systems.own.stretch`.
     """
 
     x: Array
@@ -85,9 +93,11 @@ class SoundState(State):
     energy: Any = None
     late: Any = None
     doubt: Any = None
+    grown: Any = None
 
     rank: ClassVar[dict[str, int]] = {
-        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1, "late": 0, "doubt": 0}
+        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1},
+        **{"late": 0, "doubt": 0, "grown": 0},
     }
 
     def __post_init__(self) -> None:
@@ -100,6 +110,7 @@ class SoundState(State):
             ("energy", (*every, 2), np.nan),
             ("late", every, 0.0),
             ("doubt", every, np.nan),
+            ("grown", every, 0.0),
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.full(shape, value))
@@ -131,6 +142,13 @@ class SoundState(State):
         energy = self.energy.copy()
         energy[..., 1] = off
         return replace(self, energy=energy)
+
+
+def distance(states: SoundState, others: SoundState) -> Array:
+    """So many times the way from the first of the states to others, shape (T, N) or (N,)."""
+    own, far = ((s.at(slice(0, len(others))) if s.x.ndim > 1 else s) for s in (states, others))
+    found: Array = own.x - far.x + (own.low.sum(axis=-1) - far.low.sum(axis=-1))
+    return APART * found
 
 
 def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +37,7 @@ from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import rough_at
-from flows.systems.own.sound_state import SoundState
+from flows.systems.own.sound_state import SoundState, distance
 from symbolic.asymptotics.averaged import summed
 from symbolic.asymptotics.decimals import DIGITS
 from symbolic.asymptotics.given import exact as fractions
@@ -141,6 +142,19 @@ class View:
         """Return the loss with its potentials, as exact states are seen by."""
         known = tuple(self.known.items())
         return ExactView.by(self.loss, nodes, known, rough_at(self.rtol))
+
+    def beside(self, states: SoundState, others: Sequence[SoundState]) -> SoundState:
+        """States that are off by how far they are from others, at the first times, seen anew."""
+        nodes = self.nodes(states.x[0]) if states.exact else None
+        if states.exact and not isinstance(nodes, str):
+            return self.exact_view(nodes).beside(states, others)
+        off = np.zeros_like(states.x)
+        for other in others:
+            off[: len(other)] = np.maximum(off[: len(other)], np.abs(distance(states, other)))
+        error = np.maximum(states.error, off)
+        time = np.where(off > states.error, 0.0, states.time)  # the flow has damped it already
+        found = self.in_doubles(states.x, error, time, states.late)
+        return replace(found, grown=states.grown)
 
     def recorded(self, states: SoundState) -> SoundState:
         """States of a file, seen anew: potentials may be others than when they were run."""

@@ -1,0 +1,114 @@
+r"""By how much more than the gradient an error of a state may have grown along a run.
+
+The linearised flow makes an error of the state larger by the exponential of the integral of
+`-\lambda`, at most, with the least eigenvalue `\lambda` of the Hessian. The gradient obeys it too,
+and along itself an error stays a shift in time, however large both become. What is left,
+
+.. math:: G = \int \Big( -\lambda - (-\rho)^+ - \frac1s \Big)^+ ds, \qquad
+   \rho = \frac{\nabla L^T H \nabla L}{|\nabla L|^2}, \qquad s = t + T_0
+
+is large where a run goes along a ridge, or past a saddle, and decides there how it goes on. What
+grows like a power of time, `\lambda = -c/s` with `c \le 1`, is not counted, nor is rounding.
+
+It never shrinks. A run whose steps leave `\epsilon` and that is `\delta` beside a ridge leaves it
+when `\epsilon e^G` or `\delta e^G` is of order one: so `G` itself tells when, and two runs that
+leave at different times end with different ones, wherever they arrive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flows.core.arrays import Array
+
+__all__ = ["MOST", "Passage", "stretched"]
+
+#: More is not counted: `e^{-300}` is beyond any tolerance.
+MOST = 300.0
+# An eigenvalue that is this part of the largest entry may be rounding.
+ROUNDED = 1e-13
+# Of a chart's steps so many are looked at, or more if their Hessians have no more rows than these.
+FEWEST, ROWS = 8, 2000
+
+
+def stretched(times: Array, moves: Array, hessians: Array) -> Array:
+    """Integral up to each of the times, shape (K,), 0 at the first one.
+
+    Parameters
+    ----------
+    times : ndarray, shape (K,)
+        Times `s`, increasing.
+    moves : ndarray, shape (K - 1, N)
+        How the state has moved from each of them to the next, which is along the gradient.
+    hessians : ndarray, shape (K, N, N)
+        Of the loss.
+    """
+    found = np.zeros(len(times))
+    known = np.isfinite(hessians).all(axis=(1, 2), keepdims=True)
+    hessians = np.where(known, hessians, 0.0)  # beyond doubles they tell nothing
+    # What is not counted: this much is added to all eigenvalues.
+    shift = ROUNDED * np.abs(hessians).max(axis=(1, 2), initial=0.0) + 1 / times
+    hessians = hessians + shift[:, None, None] * np.eye(hessians.shape[-1])
+    try:
+        np.linalg.cholesky(hessians)
+        return found  # no curvature counts: the usual case
+    except np.linalg.LinAlgError:
+        least = np.linalg.eigvalsh(hessians)[:, 0]
+    length = np.linalg.norm(moves, axis=1, keepdims=True)
+    along = np.divide(moves, length, out=np.zeros_like(moves), where=length > 0)
+    for first, last in ((0, -1), (1, None)):  # the rule of trapezoids
+        curved = np.einsum("ki,kij,kj->k", along, hessians[first:last], along) - shift[first:last]
+        rate = np.maximum(np.minimum(curved, 0.0) - least[first:last], 0.0)
+        found[1:] += rate * np.diff(times) / 2
+    return np.minimum(np.cumsum(found), MOST)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Steps of a chart, and what has become of errors there.
+
+    Parameters
+    ----------
+    since : float
+        Time `s` at which the chart begins.
+    centre, axes, unit : ndarray, shapes (N,), (N, N) and (N,)
+        Where it begins, in doubles, its axes, columns, and the units of increments along them.
+    hessians : callable, optional
+        Hessians at places, shape (K, N) to (K, N, N), in doubles; nothing is told without them.
+    """
+
+    since: float
+    centre: Array
+    axes: Array
+    unit: Array
+    hessians: Callable[[Array], Array] | None
+    _steps: list[tuple[float, Array]] = field(default_factory=list)
+    _found: dict[float, tuple[Array, Array]] = field(default_factory=dict)
+
+    def noted(self, taus: Array, states: Array) -> None:
+        """Put down steps; those of a solver that has failed later are forgotten."""
+        first = taus[0] if len(taus) else np.inf
+        while self._steps and self._steps[-1][0] >= first:
+            self._steps.pop()
+        self._steps.extend(zip(taus.tolist(), states.copy(), strict=True))
+
+    def stretch(self, tau: Array | float) -> Array:
+        """Integral from the start of the chart to solver times."""
+        if not self._steps or self.hessians is None:
+            return np.zeros(np.shape(tau))
+        last = self._steps[-1][0]
+        if last not in self._found:
+            apart = math.ceil(len(self._steps) / max(FEWEST, ROWS // len(self.unit)))
+            some = self._steps[::-apart][::-1]
+            taus = np.array([0.0, *(step[0] for step in some)])
+            states = np.array([np.zeros_like(self.unit), *(step[1] for step in some)])
+            moved = (states * self.unit) @ self.axes.T
+            moves, places = np.diff(moved, axis=0), self.centre + moved
+            grown = stretched(self.since * np.exp(taus), moves, self.hessians(places))
+            self._found.clear()
+            self._found[last] = taus, grown
+        return np.asarray(np.interp(tau, *self._found[last]))

@@ -1,0 +1,54 @@
+r"""Gradient flows by Taylor series with two hundred bits, from a gradient that a person writes.
+
+.. math:: y(t + h) = \sum_k c_k h^k, \qquad c = y - \int \nabla L(c)
+
+in truncated power series: each pass of the fixed point makes one more coefficient right. A step is
+so long that the last terms are below `1e-28` of the entries: along a ridge on which errors grow by
+`1e11` the state has 15 digits still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flint import arb, arb_series, ctx
+
+BITS, ORDER, LEFT = 200, 24, 1e-28
+
+
+def flow(gradient: Callable[[list[Any]], list[Any]], start: Sequence[Any], times: Any) -> Any:
+    """States at times, lists of `arb`, of `dy/dt = -gradient(y)`; earlier ones are no times."""
+    before, ctx.prec, cap = ctx.prec, BITS, ctx.cap
+    try:
+        y, t, found = [arb(x) for x in start], 0.0, []
+        for end in times:
+            while t < end:
+                y, t = _step(gradient, y, t, float(end))
+            found.append(y)
+        return found
+    finally:
+        ctx.prec, ctx.cap = before, cap
+
+
+def _step(gradient: Any, y: list[Any], t: float, end: float) -> tuple[list[Any], float]:
+    series = [arb_series([x]) for x in y]
+    for terms in range(2, ORDER + 2):
+        ctx.cap = terms
+        slopes = [arb_series([g]) if isinstance(g, arb) else g for g in gradient(series)]
+        series = [arb_series([x]) - g.integral() for x, g in zip(y, slopes, strict=True)]
+    rows = [(list(s) + [arb(0)] * (ORDER + 1))[: ORDER + 1] for s in series]
+    length = end - t
+    for row in rows:
+        for k in (ORDER - 1, ORDER):
+            size = abs(float(row[k].mid()))
+            if size > 0:
+                length = min(length, (LEFT * max(1.0, abs(float(row[0].mid()))) / size) ** (1 / k))
+    after = end if t + length >= end * (1 - 1e-15) else t + length
+    h, ended = arb(after) - arb(t), []
+    for row in rows:
+        value = arb(0)
+        for c in reversed(row):
+            value = value * h + c
+        ended.append(value.mid())
+    return ended, after

@@ -18,7 +18,7 @@ from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
 from symbolic.asymptotics.measured import Measured
 from symbolic.asymptotics.next_term import log_term
 from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.polar import polar_steps
+from symbolic.asymptotics.polar import polar_steps, resting_step
 from symbolic.asymptotics.rates import below, smallest_eigenvalue
 from symbolic.asymptotics.reduction import reduce
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
@@ -239,6 +239,8 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
             law = replace(law, log_term=beta)
         laws.append(law)
         more.append(step.verify())
+        if attractor.order is not None:
+            more.append(resting_step(reduced.degree, attractor.order))
     alike = {(valley.degree, valley.value): valley for valley in reversed(bottoms)}
     for valley in sorted(alike.values(), key=bottoms.index):
         seen = tuple(step.verify() for step in valley.steps)

@@ -10,6 +10,7 @@ a polynomial of the degree of `ell`. The direction flows downhill, so that it go
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import sympy as sp
@@ -59,8 +60,8 @@ def attracting_values(
         roots = _roots(half)
         rises = [_sign(half, s) for s in _between(roots)]
         ends = [{a: sign, b: sign * s} for s in roots]
-        sides = list(zip(rises, rises[1:], strict=False))
-        # The direction with a = 0, a root where D has fewer roots, ends one half and begins the next.
+        sides = list(itertools.pairwise(rises))
+        # The direction with a = 0, a root where D has a lower degree, lies between both halves.
         if half.degree() < degree:
             ends.append({a: 0, b: sign})
             sides.append((rises[-1], rises[0] * (-1) ** int(degree)))
@@ -82,7 +83,7 @@ def _between(roots: Sequence[sp.Rational]) -> list[sp.Rational]:
     """A number before each root, and one after all."""
     if not roots:
         return [sp.S.Zero]
-    middles = [(x + y) / 2 for x, y in zip(roots, roots[1:], strict=False)]
+    middles = [(x + y) / 2 for x, y in itertools.pairwise(roots)]
     return [roots[0] - 1, *middles, roots[-1] + 1]
 
 

@@ -14,8 +14,9 @@ Directions are turned first: every orbit of the form's rotations meets the subsp
 entries are zero. An entry that a rotation `X` can turn to zero is one whose mean over all angles
 is: ``e_j`` is orthogonal to the kernel of `X`. A minimum is one on the subspace, too.
 
-For polynomials, on a circle by `symbolic.asymptotics.circle`; `symbolic.asymptotics.scan` does it for the forms of ReLU neurons. A saddle without
-curvature is decided by neither: three neurons of which two are equal have one.
+For polynomials; `symbolic.asymptotics.scan` does it for the forms of ReLU neurons. A saddle without
+curvature is decided by neither: three neurons of which two are equal have one. On a circle roots of
+a polynomial decide, in `symbolic.asymptotics.circle`.
 """
 
 from __future__ import annotations
@@ -84,9 +85,10 @@ def all_found(
     -------
     Evidence
         PROVED where the sphere is two points or one orbit, with values exactly among these;
-        ENCLOSED on a circle by the roots of a polynomial, inflections among them, else by a cover whose inequalities are decided in balls, or in doubles with all that
-        rounding can do, up to a relative difference of 1e-10 between a value and the nearest of
-        these; else SAMPLED.
+        ENCLOSED on a circle by the roots of a polynomial, inflections among them, and otherwise by
+        a cover whose inequalities are decided in balls, or in doubles with all that rounding can
+        do; both up to a relative difference of 1e-10 between a value and the nearest of these. Else
+        SAMPLED.
     """
     n = len(z)
     start = sp.Matrix([sp.Integer(k + 1) for k in range(n)])

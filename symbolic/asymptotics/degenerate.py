@@ -29,7 +29,7 @@ __all__ = ["Settled", "settled"]
 
 # Denominators up to the first number are tried for entries that agree to the second one: without
 # curvature doubles find a direction to a few digits only. Substitution proves a guess.
-GUESSES = ((100, 1e-6), (12, 1e-3))
+GUESSES = ((100, 1e-6), (12, 1e-3), (4, 3e-2))
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ class Form:
 
     @functools.cached_property
     def steepest(self) -> float:
-        """Length of the gradient on the sphere, the largest of some: what its rounding is part of."""
+        """Length of the gradient, the largest of some directions: rounding is relative to it."""
         starts = np.random.default_rng(SEED).normal(size=(STARTS, self.size))
         slopes = [self._back.T @ self.value(self.normalised(z))[1] for z in starts]
         return float(np.linalg.norm(slopes, axis=1).max())

@@ -34,7 +34,7 @@ RATE = 1e-3
 VALLEY = 0.1
 # A run is on a cone if by its conserved quantities it stays for so many times its time.
 AWAY = 10.0
-EARLY = "the run has not reached its late regime"
+EARLY = "no late regime of the run is seen"
 # Closed forms with more characters are digits, not formulas.
 READABLE = 60
 # Part of a run's time before which it is followed for when its law begins.
@@ -87,8 +87,8 @@ def law_of_run(
         if math.isnan(measured):
             return refused("how the loss falls to its limit is not known from states in doubles")
         return refused(
-            f"{EARLY}: the loss falls with the rate {measured:.4g}, in the end it will be"
-            f" {rate:.4g}"
+            f"the loss falls with the rate {measured:.4g}, from most starts in the end with"
+            f" {rate:.4g}: the states do not tell whether anything of the slower direction is there"
         )
     if not regime.begun:
         return refused(f"{EARLY}: {regime.reason}")

@@ -30,9 +30,11 @@ CLOSE, ARRIVED = 5e-5, 1e-3
 SAME = 1e-6
 # Beside a direction the form is looked at under this angle.
 ASIDE = 0.05
-# What is left of a drift of the direction may be so much larger than by its power of time, and the
-# steps of the form's flow leave at least the second part of it.
-SAFETY, STEPPED = 2.0, 1e-8
+# What is left of a drift of the direction may be so much larger than by its power of time.
+SAFETY = 2.0
+# Slopes of the form that steps on the sphere see. A direction is known no better than to what they
+# come from: beside a minimum the slope is linear, and without curvature it goes like a^(k-1).
+SEEN = 1e-13
 # A direction with a larger part outside the slow directions is none: the run is not near.
 OUTSIDE = 0.1
 
@@ -206,9 +208,16 @@ def doubt(
     off = course.start - before.passes
     drift = float(np.sqrt(off @ metric @ off))
     # |z| ~ t^(-1/(p-2)), and the drift with it.
-    error = max(SAFETY * drift / min(1.0, ratio ** (1 / (float(law.degree or 0) - 2)) - 1), STEPPED)
+    error = SAFETY * drift / min(1.0, ratio ** (1 / (float(law.degree or 0) - 2)) - 1)
+    rests = [
+        float(one.log_decay)
+        for one, v in zip(law.laws, course.values, strict=True)
+        if one.log_decay is not None and agrees(v, course.value)
+    ]
+    # k = 2 q/(q - 1)
+    error = max(error, *(SEEN ** ((q - 1) / (q + 1)) for q in rests), SEEN**0.5)
     length = float(np.sqrt(z @ metric @ z))
-    for axis in (course.across, off / max(drift, STEPPED))[: len(z) - 1]:
+    for axis in (course.across, off / max(drift, SEEN))[: len(z) - 1]:
         for side in (error, -error):
             beside = follow(law, slow @ (length * (course.start + side * axis)), time)
             there = math.nan if beside is None else beside.value

@@ -238,7 +238,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
     measured = Measured.of(point, parts, quadratic.hessian, reduced.degree)
     for attractor in attractors:
         law, step = power_law(reduced, parts, attractor, known, others, measured, why)
-        if log_terms:
+        if log_terms and attractor.order is None:
             beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
             law = replace(law, log_term=beta)
         laws.append(law)

@@ -113,7 +113,8 @@ class Law:
         exact = "" if self.constant_exact is None else f", C = {self.constant_exact}"
         number = "C" if self.constant is None else f"{self.constant:.8g}"
         logarithm = f" (log t)^-{self.log_exponent}" if self.log_exponent else ""
-        return f"L - L* ~ {number} t^-{self.exponent}{logarithm}{exact}"
+        slowly = "" if self.log_decay is None else f" (1 + O((log t)^-{self.log_decay}))"
+        return f"L - L* ~ {number} t^-{self.exponent}{logarithm}{slowly}{exact}"
 
 
 @dataclass(frozen=True)

@@ -278,7 +278,7 @@ def _positive(hessian: sp.MatrixBase, parts: Split) -> None:
     numbers = across.subs(sampled(sorted(across.free_symbols, key=str)))
     if not across.rows:
         return
-    values = np.linalg.eigvalsh(np.array(numbers.evalf(17), dtype=float))
+    values = np.linalg.eigvalsh(np.array(numbers.evalf(17), dtype=float)).tolist()
     if values[0] <= ROUNDED * values[-1]:  # doubles do not tell its sign
         with mp.workdps(DIGITS):
             digits = mp.matrix(numbers.evalf(DIGITS).tolist())

@@ -61,7 +61,7 @@ def arrival(
         guess = nearly(loss, state, t)
         found = None if guess is None else _critical(point, _fractions(guess, *GUESSED))
         if found is None:
-            raise NoLaw(f"the run has not reached its late regime, or has no such limit: {limit}")
+            raise NoLaw(limit)
         remark = ("the limit point is guessed: the nearest critical point of simple fractions",)
         where = [arb(int(a.p)) / int(a.q) for a in found.at]
     else:

@@ -28,7 +28,7 @@ from flint import arb, arb_mat
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
-from flows.core.symmetric import eigen
+from flows.core.symmetric import ROUNDED, eigen, sharp
 from symbolic.language.lower import Undecided, lower
 from symbolic.language.program import gradient, tangent
 
@@ -144,8 +144,12 @@ def _search(loss: Balls, state: list[Any], t: float, passing: bool) -> Limit | s
     first = loss.both(state)
     slope = [x.mid() for x in first[1:]]
     began = _length(slope)
-    rounded = np.array([float(x) for x in _hessian(loss, state).entries()]).reshape(size, size)
+    hessian = _hessian(loss, state)
+    rounded = np.array([float(x) for x in hessian.entries()]).reshape(size, size)
     h, axes = eigen((rounded + rounded.T) / 2)
+    # Beside a curvature that is so much larger, doubles do not tell the sign of a small one.
+    if ROUNDED * size * t * np.abs(h).max() > TANGENT:
+        h, axes = sharp(hessian)
     if began == 0:
         return Limit(state, first[0], math.nan, axes[:, np.abs(h) * t < FAST], ())
     scaled = t * h

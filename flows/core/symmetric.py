@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 
 from flows.core.arrays import Array
 
-__all__ = ["RESOLVED", "eigen"]
+__all__ = ["RESOLVED", "ROUNDED", "eigen", "sharp"]
 
 #: Eigenvalues are told from zero beyond this part of the largest one: rounding and quadrature.
 RESOLVED = 1e-9
+#: Rounding of LAPACK's eigenvalues for each row, relative to the largest one.
+ROUNDED = 1e-15
+# Bits of those with many digits.
+SHARP = 400
 
 
 def eigen(matrix: Array, below: float = np.inf) -> tuple[Array, Array]:
@@ -40,3 +46,19 @@ def eigen(matrix: Array, below: float = np.inf) -> tuple[Array, Array]:
         h, axes = scipy.linalg.eigh(matrix, driver="ev")
         h, axes = h[h <= below], axes[:, h <= below]
     return h, axes
+
+
+def sharp(matrix: Any) -> tuple[Array, Array]:
+    """Eigenvalues, increasing, and axes of a matrix of balls (`flint.arb_mat`), symmetric.
+
+    They are found with many digits of the centres and rounded in the end, so that the small ones
+    beside large ones have the right sign.
+    """
+    from mpmath import mp
+
+    size = matrix.nrows()
+    with mp.workprec(SHARP):
+        digits = [x.mid().man_exp() for x in matrix.entries()]
+        entries = np.array([mp.ldexp(int(man), int(e)) for man, e in digits], dtype=object)
+        values, axes = mp.eigsy(mp.matrix(entries.reshape(size, size).tolist()))
+        return np.array(list(values), dtype=float), np.array(axes.tolist(), dtype=float)

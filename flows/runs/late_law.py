@@ -53,7 +53,8 @@ class LateLaw:
         Time from which the law holds to `MARGIN` along the run; NaN without a run.
     arrives : float
         Time by which the run's direction is within 1e-3 of the attractor, in the value of the
-        form; 0 if it is at the end of the run, NaN without one.
+        form; 0 if it is at the end of the run, infinite if the run follows none of the laws or it
+        is not known which, NaN without a run.
     notes : tuple of str
         What else was found.
     """
@@ -76,7 +77,7 @@ class LateLaw:
         """Index of the law that the run follows, or the only one; None where it is not known."""
         if self.derived.chosen is not None:
             return self.derived.chosen
-        return 0 if len(self.laws) == 1 else None
+        return 0 if len(self.laws) == 1 and self.arrives != math.inf else None
 
     @property
     def reason(self) -> str:
@@ -112,7 +113,10 @@ class LateLaw:
             Where no law is chosen, or its constant holds symbols.
         """
         if self.chosen is None:
-            why = f"{len(self.laws)}; give the run that follows one" if self.laws else self.reason
+            many = "none that this run follows; its notes say why"
+            if math.isnan(self.arrives):
+                many = f"{len(self.laws)}; give the run that follows one"
+            why = many if self.laws else self.reason
             raise InputError(f"claims: expected one law, got {why}")
         law, t = self.laws[self.chosen], symbol("t")
         begin = self.since if since is None else since
@@ -144,6 +148,11 @@ class LateLaw:
             )
         if law.constant is None or law.exponent is None:
             raise InputError("claims: expected a law with a number, got symbols; put in numbers")
+        if law.log_decay is not None:
+            raise InputError(
+                "claims: expected a law that a run comes near, got one whose corrections die out"
+                f" like (log t)^-{law.log_decay}; state a wider bound yourself"
+            )
         begin = SINCE if math.isnan(begin) else begin
         kinds = {"law_upper": UpperBound, "law_lower": LowerBound}
         return tuple(

@@ -19,7 +19,7 @@ from flows.core.minimiser import Approach, Escape, Escapes, Minimiser
 from flows.core.system import System
 from flows.runs.late_law import SINCE, LateLaw
 from flows.runs.law_at_minimiser import in_units, law_at_minimiser
-from flows.runs.leading_flow import Course, follow
+from flows.runs.leading_flow import CLOSE, Course, agrees, doubt, follow
 from flows.runs.rates import FLOOR
 from flows.runs.regime import late_regime
 from flows.runs.trajectory import Trajectory
@@ -34,13 +34,15 @@ RATE = 1e-3
 VALLEY = 0.1
 # A run is on a cone if by its conserved quantities it stays for so many times its time.
 AWAY = 10.0
-EARLY = "the run has not reached its late regime"
+EARLY = "no late regime of the run is seen"
 # Closed forms with more characters are digits, not formulas.
 READABLE = 60
 # Part of a run's time before which it is followed for when its law begins.
 EARLIER = 1e-4
 # The form at the end of a run differs by less than this from its value at the attractor.
 ARRIVED = 1e-3
+# A curvature of the form that is larger, relative to its value, holds a direction that has arrived.
+STEEP = 1.0
 
 
 def law_of_run(
@@ -85,8 +87,8 @@ def law_of_run(
         if math.isnan(measured):
             return refused("how the loss falls to its limit is not known from states in doubles")
         return refused(
-            f"{EARLY}: the loss falls with the rate {measured:.4g}, in the end it will be"
-            f" {rate:.4g}"
+            f"the loss falls with the rate {measured:.4g}, from most starts in the end with"
+            f" {rate:.4g}: the states do not tell whether anything of the slower direction is there"
         )
     if not regime.begun:
         return refused(f"{EARLY}: {regime.reason}")
@@ -108,9 +110,26 @@ def law_of_run(
         before = system.approach(run.frame, run.states.at(early), time)
     except NoLaw:  # then the run was still far away
         before = None
-    earlier = follow(law, before.deviation, clock * time) if before else None
+    earlier = follow(law, before.deviation, clock * time, clock * end) if before else None
     since = math.inf if earlier is None else max(SINCE, earlier.since / clock)
-    return replace(_on_course(found, course, clock, end), since=since)
+    unsure = ""
+    if course is not None and (course.gap > ARRIVED or course.lowest < STEEP):
+        unsure = doubt(law, course, earlier, approach.deviation, clock * end, end / time)
+    found = _on_course(found, course, unsure, clock, end)
+    return replace(found, since=max(since, _agreeing(found, run, earlier)))
+
+
+def _agreeing(found: LateLaw, run: Trajectory, earlier: Course | None) -> float:
+    """Time by which the loss agrees with its law, by what orders beyond the form did up to the end.
+
+    That falls like a power of the distance, at least the first one: ``t^(-1/(p - 2))``.
+    """
+    law, end = found.derived, float(run.t[-1])
+    if found.chosen is None or earlier is None or not (one := law.laws[found.chosen]).constant:
+        return 0.0
+    scaled = end ** float(one.exponent or 0) * float(_above(run, float(law.limit or 0))[-1])
+    off = abs(scaled / one.constant / earlier.passed - 1)
+    return end * (off / CLOSE) ** (float(law.degree or 0) - 2) if off > CLOSE else 0.0
 
 
 def _in_valley(found: LateLaw, run: Trajectory) -> LateLaw:
@@ -126,7 +145,7 @@ def _in_valley(found: LateLaw, run: Trajectory) -> LateLaw:
     best = int(np.argmin(off))
     if off[best] > VALLEY:
         note = "the run's loss is that of none of these valleys yet, so its law is not chosen"
-        return replace(found, notes=(*found.notes, note))
+        return replace(found, arrives=math.inf, notes=(*found.notes, note))
     return replace(found, derived=replace(law, chosen=best, laws=_seen(law.laws, best)))
 
 
@@ -209,26 +228,30 @@ def _readable(found: LateLaw) -> LateLaw:
     return replace(found, derived=replace(found.derived, laws=laws))
 
 
-def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) -> LateLaw:
+def _on_course(
+    found: LateLaw, course: Course | None, unsure: str, clock: float, end: float
+) -> LateLaw:
+    """Law to which the run's direction leads, and how far it still has to go."""
     if course is None:
         note = "the direction of the run is not resolved, so its law is not chosen"
-        return replace(found, notes=(*found.notes, note))
+        return replace(found, arrives=math.inf, notes=(*found.notes, note))
     law = found.derived
-    near = [abs(v - course.value) <= ARRIVED * course.value for v in course.values]
-    chosen = near.index(True) if any(near) else None
+    near = [agrees(v, course.value) for v in course.values]
     notes = list(found.notes)
-    arrives = course.arrives / clock
-    if chosen is None:
+    arrives, chosen = course.arrives / clock, None
+    if any(near) and unsure:
+        notes.append(f"the law that the run's direction leads to is not chosen: {unsure}")
+    elif any(near):
+        chosen = near.index(True)
+        if course.gap > ARRIVED:
+            notes.append(_on_the_way(law.laws[chosen], course, end, arrives))
+    else:
         notes.append(
             "the run goes to no attractor: it stays at a saddle of the leading form, as runs with"
             " coincident or symmetric starts do"
-        )
-    elif course.gap > ARRIVED:
-        percent = float(f"{100 * course.gap:.2g}")
-        notes.append(
-            f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form,"
-            f" whose value is off that of the law by {percent:g}%; it will have left by"
-            f" t = {arrives:.3g}"
+            if course.falls
+            else "the run goes to a direction in which the form has the value"
+            f" {course.value:.6g}, of which it is not decided that it attracts"
         )
     if course.leaves < math.inf:
         notes.append(
@@ -238,6 +261,22 @@ def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) 
     return replace(
         found,
         derived=replace(law, chosen=chosen, laws=_seen(law.laws, chosen)),
-        arrives=0.0 if course.gap <= ARRIVED else arrives,
+        arrives=math.inf if chosen is None else 0.0 if course.gap <= ARRIVED else arrives,
         notes=tuple(notes),
+    )
+
+
+def _on_the_way(law: Law, course: Course, end: float, arrives: float) -> str:
+    """How far a run's direction is from that of its law, and why it is still on its way."""
+    percent = float(f"{100 * course.gap:.2g}")
+    when = f"by t = {arrives:.3g}" if arrives < math.inf else "later than in sixty decades"
+    if course.beside:
+        return (
+            f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form,"
+            f" whose value is off that of the law by {percent:g}%; it will have left {when}"
+        )
+    slowly = "" if law.log_decay is None else f", which falls like (log t)^-{law.log_decay}"
+    return (
+        f"at its end, t = {end:.3g}, the run's direction is still on its way: the form's value is"
+        f" off that of the law by {percent:g}%{slowly}; it is off by 0.1% {when}"
     )

@@ -10,7 +10,7 @@ with the length `rho` and the direction `omega` of the slow variables; `u` tends
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import sympy as sp
@@ -20,12 +20,21 @@ from flows.core.arrays import Array
 from symbolic.asymptotics.law import LateTimeLaw
 from symbolic.asymptotics.sphere import Form, form_of
 
-__all__ = ["Course", "follow"]
+__all__ = ["CLOSE", "Course", "agrees", "doubt", "follow"]
 
 # Decades that a run is followed beyond its end.
 DECADES = 60.0
 # Deviations from the law that count: of the claims, and of the form's value at the attractor.
 CLOSE, ARRIVED = 5e-5, 1e-3
+# Two values of the form, of which one is found by steps on the sphere.
+SAME = 1e-6
+# Beside a direction the form is looked at under this angle.
+ASIDE = 0.05
+# What is left of a drift of the direction may be so much larger than by its power of time.
+SAFETY = 2.0
+# Slopes of the form that steps on the sphere see. A direction is known no better than to what they
+# come from: beside a minimum the slope is linear, and without curvature it goes like a^(k-1).
+SEEN = 1e-13
 # A direction with a larger part outside the slow directions is none: the run is not near.
 OUTSIDE = 0.1
 
@@ -49,6 +58,18 @@ class Course:
     leaves : float
         Time by which conserved quantities that are not quite zero make the run leave its cone;
         infinite where there is no cone.
+    start, passes : ndarray
+        Directions at the start, and at the time that was asked for.
+    across : ndarray
+        Direction at right angles to that of the start, in which the form is curved least.
+    lowest : float
+        That curvature, relative to the form's value.
+    passed : float
+        The loss of the form at the time that was asked for, in units of the law.
+    beside : bool
+        Whether the start's value is nearer to that of a saddle of the form than to the last one.
+    falls : bool
+        Whether the form is lower beside the direction to which it leads.
     """
 
     value: float
@@ -57,9 +78,18 @@ class Course:
     arrives: float
     since: float
     leaves: float = math.inf
+    start: Array = field(default_factory=lambda: np.zeros(0))
+    passes: Array = field(default_factory=lambda: np.zeros(0))
+    across: Array = field(default_factory=lambda: np.zeros(0))
+    lowest: float = math.nan
+    passed: float = math.nan
+    beside: bool = False
+    falls: bool = False
 
 
-def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
+def follow(
+    law: LateTimeLaw, deviation: Array, time: float, until: float | None = None
+) -> Course | None:
     """Follow the leading form from a deviation from the minimiser.
 
     Parameters
@@ -70,6 +100,8 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
         In the entries of the law's point.
     time : float
         In the units of the point.
+    until : float, optional
+        A later time, at which the direction is asked for.
 
     Returns
     -------
@@ -89,7 +121,7 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
     form = form_of(law.form, names, p, law.metric, law.cone)
     inverse = np.linalg.inv(metric)
 
-    def field(_: float, state: Array) -> Array:
+    def flow(_: float, state: Array) -> Array:
         log_u = state[-1]
         # Off the cone of conserved quantities, rounding would grow.
         omega = form.on_cone(state[:-1])
@@ -102,15 +134,17 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
         [form.on_cone(z / length), [math.log(time) + (p - 2) * math.log(length)]]
     )
     decades = np.linspace(0, DECADES * math.log(10), 2000)
+    seen = math.log((until or time) / time)
     found = solve_ivp(
-        field, (0, decades[-1]), start, "LSODA", t_eval=decades, rtol=1e-9, atol=1e-12
+        flow, (0, decades[-1]), start, "LSODA", decades, rtol=1e-9, atol=1e-12, dense_output=True
     )
     if not found.success:
         return None
     omegas = found.y[:-1].T
     values = np.array([form.value(form.on_cone(w))[0] for w in omegas])
     log_u = found.y[-1]
-    end = float(form.value(form.descended(omegas[-1]))[0])
+    goes = form.descended(omegas[-1])
+    end = float(form.value(goes)[0])
     if not (values > 0).all() or end <= 0:
         return None
     # L = ell rho^p, against C t^(-p/(p-2)) with the value at the end.
@@ -119,6 +153,12 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
     times = time * np.exp(decades)
     gaps = values / end - 1
     known = [np.linalg.solve(metric, slow.T @ np.array(one.direction)) for one in law.laws]
+    lowest, across = _least_curved(form, omegas[0])
+    _, aside = _least_curved(form, goes)
+    near = [form.on_cone(goes + sign * ASIDE * aside) for sign in (1, -1)]
+    # As a parabola the form rises by this to the saddle.
+    rise = (form.value(omegas[0])[1] @ across) ** 2 / (2 * abs(lowest) + math.ulp(0.0))
+    last = found.sol(seen)
     return Course(
         end,
         tuple(form.value(form.normalised(w))[0] for w in known),
@@ -126,7 +166,84 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
         _last(times, np.abs(gaps) > ARRIVED),
         _last(times, np.abs(scaled / limit - 1) > CLOSE),
         _leaves(form, z, time),
+        omegas[0],
+        form.on_cone(last[:-1]),
+        across,
+        lowest / end,
+        form.value(form.on_cone(last[:-1]))[0] * math.exp(p / (p - 2) * last[-1]) / limit,
+        lowest < 0 and bool(rise < values[0] - end),
+        min(float(form.value(w)[0]) for w in near) < end * (1 - SAME),
     )
+
+
+def doubt(
+    law: LateTimeLaw,
+    course: Course,
+    before: Course | None,
+    deviation: Array,
+    time: float,
+    ratio: float,
+) -> str:
+    """Why it is not known where a run's direction leads; empty if it is.
+
+    The form that was followed from an earlier state leads beside the run by what higher orders did
+    since. That falls like a power of time, and is less in all the time that is left. A direction
+    that is off by so much, where the form is curved least, must lead to the same value.
+
+    Parameters
+    ----------
+    law : LateTimeLaw
+        As in `follow`.
+    course, before : Course
+        From the state on, and from an earlier one, which passes the time of the state.
+    deviation : ndarray
+        The state's.
+    time, ratio : float
+        Its time, in the units of the point and of that of the earlier state.
+    """
+    if before is None or not ratio > 1:
+        return "how well it is known is not seen, for at earlier times it is not near"
+    slow, metric = np.array(law.slow, dtype=float), np.array(law.metric, dtype=float)
+    z = np.linalg.solve(metric, slow.T @ deviation)
+    off = course.start - before.passes
+    drift = float(np.sqrt(off @ metric @ off))
+    # |z| ~ t^(-1/(p-2)), and the drift with it.
+    error = SAFETY * drift / min(1.0, ratio ** (1 / (float(law.degree or 0) - 2)) - 1)
+    rests = [
+        float(one.log_decay)
+        for one, v in zip(law.laws, course.values, strict=True)
+        if one.log_decay is not None and agrees(v, course.value)
+    ]
+    # k = 2 q/(q - 1)
+    error = max(error, *(SEEN ** ((q - 1) / (q + 1)) for q in rests), SEEN**0.5)
+    length = float(np.sqrt(z @ metric @ z))
+    for axis in (course.across, off / max(drift, SEEN))[: len(z) - 1]:
+        for side in (error, -error):
+            beside = follow(law, slow @ (length * (course.start + side * axis)), time)
+            there = math.nan if beside is None else beside.value
+            if not agrees(there, course.value):
+                return (
+                    f"it is known to {error:.1g}, and so near to it others lead to another value of"
+                    f" the form, {there:.6g} instead of {course.value:.6g}"
+                )
+    return ""
+
+
+def agrees(value: float, other: float) -> bool:
+    """Whether two values of the form are one."""
+    return abs(value - other) <= SAME * abs(other)
+
+
+def _least_curved(form: Form, z: Array) -> tuple[float, Array]:
+    """Least curvature of the form on its sphere, and in which direction of length one."""
+    basis = form.transverse(z)
+    if not basis.shape[1]:
+        return math.inf, np.zeros_like(z)
+    curved = basis.T @ form.hessian(z) @ basis - form.degree * form.value(z)[0] * np.eye(
+        basis.shape[1]
+    )
+    values, axes = np.linalg.eigh(curved)
+    return float(values[0]), np.asarray(basis @ axes[:, 0])
 
 
 def _leaves(form: Form, z: Array, time: float) -> float:

@@ -254,7 +254,7 @@ def tail_constant(
     window = asymptotic_window(run, name)
     if law is not None and law.exponent is not None:
         exponent = float(law.exponent)
-    if not window.steady:
+    if not window.steady or (law and law.log_decay):  # powers of log t are not told apart
         return TailConstant(np.nan, np.inf, exponent, window)
     quantities = quantities_of(run)
     span = slice(window.start, window.stop)

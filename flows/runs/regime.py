@@ -16,7 +16,7 @@ so fast that less than the loss is left to fall (``L - L* ~ t^-q`` with ``q > p`
 follow, or the loss has fallen to the end of doubles at the rate of the output time before;
 
 and in each case no event lies in the stretch, and no eigenvalue of the Hessian says that the state
-is beside a saddle which the run leaves.
+is beside a saddle: whether a run leaves it, as almost all do, is not told by eigenvalues.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def late_regime(run: Run) -> Regime:
     unstable, slow, passed = _spectrum(run, t[-1])
     late = max(_last_event(run), window.t_start)
     if unstable:
-        return _not_yet("the run is beside a saddle, which it leaves", t[-1])
+        return _not_yet("the run is beside a saddle", t[-1])
     if window.steady and abs(level) <= MOVED:
         return _limit(run, t, float(exponent[-1]))
     if window.steady and t[-1] >= 10 * late:

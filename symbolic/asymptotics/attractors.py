@@ -22,6 +22,7 @@ from symbolic.asymptotics.polar import (
     constant_in_balls,
     exponent,
     gamma,
+    log_decay,
 )
 from symbolic.asymptotics.reduction import Reduced
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
@@ -62,7 +63,7 @@ def attractors_of(
     """Attractors, notes, whether the form has zeros, how well it is known that these are all.
 
     The last one says why it is sampled, where it is. An attractor is a direction of a local
-    minimum of the form on the sphere, of a positive value.
+    minimum of the form on the sphere, or of an inflection, of a positive value.
     """
     z, form = reduced.z, reduced.form
     parameters = sampled(sorted(form.free_symbols - set(z), key=str))
@@ -74,36 +75,36 @@ def attractors_of(
     turning = rotations(
         form, z, reduced.metric, lambda points: np.stack([numerical.value(v)[1] for v in points])
     )
-    found = []
+    found, left = [], []
     compiled: dict[str, Any] = {}
     for m in positive:
-        attractor = sharpen(
-            form,
-            z,
-            reduced.degree,
-            reduced.metric,
-            numerical,
-            m,
-            turning,
-            cone,
-            parameters,
-            compiled,
-        )
-        if attractor is None:
-            notes.append(f"a degenerate minimum of value {m.value:.6g} is left out")
-        elif parameters and attractor.value is None:
+        try:
+            attractor = sharpen(
+                form,
+                z,
+                reduced.degree,
+                reduced.metric,
+                numerical,
+                m,
+                turning,
+                cone,
+                parameters,
+                compiled,
+            )
+        except NoLaw as reason:
+            left.append(f"a direction of value {m.value:.6g} is left out: {reason}")
+            continue
+        if parameters and attractor.value is None:
             raise NoLaw(
                 "the attracting direction depends on the symbols, and has no closed form here; put"
                 " numbers in their place"
             )
-        else:
-            found.append(attractor)
+        found.append(attractor)
     if not found and not flat:
-        raise NoLaw(
-            "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
-        )
-    if flat or len(found) < len(positive):
-        why = "minima without curvature, or zeros of the form, are left out"
+        raise NoLaw(f"no attracting direction of the leading form is decided; {'; '.join(left)}")
+    notes += left
+    if flat or left:
+        why = "directions without curvature, or zeros of the form, are left out"
         return found, tuple(notes), flat, Evidence.SAMPLED, why
     values = [a.value if a.value is not None else sp.Float(_value(a), 17) for a in found]
     if cone:
@@ -223,12 +224,14 @@ def power_law(
         return Finding(level, detail="the direction is " + str(level).lower())
 
     right = closed if closed is not None else sp.Float(number, 17)
+    one_sided = attractor.order is not None and len(attractor.toward) == 1
     step = Step(
         sp.Symbol("C"),
         right,
         f"constant of the direction with ell = {_text(attractor)}",
         assumptions=(
-            f"the direction is critical: {attractor.critical}, it attracts: {attractor.attracts}",
+            f"the direction is critical: {attractor.critical}, it attracts"
+            f"{' from one side' if one_sided else ''}: {attractor.attracts}",
             f"no other attractor: {others}{why and f' ({why})'};"
             f" of many starts {attractor.share:.0%} lead here",
         ),
@@ -244,6 +247,7 @@ def power_law(
         constant_radius=radius,
         constant_ball=text,
         gamma=gammas,
+        log_decay=None if attractor.order is None else log_decay(attractor.order),
         share=attractor.share,
         direction=tuple((slow @ attractor.direction).tolist()),
         evidence=MappingProxyType(evidence),
@@ -262,7 +266,9 @@ def _shown(measured: Measured, attractor: Attractor, degree: sp.Rational) -> flo
     if len(z) > 1 and not bordered.cone:
         metric = np.array(bordered.metric, dtype=float)
         hessian = np.array(bordered.compiled("numpy")[1](z.tolist(), 1.0), dtype=float)
-        if measured.lower_beside(z, lowest_aside(hessian, metric, z)):
+        lowest = lowest_aside(hessian, metric, z)
+        asides = [v / np.sqrt(v @ metric @ v) for v in attractor.toward] or [lowest, -lowest]
+        if any(measured.lower_beside(z, aside) for aside in asides):
             return math.nan
     return float(constant(degree, sp.Float(value, 17)))
 

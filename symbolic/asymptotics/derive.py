@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from mpmath import mp
 
 from symbolic.asymptotics.attractors import LEAVES, attractors_of, cone_of, power_law, valley_law
 from symbolic.asymptotics.family import Family, family
@@ -18,7 +19,7 @@ from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
 from symbolic.asymptotics.measured import Measured
 from symbolic.asymptotics.next_term import log_term
 from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.polar import polar_steps
+from symbolic.asymptotics.polar import polar_steps, resting_step
 from symbolic.asymptotics.rates import below, smallest_eigenvalue
 from symbolic.asymptotics.reduction import reduce
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
@@ -31,6 +32,9 @@ from symbolic.language.blocks import Block, entries, explicit
 
 __all__ = ["late_time_law", "law_at", "point_of"]
 
+# Eigenvalues in doubles are told from zero beyond this part of the largest one; else so many digits
+# are taken.
+ROUNDED, DIGITS = 1e-12, 60
 SOURCE = "Adams & Simon 1988; Choi & Hung 2024, arXiv 2405.17510; derived here"
 
 
@@ -234,11 +238,13 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
     measured = Measured.of(point, parts, quadratic.hessian, reduced.degree)
     for attractor in attractors:
         law, step = power_law(reduced, parts, attractor, known, others, measured, why)
-        if log_terms:
+        if log_terms and attractor.order is None:
             beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
             law = replace(law, log_term=beta)
         laws.append(law)
         more.append(step.verify())
+        if attractor.order is not None:
+            more.append(resting_step(reduced.degree, attractor.order))
     alike = {(valley.degree, valley.value): valley for valley in reversed(bottoms)}
     for valley in sorted(alike.values(), key=bottoms.index):
         seen = tuple(step.verify() for step in valley.steps)
@@ -270,7 +276,14 @@ def _positive(hessian: sp.MatrixBase, parts: Split) -> None:
     """Refuse a saddle: the Hessian across the kernel must be positive."""
     across = (parts.fast.T * hessian * parts.fast).applyfunc(sp.cancel)
     numbers = across.subs(sampled(sorted(across.free_symbols, key=str)))
-    if across.rows and np.linalg.eigvalsh(np.array(numbers.evalf(17), dtype=float)).min() <= 0:
+    if not across.rows:
+        return
+    values = np.linalg.eigvalsh(np.array(numbers.evalf(17), dtype=float)).tolist()
+    if values[0] <= ROUNDED * values[-1]:  # doubles do not tell its sign
+        with mp.workdps(DIGITS):
+            digits = mp.matrix(numbers.evalf(DIGITS).tolist())
+            values = [min(mp.eigsy(digits, eigvals_only=True))]
+    if values[0] <= 0:
         raise NoLaw("the Hessian has a negative eigenvalue: the point is a saddle, no minimum")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.bordered import Bordered, border
+from symbolic.asymptotics.degenerate import Settled, settled
 from symbolic.asymptotics.direction_balls import (
     cholesky_proves,
     in_balls,
@@ -30,6 +31,7 @@ from symbolic.asymptotics.direction_exact import (
     recognised,
     without_flat_roots,
 )
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.sphere import Form, Minimum, Vector
 from symbolic.evidence.identity import Evidence
 
@@ -69,6 +71,10 @@ class Attractor:
         Its equations.
     precise : tuple of Expr or None
         The direction in fractions where it has some, otherwise to many digits; None if sampled.
+    order : Rational or None
+        Degree of the form along a direction in which it has no curvature; None where it has some.
+    toward : tuple of ndarray
+        Where it has none: from where it attracts.
     """
 
     direction: Vector
@@ -82,6 +88,8 @@ class Attractor:
     share: float
     bordered: Bordered
     precise: tuple[sp.Expr, ...] | None
+    order: sp.Rational | None = None
+    toward: tuple[Vector, ...] = ()
 
 
 def sharpen(
@@ -95,8 +103,8 @@ def sharpen(
     cone: Sequence[sp.ImmutableMatrix] = (),
     parameters: dict[sp.Symbol, sp.Expr] | None = None,
     compiled: dict[str, Any] | None = None,
-) -> Attractor | None:
-    """Prove or enclose a local minimum; None if it is degenerate.
+) -> Attractor:
+    """Prove or enclose a direction that attracts.
 
     Parameters
     ----------
@@ -112,6 +120,11 @@ def sharpen(
         Numbers in place of the parameters.
     compiled : dict
         What is compiled of the form, to be shared by its minima.
+
+    Raises
+    ------
+    NoLaw
+        Where the form has no curvature, and from which sides it attracts is not decided.
     """
     sample = form.subs(parameters or {})
     compiled = {} if compiled is None else compiled
@@ -122,10 +135,14 @@ def sharpen(
     curvatures = np.sort(numerical.curvatures(direction))
     orbit = len(bordered.rotations)
     if not np.isfinite(curvatures).all():
-        return None
+        raise NoLaw("the form is not twice differentiable there")
     transverse = curvatures[np.argsort(np.abs(curvatures))][orbit:]
     if transverse.min(initial=np.inf) <= FLAT * abs(minimum.value):
-        return None
+        if cone or parameters:
+            kept = "on a cone" if cone else "where symbols stand for numbers"
+            raise NoLaw(f"a direction without curvature is not decided {kept}")
+        rests = settled(form, z, degree, metric, minimum.direction, rotations)
+        return _resting(rests, bordered, numerical, minimum, transverse)
     steady = _without_vanishing_roots(bordered, direction)
     precise = newton(steady, u)
     exact = recognised(precise, len(z)) if precise is not None else None
@@ -166,6 +183,30 @@ def sharpen(
         minimum.share,
         bordered,
         _digits(exact, precise if box is not None else None, len(z)),
+    )
+
+
+def _resting(
+    rests: Settled, bordered: Bordered, numerical: Form, minimum: Minimum, transverse: Vector
+) -> Attractor:
+    """Attractor without curvature along one direction, proved."""
+    if not rests.sides:
+        raise NoLaw("the form falls to both sides of it")
+    direction = numerical.normalised(np.array([float(x) for x in rests.exact]))
+    return Attractor(
+        direction,
+        rests.exact,
+        rests.value,
+        None,
+        tuple(np.sort(transverse).tolist()[1:]),
+        len(bordered.rotations),
+        Evidence.PROVED,
+        Evidence.PROVED,
+        minimum.share,
+        bordered,
+        _digits(rests.exact, None, len(direction)),
+        rests.order,
+        tuple(side * rests.along for side in rests.sides),
     )
 
 

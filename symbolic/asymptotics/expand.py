@@ -139,6 +139,11 @@ class _Walk:
             exponent = Fraction(int(e.exp.p), int(e.exp.q))
             return ring.root(self(e.base), exponent, bool(e.base.is_nonnegative))
         if e.is_Pow and not (e.base.is_number and e.base == sp.E):
+            if ring.split(self(e.base, order))[0] == 0:
+                raise NoLaw(
+                    "no series is known of a power whose base vanishes at the minimiser and whose"
+                    " exponent is no fraction"
+                )
             return self(sp.exp(e.exp * sp.log(e.base), evaluate=False), order)
         if isinstance(e, sp.Abs):
             inner = self(e.args[0])
@@ -168,10 +173,12 @@ def _coefficient(function: Any, constant: sp.Expr, k: int) -> sp.Expr:
     """Coefficient of a function's Taylor series."""
     value = _derivative(function, k).subs(T, constant)
     name = getattr(function, "__name__", str(function))
-    if value.has(sp.Derivative, sp.Subs, sp.DiracDelta, sp.Heaviside):
+    if value.has(sp.Derivative, sp.Subs) or value is sp.nan:
+        raise NoLaw(f"no Taylor series of {name} at {constant} is known")
+    if value.has(sp.DiracDelta, sp.Heaviside) or value.is_finite is False:
         raise NoLaw(f"{name} is not analytic at {constant}")
-    if not value.is_finite and value.is_finite is not None:
-        raise NoLaw(f"{name} is not analytic at {constant}")
+    if value.is_real is False:
+        raise NoLaw(f"{name} is not real at {constant}")
     return value / sp.factorial(k)
 
 

@@ -9,7 +9,7 @@ import sympy as sp
 
 from symbolic.asymptotics.kernel import Split, nullspace, rank, spanned, split
 from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.reduction import HIGHEST, reduce
+from symbolic.asymptotics.reduction import reduce
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
 from symbolic.asymptotics.symmetries import MOST, conserved, generators, invariant, rotations
 from symbolic.evidence.identity import Evidence
@@ -168,8 +168,5 @@ def _named(point: Point, given: sp.MatrixBase, known: sp.MatrixBase) -> sp.Immut
             grown = reduce(point, Split(tangents[:, :0], tangents, fast), point.quadratic.hessian)
         except NoLaw:  # it does not grow up to the highest order that is looked at
             return tangents
-        raise NoLaw(
-            f"a named tangent is none: the loss grows along it, with degree {grown.degree}"
-            f" below {HIGHEST}"
-        )
+        raise NoLaw(f"a named tangent is none: the loss grows along it, with degree {grown.degree}")
     return tangents

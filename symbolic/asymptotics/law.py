@@ -52,6 +52,10 @@ class Law:
         The rate in closed form.
     gamma : tuple of float
         Deviations of the direction die out like ``t^-gamma``; in the loss they are squared.
+    log_decay : Rational or None
+        `q` in ``L t^exponent/C = 1 + O((log t)^-q)``, where the leading form has no curvature along
+        a direction beside that of the law: so slowly is the law approached, from an open set of
+        starts. None where it has some.
     log_term : Expr or None
         `beta` in ``L - L* = C t^-exponent (1 + beta log t/t + O(1/t))``, where it is derived.
     share : float
@@ -72,6 +76,7 @@ class Law:
     rate: float | None = None
     rate_exact: sp.Expr | None = None
     gamma: tuple[float, ...] = ()
+    log_decay: sp.Rational | None = None
     log_term: sp.Expr | None = None
     share: float = 1.0
     direction: tuple[float, ...] = ()
@@ -94,6 +99,7 @@ class Law:
             "rate": self.rate,
             "rate_exact": None if self.rate_exact is None else str(self.rate_exact),
             "gamma": list(self.gamma),
+            "log_decay": None if self.log_decay is None else str(self.log_decay),
             "log_term": None if self.log_term is None else float(self.log_term),
             "share": self.share,
             "evidence": {step: str(level) for step, level in self.evidence.items()},
@@ -107,7 +113,8 @@ class Law:
         exact = "" if self.constant_exact is None else f", C = {self.constant_exact}"
         number = "C" if self.constant is None else f"{self.constant:.8g}"
         logarithm = f" (log t)^-{self.log_exponent}" if self.log_exponent else ""
-        return f"L - L* ~ {number} t^-{self.exponent}{logarithm}{exact}"
+        slowly = "" if self.log_decay is None else f" (1 + O((log t)^-{self.log_decay}))"
+        return f"L - L* ~ {number} t^-{self.exponent}{logarithm}{slowly}{exact}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class LateTimeLaw:
     Parameters
     ----------
     laws : tuple of Law
-        One for each value of the leading form at its minima on the sphere; empty for a refusal.
+        One for each value of the leading form at its attractors on the sphere; empty for a refusal.
     reason : str
         Why there is no law; empty if there is one.
     limit : Expr or None

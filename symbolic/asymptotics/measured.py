@@ -94,9 +94,9 @@ class Measured:
     def lower_beside(self, z: Vector, aside: Vector) -> bool:
         """Whether the loss is lower beside a direction; both of length one, at right angles."""
         here = self.value(z.tolist())
-        turned = [np.cos(ASIDE) * z + side * np.sin(ASIDE) * aside for side in (1, -1)]
-        found = [self._with(v.tolist(), self._nodes) for v in turned]
-        return here is not None and any(v is not None and v < here * (1 - LOWER) for v in found)
+        turned = np.cos(ASIDE) * z + np.sin(ASIDE) * aside
+        found = self._with(turned.tolist(), self._nodes)
+        return here is not None and found is not None and found < here * (1 - LOWER)
 
     @property
     def _nodes(self) -> int:

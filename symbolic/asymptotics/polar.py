@@ -13,13 +13,22 @@ import sympy as sp
 
 from symbolic.evidence.step import Step
 
-__all__ = ["THEOREM", "constant", "constant_in_balls", "exponent", "gamma", "polar_steps"]
+__all__ = [
+    "THEOREM",
+    "constant",
+    "constant_in_balls",
+    "exponent",
+    "gamma",
+    "log_decay",
+    "polar_steps",
+    "resting_step",
+]
 
 #: What the reduction to the leading form rests on, with its hypotheses.
 THEOREM = (
     "Adams & Simon 1988 and Choi & Hung 2024 (arXiv 2405.17510): where the Hessian has constant"
-    " rank along the family, is positive across its kernel, and the leading form has a"
-    " non-degenerate minimum on the sphere, the flow follows that of the leading form"
+    " rank along the family, is positive across its kernel, and the direction is an attractor of"
+    " the leading form on the sphere, the flow follows that of the leading form"
 )
 
 
@@ -45,6 +54,27 @@ def constant_in_balls(p: sp.Rational, ell: Any) -> Any:
 def gamma(p: float, ell: float, curvature: float) -> float:
     """Exponent with which a deviation of the direction dies out, ``curvature = kappa - p ell``."""
     return curvature / (p * (p - 2) * ell)
+
+
+def log_decay(order: sp.Rational) -> sp.Rational:
+    """`q` in ``L t^(p/(p-2))/C = 1 + O((log t)^-q)``: the form goes like a deviation's power."""
+    return order / (order - 2)
+
+
+@functools.cache
+def resting_step(p: sp.Rational, order: sp.Rational) -> Step:
+    """Step for a direction beside which the form is ``ell + c a^order``, verified."""
+    t, ell, c = sp.symbols("t ell c", positive=True)
+    # In the time log t, of which the clock of the sphere runs 1/(p (p-2) ell).
+    speed = c * order * (order - 2) / (p * (p - 2) * ell)
+    deviation = (speed * sp.log(t)) ** (-1 / (order - 2))
+    return Step(
+        t * sp.Derivative(deviation, t),
+        -c * order * deviation ** (order - 1) / (p * (p - 2) * ell),
+        "polar form: a deviation along which the form has no curvature dies out like a power of"
+        " log t",
+        fresh=True,
+    ).verify()
 
 
 @functools.cache

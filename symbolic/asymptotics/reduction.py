@@ -20,10 +20,11 @@ from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.series import Series, SeriesRing
 
-__all__ = ["HIGHEST", "Reduced", "reduce", "slaved_series", "substituted"]
+__all__ = ["Reduced", "reduce", "slaved_series", "substituted"]
 
-#: Leading forms of a higher degree are not looked for.
-HIGHEST = 12
+# Degrees up to which leading forms are looked for, one after the other: those above the last of the
+# first ones where a form of all variables has few terms.
+ORDERS, FURTHER, TERMS = (4, 6, 8, 12), (20, 32, 64), 2500
 # SymPy looks for common factors of forms of so many terms, which a person may read.
 MANY = 60
 
@@ -71,7 +72,7 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
     Raises
     ------
     NoLaw
-        Where the form vanishes to order `HIGHEST`.
+        Where the form vanishes to every order that is looked at.
     """
     slow, fast = parts.slow, parts.fast
     z = tuple(sp.Symbol(f"z{k + 1}", real=True) for k in range(slow.cols))
@@ -79,8 +80,10 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
     form_of_fast = (fast.T * quadratic * fast).applyfunc(sp.cancel)
     inverse = form_of_fast.inv() if fast.cols else form_of_fast
     slow_directions = [(v, 1, list(slow[:, k])) for k, v in enumerate(z)]
+    count = slow.cols + fast.cols
+    further = [k for k in FURTHER if sp.binomial(count + k, k) <= TERMS]
     # A kink of degree three is common, a smooth loss with such a form is seldom at a minimum.
-    for order in (4, 6, 8, HIGHEST) if point.smooth else (3, 4, 6, 8, HIGHEST):
+    for order in (*(() if point.smooth else (3,)), *ORDERS, *further):
         directions = slow_directions + [(v, 2, list(fast[:, k])) for k, v in enumerate(s)]
         ring, series = point.series(directions, order)
         if any(w <= 2 and w > 0 for w in series):
@@ -103,8 +106,9 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
             smooth,
         )
     raise NoLaw(
-        f"the loss does not grow along {slow.cols} directions of the kernel up to order {HIGHEST}:"
-        " the critical points form a larger family; name its tangents"
+        f"the loss does not grow along the kernel, of dimension {slow.cols}, up to order {order}:"
+        " either the critical points form a larger family, then name its tangents, or the loss"
+        " grows with a higher order, which is not looked for"
     )
 
 

@@ -185,7 +185,9 @@ class SeriesRing:
         """Inverse of a series."""
         constant, rest = self.split(a)
         if constant == 0:
-            raise NoLaw("the loss is not analytic at the minimiser: it divides by what vanishes")
+            raise NoLaw(
+                "no series is known of what divides by a part that vanishes at the minimiser"
+            )
         found = self.number(1 / constant)
         less = self.scaled(rest, -1 / constant)
         for w in _reached(less, order):
@@ -259,7 +261,9 @@ class SeriesRing:
             raise NoLaw("the loss is not finite at the minimiser")
         m = min(rest)
         if exponent < 0:
-            raise NoLaw("the loss is not analytic at the minimiser: it divides by what vanishes")
+            raise NoLaw(
+                "no series is known of what divides by a part that vanishes at the minimiser"
+            )
         if not nonnegative and (m.denominator != 1 or m.numerator % 2):
             raise NoLaw("the loss is not defined on both sides of the minimiser: an odd root")
         whole, part = divmod(exponent, 1)

@@ -1,7 +1,8 @@
-r"""Local minima of a homogeneous form on the sphere ``z'Gz = 1``, found in doubles.
+r"""Attracting directions of a homogeneous form on the sphere ``z'Gz = 1``, found in doubles.
 
 In a slow time the direction of the slow variables follows the gradient flow of the form on the
-sphere, so its local minima attract. Minima of one value are taken for one class.
+sphere, so its local minima attract, and inflections attract from one side. Those of one value are
+taken for one class.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ SEED = 7
 # Values of the form that agree to this are those of one class; a gradient below it is none.
 SAME, FLAT = 1e-8, 1e-9
 NEWTON = 40
+# Steps on the sphere: how many, how long at most, and their times in units of the curvature.
+STEPS, REACH = 400, 0.1
+TIMES = 10.0 ** np.linspace(-4, 12, 65)
+# Largest exponent of growth that is looked at: its square is a double.
+MOST_GROWTH = 300.0
+# Rounding of a derivative, relative to the largest one.
+NOISE = 1e-15
 # A form of the cone, relative to the square of the length, is zero below this.
 ON_CONE = 1e-15
 # Far below the square of any entry.
@@ -64,6 +72,7 @@ class Form:
         self.size, self.degree = len(z), float(degree)
         self.metric = np.array(metric, dtype=float)
         self.cone = [np.array(q, dtype=float) for q in cone]
+        self._back = np.linalg.inv(np.linalg.cholesky(self.metric).T)
         terms = Terms.of(form, z)
         self._seconds = None if terms is None else seconds(terms, round(self.degree))
         self._powers = Powers.of(form, z) if self._seconds is None else None
@@ -139,57 +148,63 @@ class Form:
         found = np.linalg.eigvalsh(basis.T @ self.hessian(z) @ basis) - shift
         return np.asarray(found, dtype=float)
 
+    @functools.cached_property
+    def steepest(self) -> float:
+        """Length of the gradient, the largest of some directions: rounding is relative to it."""
+        starts = np.random.default_rng(SEED).normal(size=(STARTS, self.size))
+        slopes = [self._back.T @ self.value(self.normalised(z))[1] for z in starts]
+        return float(np.linalg.norm(slopes, axis=1).max())
+
     def slope(self, z: Vector) -> float:
         """Length of the gradient on the sphere (and cone)."""
         return float(np.linalg.norm(self.transverse(z).T @ self.value(z)[1]))
 
     def descended(self, z: Vector) -> Vector:
-        """Where the gradient flow on the sphere leads."""
-        from scipy.optimize import minimize
+        """Where the gradient flow on the sphere (and cone) leads, from the side on which it is.
 
-        root = np.linalg.cholesky(self.metric).T
-        back = np.linalg.inv(root)
-
-        def quotient(w: Vector) -> tuple[float, Vector]:
-            length = float(np.linalg.norm(w))
-            value, slope = self.value(back @ w)
-            scale = length**-self.degree
-            return value * scale, scale * (back.T @ slope - self.degree * value * w / length**2)
-
+        Steps are exact for the form's second-order part, ``-(1 - exp(-kappa h))/kappa g`` along
+        each axis, and short: an inflection of the form, which attracts from one side, is not jumped
+        over. What is no more than rounding is not repelled.
+        """
         z = self.on_cone(z)
-        if not self.cone:
-            z = back @ minimize(quotient, root @ z, jac=True, method="BFGS", tol=1e-7).x
-            return self._polished(self.normalised(z))
-        step = 0.1
-        value = self.value(z)[0]
-        for _ in range(5000):
-            basis = self.transverse(z)
-            slope = basis @ (basis.T @ self.value(z)[1])
-            trial = self.on_cone(z - step * slope)
-            new = self.value(trial)[0]
-            if new < value:
-                z, value, step = trial, new, 1.3 * step
-            else:
-                step /= 2
-            if step < 1e-12 or np.linalg.norm(slope) < 1e-6:
-                break
-        return self._polished(z)
-
-    def _polished(self, z: Vector) -> Vector:
-        """Newton's method on the sphere, along orbits by least squares."""
-        for _ in range(NEWTON):
-            basis = self.transverse(z)
+        reach, noise = REACH, NOISE * self.steepest
+        for _ in range(STEPS):
             value, slope = self.value(z)
+            basis = self.transverse(z)
             along = basis.T @ slope
-            if not np.isfinite(along).all() or np.linalg.norm(along) < 1e-15:
+            if not np.isfinite(along).all() or np.linalg.norm(along) <= noise:
                 break
             curved = basis.T @ self.hessian(z) @ basis - self.degree * value * np.eye(len(along))
-            step = np.linalg.lstsq(curved, along, rcond=1e-9)[0]
-            trial = self.on_cone(z - basis @ step)
-            if not self.slope(trial) < np.linalg.norm(along):
+            kappa, axes = np.linalg.eigh(curved)
+            push = axes.T @ along
+            push[(kappa < 0) & (np.abs(push) <= noise)] = 0.0
+            move = _exponential(kappa, push, reach)
+            trial = self.on_cone(z - basis @ (axes @ move))
+            change = self.value(trial)[0] - value
+            # At the end values agree to their rounding, and the slope decides.
+            if change > 0 and not (change <= noise and self.slope(trial) < np.linalg.norm(along)):
+                reach = min(reach, float(np.linalg.norm(move))) / 4
+                if reach < NOISE:
+                    break
+                continue
+            if change == 0 and not self.slope(trial) < np.linalg.norm(along):
                 break
-            z = trial
+            z, reach = trial, min(REACH, 2 * reach)
         return z
+
+
+def _exponential(kappa: Vector, push: Vector, reach: float) -> Vector:
+    """Step of the flow ``x' = -push - kappa x``, as long in time as it stays within a reach."""
+    largest = float(np.abs(kappa).max(initial=0.0)) or 1.0
+    times = TIMES / largest
+    exponent = np.minimum(-np.outer(times, kappa), MOST_GROWTH)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = np.where(exponent == 0, times[:, None], -np.expm1(exponent) / kappa)
+    moves = gain * push
+    within = np.flatnonzero(np.linalg.norm(moves, axis=1) <= reach)
+    if len(within):
+        return np.asarray(moves[within[-1]])
+    return np.asarray(push * reach / np.linalg.norm(push))
 
 
 @functools.lru_cache(maxsize=8)
@@ -215,7 +230,7 @@ def _lifted(form: sp.Expr) -> sp.Expr:
 
 @dataclass(frozen=True)
 class Minimum:
-    """A local minimum on the sphere.
+    """Where directions go on the sphere: a local minimum, or an inflection.
 
     Parameters
     ----------
@@ -233,7 +248,7 @@ class Minimum:
 
 
 def minima(form: Form) -> tuple[Minimum, ...]:
-    """Local minima from random starts, one of each value, smallest value first."""
+    """Where random directions go, one of each value, smallest value first."""
     generator = np.random.default_rng(SEED)
     starts = generator.normal(size=(STARTS + MORE * form.size, form.size))
     found: list[list[Vector]] = []

@@ -127,8 +127,9 @@ def _bottoms(loss: sp.Expr, e: sp.MatrixBase, reduced: Reduced) -> list[Valley]:
             continue
         if height is None:
             raise NoLaw(
-                f"the loss does not grow along a zero of its leading form up to order {ORDER}: the"
-                " critical points form a larger family; name its tangents"
+                f"the loss does not grow along a zero of its leading form up to order {ORDER}:"
+                " either the critical points form a larger family, then name its tangents, or the"
+                " loss grows with a higher order, which is not looked for"
             )
         degree, a = height
         if a <= 0:

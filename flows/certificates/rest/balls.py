@@ -33,6 +33,7 @@ from flows.certificates.chebyshev import rounded
 from flows.certificates.proof import is_positive, norm
 from flows.certificates.tail.tail import Open
 from flows.core.balls import BallFlow
+from flows.core.symmetric import ROUNDED, sharp
 from flows.systems.matrix_factorization.field_balls import ChainFlow, Jet, defects, product
 from flows.systems.own.polynomial import PolynomialFlow
 from flows.systems.relu_neuron.field_balls import SpanFlow
@@ -72,8 +73,10 @@ def convex(flow: BallFlow, end: Sequence[Ball], error: Ball, kept: float, bits: 
     c = [arb((rounded(x, bits), -bits)) for x in near]
     away = norm([x - y for x, y in zip(end, c, strict=True)]) + error
     values = np.linalg.eigvalsh(_doubles(flow.hessian(c)))
+    if values[0] <= ROUNDED * len(c) * values[-1]:
+        values, _ = sharp(flow.hessian(c))
     mu = kept * float(values[0])
-    if not mu > 1e-12 * max(1.0, float(values[-1])):
+    if not mu > 0:
         raise Open(
             "the Hessian is not positive definite at the critical point near the end: its least"
             f" eigenvalue is {float(values[0]):.3g}"

@@ -233,8 +233,9 @@ class EnergyPiece(Piece):
     def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
         """Why a state beside a saddle is not followed any more, or nothing."""
         if rests:
-            told = f"beside a saddle, which it leaves: its energy is below {self.rests:g}"
-            return told if self._falls(u) else ""
+            low = f"its energy is below {self.rests:g}"
+            stays = not self._falls(u)
+            return "" if stays else f"beside a saddle, and nothing says that it stays: {low}"
         curved = self.hessian(u, float(state.energy[0]))
         if not np.isfinite(curved).all():
             return ""

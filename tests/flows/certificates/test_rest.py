@@ -14,6 +14,8 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
+from flows.certificates.rest import balls as rest
+from flows.certificates.tail.tail import Open
 from flows.certificates.verifier import rest as checker
 from flows.certificates.verifier.reading import exact
 from flows.core.balls import precision
@@ -299,3 +301,28 @@ def test_a_weight_that_is_not_positive_is_refused(weight):
     stated, c = [[*weight, []]], polynomial.start
     with pytest.raises(checker.Refused, match="a weight is not positive"):
         checker._squares(polynomial, stated, c, arb(1), arb(1), arb(0), arb(0))
+
+
+# Least curvature of quadratics, and the digits that the ball near zero is proved with.
+STIFF, BITS = (
+    {
+        "far apart": (U**2 / 2 + 10**13 * V**2 / 2, 1),
+        "small": ((U**2 + 10 * V**2) / 10**14, 2e-14),
+        "far apart and turned": (10**18 * (U + V) ** 2 / 2 + (U - V) ** 2 / 2, 2),
+    },
+    200,
+)
+
+
+@pytest.mark.parametrize(("loss", "least"), STIFF.values(), ids=STIFF)
+def test_a_convex_quadratic_is_proved_convex_in_units_of_its_own(loss, least):
+    def found(expression):
+        system, start = _own(sp.expand(expression), [1e-30, 1e-40])
+        with precision(BITS):
+            near = [arb(x) for x in start]
+            return rest.convex(system.ball_flow(start), near, arb(0), 0.9, BITS)
+
+    assert float(found(loss).mu) == pytest.approx(0.9 * least, rel=1e-12)
+    # Control: where a direction falls by more than it rises, it is a saddle.
+    with pytest.raises(Open, match=r"not positive definite .* eigenvalue is -"):
+        found(loss - sp.Rational(str(least)) * (U - V) ** 2)

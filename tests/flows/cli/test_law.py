@@ -104,7 +104,7 @@ def test_a_file_of_a_run_that_fails_to_factorise_needs_no_switch(capsys, tmp_pat
     (law,) = json.loads(out)["laws"]
     assert code == 0 and (law["exponent"], law["constant_exact"]) == ("2", "1/4")
     code, out, err = asked(capsys, early)
-    assert code == 3 and out == "" and "has not reached its late regime" in err
+    assert code == 3 and out == "" and "no late regime of the run is seen" in err
     y = sp.Symbol("y")
     flows.integrate(flows.OwnSystem("quartic", [y], y**4 / 4), [1.0], 1e4).save(own)
     code, out, _ = asked(capsys, own, "--json")

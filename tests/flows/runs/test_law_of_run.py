@@ -96,7 +96,7 @@ def test_a_limit_is_found_that_steps_across_a_valley_hide_and_another_one_is_ref
     assert _nearing(law, run, true).laws == law.laws
     other = replace(true, deviation=last - [0, 0.1 * last[1] + 1e-3])
     refused = _nearing(law, run, other)
-    assert refused.laws == () and "late regime: the distance to the point" in refused.reason
+    assert refused.laws == () and "is seen: the distance to the point" in refused.reason
 
 
 def test_a_cone_is_kept_to_the_digits_of_the_conserved_quantities():
@@ -167,7 +167,7 @@ def test_a_run_of_an_own_loss_is_told_by_when_it_will_have_left_a_saddle_of_its_
 
 EARLY = {
     "before anything happens": ([X, Y], X**4 + Y**4, [0.5, 0.4], 0.01, "late regime"),
-    "too early": ([X, Y], (X - Y**2) ** 2 + Y**4, [0.3, 0.5], 1.0, "late regime"),
+    "too early": ([X, Y], (X - Y**2) ** 2 + Y**4, [0.3, 0.5], 1.0, "limit not found"),
 }
 
 
@@ -337,7 +337,7 @@ def system_slope(run):
     ("loss", "end", "why"),
     [
         # A minimum lies ahead; too early; off every ray of simple fractions; a loss that rests.
-        ((X - 30) ** 4 * sp.exp(-X), 1e7, "has no such limit"),
+        ((X - 30) ** 4 * sp.exp(-X), 1e7, "limit not found"),
         (sp.log(1 + sp.exp(-X)), 3.0, "falls like t^-0.662, by the law like t^-1"),
         (1 + sp.exp(-X), 1e8, "does not tend to zero"),
     ],

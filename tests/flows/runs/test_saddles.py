@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import flows
 from flows.core.errors import InputError
 
+X, Y = sp.symbols("x y")
 K = 4
 # How far a start is from the saddle, and from the teachers in the control.
 BESIDE = 1e-4
@@ -90,3 +92,34 @@ def test_a_part_that_is_none_is_refused(passing, small):
         flows.saddles(passing, small=small)
     with pytest.raises(InputError, match="give one of"):
         flows.saddles(passing.system)
+
+
+# Losses, starts, ends, and the reason why there is no law.
+REASONS = {
+    "in a stable leaf": (
+        X**2 / 2 + Y**2,
+        [0.0, 1.0],
+        30,
+        "do not tell whether anything of the slow",
+    ),
+    "at a saddle for ever": (X**2 / 2 - Y**2 / 2, [1.0, 0.0], 1e3, "the run is beside a saddle"),
+    "at a limit without a series": (
+        Y**2 / 2 + sp.exp(-1 / X**2),
+        [1.0, 1.0],
+        1e3,
+        "limit not found",
+    ),
+}
+
+
+@pytest.mark.parametrize(("loss", "start", "end", "reason"), REASONS.values(), ids=REASONS)
+def test_a_run_without_a_law_is_not_said_to_be_early_or_to_leave(loss, start, end, reason):
+    law = flows.late_time_law(flows.integrate(flows.OwnSystem("own", [X, Y], loss), start, end))
+    assert law.laws == () and reason in law.reason
+    assert "leaves" not in law.reason and "has not reached" not in law.reason
+
+
+def test_a_start_beside_a_stable_leaf_has_the_rate_of_the_slower_direction():
+    system = flows.OwnSystem("own", [X, Y], X**2 / 2 + Y**2)
+    law = flows.late_time_law(flows.integrate(system, [1e-3, 1.0], 30))
+    assert law.laws[law.chosen].rate == 2.0

@@ -14,7 +14,7 @@ REFUSED = {
     "not critical": (y**4 / 4, {y: 1}, "the point is not critical: the derivative by y is 1"),
     "kink": (sp.Abs(x) + y**2, {x: 0, y: 0}, "a kink of degree 1"),
     "kink of degree 3/2": (sp.Abs(x) ** R(3, 2) + y**2, {x: 0, y: 0}, "a kink of degree 3/2"),
-    "flat": (sp.exp(-1 / x**2) + y**2, {x: 0, y: 0}, "not analytic"),
+    "flat": (sp.exp(-1 / x**2) + y**2, {x: 0, y: 0}, "divides by a part that vanishes"),
     "zeros in three dimensions": (
         x**4 + y**6 + w**8,
         {x: 0, y: 0, w: 0},
@@ -34,7 +34,44 @@ REFUSED = {
     "flat saddle": (x**4 - y**4, {x: 0, y: 0}, "no minimum"),
     "family that is not known": ((y - x**2) ** 2, {x: 0, y: 0}, "name its tangents"),
     "constant": (0 * x + 1, {x: 0}, "constant around the point"),
+    "growth beyond every order": (
+        (y - x**2) ** 2 + x**80,
+        {x: 0, y: 0},
+        "or the loss grows with a",
+    ),
+    "a power of what vanishes": (x**sp.pi, {x: 0}, "a power whose base vanishes"),
+    "a power that varies": (x**x, {x: 0}, "a power whose base vanishes"),
+    "a logarithm": (x**2 * sp.log(x**2), {x: 0}, "log is not analytic at 0"),
+    "no real number": (x**2 * sp.log(x - 1) ** 2, {x: 0}, "log is not real at -1"),
+    "a hole that can be filled": (-sp.log(sp.sin(x) / x), {x: 0}, "no series is known of what div"),
+    "derivatives with holes": (sp.LambertW(x) ** 2, {x: 0}, "no Taylor series of LambertW at 0"),
+    "a saddle that is stiff": (
+        10**18 * (x + y) ** 2 - (x - y) ** 2 / 1000 + w**2,
+        {x: 0, y: 0, w: 0},
+        "negative eigenvalue",
+    ),
 }
+
+#: What was refused with a reason that is false: it has these laws.
+LAWS = {
+    "a high degree": (x**20, "L - L* ~ 0.0014443215 t^-10/9"),
+    "a high degree, by slaving": ((y - x**2) ** 2 + x**40, "L - L* ~ 0.00044739483 t^-20/19"),
+    "convex and stiff": (
+        10**18 * (x + y + w) ** 2 + (x - y) ** 2 + (x + y - 2 * w) ** 2,
+        "log(L - L*) ~ -8 t",
+    ),
+}
+
+
+@pytest.mark.parametrize(("loss", "said"), LAWS.values(), ids=LAWS)
+def test_what_is_of_high_degree_or_stiff_has_its_law(loss, said):
+    variables = sorted(loss.free_symbols, key=str)
+    law = late_time_law(loss, variables, dict.fromkeys(variables, 0))
+    assert str(law).startswith(said)
+    if law.degree is not None:  # C = (p (p-2))^(-p/(p-2)) ell^(-2/(p-2)), ell = 1
+        p = float(law.degree)
+        assert law.laws[0].constant == pytest.approx((p * (p - 2)) ** (-p / (p - 2)), rel=1e-12)
+        assert law.laws[0].constant != pytest.approx((p * (p - 2)) ** (-p / (p - 1.99)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("loss", "at", "reason"), REFUSED.values(), ids=REFUSED)

@@ -129,7 +129,7 @@ def test_students_next_to_zero_are_not_at_rest():
     system = flows.TwoLayer(1, 1, activation="quadratic")
     run = flows.integrate(system, [[1e-200]], t_end=1e4)
     assert run.status == "field_failed"
-    assert run.message.startswith("beside a saddle, which it leaves")
+    assert run.message.startswith("beside a saddle, and nothing says that it stays")
 
 
 def test_a_run_beside_a_saddle_that_it_may_leave_says_nothing_of_minima():

@@ -1,0 +1,84 @@
+"""Directions without curvature: from which sides they attract, and what is not decided."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from oracles.losses import x, y
+from scipy.integrate import solve_ivp
+
+from symbolic import late_time_law
+from symbolic.asymptotics.circle import attracting_values
+from symbolic.asymptotics.polar import resting_step
+from symbolic.evidence.identity import Evidence
+
+R = sp.Rational
+w = sp.Symbol("w", real=True)
+#: 1 - cos^3 sin/4 on the circle.
+INFLECTION = (x**2 + y**2) ** 2 - x**3 * y / 4
+BALL = (x**2 + y**2 + w**2) ** 2
+
+# Forms of degree four, with the values and powers of log t of their laws.
+CASES = {
+    "an inflection": (INFLECTION, {1: 3}),
+    "an inflection with a curved direction": (BALL - x**3 * y / 4 + w**2 * y**2, {1: 3}),
+    # Along x it rises by x^4 (1 - b^2/4) on the slaved w = -b x^2/2.
+    "a flat minimum": (BALL + x**4 + w**2 * y**2 + x**2 * w * y, {1: 2}),
+    "a flat saddle, by slaving": (BALL + x**4 + w**2 * y**2 + 3 * x**2 * w * y, {}),
+    "a flat maximum": ((x**2 + y**2) ** 2 - x**4 / 2, {}),
+}
+
+
+@pytest.mark.parametrize(("loss", "resting"), CASES.values(), ids=CASES)
+def test_a_direction_without_curvature_has_its_law_if_it_attracts(loss, resting):
+    variables = sorted(loss.free_symbols, key=str)
+    law = late_time_law(loss, variables, dict.fromkeys(variables, 0))
+    slow = {one.constant_exact: one for one in law.laws if one.log_decay is not None}
+    assert {c: one.log_decay for c, one in slow.items()} == {
+        sp.Integer(1) / (64 * value): q for value, q in resting.items()
+    }
+    for one in slow.values():
+        assert one.evidence["direction"] is one.evidence["attracts"] is Evidence.PROVED
+        # Starts lead there, and elsewhere too.
+        assert 0 < one.share <= 1
+    assert all(one.log_decay is None for one in law.laws if one not in slow.values())
+
+
+def test_the_constant_of_an_inflection_is_that_of_the_flow_by_hand():
+    laws = late_time_law(INFLECTION, [x, y], {x: 0, y: 0}).laws
+    assert [one.constant for one in laws] == pytest.approx([1 / (64 - 3 * 3**0.5), 1 / 64])
+
+    def slope(_, a):
+        return np.cos(a) ** 2 * (np.cos(a) ** 2 - 3 * np.sin(a) ** 2) / 4
+
+    # In the slow time, from beyond pi/2 down to it.
+    (angle,) = solve_ivp(slope, (0, 400), [2.0], "DOP853", rtol=1e-9).y[:, -1]
+    form = 1 - np.cos(angle) ** 3 * np.sin(angle) / 4
+    assert 1 / (64 * form) == pytest.approx(laws[1].constant, rel=1e-6)
+    assert 1 / (64 * form) != pytest.approx(laws[1].constant * 1.001, rel=1e-4)
+
+
+def test_a_direction_whose_sides_are_not_decided_is_left_out_with_the_reason():
+    # Beside the pole nothing is curved: two directions.
+    pole = (x**2 + y**2 + w**2) ** 3 + (x**2 + w**2) ** 3 - x**3 * w * y**2 / 9
+    law = late_time_law(pole, [w, x, y], {w: 0, x: 0, y: 0})
+    assert "no curvature along 2 directions" in law.reason or any(
+        "no curvature along 2 directions" in note for note in law.notes
+    )
+
+
+def test_the_power_of_the_logarithm_is_a_step_that_a_tenth_breaks():
+    step = resting_step(sp.Integer(4), sp.Integer(3))
+    assert step.evidence is Evidence.PROVED
+    assert resting_step(sp.Integer(4), sp.Integer(4)).rhs != step.rhs
+
+
+@pytest.mark.parametrize("degree", [3, 4])
+def test_values_on_an_ellipse_are_those_of_the_circle_that_it_is_turned_into(degree):
+    form = x**3 - 3 * x * y**2 if degree == 3 else INFLECTION
+    turned = form.subs(y, 2 * y, simultaneous=True)
+    on_circle = attracting_values(sp.expand(form), (x, y), sp.Integer(degree), sp.eye(2))
+    metric = sp.diag(1, 4)
+    on_ellipse = attracting_values(sp.expand(turned), (x, y), sp.Integer(degree), metric)
+    assert len(on_circle) == len(on_ellipse) == (3 if degree == 3 else 2)
+    assert [float(v) for v in on_circle] == pytest.approx([float(v) for v in on_ellipse])
+    assert attracting_values(sp.sqrt(2) * x**2 + y**2, (x, y), sp.Integer(2), sp.eye(2)) is None

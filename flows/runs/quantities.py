@@ -93,7 +93,7 @@ def _lowered(expressions: tuple[sp.Expr, ...]) -> tuple[tuple[str, ...], Any]:
 def _no_values(expressions: Iterable[sp.Expr]) -> InputError:
     """One line about expressions with a function that has no values here."""
     parts = set().union(*(e.atoms(sp.Function, sp.Derivative, sp.Integral) for e in expressions))
-    came = ", ".join(sorted({type(x).__name__ for x in parts}))[:60]
+    came = ", ".join(sorted({type(x).__name__ for x in parts}))[:60] or "larger numbers"
     known = "expected functions with values in doubles, such as exp, log, sqrt, erf, Abs and Max"
     return InputError(f"{known}, got {came}; write it with those")
 

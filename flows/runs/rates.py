@@ -271,34 +271,36 @@ def tail_constant(
     if not window.steady:
         return TailConstant(np.nan, np.inf, exponent, window, "no power law is seen")
     t, (value, _) = quantities_of(run)["t"], _potential(quantities_of(run), name)
-    rows = np.arange(window.start, window.stop)
-    rows = rows[t[rows] >= t[rows[-1]] / 10**FIT_DECADES]
-    log_t = np.log(t[rows])
-    scaled = np.exp(exponent * log_t) * value[rows]
-    change = scaled * (exponent + local_exponent(run, name)[rows])
-    relative, last = float(run.errors(name)[rows].max()), float(scaled[-1])
-    noise = relative * float(np.abs(scaled).max()) * (1 + abs(exponent))
-    moves, numerical = trend(change, log_t, noise), relative * abs(last)
-    if turns(run, -float(local_exponent(run)[rows[-1]])):
+    span, decades = slice(window.start, window.stop), FIT_DECADES * np.log(10)
+    log_t = np.log(t[span])
+    scaled = np.exp(exponent * log_t) * value[span]
+    change = scaled * (exponent + local_exponent(run, name)[span])
+    fit = log_t >= log_t[-1] - decades
+    relative, last = float(run.errors(name)[span][fit].max()), float(scaled[-1])
+    numerical = relative * abs(last)
+    noise = relative * float(np.abs(exponent * scaled[fit]).max())
+    # Below its error a change is taken to die out as it did before.
+    seen = np.flatnonzero(np.abs(change) > noise)[-1:]
+    until = log_t[-1] if not len(seen) else log_t[seen[0]]
+    part = (log_t <= until) & (log_t >= until - decades)
+    moves, resolved = trend(change[part], log_t[part], noise), until == log_t[-1] and len(seen) > 0
+    if turns(run, -float(local_exponent(run)[window.stop - 1])):
         return TailConstant(last, np.inf, exponent, window, "the state can still turn elsewhere")
-    if moves.resolved and not moves.rate > 0:
+    if resolved and not moves.rate > 0:
         return TailConstant(last, np.inf, exponent, window, "it moves no more slowly than before")
     if law is not None and law.kind == "power" and law.direction:  # of a valley none is known
-        return TailConstant(
-            *fitted(t[rows], scaled, exponent, law, LAW_POWERS, relative), exponent, window
-        )
-    if not moves.resolved:
-        error = numerical + noise * max(1.0, log_t[-1] / ORDER)
-        return TailConstant(last, error, exponent, window)
+        known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
+        return TailConstant(*known, exponent, window)
+    if not resolved:
+        rate = moves.rate if moves.dies_out(ORDER) else ORDER / log_t[-1]
+        return TailConstant(last, numerical + noise / rate, exponent, window)
     if moves.dies_out(ORDER):
         left, drift = moves.last / moves.rate, abs(moves.rate - moves.before) / moves.rate
         error = abs(left) * (0.1 + drift) + numerical + noise / moves.rate
         return TailConstant(last + left, error, exponent, window)
     falls = name == "loss" and last > 0 > moves.last
     error = last + numerical if falls else np.inf
-    return TailConstant(
-        last, error, exponent, window, "it moves like a power of log t, or like two"
-    )
+    return TailConstant(last, error, exponent, window, "it moves like a power of log t")
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,27 @@ def test_where_a_side_vanishes_between_output_times_no_constant_serves(run, rela
 
 
 @pytest.mark.parametrize(
+    ("left", "relation", "right", "found"),
+    [
+        (LOSS, "<=", sp.Abs(T - sp.pi), "VIOLATED"),
+        (LOSS, "<=", sp.Abs(T - sp.pi) + 1, "HOLDS"),
+        (PHI**2, "<=", 10**7 * (PHI - sp.S.Half) ** 2, "VIOLATED"),
+        ((PHI - sp.S.Half) ** 2, ">=", LOSS / 10**7, "VIOLATED"),
+        ((PHI + sp.S.Half) ** 2, ">=", LOSS, "HOLDS"),
+        (-LOSS, "<=", sp.Abs(T - sp.pi), "HOLDS"),
+    ],
+    ids=str,
+)
+def test_a_side_that_vanishes_between_output_times_fails_with_a_stated_constant(
+    run, left, relation, right, found
+):
+    stated = Comparison(left, relation, right, sp.S.One, where=(T - 1 / 10,))
+    claim = replace(claim_of(run, LOSS <= C), conclusions=(stated,))
+    (verdict,) = flows.check(run, claim)
+    assert verdict.verdict == found, verdict.message
+
+
+@pytest.mark.parametrize(
     ("relation", "found"),
     [
         # A little above zero a constant serves, however large.

@@ -216,10 +216,11 @@ def tail_constant(
     `c(t) = t^p Phi(t)` and `v` are read from the state over the last three decades of the
     asymptotic window. Where `q` stands still, one correction `a t^-q` is left, for which this is
     exact (corrections to the loss with `q` about 1/3 occur). The error is a tenth of `v/q` and what
-    the change of `q` does to it, plus the numerical error of the run. Where `c` moves like a power
-    of `log t`, its limit is not seen: of a loss that falls it is anything between 0 and `c`,
-    otherwise the error is infinite. So it is where `c` moves faster and faster, and where the state
-    can still turn: beside a saddle of the leading form, and before a direction has had its time
+    the change of `q` does to it, plus the numerical error of the run. Where two corrections cancel,
+    `c` is the last one, and the error is what they were a decade before. Where `c` moves like a
+    power of `log t`, its limit is not seen: of a loss that falls it is anything between 0 and `c`,
+    otherwise the error is infinite, as where `c` moves faster and faster, or the state can still
+    turn: beside a saddle of the leading form, or before a direction has had its time
     (:func:`flows.runs.bends.turns`).
 
     With a derived `law` its own corrections are fitted in place of one pure power, which a
@@ -279,9 +280,8 @@ def tail_constant(
     relative, last = float(run.errors(name)[span][fit].max()), float(scaled[-1])
     numerical = relative * abs(last)
     noise = relative * float(np.abs(exponent * scaled[fit]).max())
-    # Below its error a change is taken to die out as it did before.
     seen = np.flatnonzero(np.abs(change) > noise)[-1:]
-    until = log_t[-1] if not len(seen) else log_t[seen[0]]
+    until = log_t[seen[0]] if len(seen) else log_t[-1]  # below its error it dies out as before
     part = (log_t <= until) & (log_t >= until - decades)
     moves, resolved = trend(change[part], log_t[part], noise), until == log_t[-1] and len(seen) > 0
     if turns(run, -float(local_exponent(run)[window.stop - 1])):
@@ -291,13 +291,15 @@ def tail_constant(
     if law is not None and law.kind == "power" and law.direction:  # of a valley none is known
         known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
         return TailConstant(*known, exponent, window)
-    if not resolved:
-        rate = moves.rate if moves.dies_out(ORDER) else ORDER / log_t[-1]
-        return TailConstant(last, numerical + noise / rate, exponent, window)
-    if moves.dies_out(ORDER):
+    rate = min(moves.rate, 1.0) if moves.falls(ORDER) else ORDER / log_t[-1]
+    if moves.falls(ORDER) and moves.stands and resolved:
         left, drift = moves.last / moves.rate, abs(moves.rate - moves.before) / moves.rate
-        error = abs(left) * (0.1 + drift) + numerical + noise / moves.rate
+        error = abs(left) * (0.1 + 3 * drift) + numerical + noise / rate
         return TailConstant(last + left, error, exponent, window)
+    if moves.falls(ORDER) or not resolved:
+        # Where two corrections cancel, each is as large as it was seen before.
+        beside = 0.1 * abs(moves.last) if moves.stands else abs(moves.middle)
+        return TailConstant(last, numerical + (noise + beside) / rate, exponent, window)
     falls = name == "loss" and last > 0 > moves.last
     error = last + numerical if falls else np.inf
     return TailConstant(last, error, exponent, window, "it moves like a power of log t")

@@ -32,8 +32,12 @@ class Trend:
         The change at the end.
     resolved : bool
         Whether it is larger than its error.
+    middle : float
+        The change a third of the stretch earlier.
+    one_sign : bool
+        Whether it has one sign.
     rate : float
-        `q` of the last third; NaN where the change is not resolved, has just begun or turns round.
+        `q` of the last third; NaN where the change is not resolved.
     before : float
         `q` of the third before it.
     time : float
@@ -42,14 +46,25 @@ class Trend:
 
     last: float
     resolved: bool
+    middle: float
+    one_sign: bool
     rate: float
     before: float
     time: float
 
-    def dies_out(self, order: float) -> bool:
-        """Whether it falls like one power of time, faster than this power of `log t`."""
+    def falls(self, order: float) -> bool:
+        """Whether its size falls like a power of time, faster than this power of `log t`."""
         steady = self.rate >= STANDS * self.before
         return bool(self.rate > 0 and steady and self.rate * self.time >= order)
+
+    def dies_out(self, order: float) -> bool:
+        """Whether it falls so, and has one sign."""
+        return self.one_sign and self.falls(order)
+
+    @property
+    def stands(self) -> bool:
+        """Whether one power of time is left: two of them, before they cancel, fall ever faster."""
+        return bool(self.one_sign and STANDS * self.before <= self.rate <= self.before / STANDS)
 
 
 def trend(change: Array, log_t: Array, noise: float) -> Trend:
@@ -69,7 +84,9 @@ def trend(change: Array, log_t: Array, noise: float) -> Trend:
     x, at = change[k], log_t[k]
     resolved = bool(abs(x[-1]) > noise)
     rates = np.full(2, np.nan)
-    if len(k) == 3 and (np.abs(x) > noise).all() and (np.sign(x) == np.sign(x[-1])).all():
+    if len(k) == 3 and (np.abs(x) > noise).all():
         rates = -np.diff(np.log(np.abs(x))) / np.diff(at)
     before, rate = map(float, rates)
-    return Trend(float(x[-1]), resolved, rate, before, float(at[-2:].mean()))
+    one_sign = bool((np.sign(x) == np.sign(x[-1])).all())
+    time = float(at[-2:].mean())
+    return Trend(float(x[-1]), resolved, float(x[len(x) // 2]), one_sign, rate, before, time)

@@ -74,15 +74,15 @@ class Run(Protocol):
         """Absolute errors of features beside that, by name, of the features' shapes."""
 
 
-#: Sizes of numbers that doubles hold, with room for what is made of them.
-LEAST, LARGEST = sp.Float("1e-300"), sp.Float("1e300")
+#: Largest exact number that becomes a double, and largest denominator that Python writes.
+LARGEST, WRITTEN = sp.Float("1e300"), sp.Integer(10) ** 4000
 
 
 @cache
 def _lowered(expressions: tuple[sp.Expr, ...]) -> tuple[tuple[str, ...], Any]:
-    for x in set().union(*(e.atoms(sp.Rational, sp.Float) for e in expressions)):
-        if x != 0 and not LEAST <= abs(x) <= LARGEST:
-            raise InputError("expected numbers from 1e-300 to 1e300, got another; scale it")
+    for x in set().union(*(e.atoms(sp.Rational) for e in expressions)):
+        if abs(x) > LARGEST or x.q > WRITTEN:
+            raise InputError("expected numbers up to 1e300, and fractions of such; scale it")
     symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
     try:
         return tuple(s.name for s in symbols), lower(expressions, symbols, "numpy")

@@ -11,6 +11,7 @@ help:
 	@echo "make test     the tests        make lint    ruff"
 	@echo "make fuzz     500 random runs: no verdict turns round with end, tolerance, times or order;"
 	@echo "              500 random losses of one's own with a known flow: nothing said is false"
+	@echo "              claims and constants of 500 random flows in closed form: none is false"
 	@echo "              (FROM=500: the next 500 of these losses);"
 	@echo "              500 random leading forms, integrated by hand: no run is told another law;"
 	@echo "              10000 false bounds of all times: none is proved;"
@@ -31,7 +32,7 @@ test: .venv/installed
 fuzz: .venv/installed
 	POPFLOW_FUZZ=500 POPFLOW_FUZZ_FROM=$(or $(FROM),0) \
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
-	  tests/flows/runs/test_law_fuzz.py \
+	  tests/flows/runs/test_law_fuzz.py tests/flows/runs/test_known_flows.py \
 	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py \
 	  tests/flows/systems/own/test_ridges.py tests/flows/systems/mixture/test_digits.py
 	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \

@@ -2,9 +2,11 @@ r"""Rigorous verdicts: a claim along the whole enclosed trajectory, from 0 to it
 
 A comparison ``lhs <= C rhs`` is decided on boxes that cover the trajectory, each halved until it is
 certain there. PROVED: on every box where the claim's conditions may hold, the comparison holds.
-REFUTED: on some box the conditions hold and the comparison fails. UNDECIDED: neither, within the
-budget. Where the paper leaves the constant open, some constant always serves a finite stretch:
-ENCLOSED says that the stated interval contains the smallest (for ``>=`` the largest) that does.
+REFUTED: on some box the conditions hold and the comparison fails, and every hypothesis is PROVED;
+where one is REFUTED the claim says nothing about this start, HYPOTHESIS_NOT_MET. UNDECIDED: none of
+these, within the budget. Where the paper leaves the constant open, some constant always serves a
+finite stretch: ENCLOSED says that the stated interval contains the smallest (for ``>=`` the
+largest) that does.
 
 Marks of a claim's window, such as ``T2``, are times of the true flow, enclosed in balls.
 """
@@ -35,7 +37,9 @@ class RigorousVerdict:
     claim : str
         The claim's id.
     verdict : Proof
-        Of the conclusion, whether or not the hypotheses hold.
+        PROVED and ENCLOSED are of the conclusion, whether or not the hypotheses hold; one that
+        fails is REFUTED, HYPOTHESIS_NOT_MET or UNDECIDED, as its hypotheses are PROVED, REFUTED or
+        neither.
     hypotheses : tuple of (str, Proof)
         Each hypothesis of the claim.
     constant : str
@@ -105,13 +109,20 @@ def _verdict(cover: Cover, claim: Claim) -> RigorousVerdict:
     worst = min(decisions, key=lambda d: order.index(d.proof))
     return RigorousVerdict(
         claim.id,
-        worst.proof,
+        _of_claim(worst.proof, [proof for _, proof in hypotheses]),
         hypotheses,
         worst.constant,
         sum(d.boxes for d in decisions),
         worst.message,
         all(d.forever for d in decisions),
     )
+
+
+def _of_claim(conclusion: Proof, hypotheses: Sequence[Proof]) -> Proof:
+    """Proof of "if H then C": only where every hypothesis holds does a failure refute it."""
+    if conclusion is not Proof.REFUTED or set(hypotheses) <= {Proof.PROVED}:
+        return conclusion
+    return Proof.HYPOTHESIS_NOT_MET if Proof.REFUTED in hypotheses else Proof.UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,7 @@ class Proven:
 
     @property
     def refutes(self) -> bool:
-        """Whether a claim is REFUTED although its hypotheses are PROVED."""
+        """Whether a claim is REFUTED."""
         return refutes(self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
@@ -144,8 +155,5 @@ class Proven:
 
 
 def refutes(found: Sequence[RigorousVerdict]) -> bool:
-    """Whether a claim is REFUTED although all its hypotheses are PROVED."""
-    return any(
-        v.verdict is Proof.REFUTED and all(h is Proof.PROVED for _, h in v.hypotheses)
-        for v in found
-    )
+    """Whether a claim is REFUTED: its conclusion fails although all its hypotheses are PROVED."""
+    return any(v.verdict is Proof.REFUTED for v in found)

@@ -86,10 +86,11 @@ def certify(
     docs/howto/own_certificates.md says.
 
     Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
-    PROVED or REFUTED along this flow, ENCLOSED where it leaves a constant open, UNDECIDED.
+    PROVED or REFUTED along this flow, ENCLOSED where it leaves a constant open, HYPOTHESIS_NOT_MET
+    where it fails but a hypothesis does, too, UNDECIDED.
 
-    Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 3: the one of --claim is
-    UNDECIDED; 4: no proof to --t-end was found.
+    Exit code 1: a claim is REFUTED; 3: the one of --claim is UNDECIDED; 4: no proof to --t-end was
+    found.
     """
     from flows.certificates.certify import Uncertified
     from flows.certificates.certify import certify as prove
@@ -139,8 +140,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     If it is accepted, the system and the start that were verified are shown, and what it says of
     the claims. With options of a flow, it must be about that flow: start, teacher and --t-end.
 
-    Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
-    --claim is UNDECIDED.
+    Exit code 1: refused, or a claim is REFUTED; 3: the one of --claim is UNDECIDED.
     """
     from flows.certificates.certificate import certifiable, load_certificate
     from flows.certificates.stationary.proof import is_point

@@ -1,4 +1,4 @@
-"""How the loss curves downward along a run: the index of its Hessian."""
+"""How the loss curves along a run: the index of its Hessian, and whether the state can turn."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.symmetric import RESOLVED
 from flows.core.system import System
+from flows.runs.quantities import Run
 
-__all__ = ["Bends", "bends_along"]
+__all__ = ["Bends", "bends_along", "turns"]
+
+#: A direction is left if its curvature times the time is below this part of the neutral one.
+NEUTRAL = 0.95
+#: Along a valley that number falls by more than this over the last decades.
+DECADES, KEPT = 2.0, 0.5
+#: Rounding of a Hessian at a state in doubles, relative to its largest eigenvalue.
+ROUNDING = 1e-13
 
 
 class Bends(NamedTuple):
@@ -44,3 +52,41 @@ def bends_along(system: System, frame: Any, states: Any) -> Bends:
                 below = found < -RESOLVED * np.abs(found).max(initial=0.0)
                 count[k], least[k] = times[below].sum(), found.min(initial=np.inf)
     return Bends(count, least)
+
+
+def turns(run: Run, power: float) -> bool:
+    r"""Whether a state that tends to a minimum can still turn, to where its loss is another one.
+
+    A loss like `t^-P` has a state that falls like `t^-(P - 1)/2`. A deviation from its direction
+    falls like `t^-(l t)`, for a curvature `l` like `1/t`; it grows beside the state where
+
+    .. math:: l\,t < (P - 1)/2
+
+    as across a saddle of the leading form, and also while `l t` still rises to its place. Along a
+    valley `l t` is as small, but falls to zero.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    power : float
+        `P`.
+
+    Returns
+    -------
+    bool
+        False also where the Hessian is not known.
+    """
+    system, last = getattr(run, "system", None), run.curvatures
+    if system is None or last is None or not power > 1:
+        return False
+    t = np.asarray(run.t, dtype=float)
+    k = max(int(np.searchsorted(t, t[-1] / 10**DECADES)), 1)
+    try:
+        before = np.linalg.eigvalsh(system.hessian(run.state_at(k)))  # type: ignore[attr-defined]
+    except (InputError, np.linalg.LinAlgError):
+        return False
+    noise = ROUNDING * float(np.abs(last).max(initial=0.0)) * t[-1]
+    now, then = last * t[-1], before * t[k]
+    low = (now < NEUTRAL * (power - 1) / 2) & (np.abs(now) > noise)
+    return bool((low & (np.abs(now) > KEPT * np.abs(then))).any())

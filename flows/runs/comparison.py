@@ -77,7 +77,8 @@ def measure(
                 exponent_resolution=None,
             )
         return found
-    found = decide_open(run, claim, replace(c, lhs=lhs_moving, rhs=rhs_moving), measured, regime)
+    open_ = replace(c, lhs=lhs_moving, rhs=rhs_moving)
+    found = decide_open(run, claim, open_, measured, regime, uncertainty)
     if not has_exponent(claim, place):
         found = replace(found, exponent_resolution=None)
     if found.constant is None:

@@ -8,8 +8,10 @@ from the state where the rates of both sides are known, and from the values othe
 halves of the last stretch of the late regime; the interval for its limit continues the change
 between the halves three times (a slope that dies out: to zero), widened by the numerical error. A
 slope of the wrong sign that stands still is none that dies out: then nothing holds, and a smaller
-one refutes. To refute takes two decades of the late regime, or a loss that has fallen to the end of
-doubles. Values and rates must agree.
+one refutes. Nor does one that dies out like `1/log t`, with which the ratio grows beyond every
+constant (:mod:`flows.runs.trend`). To refute takes two decades of the late regime, or a loss that
+has fallen to the end of doubles. Values and rates must agree. No constant serves where the right
+side vanishes, also between output times (:mod:`flows.runs.between`).
 
 What holds has as its *resolution* a power of time: what is claimed does not hold if it is sharper
 by a larger one.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import sympy as sp
@@ -26,10 +29,13 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
+from flows.runs.between import vanishing
 from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FIT_DECADES, FLOOR
 from flows.runs.regime import Regime
 from flows.runs.sides import FEWEST, ComparisonResult, Sides, waiting
+from flows.runs.trend import trend
+from flows.runs.uncertainty import Uncertainty
 from potentials.claim import Claim, Comparison
 from potentials.notation import rate_symbol
 
@@ -45,6 +51,11 @@ REFUTATION_DECADES = 2.0
 #: ... and a smaller one, if all that is known of it lies within this part of it.
 REFUTATION_STILL = 0.02
 STILL = 0.1
+#: How finely the resolution is found, and where it is looked for.
+FINE, UNSEEN = 1 + 1e-6, 1e-18
+#: A slope adds up to a finite number if it falls faster than `1/log t` by such a power of it: one
+#: like `1/(log t log log t)` adds up to none, and falls like a power of 1.4 at t = 1e6.
+SUMMABLE = 1.6
 #: How many times the change between two half-windows is continued towards infinity.
 CONTINUATION = 3.0
 #: Fewer output times than this in the window decide nothing.
@@ -54,7 +65,12 @@ SAMPLING = 0.05
 
 
 def decide_open(
-    run: Run, claim: Claim, c: Comparison, sides: Sides, regime: Regime
+    run: Run,
+    claim: Claim,
+    c: Comparison,
+    sides: Sides,
+    regime: Regime,
+    uncertainty: Uncertainty,
 ) -> ComparisonResult:
     """Decide whether one constant goes on serving, and find the tightest one of this run."""
     t, lhs, rhs, chosen = run.quantities["t"], sides.lhs, sides.rhs, sides.chosen
@@ -86,9 +102,20 @@ def decide_open(
             f" {ratio[first]:.4g}"
         )
         return replace(result, holds=False, attained_at=float(t[first]), message=message)
+    # A constant is needed only where the other side is not zero, and of its sign.
+    other = (lhs * np.sign(signs.sum()) > sides.error) if upper else (np.abs(rhs) > sides.error)
+    quotient = c.rhs / c.lhs if upper else c.lhs / c.rhs
+    gap = vanishing(run, uncertainty, quotient, chosen & (t > 0) & other)
+    if gap is not None and gap.certain:
+        message = f"no positive constant serves: {gap}"
+        return replace(result, holds=False, attained_at=gap.since, message=message)
     if not regime.begun:
         return replace(result, message=waiting(regime))
 
+    late = np.flatnonzero(chosen & (t >= t[chosen][-1] / 10))
+    if len(late) >= FEWEST and needless[late].all() and gap is None:
+        message = f"one constant serves: from t = {t[late[0]]:.4g} on every positive one does"
+        return replace(result, holds=True, message=message)
     tail = np.flatnonzero(usable & (ratio > 0) & (t > 0))
     if len(tail):
         first = max(t[tail[-1]] / 10**FIT_DECADES, min(regime.since, t[tail[-1]] / 10))
@@ -98,22 +125,15 @@ def decide_open(
 
     lhs_slope, rhs_slope = _slopes(run.quantities, c, tail, lhs, rhs)
     slope = lhs_slope - rhs_slope
-    half = len(tail) // 2
-    # Above zero, the ratio leaves every constant behind.
-    early, late = sense * slope[:half].mean(), sense * slope[half:].mean()
-    if not _consistent(slope, np.log(t[tail]), np.log(ratio[tail])):
+    half, log_t = len(tail) // 2, np.log(t[tail])
+    if not _consistent(slope, log_t, np.log(ratio[tail])):
         return replace(result, message="values and rates of the run disagree: it is not resolved")
-    width = np.log(t[tail[-1]] / t[tail[half]])
-    noise = 2 * np.max(sides.error[tail] / np.maximum(np.abs(lhs[tail]), np.abs(rhs[tail]))) / width
-    further = late + CONTINUATION * (late - early)
-    if further * late < 0 and early * late > 0:
-        further = 0.0  # a slope that dies out ends at zero
-    low, high = min(late, further) - noise, max(late, further) + noise
-    change = CONTINUATION * abs(late - early) + 2 * noise
-    still = late > 0 and change <= STILL * late
-    holds = True if high <= RESOLUTION and not still else None
-    # With a slope that is larger by this it does not hold, whatever the change between the halves.
-    unseen = min(RESOLUTION - noise, change / STILL) - late
+    width = log_t[-1] - log_t[half]
+    relative = np.max(sides.error[tail] / np.maximum(np.abs(lhs[tail]), np.abs(rhs[tail])))
+    noise = 2 * relative / width
+    doubt = max(2 * noise / STILL, relative * max(np.abs(lhs_slope).max(), np.abs(rhs_slope).max()))
+    growth = _growth(sense * slope, log_t, noise, doubt)
+    holds = True if growth.bounded and gap is None else None
     # A transient can look like anything: to refute takes two decades, or an exponential that was
     # followed until doubles are exhausted.
     settled = (
@@ -121,7 +141,7 @@ def decide_open(
         and regime.kind != "exponential"
         and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
     )
-    if low > (REFUTATION_STILL if still else REFUTATION) and (
+    if growth.low > (REFUTATION_STILL if growth.still else REFUTATION) and (
         settled or run.quantities["loss"][-1] <= FLOOR
     ):
         holds = False
@@ -131,11 +151,16 @@ def decide_open(
         None: "the trend is not settled",
     }[holds]
     message = (
-        f"{found}: the ratio of the sides goes like t^{sense * late:+.4g} "
+        f"{found}: the ratio of the sides goes like t^{sense * growth.late:+.4g} "
         f"on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
         f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
     )
+    if holds is None and (gap or growth.lasts):
+        message += (
+            f"; {gap}" if gap else "; it still grows, and no more slowly than 1/log t dies out"
+        )
     if holds:
+        unseen = _unseen(sense * slope, log_t, noise, doubt)
         message += f"; it would not hold if it were sharper by more than t^{unseen:.1e}"
         result = replace(result, resolution=float(unseen))
     if claim.exponent is None:
@@ -154,11 +179,11 @@ def decide_open(
             spread = math.nan
             message += "; the exponent has no limit, and so no error: the loss falls exponentially"
     else:
-        spread = abs(p * (high - low) / base)
+        spread = abs(p * (growth.high - growth.low) / base)
     return replace(
         result,
         holds=holds,
-        exponent_resolution=float(abs(p / base) * unseen) if holds else None,
+        exponent_resolution=abs(p / base) * result.resolution if result.resolution else None,
         measured=float(measured),
         bound=p,
         error=float(spread),
@@ -166,6 +191,45 @@ def decide_open(
         relation=relation,
         compared="exponents",
     )
+
+
+class _Growth(NamedTuple):
+    """Slope of the ratio, positive where it leaves constants behind, and what becomes of it."""
+
+    late: float
+    low: float
+    high: float
+    still: bool
+    lasts: bool
+
+    @property
+    def bounded(self) -> bool:
+        """Whether one constant serves."""
+        return self.high <= RESOLUTION and not (self.still or self.lasts)
+
+
+def _growth(slope: Array, log_t: Array, noise: float, doubt: float) -> _Growth:
+    """Continue a slope towards infinity; one above `doubt` is seen."""
+    half = len(slope) // 2
+    early, late = float(slope[:half].mean()), float(slope[half:].mean())
+    further = late + CONTINUATION * (late - early)
+    if further * late < 0 and early * late > 0:
+        further = 0.0  # a slope that dies out ends at zero
+    low, high = min(late, further) - noise, max(late, further) + noise
+    change = CONTINUATION * abs(late - early) + 2 * noise
+    at_end = trend(slope, log_t, doubt)
+    lasts = at_end.resolved and at_end.last > 0 and not at_end.dies_out(SUMMABLE)
+    return _Growth(late, low, high, late > 0 and change <= STILL * late, lasts)
+
+
+def _unseen(slope: Array, log_t: Array, noise: float, doubt: float) -> float:
+    """Smallest power of time by which the ratio could grow faster, so that nothing holds."""
+    low, high = UNSEEN, 2 * (RESOLUTION + float(np.abs(slope).max()))
+    while high > FINE * low:
+        middle = math.sqrt(low * high)
+        bounded = _growth(slope + middle, log_t, noise, doubt).bounded
+        low, high = (middle, high) if bounded else (low, middle)
+    return high
 
 
 def _slopes(

@@ -8,7 +8,10 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
+from flows.runs.bends import turns
+from flows.runs.corrections import fitted
 from flows.runs.quantities import Quantities, Run, quantities_of
+from flows.runs.trend import trend
 from symbolic.asymptotics.law import Law
 
 __all__ = [
@@ -32,8 +35,11 @@ DECADES = 1.0
 FIT_DECADES = 3.0
 #: ... and a fit of three numbers takes so many output times.
 FIT_POINTS = 6
-#: With a law: so many decades, so many slow corrections, and when columns are taken for dependent.
-LAW_DECADES, LAW_POWERS, CONDITION = 3.0, 3, 1e-9
+#: A change of a constant that dies out like a power of time falls faster than by this power of
+#: `log t`: a correction `1/(log t)^3` to the constant changes it by one like `1/(log t)^4`.
+ORDER = 5.0
+#: With a law: so many slow corrections.
+LAW_POWERS = 3
 #: Below this a double has lost digits or is about to: the quantity carries no more information.
 FLOOR = 1e-280
 #: A fall below it is seen if the rate before it makes at least this part of it.
@@ -182,17 +188,21 @@ class TailConstant:
     Parameters
     ----------
     value, error : float
-        The limit and its absolute error; NaN and infinity without a steady window.
+        The limit and its absolute error; NaN and infinity without a steady window. An infinite
+        error beside the last value says that `t^p Phi` may go anywhere yet.
     exponent : float
         The power `p`.
     window : Window
         Where it was measured.
+    reason : str
+        Why the limit is not known better; empty where it is extrapolated.
     """
 
     value: float
     error: float
     exponent: float
     window: Window
+    reason: str = ""
 
 
 def tail_constant(
@@ -200,13 +210,18 @@ def tail_constant(
 ) -> TailConstant:
     r"""Estimate `lim t^p Phi(t)`.
 
-    .. math:: c_\infty = c_3 - \frac{(c_3 - c_2)^2}{(c_3 - c_2) - (c_2 - c_1)}
+    .. math:: c_\infty = c + v/q, \qquad v = \frac{dc}{d \log t} = t^p (p \Phi + t \dot\Phi),
+       \quad q = -\frac{d \log |v|}{d \log t}
 
-    `c(t) = t^p Phi(t)` is read at four times that are equally spaced in `log t` over the last
-    three decades of the asymptotic window. Aitken's extrapolation of the last three is exact for
-    one correction `a t^-q` of any `q` (corrections to the loss with `q` about 1/3 occur). The
-    error is the difference to the extrapolation of the first three, plus a tenth of the
-    extrapolated step, plus the numerical error of the run.
+    `c(t) = t^p Phi(t)` and `v` are read from the state over the last three decades of the
+    asymptotic window. Where `q` stands still, one correction `a t^-q` is left, for which this is
+    exact (corrections to the loss with `q` about 1/3 occur). The error is a tenth of `v/q` and what
+    the change of `q` does to it, plus the numerical error of the run. Where two corrections cancel,
+    `c` is the last one, and the error is what they were a decade before. Where `c` moves like a
+    power of `log t`, its limit is not seen: of a loss that falls it is anything between 0 and `c`,
+    otherwise the error is infinite, as where `c` moves faster and faster, or the state can still
+    turn: beside a saddle of the leading form, or before a direction has had its time
+    (:func:`flows.runs.bends.turns`).
 
     With a derived `law` its own corrections are fitted in place of one pure power, which a
     logarithm is not: `t^-2gamma` of the slow directions, `t^-1/(p-2)` and its powers of terms of
@@ -254,55 +269,42 @@ def tail_constant(
     window = asymptotic_window(run, name)
     if law is not None and law.exponent is not None:
         exponent = float(law.exponent)
-    if not window.steady or (law and law.log_decay):  # powers of log t are not told apart
-        return TailConstant(np.nan, np.inf, exponent, window)
-    quantities = quantities_of(run)
-    span = slice(window.start, window.stop)
-    if law is not None and law.direction:  # of a valley no corrections are known
-        return _fitted(run, name, exponent, law, window)
-    log_t = np.log(quantities["t"][span])
-    scaled = np.exp(exponent * log_t) * _potential(quantities, name)[0][span]
-    first = max(log_t[0], log_t[-1] - FIT_DECADES * np.log(10))
-    nodes = np.interp(np.linspace(first, log_t[-1], 4), log_t, scaled)
-    numerical = float(run.errors(name)[span].max()) * abs(nodes[-1])
-    early, late = (_aitken(nodes[part], numerical) for part in (slice(3), slice(1, 4)))
-    error = abs(late - early) + 0.1 * abs(late - nodes[-1]) + numerical
-    return TailConstant(float(late), float(error), exponent, window)
-
-
-def _fitted(run: Run, name: str, exponent: float, law: Law, window: Window) -> TailConstant:
-    """Constant by least squares with the corrections of a law."""
-    rows = np.arange(window.start, window.stop)
-    t = run.quantities["t"][rows]
-    rows = rows[t >= t[-1] / 10**LAW_DECADES]
-    t = run.quantities["t"][rows]
-    # Beside the slow directions, terms of higher degree of the loss: z ~ t^-1/(p - 2) each.
-    higher = [k * (exponent - 1) / 2 for k in range(1, LAW_POWERS + 1)]
-    known = {*(round(2 * g, 6) for g in law.gamma if 2 * g < 1.5)}
-    powers = sorted(known | {round(q, 6) for q in higher if q < 1})[:LAW_POWERS]
-    columns = [np.ones_like(t), *((t / t[0]) ** -q for q in powers), t[0] / t]
-    if law.log_term is None or law.log_term != 0:
-        columns.append(np.log(t) / t * t[0] / np.log(t[0]))
-    design, half = np.stack(columns, axis=1), len(t) // 2
-    scaled = t**exponent * _potential(run.quantities, name)[0][rows]
-    if half < design.shape[1]:
-        return TailConstant(np.nan, np.inf, exponent, window)
-    early, late = (
-        np.linalg.lstsq(design[part], scaled[part], rcond=CONDITION)[0][0]
-        for part in (slice(half), slice(half, None))
-    )
-    inverse = np.linalg.pinv(design, rcond=CONDITION)
-    value = float(inverse[0] @ scaled)
-    numerical = float(run.errors(name)[rows].max()) * abs(value) * float(np.abs(inverse[0]).sum())
-    return TailConstant(value, float(abs(late - early)) + numerical, exponent, window)
-
-
-def _aitken(c: Array, noise: float) -> float:
-    """Limit of three terms of a geometric approach; the last term where they do not approach."""
-    before, after = c[1] - c[0], c[2] - c[1]
-    if abs(before) <= noise or abs(after) >= abs(before):
-        return float(c[2])
-    return float(c[2] - after**2 / (after - before))
+    if not window.steady:
+        return TailConstant(np.nan, np.inf, exponent, window, "no power law is seen")
+    if law is not None and law.log_decay:
+        return TailConstant(np.nan, np.inf, exponent, window, "powers of log t are not told apart")
+    t, (value, _) = quantities_of(run)["t"], _potential(quantities_of(run), name)
+    span, decades = slice(window.start, window.stop), FIT_DECADES * np.log(10)
+    log_t = np.log(t[span])
+    scaled = np.exp(exponent * log_t) * value[span]
+    change = scaled * (exponent + local_exponent(run, name)[span])
+    fit = log_t >= log_t[-1] - decades
+    relative, last = float(run.errors(name)[span][fit].max()), float(scaled[-1])
+    numerical = relative * abs(last)
+    noise = relative * float(np.abs(exponent * scaled[fit]).max())
+    seen = np.flatnonzero(np.abs(change) > noise)[-1:]
+    until = log_t[seen[0]] if len(seen) else log_t[-1]  # below its error it dies out as before
+    part = (log_t <= until) & (log_t >= until - decades)
+    moves, resolved = trend(change[part], log_t[part], noise), until == log_t[-1] and len(seen) > 0
+    if turns(run, -float(local_exponent(run)[window.stop - 1])):
+        return TailConstant(last, np.inf, exponent, window, "the state can still turn elsewhere")
+    if resolved and not moves.rate > 0:
+        return TailConstant(last, np.inf, exponent, window, "it moves no more slowly than before")
+    if law is not None and law.kind == "power" and law.direction:  # of a valley none is known
+        known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
+        return TailConstant(*known, exponent, window)
+    rate = min(moves.rate, 1.0) if moves.falls(ORDER) else ORDER / log_t[-1]
+    if moves.falls(ORDER) and moves.stands and resolved:
+        left, drift = moves.last / moves.rate, abs(moves.rate - moves.before) / moves.rate
+        error = abs(left) * (0.1 + 3 * drift) + numerical + noise / rate
+        return TailConstant(last + left, error, exponent, window)
+    if moves.falls(ORDER) or not resolved:
+        # Where two corrections cancel, each is as large as it was seen before.
+        beside = 0.1 * abs(moves.last) if moves.stands else abs(moves.middle)
+        return TailConstant(last, numerical + (noise + beside) / rate, exponent, window)
+    falls = name == "loss" and last > 0 > moves.last
+    error = last + numerical if falls else np.inf
+    return TailConstant(last, error, exponent, window, "it moves like a power of log t")
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,10 @@ def _since(
     usable = np.isfinite(ratio) & np.isfinite(right) & (loss > FLOOR)
     # Where the right side is negative, lhs <= C rhs bounds the ratio from below.
     below = (right < 0) == (kind == "<=")
-    failing = np.flatnonzero(usable & below & (ratio <= 0))
+    wrong = usable & below & (ratio <= 0)
+    # At t = 0 a power of time has no number of its own.
+    wrong[0] |= t[0] == 0 and bool(np.isinf(right[0]) if below[0] else np.isposinf(ratio[0]))
+    failing = np.flatnonzero(wrong)
     first = failing[-1] + 1 if len(failing) else 0
     serving = np.flatnonzero(usable & (np.arange(len(t)) >= first))
     last = serving[t[serving] >= t[serving[-1]] / 10] if len(serving) else serving
@@ -187,17 +190,19 @@ def _since(
         return 0.0, "compared at all times"
     since = t[serving[0]] if len(failing) else 0.0
     if below[last[0]]:
-        one = ratio[last].min() * (1 - SLACK)
+        one = ratio[last].min() - SLACK * abs(ratio[last].min())
         broken = serving[ratio[serving] < one]
     else:
-        one = ratio[last].max() * (1 + SLACK)
+        one = ratio[last].max() + SLACK * abs(ratio[last].max())
         broken = serving[ratio[serving] > one]
     later = t[serving[serving > broken[-1]][0]] if len(broken) else t[serving[0]]
     reading = f"compared from t = {since:.4g} on" if since else "compared at all times"
     if since:
         reading += f", before which no positive {constant} serves"
     if one > 0:
-        reading += f"; on this run {constant} = {one:.6g} serves from t = {later:.4g}"
+        reading += (
+            f"; at the outputs of this run {constant} = {one:.6g} serves from t = {later:.4g}"
+        )
         until = t[serving[-1]]
         fallen = until < t[-1] and loss[-1] <= FLOOR
         reading += f" to {until:.4g}, and then the loss is below {FLOOR:.0e}" if fallen else " on"

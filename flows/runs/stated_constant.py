@@ -4,7 +4,8 @@ They are compared at every selected time and index; a margin below its error dec
 error is propagated from those of exactly the quantities in it, at that time
 (:mod:`flows.runs.uncertainty`). A point at which both sides are below the error has no digits and
 is left out, and so is one at which two sides that shall be equal are not known to a thousandth; the
-message counts them. Something said of all times takes some.
+message counts them. Something said of all times takes some. It fails between two of them, too,
+where the larger side surely vanishes and the smaller one is positive (:mod:`flows.runs.between`).
 
 What holds has as its *resolution* the error, relative to both sides: a constant that is sharper
 than the tightest one by more is refuted. Where the claim has an exponent, the smallest change of it
@@ -18,6 +19,7 @@ import math
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.runs.between import Gap, vanishing
 from flows.runs.quantities import Run
 from flows.runs.sides import FEWEST, ROUNDING, ComparisonResult, Mask, Sides, has_exponent, moving
 from flows.runs.uncertainty import Uncertainty
@@ -59,7 +61,10 @@ def decide_stated(
         reason = "margin below its error"
     else:
         looked, urgency = resolved, margin / (error if equal else size)
-        if count >= FEWEST or sides.once:
+        gap = _between(run, c, sides, uncertainty)
+        if gap is not None:
+            holds, reason = False, f"fails, as {gap}; at the outputs it holds"
+        elif count >= FEWEST or sides.once:
             holds, reason = True, "holds"
         else:
             reason = f"too few output times to tell: {count}, at least {FEWEST}"
@@ -96,6 +101,17 @@ def decide_stated(
         c.relation,
         "sides",
     )
+
+
+def _between(run: Run, c: Comparison, sides: Sides, uncertainty: Uncertainty) -> Gap | None:
+    """Find where the larger side surely vanishes between output times, and the smaller does not."""
+    if c.relation == "==" or c.over != "state" or sides.once:
+        return None
+    large, small = (c.rhs, c.lhs) if c.relation == "<=" else (c.lhs, c.rhs)
+    least = sides.lhs if c.relation == "<=" else sides.rhs
+    needed = sides.chosen & (run.quantities["t"] > 0) & (least > sides.error)
+    gap = vanishing(run, uncertainty, large / small, needed)
+    return gap if gap is not None and gap.certain else None
 
 
 def _margin(c: Comparison, lhs: Array, rhs: Array) -> Array:

@@ -91,7 +91,7 @@ def test_open_constants_of_all_times_are_those_of_runs_from_the_ball(found, runs
 
 
 def test_a_rate_that_falls_to_zero_has_no_constant(found):
-    assert found["exact_param_rate"].verdict is Proof.REFUTED
+    assert found["exact_param_rate"].verdict is Proof.HYPOTHESIS_NOT_MET
     assert found["exact_param_rate"].forever
     assert "tends to zero" in found["exact_param_rate"].message
 

@@ -10,7 +10,7 @@ import potentials
 from flows.certificates.certificate import certifiable
 from flows.certificates.decision import Proof
 from flows.certificates.verdicts import refutes, verdicts
-from potentials.claim import Comparison, Inequality
+from potentials.claim import Comparison, Hypothesis, Inequality
 from potentials.notation import symbol
 from potentials.source import Source
 
@@ -18,6 +18,8 @@ CLAIMS = {c.id: c for name in certifiable() for c in potentials.claims(name)}
 END = 8.0
 # Output times of the run that is compared are so dense that a constant is attained near one.
 DENSE, SAMPLED = 400, 1e-3
+# The certificate has d = 3: a hypothesis on d/3, and what it and the conclusion are off by.
+LEAST_D, OFF = 1.0, 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -197,19 +199,41 @@ def test_odd_depths_are_certified_without_what_they_do_not_have():
 
 
 @pytest.mark.parametrize(
-    ("claim", "start", "end"),
+    ("claim", "start", "end", "converse"),
     [
-        ("local_rate", (0.5, 0.75, 0.5, 0.5), 4.0),
-        ("global_convergence", (0.5, 0.75, 0.5, 0.5), 6.0),
-        ("real_failure", (-0.5, 0.5, 0.5, 0.5), 10.0),
+        ("local_rate", (0.5, 0.75, 0.5, 0.5), 4.0, Proof.REFUTED),
+        ("global_convergence", (0.5, 0.75, 0.5, 0.5), 6.0, Proof.HYPOTHESIS_NOT_MET),
+        ("real_failure", (-0.5, 0.5, 0.5, 0.5), 10.0, Proof.REFUTED),
     ],
 )
-def test_what_is_claimed_of_limits_is_proved_and_its_converse_refuted(claim, start, end):
+def test_what_is_claimed_of_limits_is_proved_and_its_converse_fails(claim, start, end, converse):
     made = layers.scalars(*start, end=end)
     (found,) = verdicts(made, claim)
     assert found.verdict is Proof.PROVED
     (broken,) = verdicts(made, replace(CLAIMS[claim], sign=-1))
-    assert broken.verdict is Proof.REFUTED
+    assert broken.verdict is converse
+
+
+@pytest.mark.parametrize(
+    ("needed", "off", "proof"),
+    [
+        (LEAST_D - OFF, OFF, Proof.REFUTED),  # the hypothesis holds, and the conclusion fails
+        (LEAST_D + OFF, OFF, Proof.HYPOTHESIS_NOT_MET),
+        (None, OFF, Proof.UNDECIDED),  # at its very limit, which balls do not decide
+        (LEAST_D - OFF, -OFF, Proof.PROVED),
+        (LEAST_D + OFF, -OFF, Proof.PROVED),  # of the conclusion
+    ],
+)
+def test_a_conclusion_that_fails_is_refuted_only_where_hypotheses_hold(made, needed, off, proof):
+    loss, first = symbol("loss"), symbol("loss_0")
+    at = sp.sin(1) ** 2 + sp.cos(1) ** 2 if needed is None else sp.Float(needed)
+    claim = replace(
+        statement(loss, "<=", first * (1 - sp.Float(off)), constant=sp.S.One),
+        hypotheses=(Hypothesis("d is large", symbol("d") / 3, ">=", at),),
+    )
+    found = verdict(made, claim)
+    assert found.verdict is proof
+    assert refutes([found]) is (proof is Proof.REFUTED)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 from oracles.measured import Measured
 
 from flows.core.errors import InputError
+from flows.runs import rates, trend
 from flows.runs.rates import asymptotic_window, local_exponent, log_corrected, tail_constant
 
 # Exponents of closed forms: rounding of one product and one quotient.
@@ -85,9 +87,54 @@ def test_with_a_wrong_exponent_the_constant_is_zero_or_drowned_by_its_error():
     assert tail_constant(power(), exponent=3.0).error < 1e-4  # the right one is not
 
 
+SLOW = {  # t L as an expression in log t, and its limit
+    "1/log t": (lambda x: 1 / x, 0.0),
+    "(log t)^-1/10": (lambda x: x ** -sp.Rational(1, 10), 0.0),
+    "(log t)^-3": (lambda x: x**-3, 0.0),
+    "1/log log t": (lambda x: 1 / sp.log(x), 0.0),
+    "1 + 1/log t": (lambda x: 1 + 1 / x, 1.0),
+    "1 - (log t)^-2": (lambda x: 1 - x**-2, 1.0),
+    "2 after a plateau at 1": (
+        lambda x: 1 + sp.exp(2 * (x - 18)) / (1 + sp.exp(2 * (x - 18))),
+        2.0,
+    ),
+    "1 after a plateau at 2": (lambda x: 2 - sp.exp(x - 22) / (1 + sp.exp(x - 22)), 1.0),
+}
+
+
+def scaled(form, end):
+    """Run with the loss `form(log t)/t`."""
+    x = sp.Symbol("x", positive=True)
+    t = np.geomspace(10.0, end, 10 * round(np.log10(end)) - 9)
+    with np.errstate(over="ignore", invalid="ignore"):
+        c, slope = (sp.lambdify(x, e, "numpy")(np.log(t)) for e in (form(x), sp.diff(form(x), x)))
+    return Measured(t, {"loss": c / t, "loss_dot": (slope - c) / t**2})
+
+
+@pytest.mark.parametrize("end", [1e4, 1e6, 1e7, 1e12])
+@pytest.mark.parametrize("case", SLOW)
+def test_a_limit_that_is_not_reached_lies_within_the_error(case, end):
+    form, limit = SLOW[case]
+    if "plateau" in case and end > 1e10:
+        limit = (2.0, 1.0)[case.startswith("1")]
+    found = tail_constant(scaled(form, end), exponent=1.0)
+    assert np.isnan(found.value) or abs(found.value - limit) <= found.error
+    assert found.reason or found.error < 0.1
+
+
+def test_one_power_of_time_is_extrapolated_and_a_logarithm_is_not(monkeypatch):
+    known = tail_constant(scaled(lambda x: 1 + sp.exp(-x / 2), 1e6), exponent=1.0)
+    assert abs(known.value - 1) <= known.error < 1e-3 and not known.reason
+    # Control: 1/log t taken for a power of time is beside its limit.
+    monkeypatch.setattr(rates, "ORDER", 1.0)
+    monkeypatch.setattr(trend, "STANDS", 0.5)
+    found = tail_constant(scaled(SLOW["1/log t"][0], 1e12), exponent=1.0)
+    assert abs(found.value) > found.error
+
+
 def test_without_a_window_the_constant_says_so():
     found = tail_constant(exponential())
-    assert np.isnan(found.value) and found.error == np.inf
+    assert np.isnan(found.value) and found.error == np.inf and found.reason
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (1.1, 0.0), (2.0, -0.5)])

@@ -10,7 +10,7 @@ import sympy as sp
 import flows
 from flows.core.errors import InputError
 from flows.runs.relation import claim_of
-from potentials import symbol
+from potentials import Comparison, symbol
 from symbolic import D
 
 # y' = -y^3, so that Phi = y^2 has D(Phi) = -2 Phi^2, and L = y^4/4 falls like t^-2/16.
@@ -157,6 +157,139 @@ def test_a_relation_that_cannot_be_measured_is_one_line(run, relation, line):
     with pytest.raises(InputError, match=re.escape(line)) as caught:
         flows.check(run, relation)
     assert "\n" not in str(caught.value)
+
+
+# L = (1/4) (1 + 2t)^-2 and Phi = (1 + 2t)^-1, which is 1/2 at t = 1/2.
+VANISHING = [
+    (sp.Le(LOSS, C * sp.Abs(T - sp.pi)), "t - pi vanishes at t = 3.142"),
+    (sp.Le(LOSS, C * (T - sp.pi) ** 2 / (1 + T) ** 4), "t - pi vanishes at t = 3.142"),
+    (sp.Le(LOSS, C * (T**2 - 6 * T + sp.Rational(899, 100))), "vanishes at t = "),
+    (sp.Le(LOSS, C * sp.sin(T) ** 2), "sin(t) vanishes at t = 3.142"),
+    (sp.Le(PHI**2, C * (PHI - sp.S.Half) ** 2), "2*Phi - 1 vanishes between t = 0.3981 and 0.5012"),
+    (sp.Le(PHI**2, C * sp.Abs(PHI - T / 4)), " vanishes between t = 1 and 1.259"),
+    (
+        sp.Le(-D(PHI), C * sp.sqrt(sp.Abs(PHI - sp.Rational(1, 3)))),
+        "3*Phi - 1 vanishes between t = 0.7943 and 1.259",
+    ),
+    # A lower bound fails where its left side vanishes, or its right side has a pole.
+    (sp.Ge((PHI - sp.S.Half) ** 2, C * LOSS), "2*Phi - 1 vanishes between"),
+    (sp.Ge(LOSS, C / (T - sp.pi) ** 2 / (1 + T)), "t - pi vanishes at t = 3.142"),
+]
+
+
+@pytest.mark.parametrize(("relation", "words"), VANISHING, ids=str)
+def test_where_a_side_vanishes_between_output_times_no_constant_serves(run, relation, words):
+    (verdict,) = flows.check(run, relation)
+    assert verdict.verdict == "VIOLATED" and words in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("left", "relation", "right", "found"),
+    [
+        (LOSS, "<=", sp.Abs(T - sp.pi), "VIOLATED"),
+        (LOSS, "<=", sp.Abs(T - sp.pi) + 1, "HOLDS"),
+        (PHI**2, "<=", 10**7 * (PHI - sp.S.Half) ** 2, "VIOLATED"),
+        ((PHI - sp.S.Half) ** 2, ">=", LOSS / 10**7, "VIOLATED"),
+        ((PHI + sp.S.Half) ** 2, ">=", LOSS, "HOLDS"),
+        (-LOSS, "<=", sp.Abs(T - sp.pi), "HOLDS"),
+    ],
+    ids=str,
+)
+def test_a_side_that_vanishes_between_output_times_fails_with_a_stated_constant(
+    run, left, relation, right, found
+):
+    stated = Comparison(left, relation, right, sp.S.One, where=(T - 1 / 10,))
+    claim = replace(claim_of(run, LOSS <= C), conclusions=(stated,))
+    (verdict,) = flows.check(run, claim)
+    assert verdict.verdict == found, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("relation", "found"),
+    [
+        # A little above zero a constant serves, however large.
+        (sp.Le(LOSS, C * ((T - sp.pi) ** 2 + OFF)), "HOLDS"),
+        (sp.Le(PHI**2, C * (PHI + sp.S.Half) ** 2), "HOLDS"),
+        # What only touches zero is not told from what nearly does.
+        (sp.Le(LOSS, C * (1 + sp.sin(T / 1000))), "INCONCLUSIVE"),
+        (sp.Le(PHI**2, C * (1 + sp.cos(2 * sp.pi * PHI))), "INCONCLUSIVE"),
+        # Before the right side is positive a relation is not compared.
+        (sp.Le(LOSS, C * (T - sp.pi)), "HOLDS"),
+        (sp.Le(LOSS, C * sp.Max(T - 5, 0)), "HOLDS"),
+        # The left side is negative there, and every constant serves.
+        (sp.Le(D(PHI), C * sp.Abs(T - sp.pi)), "HOLDS"),
+        (sp.Le(LOSS, C + T**-2), "HOLDS"),
+        (sp.Le(LOSS, C + T**2), "HOLDS"),
+    ],
+    ids=str,
+)
+def test_a_side_that_does_not_vanish_where_a_constant_is_needed_refutes_nothing(
+    run, relation, found
+):
+    (verdict,) = flows.check(run, relation)
+    assert verdict.verdict == found, verdict.message
+
+
+@pytest.mark.parametrize("end", [1e6, 1e12])
+@pytest.mark.parametrize("power", [POWER, sp.Rational(1, 1000), 1])
+def test_a_ratio_that_grows_like_a_power_of_a_logarithm_does_not_hold(end, power):
+    run = flows.integrate(QUARTIC, [1.0], end)
+    factor = sp.log(2 + T) ** power
+    for relation in (
+        sp.Le(LOSS * (1 + T) ** 2 * factor, C),
+        sp.Ge(LOSS * (1 + T) ** 2, C * factor),
+        sp.Le(LOSS * (1 + T) ** 2 * sp.log(2 + sp.log(2 + T)) ** power, C),
+    ):
+        assert flows.check(run, relation)[0].verdict == "INCONCLUSIVE", relation
+    # It holds the other way round, and where it grows to a limit like a power of time.
+    for relation in (
+        sp.Le(LOSS * (1 + T) ** 2, C * factor),
+        sp.Le(LOSS * (1 + T) ** 2, C * (1 - OFF * (1 + T) ** sp.Rational(-1, 2))),
+    ):
+        assert flows.check(run, relation)[0].verdict == "HOLDS", relation
+
+
+HUGE = sp.Integer(10) ** 5000  # more digits than Python writes
+
+
+@pytest.mark.parametrize(
+    ("relation", "line"),
+    [
+        (sp.Le(LOSS, C * sp.gamma(T + 1)), "got gamma"),
+        (sp.Le(LOSS, C * sp.DiracDelta(T)), "got DiracDelta"),
+        (sp.Le(LOSS, C * sp.zeta(T + 2)), "got zeta"),
+        (sp.Le(D(sp.Heaviside(PHI - 1)), C), "got DiracDelta"),
+        (sp.Function("f")(T) * LOSS <= C, "got f"),
+        (sp.Le(sp.Derivative(LOSS, T), C), "got Derivative"),
+        (sp.Le(LOSS, C * HUGE), "numbers up to 1e300"),
+        (sp.Le(LOSS * T**HUGE, C), "numbers up to 1e300"),
+        (sp.Le(LOSS, C / HUGE), "numbers up to 1e300"),
+    ],
+    ids=range(9),
+)
+def test_what_has_no_values_in_doubles_is_one_line(run, relation, line):
+    with pytest.raises(InputError, match=re.escape(line)) as caught:
+        flows.check(run, relation)
+    assert "\n" not in str(caught.value)
+    stated = Comparison(relation.lhs, "<=", relation.rhs.subs(C, 1), sp.S.One)
+    if not relation.has(D):  # which stands in relations only
+        with pytest.raises(InputError, match=re.escape(line)):
+            flows.check(run, replace(claim_of(run, LOSS <= C), conclusions=(stated,)))
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        sp.Le(LOSS, C * sp.Heaviside(T - 1)),
+        sp.Le(LOSS, C * sp.sign(T - 1)),
+        sp.Le(LOSS, C * sp.floor(T)),
+        sp.Le(LOSS * sp.ceiling(T + 1), C),
+    ],
+    ids=str,
+)
+def test_a_step_is_no_rate_and_is_compared_all_the_same(run, relation):
+    (verdict,) = flows.check(run, relation)
+    assert verdict.verdict == "HOLDS"
 
 
 def test_an_observable_of_each_neuron_is_one_line_with_the_known_names(neurons):

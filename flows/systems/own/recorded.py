@@ -108,7 +108,7 @@ class RecordedSystem(System):
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Beside the tolerance: see `stated_errors`."""
-        return stated_errors(features, t, tolerance)
+        return stated_errors(features, t, tolerance, states.doubt)
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""

@@ -9,17 +9,23 @@ import flows
 from flows.certificates.verifier import verify as checker
 
 
-def refusal(path, folder, change):
-    """Why the checker refuses a copy of a file on whose data `change` was called, or nothing."""
+def changed(path, folder, change):
+    """A copy of a file on whose data `change` was called, and what the checker says of it."""
     data, before = (json.loads(path.read_text()) for _ in range(2))
     change(data)
     copy = folder / "changed.json"
     copy.write_text(json.dumps(data))
     with pytest.MonkeyPatch.context() as patch:
-        if before | {"infinity": data.get("infinity")} == data:  # its pieces were checked before
+        # Its pieces were checked before.
+        if "pieces" in before and before | {"infinity": data.get("infinity")} == data:
             found = _of_pieces(path)
             patch.setattr(checker, "check", lambda *given: found)
-        return flows.verify(copy).refused
+        return copy, flows.verify(copy)
+
+
+def refusal(path, folder, change):
+    """Why the checker refuses such a copy, or nothing."""
+    return changed(path, folder, change)[1].refused
 
 
 @functools.cache

@@ -13,6 +13,7 @@ help:
 	@echo "              500 random losses of one's own with a known flow: nothing said is false"
 	@echo "              (FROM=500: the next 500 of these losses);"
 	@echo "              10000 false bounds of all times: none is proved;"
+	@echo "              every leaf of a certificate's file is changed: nothing false is said;"
 	@echo "              every mutant of every step of a derivation is refuted, not one a step"
 	@echo "make mutants  break the files that decide a little: do their tests notice? (SAMPLE=0: all)"
 	@echo "make bench    the benchmarks   make types   mypy"
@@ -30,7 +31,8 @@ test: .venv/installed
 fuzz: .venv/installed
 	POPFLOW_FUZZ=500 POPFLOW_FUZZ_FROM=$(or $(FROM),0) \
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
-	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py
+	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py \
+	  tests/flows/certificates/verifier/test_leaves.py
 	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \
 	  tests/flows/certificates/test_forever.py tests/flows/certificates/test_later.py
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from flint import arb
-from oracles.certified.changed import refusal
+from oracles.certified.changed import of_other_bounds, refusal
 
 import flows
 from flows.certificates import forever
@@ -306,3 +306,8 @@ def test_a_limit_that_is_hardly_known_is_kept_where_no_later_horizon_is_left(mad
     with precision(100):
         assert wide.contains(made[0].infinity.constant)
         assert wide.rad() > forever.SHARP * wide > made[0].infinity.constant.rad()
+
+
+def test_bounds_of_all_times_that_are_tighter_than_what_is_proved_are_refused(made, tmp_path):
+    tighter, wider = of_other_bounds(made[1], tmp_path, 1e-6)
+    assert all("it states" in why for why in tighter) and not any(wider)

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from flint import arb
+from oracles.certified.changed import of_other_bounds
 
 import flows
 from flows.certificates import forever
@@ -269,3 +270,9 @@ def test_jets_refuse_what_may_vanish():
             y / x
         with pytest.raises(Singular):
             x.sqrt()
+
+
+def test_bounds_of_all_times_that_are_tighter_than_what_is_proved_are_refused(made, tmp_path):
+    made.save(tmp_path / "c.json")
+    tighter, wider = of_other_bounds(tmp_path / "c.json", tmp_path, 1e-6)
+    assert all("it states" in why for why in tighter) and not any(wider)

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from flint import arb, fmpq
+from oracles.certified.changed import of_other_bounds
 
 import flows
 from flows.certificates import means as maker
@@ -76,6 +77,8 @@ def test_the_checker_accepts_it_with_bounds_of_its_own(made, tmp_path):
     assert found.accepted, found.refused
     lower, upper = made.infinity.all_times
     assert 0 < lower < found.endless.lower < found.endless.upper < upper
+    tighter, wider = of_other_bounds(tmp_path / "c.json", tmp_path, 1e-6)
+    assert all("it states" in why for why in tighter) and not any(wider)
     assert load_certificate(tmp_path / "c.json").infinity == made.infinity
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import flows
 from flows.certificates.verifier import verify as checker
+from oracles.certificates import put, scaled
 
 
 def changed(path, folder, change):
@@ -26,6 +27,19 @@ def changed(path, folder, change):
 def refusal(path, folder, change):
     """Why the checker refuses such a copy, or nothing."""
     return changed(path, folder, change)[1].refused
+
+
+def of_other_bounds(path, folder, part):
+    """Why bounds of all times are refused that are tighter by a part, and that are as much wider.
+
+    Two lists, of the lower and the upper one.
+    """
+    found = []
+    for way in (1, -1):
+        factors = (1 + part) ** way, (1 + part) ** -way
+        edits = (put("infinity", "all_times", k, to=scaled(x)) for k, x in enumerate(factors))
+        found.append([refusal(path, folder, edit) for edit in edits])
+    return found
 
 
 @functools.cache

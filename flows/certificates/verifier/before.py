@@ -13,7 +13,8 @@ from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.reading import integer, largest, number
 from flows.certificates.verifier.relu_neuron import _area, angle
 
-SHARP, HALVINGS = 1e-3, 400  # bounds are this near to values that occur, if so many halvings do it
+SHARP, HALVINGS = 1e-3, 3000  # bounds are so near to values that occur, if so many halvings do it
+FEW = 400  # where losses are dear, or those of starts differ by more
 
 
 def before(
@@ -24,6 +25,7 @@ def before(
     *,
     power: int = 3,
     least: arb | None = None,
+    halvings: int = HALVINGS,
 ) -> list[arb]:
     """Numbers below and above ``(1+t)^power L`` on the pieces; ``L`` decreases, to ``least``.
 
@@ -63,7 +65,7 @@ def before(
 
         for k in range(len(pieces)):
             look(k, -1.0, 1.0)
-        for _ in range(HALVINGS):
+        for _ in range(halvings):
             most, k, low, high = parts[0]
             fixed = ends[k].shape != ends[k + 1].shape
             if fixed or not -most - max(seen) > SHARP * abs(max(seen)):

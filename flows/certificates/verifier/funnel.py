@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from flows.certificates.verifier.before import before, of_neurons
+from flows.certificates.verifier.before import FEW, before, of_neurons
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.late_flow import rates
@@ -71,7 +71,11 @@ def funnelled(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> The
     check_limits(limit, h, data, bits)
     late = late * teacher**2
     least = late.lower() / end**3
-    early = before(pieces, ends, bits, lambda w: of_neurons(w, teacher), least=least)
+
+    def loss(w: Any) -> arb:
+        return of_neurons(w, teacher)
+
+    early = before(pieces, ends, bits, loss, least=least, halvings=FEW)
     return concluded(limit, h, [*early, late])
 
 

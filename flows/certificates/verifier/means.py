@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, ctx, fmpq
 
-from flows.certificates.verifier.before import before
+from flows.certificates.verifier.before import FEW, before
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.gmm_em import EXP, Means, sum_of
 from flows.certificates.verifier.positive import less
@@ -123,7 +123,7 @@ def plateau(data: Any, flow: Equations, pieces: Any, ends: Any, bits: int) -> Pl
     constant = (least * settled / 2) ** 2
     stated = arb((integer(data["limit"]["value"]), -bits)) + arb(0, number(data["limit"]["radius"]))
     require(stated.contains(constant), "the limit of t^2 L is not where stated")
-    early = before(pieces, ends, bits, lambda mu: loss(flow, mu), power=2)
+    early = before(pieces, ends, bits, lambda mu: loss(flow, mu), power=2, halvings=FEW)
     lower, upper = bounds([(1 + (1 - t0) * small) ** 2 * energy, *early])
     require(lower > 0, "no positive lower bound follows")
     return Plateau(constant, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))

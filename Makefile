@@ -15,6 +15,7 @@ help:
 	@echo "              (FROM=500: the next 500 of these losses);"
 	@echo "              500 random leading forms, integrated by hand: no run is told another law;"
 	@echo "              10000 false bounds of all times: none is proved;"
+	@echo "              every leaf of a certificate's file is changed: nothing false is said;"
 	@echo "              every mutant of every step of a derivation is refuted, not one a step"
 	@echo "make mutants  break the files that decide a little: do their tests notice? (SAMPLE=0: all)"
 	@echo "make bench    the benchmarks   make types   mypy"
@@ -34,7 +35,8 @@ fuzz: .venv/installed
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
 	  tests/flows/runs/test_law_fuzz.py tests/flows/runs/test_known_flows.py \
 	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py \
-	  tests/flows/systems/own/test_ridges.py tests/flows/systems/mixture/test_digits.py
+	  tests/flows/systems/own/test_ridges.py tests/flows/systems/mixture/test_digits.py \
+	  tests/flows/certificates/verifier/test_leaves.py
 	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \
 	  tests/flows/certificates/test_forever.py tests/flows/certificates/test_later.py
 

@@ -18,8 +18,7 @@ from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Origin
-from flows.certificates.features.registry import enclosure
-from flows.certificates.growing import Growing, growing, refusal
+from flows.certificates.growing import Growing, checked, growing
 from flows.certificates.later import followed
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail import all_times, start
@@ -33,6 +32,8 @@ from flows.certificates.vanishing import Vanishing, continued, left, may_leave, 
 from flows.core.system import System
 
 Ball = Any  # flint.arb
+#: A certificate with what the independent checker proves, or why it refuses.
+Check = Callable[[Certificate], tuple[Certificate, str]]
 
 #: The last horizon, and how much later the next one is.
 LAST, LATER = 1e12, 1e3
@@ -80,12 +81,10 @@ def certify_forever(
     digits = DIGITS.get(n, FEWER) if digits is None else digits
     ends = horizons(digits) if radius == 0 else SOON
     with growing(system, initial, digits, ends[-1], advance, radius) as begun:
-        return _sought(begun, ends, refusal)
+        return _sought(begun, ends, checked)
 
 
-def _sought(
-    begun: Growing, ends: Sequence[float], refused: Callable[[Certificate], str]
-) -> Certificate:
+def _sought(begun: Growing, ends: Sequence[float], check: Check) -> Certificate:
     """A proof for all times that is accepted, from a certificate without pieces.
 
     Raises
@@ -113,8 +112,8 @@ def _sought(
             out *= may_leave(flow, steps.state)
             raise Uncertified(f"{problem}{out}; before, {reason}") from None
         if gone:
-            return _without(made, begun, gone[0], refused)
-        proved, reason = _accepted(made, refused)
+            return _without(made, begun, gone[0], check)
+        proved, reason = _accepted(made, check)
         if kept:
             return min(kept, proved or kept, key=_width)
         if proved and (begun.base.radius or _width(proved) <= SHARP):
@@ -125,15 +124,12 @@ def _sought(
     raise Uncertified(f"UNDECIDED beyond t = {ends[-1]:.6g}: {reason}")
 
 
-def _accepted(
-    made: Certificate, refused: Callable[[Certificate], str]
-) -> tuple[Certificate | None, str]:
+def _accepted(made: Certificate, check: Check) -> tuple[Certificate | None, str]:
     """The first proof that the checker accepts, or none and what hindered it."""
     why = ""
     try:
         for infinity in _continued(made):
-            proved = replace(made, infinity=infinity)
-            why = refused(proved)
+            proved, why = check(replace(made, infinity=infinity))
             if not why:
                 return proved, ""
             why = f"the independent checker refuses what was made, {why}"
@@ -153,23 +149,22 @@ def _without(
     made: Certificate,
     begun: Growing,
     gone: Vanishing,
-    refused: Callable[[Certificate], str],
+    check: Check,
 ) -> Certificate:
     """Go on without a neuron that vanishes after the pieces."""
     steps, until = begun.steps, all_times.down(start.end_time(made))
     made = replace(made, t_end=until)
     system, flow = left(made, gone, steps)
 
-    before = enclosure(made)
-    low, high = -all_times.extreme(before, -1), all_times.extreme(before, 1)
-    soon = 1 + gone.lasting  # until it has vanished, the loss is between those at both ends
+    wholes: list[tuple[Certificate, Certificate]] = []
 
-    def together(rest: Certificate) -> Certificate:
-        assert isinstance(rest.infinity, Infinity | AtZero)
-        after = rest.infinity.all_times
-        times = min(low, after[0]) / soon**3, max(high, after[1]) * soon**3
+    def together(rest: Certificate) -> tuple[Certificate, str]:
+        """Check a proof of the others in that of all."""
         found = gone.neuron, gone.slope, gone.reach
-        return replace(made, infinity=AtZero(*found, rest.pieces, rest.infinity, times))
+        infinity = AtZero(*found, rest.pieces, rest.infinity, all_times.NOTHING)
+        whole, why = check(replace(made, infinity=infinity))
+        wholes.append((rest, whole))
+        return rest, why
 
     base = replace(
         made,
@@ -180,7 +175,8 @@ def _without(
     )
     later = [end for end in AFTERWARDS if end > until]
     rest = Growing(base, continued(steps, flow, gone), begun.advance)
-    return together(_sought(rest, later, lambda x: refused(together(x))))
+    found = _sought(rest, later, together)
+    return next(whole for part, whole in wholes if part is found)
 
 
 def _continued(certificate: Certificate) -> Iterator[Infinity]:
@@ -231,18 +227,9 @@ def _concluded(
     certificate: Certificate, clock: float, steps: Any, shape: tuple[int, ...], tail: Tail
 ) -> Infinity:
     """State what follows, in the user's units."""
-    passed, last, limits = followed(certificate, clock, steps, tail)
+    _, last, limits = followed(certificate, clock, steps, tail)
     flow: Any = certificate.flow()  # a SpanFlow
-    bits, teacher, t0 = certificate.bits, flow.teacher[0], arb(clock)
-    bounds = all_times.on_tail(limits, last.s, t0)
-    ends = [*(late.s for late, _ in passed), last.s][1:]
-    for (late, energy), end in zip(passed, ends, strict=True):
-        bounds = bounds.union(all_times.on_carry(energy, late.s, end, t0))
-    bounds = bounds * teacher**2
-    after = all_times.down(bounds), all_times.up(bounds)
-    after = after[0] * (1 - 1e-9), after[1] * (1 + 1e-9)
-    before = enclosure(certificate)
-    low, high = -all_times.extreme(before, -1), all_times.extreme(before, 1)
+    bits, teacher = certificate.bits, flow.teacher[0]
     h = [
         sum(
             (column[i] * g for column, g in zip(helmert(last.flow.n), limits.g, strict=True)),
@@ -259,8 +246,7 @@ def _concluded(
         tail,
         _stated(limits.plain * teacher**2, bits),
         tuple(_stated(x * teacher, bits) for x in h),
-        after,
-        (min(low, after[0]), max(high, after[1])),
+        all_times.NOTHING,
     )
 
 

@@ -15,7 +15,7 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
 from flows.certificates.features.registry import enclosure
-from flows.certificates.growing import accepted, growing, refusal
+from flows.certificates.growing import accepted, checked, growing
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail.all_times import down, extreme, up
 from flows.certificates.tail.infinity import Stated
@@ -65,9 +65,10 @@ def certify_means(
             made = replace(made, infinity=found)
             if not sharp:
                 rough.append(made)  # what approaches slowly never gets sharp
-            elif not (refused := refusal(made)):
-                return made
             else:
+                proved, refused = checked(made)
+                if not refused:
+                    return proved
                 reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
     return accepted(reversed(rough), reason)
 

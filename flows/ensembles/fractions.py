@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flows.core.arrays import is_real
 from flows.core.errors import InputError
 from flows.core.proportion import LEVEL, interval
+from flows.ensembles.chunk import UNMOVED, Move, known, moves, open_to, sizes
 from flows.ensembles.member import LOSS_ERROR, UNTRIED
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ def sweep_fraction(
         What :func:`flows.sweep` or :func:`flows.load_sweep` returned, or a part of it.
     condition : callable or float
         From the data set to one boolean a member; or a ratio ``r``, which stands for
-        ``loss(T) <= r loss(0)``. NaN compares as false, so that a run that stopped early fulfils no
-        condition on its end.
+        ``loss(T) <= r loss(0)``. It is asked of all numbers that a member may have, as by
+        :meth:`flows.ensembles.result.Ensemble.fraction`.
     level : float
         Confidence of each interval, for example 0.95.
 
@@ -40,8 +42,8 @@ def sweep_fraction(
     -------
     xarray.Dataset
         Over the parameters: ``count`` and ``trials``, of the members that were computed, those that
-        failed included; ``undecided``, of those that are left out, since the answers for losses
-        that are larger and smaller by their numerical errors differ; ``fraction``, NaN without any;
+        failed included; ``undecided``, of those that are left out, since the answers differ within
+        numerical errors, or for what is not known at all; ``fraction``, NaN without any;
         ``low`` and ``high``, the Clopper-Pearson interval, which covers the probability at least so
         often. The intervals hold one by one, not all at once.
 
@@ -82,12 +84,13 @@ def sweep_fraction(
             f"a condition must give booleans over {status.dims}, one a member, got {came}"
         )
 
-    found = answers(data)
-    tried = ~status.isin(UNTRIED)
-    decided = tried
-    if {"loss", LOSS_ERROR} <= {*data.variables}:
-        for error in (data[LOSS_ERROR], -data[LOSS_ERROR]):
-            decided = decided & (answers(data.assign(loss=data["loss"] + error)) == found)
+    names = [str(n) for n in data if n != LOSS_ERROR and data[n].dtype == float]
+    tried = decided = ~status.isin(UNTRIED)
+    found = answers(_moved(data, names, UNMOVED))
+    free = any(open_to(*_known(data, name)).any() for name in names)
+    further = sizes(names) if free else ()
+    for move in itertools.chain(moves(names, data.sizes.get("t", 1)), further):
+        decided = decided & (answers(_moved(data, names, move)) == found)
     count = (found & decided).sum("member").rename("count")
     trials = decided.sum("member")
     undecided = (tried & ~decided).sum("member")
@@ -105,6 +108,26 @@ def sweep_fraction(
         },
         attrs={"level": level},
     ).transpose(*over)
+
+
+def _known(data: xarray.Dataset, name: str) -> tuple[Any, Any]:
+    """Numbers of a name and their errors, in rows of times where there are any."""
+    like = data[name].transpose(..., "t", missing_dims="ignore")
+    shape = (-1, *(like.sizes[t] for t in like.dims if t == "t"))
+
+    def read(each: str) -> Any:
+        return data[each].broadcast_like(like).transpose(*like.dims).values.reshape(shape)
+
+    return known(name, read, {*map(str, data)})
+
+
+def _moved(data: xarray.Dataset, names: Sequence[str], move: Move) -> xarray.Dataset:
+    """Numbers wherever they may be, too."""
+    found = {}
+    for name in names:
+        like = data[name].transpose(..., "t", missing_dims="ignore")
+        found[name] = like.copy(data=move(name, *_known(data, name)).reshape(like.shape))
+    return data.assign(found)
 
 
 def _below(data: xarray.Dataset, ratio: float) -> xarray.DataArray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,51 +19,14 @@ from flows.core.errors import InputError
 from flows.core.problem import COMPLETED
 from flows.core.proportion import LEVEL, interval
 from flows.core.system import System
-from flows.ensembles import store
-from flows.ensembles.member import LOSS_ERROR, UNTRIED, Rows
+from flows.ensembles.chunk import Chunk, asked, known, uncertain
+from flows.ensembles.member import LOSS_ERROR, UNTRIED
 from flows.ensembles.starts import Law
 
 # Numbers of a quantity that a reduction holds at once: 8 MB.
 BLOCK = 1_000_000
-# What is below this is zero for every purpose.
-LEAST = 1e-300
 # Quantiles of the last loss that a card shows.
 SHOWN = (0.05, 0.5, 0.95)
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """Consecutive members: ``chunk[name]`` has their rows.
-
-    Parameters
-    ----------
-    first, count : int
-        Which members.
-    source : dict or Path
-        The rows, or the file that has them.
-    moved : float
-        By how many of its numerical errors the loss is moved.
-    """
-
-    first: int
-    count: int
-    source: Rows | Path
-    moved: float = 0.0
-
-    def read(self, name: str, columns: slice = slice(None)) -> NDArray[Any]:
-        """Rows of a quantity at some of the times."""
-        if self.moved and name == "loss":
-            here = replace(self, moved=0.0)
-            moved: NDArray[Any] = here.read(name, columns)
-            return moved + self.moved * here.read(LOSS_ERROR, columns)
-        if isinstance(self.source, Path):
-            return store.load(self.source, [name], columns)[name]
-        values = self.source[name]
-        return values[:, columns] if values.ndim > 1 else values
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        """Rows of a quantity."""
-        return self.read(name)
 
 
 @dataclass(frozen=True)
@@ -79,7 +42,7 @@ class Fraction:
     level : float
         Its confidence.
     undecided : int
-        Members that are left out, since the numerical error of their loss decides about them.
+        Members that are left out, since what is not known of them decides.
     """
 
     count: int
@@ -217,9 +180,9 @@ class Ensemble:
         """Quantiles over the members at each time, of those that have a value there.
 
         Left out are members that did not reach it; :meth:`left_out` counts them. A loss below its
-        numerical error, as of a member that has converged, counts as one between zero and their
-        sum: a quantile to which it matters where is NaN. Of such a loss the local exponent is not
-        known, and left out.
+        numerical error, as of a member that has converged, may be anywhere within it, and one that
+        is NaN within a bound: a quantile to which it matters where is NaN. Of such a loss the local
+        exponent is not known, and left out.
 
         Exact (linear between neighbours): the chunks are read in passes, each over as many
         columns of time as fit into 8 MB.
@@ -270,8 +233,8 @@ class Ensemble:
         Returns
         -------
         ndarray of int, shape (times,)
-            Members that did not reach the time; of the local exponent also those whose loss is
-            below its numerical error.
+            Members that did not reach the time, or whose loss is NaN without a bound; of the local
+            exponent also those whose loss is below its numerical error.
 
         Raises
         ------
@@ -288,14 +251,15 @@ class Ensemble:
     def fraction(self, condition: Callable[[Chunk], Any], level: float = LEVEL) -> Fraction:
         """Fraction of the members that fulfil a condition, with its Clopper-Pearson interval.
 
-        The condition is also asked of losses that are larger and smaller by their numerical errors.
-        A member for which the answers differ is undecided, and no trial.
+        The condition is asked of all numbers that the members may have: losses that are larger and
+        smaller by their numerical errors; of one that is NaN, zero and both signs of the bound that
+        is its error; of a NaN without a bound, as after the end of a run that stopped early, all
+        sizes and infinity. A member for which the answers differ is undecided, and no trial.
 
         Parameters
         ----------
         condition : callable
-            From a :class:`Chunk` to a boolean for each of its members. NaN compares as false, so
-            that a run that stopped early fulfils no condition on its end.
+            From a :class:`Chunk` to a boolean for each of its members.
         level : float
             Confidence.
 
@@ -316,10 +280,8 @@ class Ensemble:
         count = trials = undecided = 0
         for chunk in self.chunks:
             tried = ~np.isin(chunk["status"], UNTRIED)
-            found, decided = _answers(condition, chunk), tried.copy()
-            if LOSS_ERROR in self.shapes:
-                for moved in (1.0, -1.0):
-                    decided &= _answers(condition, replace(chunk, moved=moved)) == found
+            found, agree = asked(condition, chunk, self.shapes, len(self.t))
+            decided = tried & agree
             undecided += int(np.sum(tried & ~decided))
             count += int(np.sum(found & decided))
             trials += int(np.sum(decided))
@@ -359,10 +321,7 @@ class Ensemble:
         )
 
     def _bounds(self, name: str, columns: slice) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Bounds of a quantity, one array where they are equal.
-
-        Of a loss below its error they are zero and their sum; its exponent is NaN.
-        """
+        """Bounds of a quantity, one array where they are equal, and NaN where there are none."""
         if name not in ("loss", "loss_exponent") or LOSS_ERROR not in self.shapes:
             values = self._column(name, columns)
             return values, values
@@ -370,13 +329,14 @@ class Ensemble:
         high = low if name == "loss_exponent" else low.copy()
         for chunk in self.chunks:  # one after the other, so that few arrays of all are held
             rows = slice(chunk.first, chunk.first + chunk.count)
-            values, error = chunk.read(name, columns), chunk.read(LOSS_ERROR, columns)
-            loss = np.abs(values if name == "loss" else chunk.read("loss", columns))
-            # Below the smallest double a loss is zero and its error is that double.
-            lost = (error > loss) & (error > LEAST)
+            read = functools.partial(chunk.read, columns=columns)
+            values, error = known(name, read, self.shapes)
             if name == "loss":
-                high[rows] = np.where(lost, loss + error, values)
-            low[rows] = np.where(lost, 0.0 if name == "loss" else np.nan, values)
+                lost = uncertain(values, error)
+                centre = np.where(np.isnan(values), 0.0, values)
+                high[rows] = np.where(lost, centre + error, values)
+                values = np.where(lost, centre - error, values)
+            low[rows] = values
         return low, high
 
     def _column(self, name: str, columns: slice) -> NDArray[Any]:
@@ -387,14 +347,3 @@ class Ensemble:
 
 def _shown(quantile: float) -> str:
     return "not known" if math.isnan(quantile) else f"{quantile:.3g}"
-
-
-def _answers(condition: Callable[[Chunk], Any], chunk: Chunk) -> NDArray[np.bool_]:
-    """Booleans of a condition, one a member."""
-    found = np.asarray(condition(chunk))
-    if found.shape != (chunk.count,) or found.dtype != bool:
-        raise InputError(
-            f"a condition must give {chunk.count} booleans, one a member, got"
-            f" {found.dtype} of shape {found.shape}"
-        )
-    return found

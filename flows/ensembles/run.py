@@ -23,8 +23,9 @@ from flows.core.progress import member_bar
 from flows.core.system import System
 from flows.core.threads import cores
 from flows.ensembles import memory, store
+from flows.ensembles.chunk import Chunk
 from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
-from flows.ensembles.result import Chunk, Ensemble
+from flows.ensembles.result import Ensemble
 from flows.ensembles.starts import Law, check_starts, fingerprint, part
 from flows.ensembles.workers import AHEAD, Hands, finished
 from flows.runs.given import given_at

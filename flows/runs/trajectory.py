@@ -292,7 +292,7 @@ class Trajectory:
         Returns
         -------
         ndarray
-            Of the observable's shape. NaN where the observable is.
+            Of the observable's shape. Where it is NaN, a bound of its size, or NaN.
 
         Raises
         ------

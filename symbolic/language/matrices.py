@@ -16,6 +16,8 @@ import sympy as sp
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.printing.pretty.stringpict import prettyForm
 
+from symbolic.language.latex import raised
+
 __all__ = ["SquaredNorm", "matrix_gradient", "squared_norms"]
 
 
@@ -49,8 +51,7 @@ class SquaredNorm(sp.Function):
         return inner ** prettyForm("2")
 
     def _latex(self, printer: Any, exp: Any = None) -> str:
-        norm = rf"\left\| {printer._print(self.args[0])} \right\|^{{2}}"
-        return norm if exp is None else rf"\left({norm}\right)^{{{exp}}}"
+        return raised(rf"\left\| {printer._print(self.args[0])} \right\|^{{2}}", exp)
 
 
 def squared_norms(expression: sp.Expr) -> sp.Expr | None:

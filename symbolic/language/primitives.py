@@ -10,6 +10,8 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.language.latex import raised
+
 __all__ = [
     "AngleBetween",
     "ArgMinusSinCos",
@@ -42,9 +44,9 @@ class SinMinusArg(sp.Function):
     def _eval_rewrite_as_sin(self, t: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.sin(t) - t
 
-    def _latex(self, printer: Any) -> str:
+    def _latex(self, printer: Any, exp: Any = None) -> str:
         t = printer.parenthesize(self.args[0], 0)
-        return rf"\left(\sin {t} - {t}\right)"
+        return raised(rf"\left(\sin {t} - {t}\right)", exp)
 
 
 class SinMinusArgCos(sp.Function):
@@ -64,9 +66,9 @@ class SinMinusArgCos(sp.Function):
     def _eval_rewrite_as_sin(self, t: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.sin(t) - t * sp.cos(t)
 
-    def _latex(self, printer: Any) -> str:
+    def _latex(self, printer: Any, exp: Any = None) -> str:
         t = printer.parenthesize(self.args[0], 0)
-        return rf"\left(\sin {t} - {t} \cos {t}\right)"
+        return raised(rf"\left(\sin {t} - {t} \cos {t}\right)", exp)
 
 
 class CosMinusOne(sp.Function):
@@ -86,9 +88,9 @@ class CosMinusOne(sp.Function):
     def _eval_rewrite_as_sin(self, t: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.cos(t) - 1
 
-    def _latex(self, printer: Any) -> str:
+    def _latex(self, printer: Any, exp: Any = None) -> str:
         t = printer.parenthesize(self.args[0], 0)
-        return rf"\left(\cos {t} - 1\right)"
+        return raised(rf"\left(\cos {t} - 1\right)", exp)
 
 
 class AngleBetween(sp.Function):
@@ -119,8 +121,8 @@ class SafeRatio(sp.Function):
     def _eval_rewrite_as_sin(self, x: sp.Expr, y: sp.Expr, **hints: Any) -> sp.Expr:
         return x / y
 
-    def _latex(self, printer: Any) -> str:
-        return printer.doprint(self.args[0] / self.args[1])
+    def _latex(self, printer: Any, exp: Any = None) -> str:
+        return raised(printer.doprint(self.args[0] / self.args[1]), exp)
 
 
 class SafeUnit(sp.Function):
@@ -136,8 +138,8 @@ class SafeUnit(sp.Function):
     def _eval_rewrite_as_sin(self, x: sp.Expr, norm: sp.Expr, **hints: Any) -> sp.Expr:
         return x / norm
 
-    def _latex(self, printer: Any) -> str:
-        return printer.doprint(self.args[0] / self.args[1])
+    def _latex(self, printer: Any, exp: Any = None) -> str:
+        return raised(printer.doprint(self.args[0] / self.args[1]), exp)
 
 
 class SafeNorm(sp.Function):
@@ -150,8 +152,9 @@ class SafeNorm(sp.Function):
     def _eval_rewrite_as_sin(self, *x: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.sqrt(sp.Add(*(c**2 for c in x)))
 
-    def _latex(self, printer: Any) -> str:
-        return r"\left\|" + ", ".join(printer.doprint(c) for c in self.args) + r"\right\|"
+    def _latex(self, printer: Any, exp: Any = None) -> str:
+        entries = ", ".join(printer.doprint(c) for c in self.args)
+        return raised(rf"\left\|{entries}\right\|", exp)
 
 
 class NormMinusArgDot(sp.Function):
@@ -173,10 +176,10 @@ class NormMinusArgDot(sp.Function):
         norm = SafeNorm(*x).rewrite(SafeNorm, sp.sin)
         return norm - sp.atan2(norm, dot) * dot
 
-    def _latex(self, printer: Any) -> str:
+    def _latex(self, printer: Any, exp: Any = None) -> str:
         norm, dot = printer.doprint(SafeNorm(*self.args[1:])), self.args[0]
         angle = rf"\operatorname{{atan2}}\left({norm}, {printer.doprint(dot)}\right)"
-        return rf"\left({norm} - {angle} {printer.parenthesize(dot, 50)}\right)"
+        return raised(rf"\left({norm} - {angle} {printer.parenthesize(dot, 50)}\right)", exp)
 
 
 class ArgMinusSinCos(sp.Function):
@@ -193,8 +196,8 @@ class ArgMinusSinCos(sp.Function):
         norm = SafeNorm(*x).rewrite(SafeNorm, sp.sin)
         return sp.atan2(norm, dot) - dot * norm / (dot**2 + norm**2)
 
-    def _latex(self, printer: Any) -> str:
-        return printer.doprint(definition(self))
+    def _latex(self, printer: Any, exp: Any = None) -> str:
+        return raised(printer.doprint(definition(self)), exp)
 
 
 def in_one_angle(expr: sp.Expr) -> sp.Expr:

@@ -8,6 +8,7 @@ import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
 
 from symbolic.language.expressions import as_expression
+from symbolic.language.latex import raised
 
 __all__ = ["D"]
 
@@ -56,5 +57,5 @@ class D(sp.Function):
         """Return zero for a number; stay unevaluated elsewhere."""
         return sp.S.Zero if x.is_number else None
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\frac{{d}}{{dt}} {printer.parenthesize(self.args[0], MUL)}"
+    def _latex(self, printer: Any, exp: Any = None) -> str:
+        return raised(rf"\frac{{d}}{{dt}} {printer.parenthesize(self.args[0], MUL)}", exp)

@@ -1,17 +1,18 @@
-"""Bounds of ``(1 + t)^3 L`` for all times: before, on and after the carry."""
+"""Bounds of ``(1 + t)^3 L`` on the finite part, before the independent checker has proved any."""
 
 from __future__ import annotations
 
 import heapq
 import math
+import sys
 from typing import Any
 
 from flint import arb
 
-from flows.certificates.tail.tail import Limits
-
 Ball = Any  # flint.arb
 
+#: Bounds of all times that say nothing.
+NOTHING = (0.0, sys.float_info.max)
 #: Bounds on the finite part are sharp to this relative width, if so many halvings do it.
 SHARP, HALVINGS = 1e-3, 3_000
 #: Of a ball of starts, whose losses differ by more than that.
@@ -61,20 +62,3 @@ def extreme(enclosure: Any, sign: int, power: int = 3, least: Ball = 0) -> float
         look(index, low, (low + high) / 2)
         look(index, (low + high) / 2, high)
     return -heap[0][0]
-
-
-def on_carry(energy: Ball, first: Ball, last: Ball, clock: Ball) -> Ball:
-    """``(1+t)^3 L = ((1 + t) s)^3 Lambda`` on a step, ``(1 + t) s = 1 + (1 - t0) s``."""
-    return (1 + (1 - clock) * first.union(last)) ** 3 * energy
-
-
-def on_tail(limits: Limits, first: Ball, clock: Ball) -> Ball:
-    """``(1+t)^3 L`` on the tail, from where its clock is ``first``."""
-    found, s = None, first
-    for k in range(HALVES + 1):
-        last = s / 2 if k < HALVES else arb(0)
-        off = limits.steep * limits.error(s, first) + limits.slide * s.upper()
-        bound = on_carry(limits.constant + arb(0, 1) * off, s, last, clock)
-        found = bound if found is None else found.union(bound)
-        s = last
-    return found

@@ -47,10 +47,8 @@ class Infinity:
         ``lim t^3 L``.
     h : tuple of Stated
         Limits of the neurons' parts along the teacher, in its direction.
-    late : tuple of float
-        ``lower (1+t)^-3 <= L <= upper (1+t)^-3`` from the end of the finite certificate on.
     all_times : tuple of float
-        The same for all ``t >= 0``.
+        ``lower (1+t)^-3 <= L <= upper (1+t)^-3`` for all ``t >= 0``.
     """
 
     bits: int
@@ -60,7 +58,6 @@ class Infinity:
     tail: Tail
     limit: Stated
     h: tuple[Stated, ...]
-    late: tuple[float, float]
     all_times: tuple[float, float]
 
     @property
@@ -109,7 +106,6 @@ class Infinity:
             },
             "limit": stated(self.limit),
             "h": [stated(part) for part in self.h],
-            "late": [x.hex() for x in self.late],
             "all_times": [x.hex() for x in self.all_times],
         }
 
@@ -134,7 +130,6 @@ class Infinity:
             Tail([arb((c, -bits)) for c in shape], **values, lens=_lens(data["tail"])),
             read(data["limit"]),
             tuple(map(read, data["h"])),
-            _pair(data["late"]),
             _pair(data["all_times"]),
         )
 

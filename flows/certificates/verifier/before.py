@@ -1,30 +1,84 @@
-"""``(1+t)^3 L`` of neurons on the pieces of a certificate, before its tail."""
+"""``(1+t)^power L`` on the pieces of a certificate, before its tail; and the loss of neurons."""
 
+import functools
+from collections.abc import Callable
+from heapq import heappop, heappush
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 from flint import arb
 
-from flows.certificates.verifier.curve import norm
-from flows.certificates.verifier.reading import integer
+from flows.certificates.verifier.curve import UNIT, at, norm
+from flows.certificates.verifier.reading import integer, largest, number
 from flows.certificates.verifier.relu_neuron import _area, angle
 
+SHARP, HALVINGS = 1e-3, 3000  # bounds are so near to values that occur, if so many halvings do it
+FEW = 400  # where losses are dear, or those of starts differ by more
 
-def before(teacher: arb, pieces: Any, ends: Any, bits: int, least: arb | None = None) -> list[arb]:
-    """``(1+t)^3 L`` on the pieces: ``L`` decreases, and one end bounds each factor.
 
-    ``least`` is a lower bound of the loss at the end of the pieces.
+def before(
+    pieces: Any,
+    ends: Any,
+    bits: int,
+    loss: Callable[[Any], arb],
+    *,
+    power: int = 3,
+    least: arb | None = None,
+    halvings: int = HALVINGS,
+) -> list[arb]:
+    """Numbers below and above ``(1+t)^power L`` on the pieces; ``L`` decreases, to ``least``.
+
+    On a part one end bounds each factor. A piece on which a neuron vanishes, so that its ends have
+    other sizes, is not halved.
     """
     times = [arb(0), *(arb((integer(piece["end"]), -bits)) for piece in pieces)]
-    factors, losses = [(3 * tau).exp() for tau in times], [loss(w, teacher) for w in ends]
-    if least is not None:
-        losses = [x.max(least) for x in losses]
-    return [
-        (factors[k] * losses[k + 1]).union(factors[k + 1] * losses[k]) for k in range(len(pieces))
-    ]
+
+    @functools.cache
+    def curve(k: int) -> Any:
+        rows = ([arb((integer(c), -bits)) for c in row] for row in pieces[k]["coefficients"])
+        return np.array([*rows])
+
+    @functools.cache
+    def factors(k: int, s: float) -> tuple[arb, arb]:
+        time = (times[k] * (1 - arb(s)) + times[k + 1] * (1 + arb(s))) / 2
+        if abs(s) == 1:
+            state = ends[k + (s > 0)]
+        else:
+            state = (at(curve(k), arb(s)) + UNIT * number(pieces[k]["tube"])).reshape(ends[k].shape)
+        found = loss(state)
+        return (power * time).exp(), found if least is None else found.max(least)
+
+    def extreme(sign: int) -> arb:
+        """Bound ``sign (1+t)^power L`` from above."""
+        parts: list[tuple[float, int, float, float]] = []
+        seen: list[float] = []
+
+        def bound(k: int, low: float, high: float) -> arb:
+            late, early = (high, low) if sign > 0 else (low, high)
+            return sign * factors(k, late)[0] * factors(k, early)[1]
+
+        def look(k: int, low: float, high: float) -> None:
+            first, last = (factors(k, s) for s in (low, high))
+            seen.extend(float((sign * x * y).lower()) for x, y in (first, last))
+            heappush(parts, (-float(bound(k, low, high).upper()), k, low, high))
+
+        for k in range(len(pieces)):
+            look(k, -1.0, 1.0)
+        for _ in range(halvings):
+            most, k, low, high = parts[0]
+            fixed = ends[k].shape != ends[k + 1].shape
+            if fixed or not -most - max(seen) > SHARP * abs(max(seen)):
+                break
+            heappop(parts)
+            look(k, low, (low + high) / 2)
+            look(k, (low + high) / 2, high)
+        return sign * largest(bound(*part[1:]) for part in parts)
+
+    return [extreme(-1), extreme(1)]
 
 
-def loss(w: Any, teacher: arb) -> arb:
+def of_neurons(w: Any, teacher: arb) -> arb:
     """Equation 3 of Xu & Du, of neurons whose first coordinate is along the teacher."""
     v = 0 * w[0]
     v[0] = teacher

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from flows.certificates.verifier.before import before
+from flows.certificates.verifier.before import FEW, before, of_neurons
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.late_flow import rates
@@ -70,7 +70,13 @@ def funnelled(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> The
     limit, h = limit * teacher**2, h * teacher
     check_limits(limit, h, data, bits)
     late = late * teacher**2
-    return concluded(limit, h, [*before(teacher, pieces, ends, bits, late.lower() / end**3), late])
+    least = late.lower() / end**3
+
+    def loss(w: Any) -> arb:
+        return of_neurons(w, teacher)
+
+    early = before(pieces, ends, bits, loss, least=least, halvings=FEW)
+    return concluded(limit, h, [*early, late])
 
 
 def begin(ends: Any, off: Any, teacher: arb) -> Begin:

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, ctx, fmpq
 
+from flows.certificates.verifier.before import FEW, before
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.gmm_em import EXP, Means, sum_of
 from flows.certificates.verifier.positive import less
@@ -62,14 +63,13 @@ def plateau(data: Any, flow: Equations, pieces: Any, ends: Any, bits: int) -> Pl
     exact = [fmpq(*float(w).as_integer_ratio()) for w in flow.weights]  # type: ignore[attr-defined]
     exact = [w / sum(exact, fmpq(0)) for w in exact]
     require(len(exact) > 1, "it has one mean")
-    pi, times = np.array([arb(w) for w in exact]), [arb(0)]
-    times += [arb((integer(piece["end"]), -bits)).expm1() for piece in pieces]
+    pi, end = np.array([arb(w) for w in exact]), arb((integer(pieces[-1]["end"]), -bits)).expm1()
     t0, e, across, p = (
         arb(number(data.get(key, "0x0p+0"))) for key in ("clock", "e", "across", "aside")
     )
-    require(t0 + times[-1] > 0, "the clock does not fit")
+    require(t0 + end > 0, "the clock does not fit")
     require(p >= 0, "p is negative")
-    s, size = 1 / (t0 + times[-1]), pi @ pi
+    s, size = 1 / (t0 + end), pi @ pi
     least, gap, stays = spectrum(exact)
     heavy = arb(max(exact))
     # The more of f there is, the steeper: <z, A z> is at most `whole` |e|^2.
@@ -123,12 +123,8 @@ def plateau(data: Any, flow: Equations, pieces: Any, ends: Any, bits: int) -> Pl
     constant = (least * settled / 2) ** 2
     stated = arb((integer(data["limit"]["value"]), -bits)) + arb(0, number(data["limit"]["radius"]))
     require(stated.contains(constant), "the limit of t^2 L is not where stated")
-    every = [(1 + (1 - t0) * small) ** 2 * energy]
-    losses = [loss(flow, mu) for mu in ends]
-    for k in range(len(pieces)):
-        low, high = ((1 + times[k + j]) ** 2 for j in (0, 1))
-        every.append((low * losses[k + 1]).union(high * losses[k]))
-    lower, upper = bounds(every)
+    early = before(pieces, ends, bits, lambda mu: loss(flow, mu), power=2, halvings=FEW)
+    lower, upper = bounds([(1 + (1 - t0) * small) ** 2 * energy, *early])
     require(lower > 0, "no positive lower bound follows")
     return Plateau(constant, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
 

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, fmpq
 
-from flows.certificates.verifier.before import loss as of_neurons
+from flows.certificates.verifier.before import of_neurons
 from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.polynomial import Polynomial, Term, terms, value
@@ -89,6 +89,7 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
     stated = arb((integer(data["loss"]["value"]), -bits)) + arb(0, number(data["loss"]["radius"]))
     require(stated.contains(lowest), "the limit of the loss is not proved to be where stated")
     rate = float((2 * mu).lower())
+    require(number(data["rate"]) <= rate, "its rate is larger than what is proved")
     return Rest(list(c + UNIT * near), near, stated, rate, float(amplitude), float(delay))
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, arb_series
 
-from flows.certificates.verifier.before import before
+from flows.certificates.verifier.before import before, of_neurons
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.late_flow import ORDER, Rates, attraction, dot, rates
 from flows.certificates.verifier.lens import Lens
@@ -172,8 +172,8 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
         raise Refused(f"{where}: {reason}") from None
     limit, h = limit * teacher**2, h * teacher
     check_limits(limit, h, data, bits)
-    every = [*before(teacher, pieces, ends, bits), *(x * teacher**2 for x in (*late, last))]
-    return concluded(limit, h, every)
+    early = before(pieces, ends, bits, lambda w: of_neurons(w, teacher))
+    return concluded(limit, h, [*early, *(x * teacher**2 for x in (*late, last))])
 
 
 def check_limits(limit: arb, h: Any, data: Any, bits: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,7 +122,7 @@ def verify(
     start : array_like, optional
         The certificate must be about this start, to the last bit.
     t_end : float, optional
-        The certificate must reach to this time exactly.
+        The certificate must reach to this time exactly; infinity: it must be about all times.
 
     Returns
     -------
@@ -196,7 +197,8 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
         "it is about another system",
     )
     require(start is None or np.array_equal(start, w), "it is about another start")
-    require(t_end is None or t_end == end, f"it is about another end, t = {end:g}")
+    ends = {end, math.inf} if "infinity" in data else {end}
+    require(t_end is None or t_end in ends, f"it is about another end, t = {end:g}")
     bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
     stated = data["pieces"]
     flow = kind(parameters, w)
@@ -207,6 +209,7 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
     proved: Theorem | Rest | Failing | Plateau | None = None
     if "infinity" in data:
         proved = _endless(data["infinity"], flow, stated, bits, radius)
+        _states_no_more(data["infinity"], proved)
     about = parameters if flow.about is None else flow.about
     return Verification(
         "",
@@ -263,6 +266,17 @@ def _endless(
         ends = _ends(flow, pieces, bits, radius, len(flow.v))
         return _of_neurons(data, flow, pieces, ends, bits, radius)
     return rest(data, flow, pieces, bits)
+
+
+def _states_no_more(data: Any, found: Any) -> None:
+    """Refuse bounds of all times that are sharper than what is proved."""
+    if hasattr(found, "lower"):
+        low, high = map(number, data["all_times"])
+        why = f"it states {low:.6g} <= (1+t)^p L <= {high:.6g}, and what is proved"
+        proved = low <= found.lower and found.upper <= high
+        require(proved, f"{why} is {found.lower:.6g} and {found.upper:.6g}")
+    if "then" in data:
+        _states_no_more(data["then"], found)
 
 
 def _of_neurons(

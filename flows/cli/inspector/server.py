@@ -192,8 +192,8 @@ def _selection(body: bytes, first: Selection) -> Selection:
         asked = json.loads(body)
         system, texts = asked.get("system", ""), asked.get("texts", {})
         good = isinstance(system, str) and all(isinstance(text, str) for text in texts.values())
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):  # no JSON, of another layout, too deep
         good = False
     if not good or (system and system not in SYSTEMS):
-        raise HTTPError(400)
+        raise HTTPError(400, reason="expected JSON with a system and texts of its fields")
     return Selection(system, texts) if system else Selection(file=first.file)

@@ -81,7 +81,7 @@ class Followed(Evaluated):
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Beside the tolerance: see `stated_errors`."""
-        return stated_errors(features, t, tolerance)
+        return stated_errors(features, t, tolerance, states.doubt)
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""

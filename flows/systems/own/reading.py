@@ -203,7 +203,8 @@ def _observed(
             columns[f"{name}_dot"] = float("nan")
     columns["rounding"] = rounding
     columns["expectation_error"] = of_rule
-    return columns, off.across, off.late, off.of_loss
+    beyond = not math.isfinite(float(both[0]))  # a loss that no double holds has no bound
+    return columns, off.across, off.late, math.inf if beyond else off.of_loss
 
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:

@@ -30,12 +30,13 @@ __all__ = ["RecordedSystem"]
 FILE = Source("this file", 2026, "", "recorded with the run", "definition")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecordedSystem(System):
     """An own system as a file describes it: times, states and observables can be read.
 
     What takes the loss builds it anew from the file, and raises
-    :class:`~flows.core.errors.InputError` where that is not possible.
+    :class:`~flows.core.errors.InputError` where that is not possible. It equals every own system of
+    its name and parameters, of which the fingerprint is that of the loss; claims are in no file.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class RecordedSystem(System):
 
     name: str  # type: ignore[misc]
     about: Any
-    given: Any = field(default=None, compare=False, repr=False)
+    given: Any = field(default=None, repr=False)
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
 
@@ -71,6 +72,12 @@ class RecordedSystem(System):
         if not all(map(is_word, shapes)) or not all(isinstance(k, int) and k > 0 for k in sizes):
             raise ValueError("names of blocks")
         object.__setattr__(self, "_own", tuple(own))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is a system of this name and these parameters."""
+        if not isinstance(other, System):
+            return NotImplemented
+        return self.name == other.name and self.parameters == other.parameters
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -108,7 +115,7 @@ class RecordedSystem(System):
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Beside the tolerance: see `stated_errors`."""
-        return stated_errors(features, t, tolerance)
+        return stated_errors(features, t, tolerance, states.doubt)
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""

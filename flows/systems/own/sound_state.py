@@ -32,6 +32,8 @@ PER_STEP = 100.0
 # A run is off by less than so many times the way to one of a larger tolerance, whose error is ten
 # times as large, unless both are small by chance.
 APART = 3.0
+# A loss below it, the least double of all digits, is not given either.
+LEAST = float(np.finfo(float).tiny)
 # A gradient that is known changes by less in the time by which its state is early or late.
 HARDLY = 1.25
 # Where the length of the gradient is among what is seen.
@@ -183,11 +185,18 @@ def unknown_at(names: Sequence[str], seen: Array, t: Array) -> str:
     )
 
 
-def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> dict[str, Array]:
-    """Absolute errors beside the tolerance: the part `rounding` of everything, and of the time.
+def stated_errors(
+    features: Mapping[str, Array], t: Array, tolerance: Array, doubt: Any = np.nan
+) -> dict[str, Array]:
+    r"""Absolute errors beside the tolerance: the part `rounding` of everything, and of the time.
 
     How long a flow stays on a plateau, or beside a saddle, is known to the tolerance of a step, and
     what it does afterwards is so much earlier or later.
+
+    A loss that is not given has no more than ten times the size of its error, the sum of ``doubt``
+    and of the part `a` of it, the error of an expectation. So it is at most
+
+    .. math:: |L| \le \text{doubt} \Big(1 + \frac{1 + a}{0.1 - a}\Big), \qquad a < 0.1.
     """
     late = tolerance / PER_STEP * t
     found = {k: features["rounding"] * np.abs(x) for k, x in features.items()}
@@ -197,4 +206,10 @@ def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> 
         if f"{name}_dot" in features:
             rate = np.abs(features[f"{name}_dot"])
             found[name] = found[name] + np.where(np.isnan(rate), unknown, late * rate)
+    if "loss" in found:
+        part = np.nan_to_num(features.get("expectation_error", np.zeros(len(t))), posinf=TRUSTED)
+        with np.errstate(divide="ignore"):
+            bound = doubt * (1 + (1 + part) / np.maximum(TRUSTED - part, 0))
+        lost = np.isnan(features["loss"]) & np.isfinite(bound)
+        found["loss"] = np.where(lost, np.maximum(bound, LEAST), found["loss"])
     return found

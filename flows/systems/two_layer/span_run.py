@@ -312,7 +312,7 @@ class SpanRun:
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Beside the tolerance: see `stated_errors`; of each student, how far the state is off."""
-        known = stated_errors({name: features[name] for name in SEEN}, t, tolerance)
+        known = stated_errors({k: features[k] for k in SEEN}, t, tolerance, states.doubt)
 
         def stated(name: str) -> Array:
             names = (name, f"{name}_dot", "rounding", "gradient_norm")

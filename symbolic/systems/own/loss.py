@@ -13,6 +13,7 @@ from sympy.printing.pretty.stringpict import prettyForm
 from symbolic.language.blocks import Block, Explicit, entries, explicit
 from symbolic.language.expectation import Expectation
 from symbolic.language.factors import factored
+from symbolic.language.latex import raised
 from symbolic.lemmas.activation_mean import activation_mean
 
 __all__ = ["Loss", "Quantity", "apart", "in_entries", "joined", "numbers_of", "shown", "simplest"]
@@ -30,7 +31,7 @@ class Quantity(sp.Function):
         return set()
 
     def _latex(self, printer: Any, exp: Any = None) -> str:
-        return self.args[1].name if exp is None else rf"\left({self.args[1].name}\right)^{{{exp}}}"
+        return raised(self.args[1].name, exp)
 
     def _sympystr(self, printer: Any) -> str:
         return str(self.args[0].name)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from flint import arb
-from oracles.certified.changed import refusal
+from oracles.certified.changed import of_other_bounds, refusal
 
 import flows
 from flows.certificates import forever
@@ -55,9 +55,7 @@ def test_the_checker_accepts_and_says_which_neuron_and_when(made):
     assert certificate.t_end == pytest.approx(gone.first)
     assert gone.first < gone.last < 1e-3
     lower, upper = certificate.infinity.all_times
-    assert 0 < lower < upper
-    assert 0 < found.endless.lower <= lower
-    assert upper <= found.endless.upper
+    assert 0 < lower < found.endless.lower < found.endless.upper < upper
     with precision(certificate.precision):
         assert certificate.infinity.constant.contains(found.endless.limit)
         for part, limit in zip(certificate.infinity.parts, found.endless.h, strict=True):
@@ -308,3 +306,8 @@ def test_a_limit_that_is_hardly_known_is_kept_where_no_later_horizon_is_left(mad
     with precision(100):
         assert wide.contains(made[0].infinity.constant)
         assert wide.rad() > forever.SHARP * wide > made[0].infinity.constant.rad()
+
+
+def test_bounds_of_all_times_that_are_tighter_than_what_is_proved_are_refused(made, tmp_path):
+    tighter, wider = of_other_bounds(made[1], tmp_path, 1e-6)
+    assert all("it states" in why for why in tighter) and not any(wider)

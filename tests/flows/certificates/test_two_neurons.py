@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from flint import arb
-from oracles.certified.changed import refusal
+from oracles.certified.changed import of_other_bounds, refusal
 
 import flows
 from flows.certificates.certificate import load_certificate
@@ -230,3 +230,8 @@ def test_nested_boxes_bound_growth_more_sharply():
     assert all(t < b < a for a, b, t in zip(one, four, thin, strict=True))
     # Deviations grow linearly: four boxes leave five eighths of them.
     assert all(b - t < 0.75 * (a - t) for a, b, t in zip(one, four, thin, strict=True))
+
+
+def test_bounds_of_all_times_that_are_tighter_than_what_is_proved_are_refused(made, tmp_path):
+    tighter, wider = of_other_bounds(made[1], tmp_path, 1e-6)
+    assert all("it states" in why for why in tighter) and not any(wider)

@@ -231,18 +231,21 @@ def test_one_member_more_changes_the_interval(k):
     assert ends(k) != interval(k, 400, 0.949)
 
 
-def test_a_ratio_counts_losses_and_a_member_that_stopped_fulfils_nothing(whole):
+def test_a_ratio_counts_losses_and_a_member_that_stopped_is_undecided(whole):
     _, data = whole
     loss = data["loss"]
+    there = (loss["member"] != 0) | (loss["t"] == 0)
     broken = data.assign(
-        loss=loss.where((loss["member"] != 0) | (loss["t"] == 0)),
+        loss=loss.where(there),
+        loss_error=data["loss_error"].where(there),
         status=data["status"].where(data["member"] != 0, "step_budget"),
     )
     ratio = 0.999
     count = (loss.isel(t=-1) <= ratio * loss.isel(t=0)).isel(member=slice(1, None)).sum("member")
     found = flows.sweep_fraction(broken, ratio)
     assert found["count"].values.tolist() == count.values.tolist()
-    assert (found["trials"] == 3).all() and found.attrs["level"] == 0.99
+    assert (found["trials"] == 2).all() and (found["undecided"] == 1).all()
+    assert found.attrs["level"] == 0.99
 
 
 def test_bad_conditions_are_refused(whole):

@@ -11,6 +11,7 @@ import flows
 from flows.core.errors import InputError
 from flows.pages import own_report
 from potentials import EXPONENT, Comparison, Source, UpperBound, symbol
+from symbolic import Expectation
 
 Y, T, LOSS = sp.Symbol("y"), symbol("t"), symbol("loss")
 HERE = Source("these tests", 2026, "", "a test", "derived here")
@@ -113,3 +114,16 @@ def test_a_page_shows_the_last_loss_that_is_known(tmp_path):
     known = flows.integrate(square, [1.0], 10.0)
     words = text_of(own_report.report(known, out=tmp_path / "other.html", browser=False))
     assert "last loss that is known" not in words and "last loss" in words
+
+
+def test_a_loss_of_a_relu_has_a_page_with_the_norms_of_its_closed_form(tmp_path):
+    w, x = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
+    off = sp.Max(0, (w.T * x)[0, 0]) - sp.Max(0, x[0, 0])
+    system = flows.OwnSystem("one_neuron", [w], Expectation(off**2, x) / 2)
+    page = flows.report(
+        flows.integrate(system, [0.5, 0.3], 10.0, rtol=1e-6),
+        out=tmp_path / "relu.html",
+        browser=False,
+    )
+    text = text_of(page)
+    assert "one_neuron" in text and "What moves: w" in text and "PROVED" in text

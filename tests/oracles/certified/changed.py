@@ -7,19 +7,39 @@ import pytest
 
 import flows
 from flows.certificates.verifier import verify as checker
+from oracles.certificates import put, scaled
 
 
-def refusal(path, folder, change):
-    """Why the checker refuses a copy of a file on whose data `change` was called, or nothing."""
+def changed(path, folder, change):
+    """A copy of a file on whose data `change` was called, and what the checker says of it."""
     data, before = (json.loads(path.read_text()) for _ in range(2))
     change(data)
     copy = folder / "changed.json"
     copy.write_text(json.dumps(data))
     with pytest.MonkeyPatch.context() as patch:
-        if before | {"infinity": data.get("infinity")} == data:  # its pieces were checked before
+        # Its pieces were checked before.
+        if "pieces" in before and before | {"infinity": data.get("infinity")} == data:
             found = _of_pieces(path)
             patch.setattr(checker, "check", lambda *given: found)
-        return flows.verify(copy).refused
+        return copy, flows.verify(copy)
+
+
+def refusal(path, folder, change):
+    """Why the checker refuses such a copy, or nothing."""
+    return changed(path, folder, change)[1].refused
+
+
+def of_other_bounds(path, folder, part):
+    """Why bounds of all times are refused that are tighter by a part, and that are as much wider.
+
+    Two lists, of the lower and the upper one.
+    """
+    found = []
+    for way in (1, -1):
+        factors = (1 + part) ** way, (1 + part) ** -way
+        edits = (put("infinity", "all_times", k, to=scaled(x)) for k, x in enumerate(factors))
+        found.append([refusal(path, folder, edit) for edit in edits])
+    return found
 
 
 @functools.cache

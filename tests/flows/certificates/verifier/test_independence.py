@@ -26,6 +26,7 @@ LIBRARIES = {
     "copy",
     "fractions",
     "functools",
+    "heapq",
     "itertools",
     "json",
     "math",

@@ -23,6 +23,7 @@ from flows.core.errors import InputError
 from flows.systems.registry import OPTIONS, SYSTEMS
 
 PATIENCE = 120  # seconds: no test is about speed
+DEEP = 100_000  # levels of JSON, more than a parser goes down
 SMALL = {"n": "2", "d": "1", "scale": "1", "seed": "0", "t_end": "10"}
 
 
@@ -282,6 +283,8 @@ def test_a_run_is_begun_watched_and_cancelled():
         ({"headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 415),
         ({"body": "not json"}, 400),
         ({"body": "[]"}, 400),
+        ({"body": "[" * DEEP + "]" * DEEP}, 400),
+        ({"body": '{"texts": ' * DEEP + "1" + "}" * DEEP}, 400),
         ({"body": json.dumps({"system": "../etc/passwd"})}, 400),
         ({"body": json.dumps({"system": "gmm_em", "texts": {"n": 2}})}, 400),
         ({"host": "localhost:PORT"}, 200),

@@ -137,3 +137,17 @@ def test_the_command_line_says_why_a_potential_is_not_known(tmp_path, capsys):
         out = capsys.readouterr().out
         assert (f"{name} is nan where it is undefined, or where" in out) is (name == "hidden")
         assert ("reached the end" in out) is (name == "hidden")
+
+
+def test_the_system_of_a_file_is_the_one_that_was_saved_and_no_other(tmp_path):
+    a = sp.Symbol("a")
+
+    def well(least, **more):
+        return flows.OwnSystem("well", [a], (a - 1) ** 2 + least, **more)
+
+    path = flows.integrate(well(3), [2.0], t_end=1.0).save(tmp_path / "run.nc")
+    found, again = (flows.load(path).system for _ in range(2))
+    assert found == well(3) and well(3) == found == again
+    others = (well(sp.Rational(3001, 1000)), well(3, potentials={"square": a**2}))
+    assert not any(found == other or other == found for other in (*others, flows.ReLUNeuron(2, 2)))
+    assert found != "well"

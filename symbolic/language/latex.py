@@ -1,0 +1,16 @@
+"""LaTeX of functions that say how they are shown, and of their powers."""
+
+from typing import Any
+
+__all__ = ["raised"]
+
+
+def raised(text: str, exp: Any) -> str:
+    r"""LaTeX of a power of what is shown as `text`; None for the first.
+
+    Examples
+    --------
+    >>> print(raised("x", None), raised("x + y", "2"))
+    x \left(x + y\right)^{2}
+    """
+    return text if exp is None else rf"\left({text}\right)^{{{exp}}}"

@@ -45,7 +45,8 @@ def make_field(lanes: int) -> Callable[..., None]:
 
 def make_look() -> Callable[..., bool]:
     """Compile what tells that a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
-    from flows.systems.mixture.field_compiled import outgrown, positions, small
+    from flows.systems.mixture.field_compiled import positions, small
+    from flows.systems.mixture.within import outgrown
 
     @small
     def look(x, weights, shape, work):

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
-from flows.systems.mixture import field_compiled
-from flows.systems.mixture.field_compiled import home
+from flows.systems.mixture import within
 from flows.systems.mixture.means import CERTAIN, FAR, NEAR, Means
 from flows.systems.mixture.node_functions import INNER, OPTIONS
+from flows.systems.mixture.within import home
 
 TINY = float(np.finfo(float).tiny)
 # Sweeps of rotations, each of which squares what is off the diagonal.
@@ -190,7 +190,7 @@ def _looks() -> Any:
     def make() -> Any:
         return numba.njit(_SIGNATURE, nogil=True, **OPTIONS)(_look)
 
-    return kept(("survey", field_compiled), _SIGNATURE, make)
+    return kept(("survey", within), _SIGNATURE, make)
 
 
 def survey(means: Means) -> Survey:

@@ -92,7 +92,9 @@ class Move(NamedTuple):
         lost = np.isnan(values)
         reach = np.where(lost & ~np.isfinite(error), self.size, error)
         signs = signs.reshape(-1, *[1] * max(0, values.ndim - 2))
-        moved: Array = np.where(lost, 0.0, values) + np.where(signs == 0, 0.0, signs * reach)
+        away = np.zeros(np.broadcast_shapes(signs.shape, np.shape(reach)))
+        np.multiply(signs, reach, out=away, where=signs != 0)  # what may be anything is infinite
+        moved: Array = np.where(lost, 0.0, values) + away
         return moved
 
 
@@ -105,7 +107,7 @@ def moves(names: Collection[str], times: int) -> Iterator[Move]:
 
     The bits of its place among all tell which way a number goes; what may be anything is infinite.
     """
-    each = np.arange(max(1, len(names) * times))
+    each = np.arange(max(1, len(names)) * times)
     for way in (1 + 0 * each, *(each >> k & 1 for k in range(int(each[-1]).bit_length()))):
         signs = (2.0 * way - 1.0).reshape(-1, times)
         for sign in (1.0, -1.0):

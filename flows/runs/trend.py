@@ -20,6 +20,9 @@ __all__ = ["Trend", "trend"]
 #: A power of time stands still: its rate falls by less than this part from one third of a stretch
 #: to the next one. That of two powers, or of a power and a logarithm, falls until the slower leads.
 STANDS = 0.9
+#: A change that falls by so many times the power of `log t` that is asked for dies out even while
+#: its rate falls: the first of two powers has to die out before the slower one leads.
+FAST = 3.0
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class Trend:
         return bool(self.rate > 0 and steady and self.rate * self.time >= order)
 
     def dies_out(self, order: float) -> bool:
-        """Whether it falls so, and has one sign."""
-        return self.one_sign and self.falls(order)
+        """Whether it has one sign and falls so, or so fast that it may go on more slowly."""
+        fast = self.rate * self.time >= FAST * order
+        return self.one_sign and (self.falls(order) or fast)
 
     @property
     def stands(self) -> bool:

@@ -71,9 +71,7 @@ def tail(state):
 
 def written(state, tail):
     none = Stated(0, 0.0)
-    made = Infinity(
-        BITS, 0.0, (), tuple(state.integers), tail, none, (none,), (0.0, 0.0), (0.0, 0.0)
-    )
+    made = Infinity(BITS, 0.0, (), tuple(state.integers), tail, none, (none,), (0.0, 0.0))
     assert Infinity.from_json(made.to_json(), BITS).tail.lens == tail.lens
     return made.to_json()["tail"]
 

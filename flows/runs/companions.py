@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.problem import FIELD_FAILED, INTERRUPTED
+from flows.core.problem import FIELD_FAILED, STOPPED
 from flows.runs.request import Request
 from flows.runs.tolerance import is_exact
 from flows.runs.trajectory import Trajectory
@@ -46,7 +46,7 @@ UNKNOWN = (
     " end the run before, start farther from it, or take flows.certify"
 )
 
-STOPPED = "interrupted while other runs were to show its errors; what they have shown is kept"
+ENDED = "ended while other runs were to show its errors; what they have shown is kept"
 
 
 def confirmed(
@@ -64,7 +64,7 @@ def confirmed(
         The run of another request from the same start.
     """
     grown = _grown(run)
-    if is_exact(run.provenance) or run.status == INTERRUPTED or not grown[-1] > FREE:
+    if is_exact(run.provenance) or run.status in STOPPED or not grown[-1] > FREE:
         return run
     runs, rtol = {request.rtol: run}, request.rtol
     most = min(request.max_steps, TIMES * int(run.stats["steps"]) + MORE)
@@ -88,7 +88,7 @@ def confirmed(
     fine = runs[rtol]
     others: list[Trajectory] = []
     for part in COARSER:
-        if all(each.status != INTERRUPTED for each in runs.values()):
+        if all(each.status not in STOPPED for each in runs.values()):
             others.append(led(min(part * rtol, COARSEST)))
     return _beside(run, fine, rtol, others, list(runs.values()))
 
@@ -118,8 +118,9 @@ def _beside(
     found = replace(found, rtol=run.rtol, provenance=run.provenance, stats=stats)
     if known == len(whole.t):
         return found
-    if any(each.status == INTERRUPTED for each in every):
-        return replace(found, status=INTERRUPTED, message=STOPPED)
+    ended = [each.status for each in every if each.status in STOPPED]
+    if ended:
+        return replace(found, status=ended[0], message=ENDED)
     told = UNKNOWN.format(math.exp(float(grown[known])), rtol)
     return replace(found, status=FIELD_FAILED, message=told)
 

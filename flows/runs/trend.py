@@ -22,7 +22,7 @@ __all__ = ["Trend", "trend"]
 STANDS = 0.9
 #: A change that falls by so many times the power of `log t` that is asked for dies out even while
 #: its rate falls: the first of two powers has to die out before the slower one leads.
-FAST = 3.0
+FAST = 2.0
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def test_a_copy_that_a_symmetry_keeps_beside_its_saddle_stays(
     start = np.array([1e-3, 0.0, 1e-3, 1e-3])
     run = flows.integrate(TWO, start, times[-1], times, rtol=rtol)
     assert run.completed and run.state[-1] == pytest.approx([1e-3, 0, 1, 1], abs=1e-9)
-    assert run.stats["steps"] < 4000  # 21 724 at 1e-10 if two doubles are not taken
+    # With the steps of the runs beside it; 21 724 of its own at 1e-10 if two doubles are not taken.
+    assert run.stats["steps"] < 8000
     with mp.workdps(40):
         exact = [float(of_equal(t) + mp.mpf(0.25)) for t in times[:2]] + [0.25, 0.25]
     assert (np.abs(run["loss"][1:] / exact - 1) <= run.errors("loss")[1:]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mpmath as mp
@@ -12,6 +13,7 @@ import sympy as sp
 
 import flows
 from flows.ensembles import along_axes
+from flows.runs import companions
 from flows.systems.own import carried_errors, energy_piece
 from flows.systems.own.carried_errors import Errors, shifted
 from flows.systems.own.reading import Doubt
@@ -337,6 +339,7 @@ def test_a_side_that_is_not_known_is_no_shift_in_time(
     else:
         assert run.status == "field_failed" and run.t[-1] < 100
         monkeypatch.setattr(energy_piece, "TRUSTED", 1e300)
+        monkeypatch.setattr(companions, "FREE", math.inf)
         assert flows.integrate(CURVED, start, 300.0).completed
 
 

@@ -51,7 +51,7 @@ def test_a_symmetry_with_curvature_downward_across_it_is_followed_to_any_toleran
 
 def test_a_way_to_a_saddle_ends_with_what_is_known():
     run = flows.integrate(SADDLE, [0.5, -0.5], t_end=1e3, rtol=1e-11, max_steps=10_000)
-    assert run.stats["field_evaluations"] < WORK
+    assert run.stats["field_evaluations"] < 3 * WORK  # two finer runs are tried beside it
     p = run.state[:, 0] * run.state[:, 1]
     # p' = -2 p (p - 1) along a = -b, with s = -p: s/(1 + s) = exp(-2 t)/5.
     s = np.exp(-2 * run.t) / 5

@@ -4,9 +4,9 @@ A set of complex numbers is enclosed by a rectangle that is symmetric about the 
 
 .. math:: \{z : a \leq \mathrm{Re}\, z \leq b,\ |\mathrm{Im}\, z| \leq c\},
 
-many of them at once as arrays. An operation encloses what it makes of all of the rectangle, and is
-unbounded where it is not analytic there, as at a pole, so that a finite result is a proof that the
-expression is analytic on the tube. It holds up to rounding.
+many of them at once as arrays. The result of an operation encloses its values on the whole
+rectangle. It is unbounded where the operation is not analytic there, as at a pole, so that a finite
+result proves that the expression is analytic on the tube. Rectangles hold up to rounding.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Tube(NamedTuple):
     Parameters
     ----------
     low, high, width : ndarray
-        NaN, or infinite, where nothing is known.
+        Ends of the real parts, and bounds of the imaginary ones; NaN, or infinite, where nothing is
+        known.
     """
 
     low: Array
@@ -282,14 +283,19 @@ def has_bound(expression: sp.Expr) -> bool:
 
 
 def enclosed(expressions: Any, known: Mapping[sp.Expr, Tube]) -> list[Tube]:
-    """Rectangles of expressions, each part of which is enclosed once.
+    """Enclose expressions; a part that occurs several times is enclosed once.
 
     Parameters
     ----------
     expressions : sequence of Expr
         Whose functions :func:`has_bound` knows.
     known : mapping
-        Of symbols.
+        Rectangles of symbols.
+
+    Returns
+    -------
+    list of Tube
+        One of each expression; not finite where it has no bound.
     """
     found = dict(known)
 

@@ -208,7 +208,7 @@ def panelled() -> Rule:
 
 
 def turned(rule: Rule) -> Rule:
-    """Return the rule along other axes, which show errors where a step or a symmetry fits its own."""
+    """Return the rule along other axes: its own may fit a step or a symmetry by chance."""
     size = rule.nodes.shape[1]
     if size == 1:
         return rule

@@ -61,7 +61,7 @@ def certify(
     radius : float
         Prove it of every start within this distance, in the Euclidean norm of all entries.
     max_seconds : float, optional
-        Budget of time, without which it takes as long as it takes.
+        Budget of time; without it a proof takes as long as it takes.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def certify(
     with threadpool_limits(1), within(Deadline.after(max_seconds)):
         try:
             return _for_ever(system, refused[0], asked) if forever else _until(system, t_end, asked)
-        except TimeSpent:
+        except TimeSpent:  # nothing is proved yet
             raise Uncertified(deadline().told("before a proof was found")) from None
 
 

@@ -1,9 +1,9 @@
 r"""Compiled: looks at the curvature inside charts, of several members side by side.
 
-What they sum is the integral of :mod:`flows.systems.own.stretch`: by how much more than the flow
-errors have grown. Charts see Hessians at their ends alone, and a ridge may lie between. Steps of
-Radau have a Hessian anyway. Explicit ones do without: one in so many is looked at that it costs a
-few hundredths of them, together with those of other members.
+They sum the integral of :mod:`flows.systems.own.stretch`, which says by how much more than the flow
+errors have grown. Charts see Hessians at their ends only, and a ridge may lie between. Steps of
+Radau have a Hessian anyway. Explicit steps have none: a few of them are looked at, together with
+steps of other members, so that the looks take a few hundredths of the time.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -28,7 +28,7 @@ __all__ += ["look_within", "looks_of"]
 
 # One explicit step in so many is looked at, for each two axes.
 APART = 4
-# Halvings of the logarithm of an eigenvalue: a tenth of it is enough.
+# Halvings of the logarithm of an eigenvalue, which need be known to a tenth only.
 HALVINGS = 6
 
 
@@ -176,7 +176,7 @@ def look_within(looks, lane, owner, near, work, here):
 
 @lean
 def forget_outgrown(here, found):
-    """Forget where members have come whose errors have outgrown the flow: runs alone see these."""
+    """Forget the outputs of members whose errors have outgrown the flow: runs alone see these."""
     for k in range(len(here.outgrown)):
         if here.outgrown[k] > FREE:
             found.reached[k] = 0

@@ -57,7 +57,7 @@ def gamma(p: float, ell: float, curvature: float) -> float:
 
 
 def log_decay(order: sp.Rational) -> sp.Rational:
-    """`q` in ``L t^(p/(p-2))/C = 1 + O((log t)^-q)``: the form goes like a deviation's power."""
+    """`q` in ``L t^(p/(p-2))/C = 1 + O((log t)^-q)``: that of the form, ``deviation^order``."""
     return order / (order - 2)
 
 

@@ -25,7 +25,7 @@ __all__ = ["Uncertified", "certify"]
 
 DIGITS = 30
 
-# Start, digits, what is called on the way, radius.
+# Start, digits, function that is called after each segment, radius.
 _Asked = tuple[Any, int | None, Callable[[float], None] | None, float]
 
 
@@ -75,7 +75,7 @@ def certify(
         For a system without certificates, and for a start, a time or digits that cannot be used.
     Uncertified
         Where no proof is found: a neuron collapses (to infinity, one that might leave zero again),
-        neurons align outside the plane, the error has grown too large, or the time is over. To
+        neurons align outside the plane, the error has grown too large, or the budget is spent. To
         infinity also where the independent checker refuses what was made. Nothing is claimed then.
 
     Notes

@@ -90,7 +90,7 @@ _DEADLINE: ContextVar[Deadline] = ContextVar("deadline", default=NEVER)
 
 
 def deadline() -> Deadline:
-    """Return the deadline of what this thread computes."""
+    """Return the deadline of this thread."""
     return _DEADLINE.get()
 
 

@@ -77,7 +77,7 @@ class Watch:
         ``settle(tau, y)`` after the step that covers the last output; it returns a stop, as
         ``check``, or None.
     noted : callable, optional
-        ``noted(taus, states)`` is told steps of which the alarm is not asked.
+        ``noted(taus, states)`` is told the steps that the alarm does not see.
 
     Notes
     -----

@@ -56,7 +56,7 @@ def sharp(matrix: Any) -> tuple[Array, Array]:
     Parameters
     ----------
     matrix : flint.arb_mat, shape (N, N)
-        Balls, of which the centres are taken.
+        Balls; their centres count.
 
     Returns
     -------

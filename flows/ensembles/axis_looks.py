@@ -26,7 +26,7 @@ from flows.systems.own.stretch import ROUNDED
 __all__ = ["Looks", "forget_outgrown", "look_at_all", "look_between", "look_first"]
 __all__ += ["look_within", "looks_of"]
 
-# One explicit step in so many is looked at, for each two axes.
+# One explicit step in this many, times half the number of axes, is looked at.
 APART = 4
 # Halvings of the logarithm of an eigenvalue, which need be known to a tenth only.
 HALVINGS = 6
@@ -107,7 +107,7 @@ def rate_of(looks, e):
 
 @lean
 def count_at(here, k, since, rate):
-    """Count what a member has passed from its last look to this one, at a rate in log-time."""
+    """Add the growth of a member's errors since its last look; its rate is one in log-time."""
     if here.looked[k, 0] > 0.0 and since > here.looked[k, 0]:
         here.outgrown[k] += (here.looked[k, 1] + rate) / 2.0 * math.log(since / here.looked[k, 0])
     here.looked[k, 0], here.looked[k, 1] = since, rate
@@ -140,7 +140,7 @@ def look_at_all(looks, program, here):
 
 @lean
 def look_between(looks, lane, owner, near, program, work, stages, here):
-    """Let ends of explicit steps wait, where registers are: of each member one of so many."""
+    """Let ends of explicit steps, where registers are, wait for a look: not all of a member."""
     n, apart = len(near.size), APART * ((len(near.size) + 1) // 2)
     for e in range(LANES):
         if owner[e] < 0 or not stages.good[e] or lane.steps[e] % apart != 0:

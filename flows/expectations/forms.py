@@ -77,7 +77,7 @@ class Forms:
 
     @functools.cached_property
     def _moved(self) -> tuple[list[tuple[int, int, int]], Any]:
-        """Where `A` and `b`, and their derivatives, are not zero, and what they are there."""
+        """Places where `A` and `b`, and their derivatives, are not zero, and their code."""
         many = {(0, i, j): e for (i, j), e in np.ndenumerate(np.array(self.rows, dtype=object))}
         for k, symbol in enumerate(self.y, 1):
             many |= {

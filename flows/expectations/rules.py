@@ -1,4 +1,4 @@
-"""Nodes for the average of an integrand at a state, with a proved bound of what they leave."""
+"""Nodes for the average of an integrand at a state, with a proved bound of their error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 TURNING = 0.5
 # Panels, nodes on each, and how far they go.
 PANELS, ON_PANEL, REACH = 96, 10, 12.0
-# A box has at most so many times the nodes that are left of it without corners.
+# A box may have this many times the largest number of nodes, before its corners are left out.
 CORNERS = 3
 # A direction that nodes do not span has no variance by them, and one that they span has 1.
 SPANNED = 0.5
@@ -217,7 +217,7 @@ def turned(rule: Rule) -> Rule:
 
 
 def across(rule: Rule) -> Rule:
-    r"""Rule that also averages what is quadratic across the plane of its nodes, as a Hessian does.
+    r"""Rule that also averages quadratic terms across the plane of its nodes, as in a Hessian.
 
     .. math:: x \to x \pm \sqrt p\, e_j, \qquad j = 1, \ldots, p,
 

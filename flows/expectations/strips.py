@@ -33,7 +33,7 @@ MOST_AXES = 3
 LENGTHS, NEAR, FAR = (0.25, 0.5, 0.9), 9.0, (10.0, 12.0, 15.0, 20.0, 28.0, 40.0)
 # Beyond the last one nothing is left of an integrand whose share of it is below this.
 NOTHING = 1e-60
-# Half widths of strips: absolute ones, and those of steep integrands, in units of their scale.
+# Half widths of strips: absolute ones, and ones in units of the scale of steep integrands.
 ABSOLUTE = tuple(np.geomspace(0.7, 12.0, 9).tolist())
 RELATIVE = (0.1, 0.3, 0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 1.53, 2.0, 2.6, 3.0)
 # Those of a map by sinh, below pi/4, where the density ceases to fall.
@@ -201,7 +201,7 @@ class Strips:
         return Axis(self.lines[e], spacing, math.floor(first / spacing), math.ceil(last / spacing))
 
 
-@np.errstate(all="ignore")  # what overflows is no bound
+@np.errstate(all="ignore")  # a number that overflows is no bound
 def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Strips | None:
     """Bounds of an integrand on strips; None where it has none, even on the line.
 

@@ -110,7 +110,7 @@ def _square(a: Tube) -> Tube:
 def _inverse(a: Tube) -> Tube:
     least, most, width = a.least, a.most, a.width
     ends = [x / (x**2 + width**2) for x in (least, most)]
-    low = np.minimum(*(np.where(np.isnan(x), 0.0, x) for x in ends))  # of what overflows
+    low = np.minimum(*(np.where(np.isnan(x), 0.0, x) for x in ends))  # where it overflows
     across = np.where(width < least, width / (least**2 + width**2), 1 / (2 * least))
     above = a.low > 0
     found = Tube(np.where(above, low, -1 / least), np.where(above, 1 / least, -low), across)

@@ -183,7 +183,7 @@ def _of_state(run: Run, uncertainty: Uncertainty, factor: sp.Expr, needed: Mask)
         return zero
     known = np.flatnonzero(needed & (np.abs(value) > error))
     left, right = known[:-1], known[1:]
-    # What is not known may lie between two that are; what is not needed may not.
+    # Between two known values may lie values that are not known, but none that is not needed.
     joined = np.diff(np.cumsum(needed)[known]) == right - left
     crossing = np.flatnonzero(joined & (value[left] * value[right] < 0))
     if len(crossing):

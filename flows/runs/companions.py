@@ -26,7 +26,7 @@ __all__ = ["confirmed"]
 # Errors that outgrow the flow by less than the exponential of this are stated anyway: of any run,
 # the stated error is a hundred times the error that steps leave.
 FREE = 3.0
-# An error is linear in the tolerance while it changes what decides by no more than this part.
+# An error is linear in the tolerance while it grows to no more than this part of order one.
 LINEAR = 1e-3
 # Tolerances of companions: so many times that of the run, and no larger than the second number.
 # Their errors are as many times larger; of a thousand runs, none had two that were small by chance.
@@ -38,7 +38,7 @@ FINER, FINEST = 10.0, 1e-13
 # of `G`, at most, as they are sums over different steps. Two runs that leave by the errors of their
 # own steps have integrals that differ by the logarithm of the ratio of their tolerances.
 ALIKE, PART = 0.1, 0.02
-# A companion may take so many times the steps of the run, and so many more.
+# A companion may take the first number times the steps of the run, and the second number more.
 TIMES, MORE = 2, 500
 UNKNOWN = (
     "beside a ridge of the loss, or a saddle, and it is not known when and to which side it leaves:"

@@ -26,7 +26,7 @@ __all__ = ["CLOSE", "Course", "agrees", "doubt", "follow"]
 DECADES = 60.0
 # Deviations from the law that count: of the claims, and of the form's value at the attractor.
 CLOSE, ARRIVED = 5e-5, 1e-3
-# Two values of the form, of which one is found by steps on the sphere.
+# Two values of the form are one if they agree to this: steps on the sphere find one of them.
 SAME = 1e-6
 # Beside a direction the form is looked at under this angle.
 ASIDE = 0.05

@@ -1,4 +1,4 @@
-r"""A chain in the basis of its modes, where what is small beside the rest keeps its digits.
+r"""A chain in the basis of its modes, where small singular values keep their digits.
 
 Beside a saddle the residual stays, and some singular values of the chain are small. In a basis that
 spreads them over all entries, a velocity has the rounding of the largest layer, which in the time

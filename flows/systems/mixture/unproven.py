@@ -37,7 +37,7 @@ class Unproven:
         self.states = np.concatenate([self.states, states[new]])
 
     def prove(self, tau: float) -> None:
-        """Forget what is before a step at which the rule serves."""
+        """Forget the steps before one at which the rule serves."""
         first = int(np.searchsorted(self.taus, tau))
         self.taus, self.states = self.taus[first:], self.states[first:]
 

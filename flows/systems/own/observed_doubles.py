@@ -142,7 +142,7 @@ def _raise_by_delay(
     averages: Sequence[Estimate],
     tolerance: float,
 ) -> None:
-    """Count what changes as the flow goes on, or back, by `ahead`.
+    """Raise the noise by the changes that the flow makes when it goes on, or back, by `ahead`.
 
     An average is taken by the rule of the state, so that no error of another rule counts as change.
     """

@@ -253,7 +253,7 @@ def watch(
         ends = tau >= end or bool((np.abs(now) >= GROWN * chart.size).any())
         off = rule_is_off(loss, now, chart, tolerance) if loss.averaged else 0.0
         seen[0] = now
-        if off > WORSE and before > 0:  # the step has met what the rule does not see
+        if off > WORSE and before > 0:  # the step has led to where the rule fails
             return Stop(before, interpolant(before))
         return Stop(tau, state) if ends or off > 1 else None
 

@@ -97,7 +97,7 @@ class Passage:
     _found: dict[float, tuple[Array, Array]] = field(default_factory=dict)
 
     def noted(self, taus: Array, states: Array) -> None:
-        """Put down steps; later ones are forgotten, which are those of a solver that has failed."""
+        """Put down steps; later ones, of a solver that has failed, are forgotten."""
         first = taus[0] if len(taus) else np.inf
         while self._steps and self._steps[-1][0] >= first:
             self._steps.pop()

@@ -25,7 +25,7 @@ __all__ = ["Uncertified", "certify"]
 
 DIGITS = 30
 
-# Start, digits, what is called on the way, radius.
+# Start, digits, function that is called after each segment, radius.
 _Asked = tuple[Any, int | None, Callable[[float], None] | None, float]
 
 
@@ -61,7 +61,7 @@ def certify(
     radius : float
         Prove it of every start within this distance, in the Euclidean norm of all entries.
     max_seconds : float, optional
-        Budget of time, without which it takes as long as it takes.
+        Budget of time; without it a proof takes as long as it takes.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def certify(
         For a system without certificates, and for a start, a time or digits that cannot be used.
     Uncertified
         Where no proof is found: a neuron collapses (to infinity, one that might leave zero again),
-        neurons align outside the plane, the error has grown too large, or the time is over. To
+        neurons align outside the plane, the error has grown too large, or the budget is spent. To
         infinity also where the independent checker refuses what was made. Nothing is claimed then.
 
     Notes
@@ -107,7 +107,7 @@ def certify(
     with threadpool_limits(1), within(Deadline.after(max_seconds)):
         try:
             return _for_ever(system, refused[0], asked) if forever else _until(system, t_end, asked)
-        except TimeSpent:
+        except TimeSpent:  # nothing is proved yet
             raise Uncertified(deadline().told("before a proof was found")) from None
 
 

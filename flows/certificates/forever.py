@@ -32,7 +32,7 @@ from flows.certificates.vanishing import Vanishing, continued, left, may_leave, 
 from flows.core.system import System
 
 Ball = Any  # flint.arb
-#: A certificate with what the independent checker proves, or why it refuses.
+#: From a certificate to that with the independent checker's bounds, and the reason of a refusal.
 Check = Callable[[Certificate], tuple[Certificate, str]]
 
 #: The last horizon, and how much later the next one is.

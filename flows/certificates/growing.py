@@ -17,7 +17,8 @@ from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision
 from flows.core.system import System
 
-#: Bounds of all times are stated wider than the checker proves them, as on another machine.
+#: Bounds of all times are stated wider than the checker proves them by this part, as its bounds may
+#: differ by rounding on another machine.
 ROOM = 2.0**-30
 
 
@@ -71,9 +72,19 @@ def growing(
 
 
 def checked(certificate: Certificate) -> tuple[Certificate, str]:
-    """The certificate with the bounds of all times that the independent checker proves.
+    """Let the independent checker see a certificate, and prove its bounds of all times.
 
-    Or why it refuses; empty if it accepts.
+    Parameters
+    ----------
+    certificate : Certificate
+        Whose own bounds of all times are not used.
+
+    Returns
+    -------
+    Certificate
+        With the checker's bounds, a little wider, if it accepts.
+    str
+        Why it refuses; empty if it accepts.
     """
     made: Any = certificate.infinity
     bounded = hasattr(made, "all_times")

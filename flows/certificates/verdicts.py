@@ -37,9 +37,9 @@ class RigorousVerdict:
     claim : str
         The claim's id.
     verdict : Proof
-        PROVED and ENCLOSED are of the conclusion, whether or not the hypotheses hold; one that
-        fails is REFUTED, HYPOTHESIS_NOT_MET or UNDECIDED, as its hypotheses are PROVED, REFUTED or
-        neither.
+        PROVED and ENCLOSED are about the conclusion, whether or not the hypotheses hold. Where the
+        conclusion fails the claim is REFUTED if all hypotheses are PROVED, HYPOTHESIS_NOT_MET if
+        one is REFUTED, and UNDECIDED otherwise.
     hypotheses : tuple of (str, Proof)
         Each hypothesis of the claim.
     constant : str
@@ -119,7 +119,7 @@ def _verdict(cover: Cover, claim: Claim) -> RigorousVerdict:
 
 
 def _of_claim(conclusion: Proof, hypotheses: Sequence[Proof]) -> Proof:
-    """Proof of "if H then C": only where every hypothesis holds does a failure refute it."""
+    """Proof of "if H then C": a failure of C refutes it only where every hypothesis holds."""
     if conclusion is not Proof.REFUTED or set(hypotheses) <= {Proof.PROVED}:
         return conclusion
     return Proof.HYPOTHESIS_NOT_MET if Proof.REFUTED in hypotheses else Proof.UNDECIDED

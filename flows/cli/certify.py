@@ -32,7 +32,7 @@ DIGITS = 20
 LATEST = 1e18
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
-# Options of a solver, which a proof has not; and of what takes long, which a check does not.
+# Options of a solver, which a proof has not; with those of long work, which a check has not.
 OF_STEPS, OF_WORK = ("rtol", "method"), ("rtol", "method", "max_seconds")
 
 _claim = click.option(
@@ -86,8 +86,8 @@ def certify(
     docs/howto/own_certificates.md says.
 
     Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
-    PROVED or REFUTED along this flow, ENCLOSED where it leaves a constant open, HYPOTHESIS_NOT_MET
-    where it fails but a hypothesis does, too, UNDECIDED.
+    PROVED or REFUTED along this flow; ENCLOSED where it leaves a constant open; HYPOTHESIS_NOT_MET
+    where its conclusion fails, and a hypothesis fails, too; UNDECIDED.
 
     Exit code 1: a claim is REFUTED; 3: the one of --claim is UNDECIDED; 4: no proof to --t-end was
     found.

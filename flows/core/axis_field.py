@@ -106,7 +106,8 @@ class AxisTerms(NamedTuple):
     squares, constant : int, float
         Of how many independent squares the loss is a sum, beside a constant; -1 where it is none.
     looks : bool
-        Whether members whose errors outgrow the flow are followed as runs alone, which see it.
+        Whether the curvature is looked at between charts: a member whose errors outgrow the flow is
+        followed as a run alone then, which sees them.
     """
 
     known: float

@@ -22,7 +22,10 @@ Rational = Any  # flint.fmpq
 def precision(bits: int) -> Iterator[None]:
     """Set the working precision of balls, which is global to a thread, and put it back.
 
-    Who computes in balls asks here whether the budget of time is spent.
+    Raises
+    ------
+    TimeSpent
+        If the budget of time is spent: all code that computes in balls comes by here.
     """
     look()
     before = ctx.prec

@@ -1,8 +1,8 @@
-"""A budget of time: what takes long asks on its way whether it is spent.
+"""A budget of time: code that takes long asks on its way whether it is spent.
 
-Who asks is told by an exception, between two steps of a solver or before an evaluation in balls,
-where nothing is half done. So a budget is kept in every thread and process, and no callback of
-compiled code loses it: the next one who asks is told again.
+It asks between two steps of a solver, or before an evaluation in balls, where nothing is half done;
+an exception is the answer. So a budget is kept in every thread and process. A callback of compiled
+code may lose the exception: the next one to ask gets it again.
 """
 
 from __future__ import annotations
@@ -44,12 +44,22 @@ class Deadline(NamedTuple):
 
     @classmethod
     def after(cls, seconds: float | None) -> Deadline:
-        """Deadline of a budget that begins now; None is none.
+        """Deadline of a budget that begins now.
+
+        Parameters
+        ----------
+        seconds : float or None
+            The budget; None for no budget.
+
+        Returns
+        -------
+        Deadline
+            :data:`NEVER` without a budget.
 
         Raises
         ------
         InputError
-            For what is not a positive number.
+            Where it is not a positive number.
         """
         if seconds is None:
             return NEVER
@@ -61,7 +71,7 @@ class Deadline(NamedTuple):
 
     @property
     def left(self) -> float | None:
-        """Seconds that are left, a budget again: above 0, and None without one."""
+        """Seconds that are left, above 0, to be given as a budget again; None without one."""
         return None if self.end == math.inf else max(LEAST, self.end - time.time())
 
     @property
@@ -70,7 +80,7 @@ class Deadline(NamedTuple):
         return self.end < math.inf and time.time() >= self.end
 
     def told(self, place: str) -> str:
-        """Say where the budget was spent, and what to do."""
+        """Say when or where the budget was spent, and what to do."""
         return f"its budget of {self.seconds:.6g} s was spent {place}; give more with max_seconds"
 
 
@@ -80,7 +90,7 @@ _DEADLINE: ContextVar[Deadline] = ContextVar("deadline", default=NEVER)
 
 
 def deadline() -> Deadline:
-    """Return the deadline of what this thread computes."""
+    """Return the deadline of this thread."""
     return _DEADLINE.get()
 
 
@@ -108,7 +118,7 @@ def within(limit: Deadline) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unlimited() -> Iterator[None]:
-    """Keep no deadline inside: what is done is brought into form."""
+    """Keep no deadline inside, where a result is put together."""
     token = _DEADLINE.set(NEVER)
     try:
         yield

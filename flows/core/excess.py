@@ -8,8 +8,8 @@ from flows.core.arrays import Array
 
 __all__ = ["MARGIN", "Excess"]
 
-# A loss is below that of a saddle if it is so by this part: of a run that ends there, rounding and
-# what tolerances leave must not tell.
+#: A loss is below that of a saddle only if it is lower by this part of it: where a run ends at the
+#: saddle, rounding and errors of steps must not decide.
 MARGIN = 0.01
 
 

@@ -35,9 +35,9 @@ CRAWL, NOWHERE = 100, 1e-6
 # Halves of a step in which the time of an event is sought.
 BISECTIONS = 40
 
-#: What ends a run on its way, from Ctrl-C on; its status keeps what is done.
+#: What ends a run on its way: Ctrl-C, or the end of its budget. The states up to there are kept.
 STOPS = (KeyboardInterrupt, TimeSpent)
-#: Statuses of what was ended so.
+#: Statuses of runs that were ended so.
 STOPPED = (INTERRUPTED, TIME_BUDGET)
 
 #: What a watch can meet in one problem; where many are solved together, the others go on.
@@ -48,7 +48,7 @@ Interpolant = Callable[[float], Array]
 
 
 def status_of(stop: BaseException) -> str:
-    """Status of what one of :data:`STOPS` has ended."""
+    """Status of a run that one of :data:`STOPS` has ended."""
     return TIME_BUDGET if isinstance(stop, TimeSpent) else INTERRUPTED
 
 
@@ -74,9 +74,10 @@ class Watch:
         ``alarm`` of many steps at once: ``alarms(taus, states)``, shapes (S,) and (S, N) to (S,).
         Without it, steps are looked at one by one.
     settle : callable, optional
-        ``settle(tau, y)`` after the step that covers the last output: as ``check``.
+        ``settle(tau, y)`` after the step that covers the last output; it returns a stop, as
+        ``check``, or None.
     noted : callable, optional
-        ``noted(taus, states)`` is told steps of which the alarm is not asked.
+        ``noted(taus, states)`` is told the steps that the alarm does not see.
 
     Notes
     -----
@@ -175,7 +176,7 @@ class Recorder:
         return bool(self.reason)
 
     def forget(self, end: float) -> None:
-        """Drop outputs beyond a time, where what led to them has turned out not to be known."""
+        """Drop outputs beyond a time: the steps that led to them have turned out not to serve."""
         del self.states[int(np.searchsorted(self.problem.taus, end, side="right")) :]
 
     def completed(self) -> Stop | str:
@@ -251,7 +252,7 @@ class Solution:
     last : Stop, optional
         Where the last step ended.
     loosened : float
-        How much larger than asked for the tolerances of steps were, where rounding allowed no less.
+        By which factor the tolerances of steps were larger than asked for, as rounding wanted it.
     """
 
     states: Array

@@ -15,7 +15,7 @@ __all__ = ["RESOLVED", "ROUNDED", "eigen", "sharp"]
 RESOLVED = 1e-9
 #: Rounding of LAPACK's eigenvalues for each row, relative to the largest one.
 ROUNDED = 1e-15
-# Bits of those with many digits.
+# Bits of eigenvalues that are found with many digits.
 SHARP = 400
 
 
@@ -49,10 +49,21 @@ def eigen(matrix: Array, below: float = np.inf) -> tuple[Array, Array]:
 
 
 def sharp(matrix: Any) -> tuple[Array, Array]:
-    """Eigenvalues, increasing, and axes of a matrix of balls (`flint.arb_mat`), symmetric.
+    """Eigenvalues and axes of a symmetric matrix, found with many digits.
 
-    They are found with many digits of the centres and rounded in the end, so that the small ones
-    beside large ones have the right sign.
+    They are rounded in the end only, so that small ones beside large ones have the right sign.
+
+    Parameters
+    ----------
+    matrix : flint.arb_mat, shape (N, N)
+        Balls; their centres count.
+
+    Returns
+    -------
+    h : ndarray, shape (N,)
+        Eigenvalues, increasing.
+    axes : ndarray, shape (N, N)
+        Eigenvectors, columns.
     """
     from mpmath import mp
 

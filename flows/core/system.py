@@ -366,11 +366,11 @@ class System(abc.ABC):
         return np.zeros(len(states))
 
     def outgrown(self, states: Any) -> Array:
-        """By how much more than its flow errors of a run may have grown, the logarithm, (T,)."""
+        """Logarithm of how much more than its flow errors of a run may have grown, (T,): here 0."""
         return np.zeros(len(states))
 
     def beside(self, frame: Any, states: Any, others: Sequence[Any]) -> Any:
-        """States of a run that are off by how far they are from others, at the first times."""
+        """States of a run, with errors as large as `others` show, which have larger tolerances."""
         raise undefined(self, "beside", "errors of its states have outgrown the flow")
 
     @property

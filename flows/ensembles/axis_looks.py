@@ -1,9 +1,9 @@
 r"""Compiled: looks at the curvature inside charts, of several members side by side.
 
-What they sum is the integral of :mod:`flows.systems.own.stretch`: by how much more than the flow
-errors have grown. Charts see Hessians at their ends alone, and a ridge may lie between. Steps of
-Radau have a Hessian anyway. Explicit ones do without: one in so many is looked at that it costs a
-few hundredths of them, together with those of other members.
+They sum the integral of :mod:`flows.systems.own.stretch`, which says by how much more than the flow
+errors have grown. Charts see Hessians at their ends only, and a ridge may lie between. Steps of
+Radau have a Hessian anyway. Explicit steps have none: a few of them are looked at, together with
+steps of other members, so that the looks take a few hundredths of the time.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -26,9 +26,9 @@ from flows.systems.own.stretch import ROUNDED
 __all__ = ["Looks", "forget_outgrown", "look_at_all", "look_between", "look_first"]
 __all__ += ["look_within", "looks_of"]
 
-# One explicit step in so many is looked at, for each two axes.
+# One explicit step in this many, times half the number of axes, is looked at.
 APART = 4
-# Halvings of the logarithm of an eigenvalue: a tenth of it is enough.
+# Halvings of the logarithm of an eigenvalue, which need be known to a tenth only.
 HALVINGS = 6
 
 
@@ -107,7 +107,7 @@ def rate_of(looks, e):
 
 @lean
 def count_at(here, k, since, rate):
-    """Count what a member has passed from its last look to this one, at a rate in log-time."""
+    """Add the growth of a member's errors since its last look; its rate is one in log-time."""
     if here.looked[k, 0] > 0.0 and since > here.looked[k, 0]:
         here.outgrown[k] += (here.looked[k, 1] + rate) / 2.0 * math.log(since / here.looked[k, 0])
     here.looked[k, 0], here.looked[k, 1] = since, rate
@@ -140,7 +140,7 @@ def look_at_all(looks, program, here):
 
 @lean
 def look_between(looks, lane, owner, near, program, work, stages, here):
-    """Let ends of explicit steps wait, where registers are: of each member one of so many."""
+    """Let ends of explicit steps, where registers are, wait for a look: not all of a member."""
     n, apart = len(near.size), APART * ((len(near.size) + 1) // 2)
     for e in range(LANES):
         if owner[e] < 0 or not stages.good[e] or lane.steps[e] % apart != 0:
@@ -176,7 +176,7 @@ def look_within(looks, lane, owner, near, work, here):
 
 @lean
 def forget_outgrown(here, found):
-    """Forget where members have come whose errors have outgrown the flow: runs alone see these."""
+    """Forget the outputs of members whose errors have outgrown the flow: runs alone see these."""
     for k in range(len(here.outgrown)):
         if here.outgrown[k] > FREE:
             found.reached[k] = 0

@@ -1,8 +1,8 @@
-"""Members of an ensemble in a row, and what a condition says of numbers that are not known.
+"""Consecutive members of an ensemble, and conditions on numbers that are not known exactly.
 
-A number is known up to its error. One that is NaN is no larger than its error, if that is finite;
-else it may be anything. A condition is asked wherever numbers may be, and decides about a member
-where all its answers agree.
+A number is known up to its error. A number that is NaN is no larger than its error if the error is
+finite; else it may be anything. A condition is asked for all values that numbers may have, and
+decides about a member where all its answers agree.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from flows.ensembles.member import LOSS_ERROR, Rows
 
 __all__ = ["UNMOVED", "Chunk", "asked", "known", "moves", "open_to", "sizes", "uncertain"]
 
-# What is below this is zero for every purpose.
+# Smaller errors are those of losses that are zero: see `uncertain`.
 LEAST = 1e-300
-# Sizes of a number that may be anything, beside zero and infinity: what a condition says of it may
-# change twice between these.
+# Sizes that a number which may be anything is given, beside zero and infinity: answers that change
+# twice between two of them are not seen.
 SIZES = 10.0 ** np.arange(-30, 31)
 
 Read = Callable[[str], Any]
@@ -73,12 +73,12 @@ class _Rows(dict[str, Any]):
 
 
 class Move(NamedTuple):
-    """Somewhere else where numbers may be.
+    """Other values that numbers may have: each is moved by its error, up or down.
 
     Parameters
     ----------
     signs : mapping
-        Of each name, shape (times,): 1, 0 or -1 times the error.
+        From each name to 1, 0 or -1 at each time, shape (times,).
     size : float
         The error of a number that may be anything.
     """
@@ -103,9 +103,17 @@ UNMOVED = Move(defaultdict(lambda: np.zeros(1)), 0.0)
 
 
 def moves(names: Collection[str], times: int) -> Iterator[Move]:
-    """As many that any two numbers of a member go both ways, together and apart.
+    """Moves among which any two numbers of a member go both ways, together and apart.
 
-    The bits of its place among all tell which way a number goes; what may be anything is infinite.
+    The bits of a number's place among all tell which way it goes. A number that may be anything is
+    infinite.
+
+    Parameters
+    ----------
+    names : collection of str
+        Quantities that move.
+    times : int
+        Columns of each.
     """
     each = np.arange(max(1, len(names)) * times)
     for way in (1 + 0 * each, *(each >> k & 1 for k in range(int(each[-1]).bit_length()))):
@@ -115,16 +123,25 @@ def moves(names: Collection[str], times: int) -> Iterator[Move]:
 
 
 def sizes(names: Collection[str]) -> Iterator[Move]:
-    """All sizes of numbers that may be anything."""
+    """Moves that give all `SIZES`, with both signs, to numbers that may be anything."""
     for size in SIZES.tolist():
         for sign in (1.0, -1.0):
             yield Move(dict.fromkeys(names, np.array([sign])), size)
 
 
 def known(name: str, read: Read, names: Collection[str]) -> tuple[Any, Any]:
-    """Numbers of a name and their errors, one of ``names``; NaN is what is not known.
+    """Numbers of a quantity and their errors; a number that is not known is NaN.
 
-    How a loss falls that is below its error is not known either.
+    The local exponent of a loss is not known where the loss is below its error.
+
+    Parameters
+    ----------
+    name : str
+        The quantity.
+    read : callable
+        From a name to its numbers.
+    names : collection of str
+        All quantities that there are.
     """
     values = read(name)
     if name not in ("loss", "loss_exponent") or not {"loss", LOSS_ERROR} <= {*names}:
@@ -153,7 +170,23 @@ def open_to(values: Any, error: Any) -> Any:
 def asked(
     condition: Callable[[Chunk], Any], chunk: Chunk, names: Collection[str], times: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Answers of a condition, one a member, and whether it has no other wherever numbers may be.
+    """Answers of a condition, and whether they are the same for all values of the numbers.
+
+    Parameters
+    ----------
+    condition : callable
+        From a :class:`Chunk` to a boolean for each of its members.
+    chunk : Chunk
+        The members.
+    names : collection of str
+        Their quantities.
+    times : int
+        Columns of each quantity.
+
+    Returns
+    -------
+    found, agree : ndarray of bool, shape (members,)
+        The answers for the numbers as they are, and whether all other answers agree.
 
     Raises
     ------

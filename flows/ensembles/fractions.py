@@ -42,8 +42,8 @@ def sweep_fraction(
     -------
     xarray.Dataset
         Over the parameters: ``count`` and ``trials``, of the members that were computed, those that
-        failed included; ``undecided``, of those that are left out, since the answers differ within
-        numerical errors, or for what is not known at all; ``fraction``, NaN without any;
+        failed included; ``undecided``, of members that are left out, as the answers differ within
+        numerical errors, or for numbers that may be anything; ``fraction``, NaN without any;
         ``low`` and ``high``, the Clopper-Pearson interval, which covers the probability at least so
         often. The intervals hold one by one, not all at once.
 

@@ -73,7 +73,7 @@ class ChunkTask:
     given : tuple of Potential
         Potentials beside those of the system.
     deadline : Deadline
-        When members are begun no more, and those on their way end.
+        When no more members begin, and members on their way end.
     """
 
     system: System
@@ -127,7 +127,7 @@ class ChunkTask:
         return rows
 
     def _next(self, found: Iterator[_Found], count: int) -> list[_Found]:
-        """Next runs; none where the time is over that compiled code of many members had."""
+        """Next runs; none where the budget of time has ended compiled code of many members."""
         with within(self.deadline), contextlib.suppress(TimeSpent):
             return list(itertools.islice(found, count))
         return []

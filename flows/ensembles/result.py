@@ -42,7 +42,7 @@ class Fraction:
     level : float
         Its confidence.
     undecided : int
-        Members that are left out, since what is not known of them decides.
+        Members that are left out, since the condition depends on the errors of their numbers.
     """
 
     count: int
@@ -251,9 +251,9 @@ class Ensemble:
     def fraction(self, condition: Callable[[Chunk], Any], level: float = LEVEL) -> Fraction:
         """Fraction of the members that fulfil a condition, with its Clopper-Pearson interval.
 
-        The condition is asked of all numbers that the members may have: losses that are larger and
-        smaller by their numerical errors; of one that is NaN, zero and both signs of the bound that
-        is its error; of a NaN without a bound, as after the end of a run that stopped early, all
+        The condition is asked for several values of each number: losses that are larger and smaller
+        by their numerical errors; for a loss that is NaN and has a bound, zero and the bound with
+        both signs; for a NaN without a bound, as after the end of a run that stopped early, all
         sizes and infinity. A member for which the answers differ is undecided, and no trial.
 
         Parameters

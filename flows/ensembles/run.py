@@ -119,7 +119,7 @@ def run_ensemble(
                 problem = f"the worker was lost: {type(rows).__name__}: {rows}"
                 chunks[k] = Chunk(first, count, missing_rows(task, count, LOST, problem))
             elif path is None or (rows["status"] == TIME_BUDGET).any():
-                # On the disk are chunks that need not be computed again.
+                # A folder holds only chunks that need not be computed again.
                 chunks[k] = Chunk(first, count, rows)
             else:
                 store.save(path, rows)

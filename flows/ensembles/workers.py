@@ -46,7 +46,7 @@ class Hands:
     apart : int
         Processes; they take what is left where this process would take longer than `LONG`.
     deadline : Deadline
-        Behind it calls do nothing, for which no processes have to begin.
+        Calls after it do nothing, so that no processes begin for them.
     """
 
     here: int = 1

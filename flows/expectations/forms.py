@@ -77,7 +77,7 @@ class Forms:
 
     @functools.cached_property
     def _moved(self) -> tuple[list[tuple[int, int, int]], Any]:
-        """Where `A` and `b`, and their derivatives, are not zero, and what they are there."""
+        """Places where `A` and `b`, and their derivatives, are not zero, and their code."""
         many = {(0, i, j): e for (i, j), e in np.ndenumerate(np.array(self.rows, dtype=object))}
         for k, symbol in enumerate(self.y, 1):
             many |= {
@@ -89,7 +89,10 @@ class Forms:
         return where, lower([many[place] for place in where], self.y)
 
     def plane(self, y: Array) -> Plane:
-        """Forms at a state, along the axes of the plane that they span, the longest first."""
+        """Forms at a state `y`, shape (N,), along axes of the plane that they span.
+
+        Steep forms have the longest one along the first axis.
+        """
         where, evaluate = self._moved
         found = np.zeros((1 + len(self.y), *self.rows.shape))
         found[tuple(np.array(where, dtype=int).T)] = evaluate(*y.tolist())
@@ -109,7 +112,7 @@ def _axes(rows: Array) -> Array:
         if lengths[k] == 0 or not np.isfinite(lengths[k]):
             continue
         rest = rows[k] / lengths[k]
-        for _ in range(2):  # the second time what the first one has rounded
+        for _ in range(2):  # once more, to take out what rounding has left
             rest = rest - found @ (found.T @ rest)
         if (length := float(np.linalg.norm(rest))) > SPANNED:
             found = np.column_stack([found, rest / length])
@@ -131,6 +134,11 @@ def forms_of(integrand: sp.Expr, x: Sequence[sp.Symbol], y: Sequence[sp.Symbol])
         In `x` and `y`.
     x, y : sequence of Symbol
         The Gaussian numbers, and the entries.
+
+    Returns
+    -------
+    Forms
+        The integrand as a function of its forms; without any where `x` is not in it.
 
     Examples
     --------

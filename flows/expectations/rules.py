@@ -1,4 +1,4 @@
-"""Nodes for the average of an integrand at a state, with a proved bound of what they leave."""
+"""Nodes for the average of an integrand at a state, with a proved bound of their error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 TURNING = 0.5
 # Panels, nodes on each, and how far they go.
 PANELS, ON_PANEL, REACH = 96, 10, 12.0
-# A box has at most so many times the nodes that are left of it without corners.
+# A box may have this many times the largest number of nodes, before its corners are left out.
 CORNERS = 3
 # A direction that nodes do not span has no variance by them, and one that they span has 1.
 SPANNED = 0.5
@@ -74,6 +74,11 @@ def surveyed(
         The Gaussian numbers, and the entries.
     y : ndarray, shape (N,)
         The state.
+
+    Returns
+    -------
+    tuple of Strips
+        All axes as they are; then, of a steep integrand, the first axis mapped to where it turns.
     """
     forms = _forms(integrand, tuple(x), tuple(entries))
     if forms is None:
@@ -95,7 +100,7 @@ def surveyed(
 
 
 def lattice(known: Sequence[Strips], asked: Array, most: int) -> Proved | None:
-    """Rule of the fewest nodes whose errors are at most those asked for, or of ``most`` nodes.
+    """Rule of the fewest nodes whose errors are at most those asked for.
 
     Parameters
     ----------
@@ -104,7 +109,12 @@ def lattice(known: Sequence[Strips], asked: Array, most: int) -> Proved | None:
     asked : ndarray, shape (2,)
         Error of the average, and of the length of its gradient.
     most : int
-        Most nodes; None comes back where it takes more.
+        Most nodes.
+
+    Returns
+    -------
+    Proved or None
+        The rule with its bounds; None where it takes more nodes.
     """
     best: tuple[int, Strips, tuple[Axis, ...]] | None = None
     for each in known:
@@ -139,7 +149,20 @@ def _box_of(axis: Axis, edges: Array) -> NDArray[np.int64]:
 
 
 def along_one(known: Sequence[Strips], part: float) -> Axis | None:
-    """Nodes on the line that leave at most a part of the average of sizes; None of planes."""
+    """Fewest nodes on a line whose errors are small beside the average of sizes.
+
+    Parameters
+    ----------
+    known : sequence of Strips
+        Of :func:`surveyed`.
+    part : float
+        Errors of the average, and of its gradient, in units of `E |f|` and of that of the gradient.
+
+    Returns
+    -------
+    Axis or None
+        The nodes; None of integrands on a plane, or without a bound.
+    """
     lines = (each for each in known if len(each.lines) == 1)
     found = [each.axes(part * each.size)[0] for each in lines]
     return min((axis for axis in found if axis.size), key=lambda a: a.size, default=None)
@@ -160,6 +183,11 @@ def left_by(
         The nodes.
     integrand, x, entries, y
         As of :func:`surveyed`.
+
+    Returns
+    -------
+    float
+        The larger one of the average and of its gradient; infinite where nothing is proved.
     """
     forms = _forms(integrand, tuple(x), tuple(entries))
     known = None if forms is None else strips(forms, y, forms.plane(y), (axis.line,))
@@ -180,7 +208,7 @@ def panelled() -> Rule:
 
 
 def turned(rule: Rule) -> Rule:
-    """Return a rule along other axes, which a step or a symmetry along those does not fit."""
+    """Return the rule along other axes: its own may fit a step or a symmetry by chance."""
     size = rule.nodes.shape[1]
     if size == 1:
         return rule
@@ -189,7 +217,7 @@ def turned(rule: Rule) -> Rule:
 
 
 def across(rule: Rule) -> Rule:
-    r"""Rule that also averages what is quadratic across the plane of its nodes, as a Hessian does.
+    r"""Rule that also averages quadratic terms across the plane of its nodes, as in a Hessian.
 
     .. math:: x \to x \pm \sqrt p\, e_j, \qquad j = 1, \ldots, p,
 

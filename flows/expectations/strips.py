@@ -7,9 +7,9 @@ Along one axis, with nodes `tau = j h` of `u = u(tau)` and `g = phi(u) u' f`,
 
 if `g` is analytic for `|Im tau| <= c` (Trefethen & Weideman 2014, SIAM Review 56(3), theorem 5.1).
 The integrand is enclosed on rectangles that cover the strip (:mod:`flows.expectations.tubes`), so
-`M` is an upper bound, and analytic is proved; several axes add up, the others being summed. Nodes
-end where what they leave out is small by the same rectangles. A map `u = u_0 + w sinh(tau)` puts
-nodes where a steep integrand turns. It holds up to rounding.
+`M` is an upper bound, and it is proved that `g` is analytic. Errors of several axes add up, with
+sums along the others. Nodes end where the same rectangles show that little is left out. A map
+`u = u_0 + w sinh(tau)` puts nodes where a steep integrand turns. Bounds hold up to rounding.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_AXES = 3
 LENGTHS, NEAR, FAR = (0.25, 0.5, 0.9), 9.0, (10.0, 12.0, 15.0, 20.0, 28.0, 40.0)
 # Beyond the last one nothing is left of an integrand whose share of it is below this.
 NOTHING = 1e-60
-# Half widths of strips: absolute ones, and those of steep integrands, in units of their scale.
+# Half widths of strips: absolute ones, and ones in units of the scale of steep integrands.
 ABSOLUTE = tuple(np.geomspace(0.7, 12.0, 9).tolist())
 RELATIVE = (0.1, 0.3, 0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 1.53, 2.0, 2.6, 3.0)
 # Those of a map by sinh, below pi/4, where the density ceases to fall.
@@ -137,12 +137,12 @@ class Strips:
     edges : tuple of ndarray
         Ends of rectangles.
     shares : list of ndarray, shape (B, 2)
-        Of each axis: what lies of the loss, and of the length of the gradient, in each slice of
-        rectangles, at most.
+        Of each axis: upper bounds of the parts of `E |f|`, and of that of the gradient, in each
+        slice of rectangles.
     widths, sizes : list of ndarray, shapes (C,) and (C, 2)
         Of each axis: half widths of strips, and `M` of both.
     real : ndarray, shape (2, B1, .., Bk)
-        What lies in each rectangle, at most.
+        Upper bounds of the parts of both in each rectangle.
     """
 
     plane: Plane
@@ -201,7 +201,7 @@ class Strips:
         return Axis(self.lines[e], spacing, math.floor(first / spacing), math.ceil(last / spacing))
 
 
-@np.errstate(all="ignore")  # what overflows is no bound
+@np.errstate(all="ignore")  # a number that overflows is no bound
 def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Strips | None:
     """Bounds of an integrand on strips; None where it has none, even on the line.
 
@@ -215,6 +215,11 @@ def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Str
         Its forms there.
     lines : tuple of Line
         How each axis is divided.
+
+    Returns
+    -------
+    Strips or None
+        Its bounds hold up to rounding.
     """
     k = len(lines)
     if not k:  # the average of a constant, whose gradient is affine
@@ -252,7 +257,7 @@ def _sizes(
 ) -> Array:
     """Bounds of loss and gradient times density on all rectangles, shape (2, C, B1, .., Bk).
 
-    Along other axes sums over nodes stand for integrals: they are at most those, and one node.
+    Along other axes there are sums over nodes: each is at most the integral and one node more.
     """
     k, tubes = len(lines), []
     weight: Any = np.ones((1,) * (k + 1))

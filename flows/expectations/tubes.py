@@ -4,9 +4,9 @@ A set of complex numbers is enclosed by a rectangle that is symmetric about the 
 
 .. math:: \{z : a \leq \mathrm{Re}\, z \leq b,\ |\mathrm{Im}\, z| \leq c\},
 
-many of them at once as arrays. An operation encloses what it makes of all of the rectangle, and is
-unbounded where it is not analytic there, as at a pole, so that a finite result is a proof that the
-expression is analytic on the tube. It holds up to rounding.
+many of them at once as arrays. The result of an operation encloses its values on the whole
+rectangle. It is unbounded where the operation is not analytic there, as at a pole, so that a finite
+result proves that the expression is analytic on the tube. Rectangles hold up to rounding.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Tube(NamedTuple):
     Parameters
     ----------
     low, high, width : ndarray
-        NaN, or infinite, where nothing is known.
+        Ends of the real parts, and bounds of the imaginary ones; NaN, or infinite, where nothing is
+        known.
     """
 
     low: Array
@@ -109,7 +110,7 @@ def _square(a: Tube) -> Tube:
 def _inverse(a: Tube) -> Tube:
     least, most, width = a.least, a.most, a.width
     ends = [x / (x**2 + width**2) for x in (least, most)]
-    low = np.minimum(*(np.where(np.isnan(x), 0.0, x) for x in ends))  # of what overflows
+    low = np.minimum(*(np.where(np.isnan(x), 0.0, x) for x in ends))  # where it overflows
     across = np.where(width < least, width / (least**2 + width**2), 1 / (2 * least))
     above = a.low > 0
     found = Tube(np.where(above, low, -1 / least), np.where(above, 1 / least, -low), across)
@@ -282,14 +283,19 @@ def has_bound(expression: sp.Expr) -> bool:
 
 
 def enclosed(expressions: Any, known: Mapping[sp.Expr, Tube]) -> list[Tube]:
-    """Rectangles of expressions, each part of which is enclosed once.
+    """Enclose expressions; a part that occurs several times is enclosed once.
 
     Parameters
     ----------
     expressions : sequence of Expr
         Whose functions :func:`has_bound` knows.
     known : mapping
-        Of symbols.
+        Rectangles of symbols.
+
+    Returns
+    -------
+    list of Tube
+        One of each expression; not finite where it has no bound.
     """
     found = dict(known)
 

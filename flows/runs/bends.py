@@ -15,9 +15,9 @@ from flows.runs.quantities import Run
 
 __all__ = ["Bends", "bends_along", "turns"]
 
-#: A direction is left if its curvature times the time is below this part of the neutral one.
+#: A state can turn along an axis whose curvature times the time is below this part of `(P - 1)/2`.
 NEUTRAL = 0.95
-#: Along a valley that number falls by more than this over the last decades.
+#: Along a valley curvature times time falls, over so many decades, to less than the second part.
 DECADES, KEPT = 2.0, 0.5
 #: Rounding of a Hessian at a state in doubles, relative to its largest eigenvalue.
 ROUNDING = 1e-13
@@ -84,7 +84,7 @@ def turns(run: Run, power: float) -> bool:
     k = max(int(np.searchsorted(t, t[-1] / 10**DECADES)), 1)
     try:
         before = np.linalg.eigvalsh(system.hessian(run.state_at(k)))  # type: ignore[attr-defined]
-    except (InputError, np.linalg.LinAlgError):
+    except (InputError, np.linalg.LinAlgError):  # a kink, a loss that a file lacks
         return False
     noise = ROUNDING * float(np.abs(last).max(initial=0.0)) * t[-1]
     now, then = last * t[-1], before * t[k]

@@ -2,10 +2,11 @@
 
 `lhs <= C rhs` has no constant near a time at which the right side is zero and the left one is not,
 and a run whose outputs lie on both sides of that time does not show it. A product vanishes where a
-factor does, and a factor such as `P - 1/2` shows it by its sign, also where the product is a square
-or an absolute value. A factor in the time alone is looked at in between, and a zero of it is found
-by halving. Of another one the values and rates at outputs are known: it vanishes where it changes
-its sign, and may vanish where the cubic through values and rates falls to a small part of them.
+factor does. A factor such as `P - 1/2` changes its sign there, even if the product, a square or an
+absolute value, does not. A factor in the time alone is evaluated between outputs, and its zero is
+found by halving. Any other factor has its values and rates at outputs only: it vanishes where it
+changes its sign, and may vanish where the cubic through values and rates falls to a small part of
+them.
 """
 
 from __future__ import annotations
@@ -28,22 +29,32 @@ __all__ = ["Gap", "vanishing"]
 
 #: Factors in the time alone are looked at in so many places between two outputs.
 PLACES = 16
-#: Halvings until a double has no more digits.
+#: After so many halvings an interval of doubles has no more numbers inside.
 HALVINGS = 60
-#: A continuous factor is so small a part of its neighbours where its sign changes; a jump is not.
+#: Where its sign changes, a continuous factor is at most this part of its neighbours.
 SMALL = 1e-6
-#: A cubic has this error between outputs, relative to the larger one: a minimum below it may be
+#: Error of the cubic between two outputs, relative to the larger value: a minimum below it may be
 #: zero.
 CUBIC = 0.05
-#: Sums of more operations than this are not factored: it takes longer than the rest of a verdict.
+#: Sums of more operations than this are not factored: that takes longer than the rest of a verdict.
 SIMPLE = 60
-#: At these a factor may change its sign without a zero.
+#: With these functions a factor may change its sign without a zero.
 JUMPS = (sp.sign, sp.Heaviside, sp.floor, sp.ceiling, sp.Piecewise, sp.tan, sp.cot)
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Times between which a factor vanishes, surely or perhaps, and the factor."""
+    """A factor that vanishes between two times, surely or perhaps.
+
+    Parameters
+    ----------
+    since, until : float
+        The two times, equal where the zero is found.
+    factor : Expr
+        The factor.
+    certain : bool
+        Whether it surely vanishes.
+    """
 
     since: float
     until: float
@@ -59,7 +70,7 @@ class Gap:
 
 
 def vanishing(run: Run, uncertainty: Uncertainty, quotient: sp.Expr, needed: Mask) -> Gap | None:
-    """Find where a quotient of sides vanishes; a certain zero first, None if it is not seen.
+    """Find where a quotient of sides vanishes.
 
     Parameters
     ----------
@@ -70,7 +81,12 @@ def vanishing(run: Run, uncertainty: Uncertainty, quotient: sp.Expr, needed: Mas
     quotient : Expr
         A product of powers that must not vanish.
     needed : ndarray of bool, shape (T,)
-        Output times at which it must not; between two that follow each other, too.
+        Output times at which it must not vanish, nor between two of them that follow each other.
+
+    Returns
+    -------
+    Gap or None
+        A certain zero if there is one, else a possible one; None if none is seen.
     """
     found: Gap | None = None
     for factor in dict.fromkeys(_factors(quotient)):
@@ -167,7 +183,7 @@ def _of_state(run: Run, uncertainty: Uncertainty, factor: sp.Expr, needed: Mask)
         return zero
     known = np.flatnonzero(needed & (np.abs(value) > error))
     left, right = known[:-1], known[1:]
-    # What is not known may lie between two that are; what is not needed may not.
+    # Between two known values may lie values that are not known, but none that is not needed.
     joined = np.diff(np.cumsum(needed)[known]) == right - left
     crossing = np.flatnonzero(joined & (value[left] * value[right] < 0))
     if len(crossing):
@@ -197,7 +213,7 @@ def _dip(
     """First output time after which the cubic through values and rates falls nearly to zero."""
     try:
         (rate,) = quantities.at((total_derivative(factor),), "state")
-    except InputError:
+    except InputError:  # the factor has no rate along the flow
         return None
     t, sign = quantities["t"], np.sign(value)
     a, b, width = np.abs(value[pairs]), np.abs(value[pairs + 1]), np.diff(t)[pairs]

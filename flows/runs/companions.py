@@ -1,10 +1,10 @@
-r"""Runs that go along a ridge, or past a saddle, beside others of other tolerances.
+r"""A run along a ridge, or past a saddle, and companions, which are runs of other tolerances.
 
 There an error grows by `e^G` more than the flow does (`System.outgrown`), and decides when the run
 leaves, and to which side. While `\epsilon e^G` is small for the tolerance `\epsilon` of a step, the
-error is linear in the tolerance, and where runs of larger tolerances are tells it at each time,
-whatever way it takes. Where it is not, the run is led anew with a smaller tolerance; and it ends
-where the smallest one does not suffice, as nobody knows then in which valley it goes on.
+error is linear in the tolerance: the distance to companions of larger tolerances tells it at each
+time. Where `\epsilon e^G` is not small, the run is led anew with a smaller tolerance. Where the
+smallest tolerance does not suffice, the run ends, as it is not known in which valley it goes on.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from flows.runs.trajectory import Trajectory
 
 __all__ = ["confirmed"]
 
-# Errors that outgrow the flow by less than the exponential of this are those of any run: a hundred
-# times what steps leave is stated.
+# Errors that outgrow the flow by less than the exponential of this are stated anyway: of any run,
+# the stated error is a hundred times the error that steps leave.
 FREE = 3.0
-# An error is linear in the tolerance while it changes what decides by no more than this part.
+# An error is linear in the tolerance while it grows to no more than this part of order one.
 LINEAR = 1e-3
-# Companions have tolerances that are so many times as large, of no more than the second number:
-# their errors are, too, and both are small by chance in none of a thousand runs.
+# Tolerances of companions: so many times that of the run, and no larger than the second number.
+# Their errors are as many times larger; of a thousand runs, none had two that were small by chance.
 COARSER, COARSEST = (10.0, 100.0), 0.1
-# A tolerance that is smaller is that by so much, at least. Below the second number errors of steps
-# are those of rounding, and do not fall with it.
+# A smaller tolerance is smaller by this factor, at least. Below the second number the errors of
+# steps are rounding, and do not fall with the tolerance.
 FINER, FINEST = 10.0, 1e-13
-# Runs that leave alike have integrals `G` that differ by this, and by this part of them, at most:
-# they are sums over different steps. Those that leave by the errors of their own steps differ by
-# the logarithm of the ratio of their tolerances.
+# Two runs that leave alike have integrals `G` that differ by the first number and the second part
+# of `G`, at most, as they are sums over different steps. Two runs that leave by the errors of their
+# own steps have integrals that differ by the logarithm of the ratio of their tolerances.
 ALIKE, PART = 0.1, 0.02
-# A companion may take so many times the steps of the run, and so many more.
+# A companion may take the first number times the steps of the run, and the second number more.
 TIMES, MORE = 2, 500
 UNKNOWN = (
     "beside a ridge of the loss, or a saddle, and it is not known when and to which side it leaves:"
@@ -57,11 +57,17 @@ def confirmed(
     Parameters
     ----------
     run : Trajectory
-        What has been asked for.
+        The run.
     request : Request
-        How.
+        Its times, tolerances and budget of steps.
     again : callable
-        The run of another request from the same start.
+        From another request to the run from the same start.
+
+    Returns
+    -------
+    Trajectory
+        The run itself where it needs no companions; else the finest run, as far as companions have
+        gone the same way, ``field_failed`` where that is not to the end.
     """
     grown = _grown(run)
     if is_exact(run.provenance) or run.status in STOPPED or not grown[-1] > FREE:
@@ -100,7 +106,7 @@ def _beside(
     others: list[Trajectory],
     every: list[Trajectory],
 ) -> Trajectory:
-    """The finest of all runs, as far as others have gone the same way, and how far they are off."""
+    """The finest run, as far as others have gone the same way, with errors that they show."""
     whole, grown = _whole(fine), _grown(fine)
     known, near = int(np.sum(np.cumsum(grown > FREE) == 0)), []
     for other in map(_whole, others):

@@ -34,8 +34,8 @@ def fitted(
     Returns
     -------
     value, error : float
-        The error is the difference between the fits of the two halves, and what the numerical
-        error does to the fit; NaN and infinity for too few output times.
+        The constant; its error is the difference between the fits of the two halves, plus the
+        effect of the numerical error on the fit. NaN and infinity for too few output times.
     """
     # Beside the slow directions, terms of higher degree of the loss: z ~ t^-1/(p - 2) each.
     higher = [k * (exponent - 1) / 2 for k in range(1, most + 1)]

@@ -88,8 +88,8 @@ def integrate(
     max_steps : int
         Step budget of the whole run.
     max_seconds : float, optional
-        Budget of time of the whole run, without which it takes as long as it takes. It is looked
-        at between steps, and before each evaluation in balls; what is compiled is not counted out.
+        Budget of time of the whole run; without it a run takes as long as it takes. It is checked
+        between steps, and before each evaluation in balls. Time for compiling counts.
     potentials : mapping of str to Expr, optional
         Potentials of your own, observed beside those of the system: expressions in the symbols of
         observables (``potentials.symbol("loss")``), constants and ``t``.
@@ -107,8 +107,8 @@ def integrate(
 
     Notes
     -----
-    Ctrl-C ends the run with the status ``interrupted`` and keeps what is done, as the end of its
-    budget of time does with the status ``time_budget``. The flow goes on from ``run.state[-1]``.
+    Ctrl-C ends the run with the status ``interrupted``, the end of its budget of time with
+    ``time_budget``. Both keep the states up to there; go on from ``run.state[-1]``.
 
     Accuracy
     --------
@@ -134,7 +134,7 @@ def follow(
 
 
 def _confirmed(run: Trajectory, system: System, start: ArrayLike, request: Request) -> Trajectory:
-    """The run with what its companions tell of its errors, where it needs any."""
+    """The run with the errors that companions tell, where it needs any."""
     return confirmed(run, request, functools.partial(_alone, system, start))
 
 
@@ -375,7 +375,7 @@ def _pieces(
             frame, state, now, new, failure, failed = piece.restart(stop)
             happened.append(new)
             status, message = COMPLETED, "reached the end"
-    except TimeSpent:
+    except TimeSpent:  # between two pieces, or in balls; solvers have told their own
         status = TIME_BUDGET
     if status == TIME_BUDGET:
         last = times[done - 1] if done else 0.0

@@ -53,8 +53,8 @@ class LateLaw:
         Time from which the law holds to `MARGIN` along the run; NaN without a run.
     arrives : float
         Time by which the run's direction is within 1e-3 of the attractor, in the value of the
-        form; 0 if it is at the end of the run, infinite if the run follows none of the laws or it
-        is not known which, NaN without a run.
+        form; 0 if it is so at the end of the run, infinite if the run follows none of the laws, or
+        if it is not known which one, NaN without a run.
     notes : tuple of str
         What else was found.
     """

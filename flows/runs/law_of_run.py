@@ -120,9 +120,9 @@ def law_of_run(
 
 
 def _agreeing(found: LateLaw, run: Trajectory, earlier: Course | None) -> float:
-    """Time by which the loss agrees with its law, by what orders beyond the form did up to the end.
+    """Time by which the loss agrees with its law, as orders beyond the form have changed it so far.
 
-    That falls like a power of the distance, at least the first one: ``t^(-1/(p - 2))``.
+    Their effect falls like a power of the distance, at least the first one: ``t^(-1/(p - 2))``.
     """
     law, end = found.derived, float(run.t[-1])
     if found.chosen is None or earlier is None or not (one := law.laws[found.chosen]).constant:

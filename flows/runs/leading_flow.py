@@ -26,14 +26,15 @@ __all__ = ["CLOSE", "Course", "agrees", "doubt", "follow"]
 DECADES = 60.0
 # Deviations from the law that count: of the claims, and of the form's value at the attractor.
 CLOSE, ARRIVED = 5e-5, 1e-3
-# Two values of the form, of which one is found by steps on the sphere.
+# Two values of the form are one if they agree to this: steps on the sphere find one of them.
 SAME = 1e-6
 # Beside a direction the form is looked at under this angle.
 ASIDE = 0.05
-# What is left of a drift of the direction may be so much larger than by its power of time.
+# The rest of a direction's drift may be larger by this factor than its power of time says.
 SAFETY = 2.0
-# Slopes of the form that steps on the sphere see. A direction is known no better than to what they
-# come from: beside a minimum the slope is linear, and without curvature it goes like a^(k-1).
+# Steps on the sphere see slopes of the form down to this one, and a direction is known to the
+# deviation that makes it: beside a minimum the slope is linear in the deviation `a`, and without
+# curvature it goes like a^(k-1).
 SEEN = 1e-13
 # A direction with a larger part outside the slow directions is none: the run is not near.
 OUTSIDE = 0.1
@@ -59,13 +60,13 @@ class Course:
         Time by which conserved quantities that are not quite zero make the run leave its cone;
         infinite where there is no cone.
     start, passes : ndarray
-        Directions at the start, and at the time that was asked for.
+        Directions at the start, and at the later time that was asked for.
     across : ndarray
         Direction at right angles to that of the start, in which the form is curved least.
     lowest : float
         That curvature, relative to the form's value.
     passed : float
-        The loss of the form at the time that was asked for, in units of the law.
+        The loss of the form at the later time, in units of the law.
     beside : bool
         Whether the start's value is nearer to that of a saddle of the form than to the last one.
     falls : bool
@@ -101,7 +102,7 @@ def follow(
     time : float
         In the units of the point.
     until : float, optional
-        A later time, at which the direction is asked for.
+        A later time, at which `passes` and `passed` are given; `time` by default.
 
     Returns
     -------
@@ -186,9 +187,10 @@ def doubt(
 ) -> str:
     """Why it is not known where a run's direction leads; empty if it is.
 
-    The form that was followed from an earlier state leads beside the run by what higher orders did
-    since. That falls like a power of time, and is less in all the time that is left. A direction
-    that is off by so much, where the form is curved least, must lead to the same value.
+    The flow of the form from an earlier state passes beside the run, as higher orders have moved
+    the run since. Their effect falls like a power of time, and is smaller in all the time that is
+    left. So directions that are off by as much, where the form is curved least, must lead to the
+    same value.
 
     Parameters
     ----------
@@ -199,7 +201,12 @@ def doubt(
     deviation : ndarray
         The state's.
     time, ratio : float
-        Its time, in the units of the point and of that of the earlier state.
+        Its time, in the units of the point, and in units of the earlier state's time.
+
+    Returns
+    -------
+    str
+        The reason, or nothing.
     """
     if before is None or not ratio > 1:
         return "how well it is known is not seen, for at earlier times it is not near"

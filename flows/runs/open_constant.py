@@ -194,7 +194,17 @@ def decide_open(
 
 
 class _Growth(NamedTuple):
-    """Slope of the ratio, positive where it leaves constants behind, and what becomes of it."""
+    """Slope of the ratio, which leaves constants behind where it is positive, and its future.
+
+    Parameters
+    ----------
+    late : float
+        The slope in the late half of the window.
+    low, high : float
+        Bounds of its limit.
+    still, lasts : bool
+        Whether it stands still; whether it falls no faster than `1/log t`.
+    """
 
     late: float
     low: float

@@ -86,7 +86,7 @@ def _lowered(expressions: tuple[sp.Expr, ...]) -> tuple[tuple[str, ...], Any]:
     symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
     try:
         return tuple(s.name for s in symbols), lower(expressions, symbols, "numpy")
-    except NotImplementedError:
+    except NotImplementedError:  # SymPy has no code for a function
         raise _no_values(expressions) from None
 
 
@@ -118,13 +118,13 @@ def evaluate_expressions(
     Raises
     ------
     InputError
-        For a function without values, or a number beyond doubles.
+        For a function without values in doubles, or a number beyond 1e300.
     """
     names, function = _lowered(tuple(expressions))
     try:
         with np.errstate(all="ignore"):
             return tuple(np.asarray(x, dtype=float) for x in function(*(values[k] for k in names)))
-    except (NameError, TypeError, OverflowError):
+    except (NameError, TypeError, OverflowError):  # no such function, no number, too large
         raise _no_values(expressions) from None
 
 

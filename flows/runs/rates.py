@@ -35,8 +35,8 @@ DECADES = 1.0
 FIT_DECADES = 3.0
 #: ... and a fit of three numbers takes so many output times.
 FIT_POINTS = 6
-#: A change of a constant that dies out like a power of time falls faster than by this power of
-#: `log t`: a correction `1/(log t)^3` to the constant changes it by one like `1/(log t)^4`.
+#: The constant moves by a power of time only if its change falls faster than this power of `log t`:
+#: a correction `1/(log t)^3` to the constant changes it by one like `1/(log t)^4`.
 ORDER = 5.0
 #: With a law: so many slow corrections.
 LAW_POWERS = 3
@@ -188,8 +188,8 @@ class TailConstant:
     Parameters
     ----------
     value, error : float
-        The limit and its absolute error; NaN and infinity without a steady window. An infinite
-        error beside the last value says that `t^p Phi` may go anywhere yet.
+        The limit and its absolute error; NaN and infinity without a steady window. Where `t^p Phi`
+        may still go anywhere, the last value and infinity.
     exponent : float
         The power `p`.
     window : Window

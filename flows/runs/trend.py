@@ -1,10 +1,10 @@
 """Whether a change that still goes on comes to an end: a power of time that dies out, or slower.
 
 A change `x` per unit of `log t` that dies out like a power, `x ~ t^-q`, adds up to `x/q` from here
-on. One that dies out like a power of `log t` may add up to anything: `1/log t` does, and so does
-`1/(log t log log t)`. Both fall. They are told apart by the rate `q = -d log x / d log t`, which
-stands still for a power and falls like `k/log t` otherwise: `k` is one more than the power of
-`log t` in what `x` adds up to, and 1 where that grows without a limit.
+on. A change that dies out like a power of `log t` may have no finite sum: `1/log t` has none, and
+`1/(log t log log t)` has none. The rate `q = -d log x / d log t` tells both kinds apart. It stands
+still for a power of time, and falls like `k/log t` for a power `k` of `log t`; the sum is finite if
+`k > 1`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from flows.core.arrays import Array
 
 __all__ = ["Trend", "trend"]
 
-#: A power of time stands still: its rate falls by less than this part from one third of a stretch
-#: to the next one. That of two powers, or of a power and a logarithm, falls until the slower leads.
+#: The rate of one power of time stands still: from one third of a stretch to the next it keeps this
+#: part, at least. The rate of two powers, or of a power and a logarithm, falls below that until
+#: the slower one leads.
 STANDS = 0.9
 #: A change that falls by so many times the power of `log t` that is asked for dies out even while
 #: its rate falls: the first of two powers has to die out before the slower one leads.
@@ -56,7 +57,7 @@ class Trend:
     time: float
 
     def falls(self, order: float) -> bool:
-        """Whether its size falls like a power of time, faster than this power of `log t`."""
+        """Whether its size falls like a power of time, faster than `(log t)^-order`."""
         steady = self.rate >= STANDS * self.before
         return bool(self.rate > 0 and steady and self.rate * self.time >= order)
 
@@ -82,6 +83,12 @@ def trend(change: Array, log_t: Array, noise: float) -> Trend:
         Logarithms of the times, increasing.
     noise : float
         Absolute error of the change.
+
+    Returns
+    -------
+    Trend
+        Of three times, which are a third of the stretch apart; rates are NaN where there are fewer,
+        or where the change is below its error.
     """
     nodes = np.interp(np.linspace(log_t[0], log_t[-1], 4)[1:], log_t, np.arange(len(log_t)))
     k = np.unique(np.rint(nodes).astype(int))

@@ -152,7 +152,7 @@ class Uncertainty(dict[str, "Array | None"]):
         value = np.abs(np.asarray(quantities[name], dtype=float))
         error = self._tolerance.reshape(-1, *[1] * (value.ndim - 1)) * value
         beside = self.beside(name)
-        if beside is not None:  # of what is not given it bounds the size
+        if beside is not None:  # it bounds the size where the value is NaN
             error = np.where(np.isnan(value), beside, error + beside)
         return np.where(vanished(value), np.maximum(error, np.finfo(float).tiny), error)
 

@@ -11,6 +11,7 @@ from flows.core.system import System
 from flows.runs.request import Request
 from flows.solvers.reference import solve_reference
 
+# Digits of the solver: three times those of the doubles with which it is compared.
 REFERENCE_DIGITS = 50
 
 
@@ -21,7 +22,28 @@ def solve_with_digits(
     request: Request,
     show: Callable[[float], None] | None,
 ) -> tuple[Any, str, str, dict[str, int]]:
-    """States from the start on, status, message and work."""
+    """Follow a run with many digits.
+
+    Parameters
+    ----------
+    system : System
+        The system.
+    frame, state
+        Its start, as the system keeps it.
+    request : Request
+        Times and budget of steps.
+    show : callable or None
+        Is called with the time of each step.
+
+    Returns
+    -------
+    states : State
+        From the start on, at the times that were reached.
+    status, message : str
+        How the run ended.
+    stats : dict
+        Its work.
+    """
     smooth = system.exact_flow(frame, state, REFERENCE_DIGITS)
     found = solve_reference(
         smooth.field,

@@ -77,8 +77,8 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     Returns
     -------
     list of Solution
-        One a problem. After Ctrl-C those that had not ended are ``interrupted``, and
-        ``time_budget`` after the time that there is.
+        One a problem. Those that had not ended are ``interrupted`` after Ctrl-C, and
+        ``time_budget`` after the end of the budget.
     """
     from flows.solvers import rodas
 
@@ -114,7 +114,7 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
 
 
 def _not_begun(problem: Problem, status: str) -> Solution:
-    """Nothing of a problem."""
+    """Solution of a problem without a single step."""
     return finish(Recorder(problem), status, "", dict.fromkeys(EVALUATIONS, 0))
 
 
@@ -164,7 +164,7 @@ def _is_fast(problem: Problem) -> bool:
 def solver_for(method: str, system: System) -> Solver:
     """Adapter of ``method`` for a system; its library is imported only when chosen.
 
-    A budget of time that is spent before its first step is a status too.
+    Where the budget of time is spent before the first step, its solution has that status, too.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def solver_for(method: str, system: System) -> Solver:
     def solve(problem: Problem) -> Solution:
         try:
             return adapter(problem)
-        except TimeSpent:
+        except TimeSpent:  # before the adapter could keep it
             return _not_begun(problem, TIME_BUDGET)
 
     return solve

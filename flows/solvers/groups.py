@@ -79,8 +79,8 @@ def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
     -------
     list of Solution
         States at the output times; each status tells the truth about the end. Nothing in a piece
-        depends on the other problems. After Ctrl-C those that had not ended are ``interrupted``,
-        and ``time_budget`` after the time that there is.
+        depends on the other problems. Those that had not ended are ``interrupted`` after Ctrl-C,
+        and ``time_budget`` after the end of the budget.
     """
     solutions: dict[int, Solution] = {}
     alike: dict[Any, deque[int]] = defaultdict(deque)
@@ -202,7 +202,7 @@ class _Group:
         self.recorders: dict[int, Recorder] = {}
 
     def run(self) -> str:
-        """Take steps until no problem is left; the status of those that are, if there are."""
+        """Take steps until no problem is left, or tell the status of those that are."""
         lane, places = self.lane, self.places
         try:
             while self.waiting or any(k is not None for k in self.owner):

@@ -29,10 +29,10 @@ METHODS = {
     "Radau": scipy.integrate.Radau,
 }
 
-# Steps of Radau between two looks at where they have led, and solver time in which so many are too
-# many.
+# Steps of Radau between two looks at how far they have led; if that is less than the second number,
+# in solver time, they crawl.
 OFTEN, CRAWLS = 50, 1e-3
-# Rounding is this part of a tolerance that Newton's method can meet.
+# Newton's method meets a tolerance that is so many times the rounding.
 ROOM = 30.0
 
 # LSODA keeps a Jacobian for up to twenty steps, in which the rates of slaved parts grow like
@@ -43,9 +43,9 @@ AHEAD = 0.15
 class _Rounding:
     """Tolerances of Radau where those asked for are below the rounding of the field.
 
-    What is compared with them is rounding then, however short a step is, so that steps come to be
-    as short as rounding is small. Where they crawl, the tolerance is raised to what a last bit of
-    the state does, after the flow has damped it; by how much is told.
+    Then rounding is compared with them, however short a step is, and steps shrink without end.
+    Where steps crawl, the tolerance is raised to the change that a last bit of the state makes once
+    the flow has damped it; ``loosened`` is the factor.
     """
 
     def __init__(self, problem: Problem, solver: scipy.integrate.OdeSolver) -> None:

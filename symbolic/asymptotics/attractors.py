@@ -91,7 +91,7 @@ def attractors_of(
                 parameters,
                 compiled,
             )
-        except NoLaw as reason:
+        except NoLaw as reason:  # other directions may have their laws
             left.append(f"a direction of value {m.value:.6g} is left out: {reason}")
             continue
         if parameters and attractor.value is None:

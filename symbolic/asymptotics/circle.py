@@ -1,11 +1,12 @@
-r"""All attracting directions of a form in two variables, exactly: its critical ones are real roots.
+r"""All attracting directions of a form in two variables, by real roots of a polynomial.
 
 With the metric's form ``q`` the derivative of ``ell`` along the circle ``q = 1`` has the sign of
 
 .. math:: D(a, b) = \ell_b \, q_a - \ell_a \, q_b,
 
 a polynomial of the degree of `ell`. The direction flows downhill, so that it goes to a root where
-`D` changes from minus to plus; to a root of even order, an inflection, it goes from one side.
+`D` changes from minus to plus. At a root of even order, an inflection, `D` keeps its sign, and the
+direction comes to it from one side.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ S = sp.Symbol("s", real=True)
 def attracting_values(
     form: sp.Expr, z: Sequence[sp.Symbol], degree: sp.Rational, metric: sp.MatrixBase
 ) -> tuple[sp.Rational, ...] | None:
-    """Squares of the form's values, with their signs, at each direction that attracts some others.
+    """Values of a form at each direction that attracts, from both sides or from one.
 
     Parameters
     ----------
@@ -41,8 +42,8 @@ def attracting_values(
     Returns
     -------
     tuple of Rational or None
-        ``ell |ell|`` on the sphere to 1e-30; none of a form that is constant there. None for what
-        is no polynomial with rational coefficients.
+        ``ell |ell|`` on the sphere to 1e-30; empty for a form that is constant there. None for a
+        form that is no polynomial, and where a coefficient or the metric is no fraction.
     """
     numbers = [*metric, *(sp.Poly(form, *z).coeffs() if form.is_polynomial(*z) else [sp.nan])]
     if not all(e.is_Rational for e in numbers):

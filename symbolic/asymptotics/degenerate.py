@@ -27,8 +27,8 @@ from symbolic.asymptotics.sphere import Vector
 
 __all__ = ["Settled", "settled"]
 
-# Denominators up to the first number are tried for entries that agree to the second one: without
-# curvature doubles find a direction to a few digits only. Substitution proves a guess.
+# Fractions with denominators up to the first number are tried, which must agree to the second one:
+# without curvature doubles find a direction to a few digits only. Substitution proves a guess.
 GUESSES = ((100, 1e-6), (12, 1e-3), (4, 3e-2))
 
 
@@ -80,7 +80,12 @@ def settled(
     direction : ndarray
         Near the critical direction.
     rotations : sequence of Matrix
-        What leaves form and metric alone.
+        Generators of rotations that leave form and metric alone.
+
+    Returns
+    -------
+    Settled
+        The exact direction, and from which sides it attracts; without sides if from none.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def _sides(
     value: sp.Expr,
     rotations: Sequence[sp.ImmutableMatrix],
 ) -> Settled:
-    """The form on the sphere as a loss around the direction, reduced to what has no curvature."""
+    """Sides from which the form on the sphere is higher, along the line without curvature."""
     e = sp.Matrix(exact)
     across = nullspace((metric * e).T, len(z))
     v = tuple(sp.Symbol(f"v{k + 1}", real=True) for k in range(across.cols))

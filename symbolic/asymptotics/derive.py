@@ -32,8 +32,8 @@ from symbolic.language.blocks import Block, entries, explicit
 
 __all__ = ["late_time_law", "law_at", "point_of"]
 
-# Eigenvalues in doubles are told from zero beyond this part of the largest one; else so many digits
-# are taken.
+# Eigenvalues in doubles are told from zero beyond this part of the largest one; smaller ones are
+# computed with so many digits.
 ROUNDED, DIGITS = 1e-12, 60
 SOURCE = "Adams & Simon 1988; Choi & Hung 2024, arXiv 2405.17510; derived here"
 

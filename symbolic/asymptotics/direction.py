@@ -74,7 +74,7 @@ class Attractor:
     order : Rational or None
         Degree of the form along a direction in which it has no curvature; None where it has some.
     toward : tuple of ndarray
-        Where it has none: from where it attracts.
+        Where it has none: ways from the direction to the sides from which it attracts.
     """
 
     direction: Vector
@@ -121,10 +121,16 @@ def sharpen(
     compiled : dict
         What is compiled of the form, to be shared by its minima.
 
+    Returns
+    -------
+    Attractor
+        The direction, with the evidence that it is critical and that it attracts.
+
     Raises
     ------
     NoLaw
-        Where the form has no curvature, and from which sides it attracts is not decided.
+        Where the form has no curvature along some line, and it is not decided from which sides the
+        direction attracts.
     """
     sample = form.subs(parameters or {})
     compiled = {} if compiled is None else compiled

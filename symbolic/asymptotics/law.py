@@ -53,9 +53,9 @@ class Law:
     gamma : tuple of float
         Deviations of the direction die out like ``t^-gamma``; in the loss they are squared.
     log_decay : Rational or None
-        `q` in ``L t^exponent/C = 1 + O((log t)^-q)``, where the leading form has no curvature along
-        a direction beside that of the law: so slowly is the law approached, from an open set of
-        starts. None where it has some.
+        `q` in ``L t^exponent/C = 1 + O((log t)^-q)``: so slowly an open set of starts approaches a
+        law beside whose direction the leading form has no curvature along some line. None where it
+        has curvature along all lines.
     log_term : Expr or None
         `beta` in ``L - L* = C t^-exponent (1 + beta log t/t + O(1/t))``, where it is derived.
     share : float

@@ -57,7 +57,7 @@ def gamma(p: float, ell: float, curvature: float) -> float:
 
 
 def log_decay(order: sp.Rational) -> sp.Rational:
-    """`q` in ``L t^(p/(p-2))/C = 1 + O((log t)^-q)``: the form goes like a deviation's power."""
+    """`q` in ``L t^(p/(p-2))/C = 1 + O((log t)^-q)``: that of the form, ``deviation^order``."""
     return order / (order - 2)
 
 
@@ -65,7 +65,7 @@ def log_decay(order: sp.Rational) -> sp.Rational:
 def resting_step(p: sp.Rational, order: sp.Rational) -> Step:
     """Step for a direction beside which the form is ``ell + c a^order``, verified."""
     t, ell, c = sp.symbols("t ell c", positive=True)
-    # In the time log t, of which the clock of the sphere runs 1/(p (p-2) ell).
+    # Per unit of log t the clock of the sphere runs 1/(p (p-2) ell).
     speed = c * order * (order - 2) / (p * (p - 2) * ell)
     deviation = (speed * sp.log(t)) ** (-1 / (order - 2))
     return Step(

@@ -22,8 +22,8 @@ from symbolic.asymptotics.series import Series, SeriesRing
 
 __all__ = ["Reduced", "reduce", "slaved_series", "substituted"]
 
-# Degrees up to which leading forms are looked for, one after the other: those above the last of the
-# first ones where a form of all variables has few terms.
+# Degrees up to which leading forms are looked for, one after the other. The second ones follow
+# where a form of that degree in all variables has no more terms than the last number.
 ORDERS, FURTHER, TERMS = (4, 6, 8, 12), (20, 32, 64), 2500
 # SymPy looks for common factors of forms of so many terms, which a person may read.
 MANY = 60

@@ -31,10 +31,11 @@ SEED = 7
 # Values of the form that agree to this are those of one class; a gradient below it is none.
 SAME, FLAT = 1e-8, 1e-9
 NEWTON = 40
-# Steps on the sphere: how many, how long at most, and their times in units of the curvature.
+# Steps on the sphere: their largest number and length, and the times that are tried for each, in
+# units of the inverse of the largest curvature.
 STEPS, REACH = 400, 0.1
 TIMES = 10.0 ** np.linspace(-4, 12, 65)
-# Largest exponent of growth that is looked at: its square is a double.
+# Largest exponent of growth that is looked at: the square of its exponential is still a double.
 MOST_GROWTH = 300.0
 # Rounding of a derivative, relative to the largest one.
 NOISE = 1e-15
@@ -164,7 +165,7 @@ class Form:
 
         Steps are exact for the form's second-order part, ``-(1 - exp(-kappa h))/kappa g`` along
         each axis, and short: an inflection of the form, which attracts from one side, is not jumped
-        over. What is no more than rounding is not repelled.
+        over. Along an axis that repels, a slope that may be rounding moves nothing.
         """
         z = self.on_cone(z)
         reach, noise = REACH, NOISE * self.steepest
@@ -248,7 +249,7 @@ class Minimum:
 
 
 def minima(form: Form) -> tuple[Minimum, ...]:
-    """Where random directions go, one of each value, smallest value first."""
+    """Directions to which random ones go, one of each value, smallest value first."""
     generator = np.random.default_rng(SEED)
     starts = generator.normal(size=(STARTS + MORE * form.size, form.size))
     found: list[list[Vector]] = []

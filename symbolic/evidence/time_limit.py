@@ -44,7 +44,7 @@ class _Alarm:
             self.arm()  # others have had the processor, or this is no place to raise
 
     def arm(self) -> None:
-        """Ask for the signal when the thread may have used what it has left, at the soonest."""
+        """Ask for the signal at the earliest time at which the thread may have used its time up."""
         signal.setitimer(signal.ITIMER_REAL, max(self.deadline - time.thread_time(), SOON))
 
 
@@ -71,11 +71,11 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     Notes
     -----
-    By a signal of the timer of real time, which interrupts pure Python such as SymPy at the next
-    bytecode; the clock of the thread says whether it stops there. Timers of processor time would be
-    looked at when the system's clock ticks, and on a loaded machine it may tick beside the process
-    for seconds. Outside the main thread, and on systems without that signal, there is no limit; an
-    alarm of someone else waits until the block ends.
+    The timer of real time sends a signal, which interrupts pure Python such as SymPy at the next
+    bytecode; there the clock of the thread decides whether the time is used up. Timers of processor
+    time are updated at ticks of the system's clock, which on a loaded machine may miss the process
+    for seconds. Outside the main thread, and on systems without that signal, there is no limit. An
+    alarm that other code has set waits until the block ends.
     """
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield

@@ -118,7 +118,7 @@ def mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
 
 
 def tilted(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
-    """Integrand of the same expectation, without exponentials of affine forms as factors of terms.
+    """Take exponentials of affine forms out of an average, which changes its integrand.
 
     Parameters
     ----------
@@ -126,6 +126,11 @@ def tilted(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
         In `x` and anything else.
     x : sequence of Symbol
         The Gaussian numbers.
+
+    Returns
+    -------
+    Expr
+        An integrand with the same expectation; no term has such an exponential as a factor.
 
     Examples
     --------

@@ -6,7 +6,19 @@ __all__ = ["raised"]
 
 
 def raised(text: str, exp: Any) -> str:
-    r"""LaTeX of a power of what is shown as `text`; None for the first.
+    r"""LaTeX of a power.
+
+    Parameters
+    ----------
+    text : str
+        LaTeX of the base.
+    exp : str or None
+        The exponent, as SymPy's printer gives it; None for the first power.
+
+    Returns
+    -------
+    str
+        The base in brackets and its exponent, or the base alone.
 
     Examples
     --------

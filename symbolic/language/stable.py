@@ -1,11 +1,11 @@
-r"""Logarithms and quotients of positive sums of exponentials, which doubles compute at any size.
+r"""Logarithms and quotients of positive sums of exponentials in a form that doubles compute safely.
 
 .. math:: \log(c + c' e^u) = \log c + \mathrm{softplus}(u + \log(c'/c)), \qquad
    \log \sum_j c_j e^{u_j} = \mathrm{lse}(u_j + \log c_j), \qquad
    \Big(\sum_j c_j e^{u_j}\Big)^{-n} = e^{-n\, \mathrm{lse}}
 
-As they are written, the exponentials overflow from arguments of 710 on, and their quotients are no
-number. :func:`stable` changes the form of an expression, never its value.
+As they are written, the exponentials overflow from arguments of 710 on, and their quotients are
+NaN. :func:`stable` changes the form of an expression, never its value.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _changed(e: sp.Expr) -> sp.Expr:
         else:
             powers.append(power * logarithm)
             found = found or not isinstance(factor, sp.exp) or power.has(Softplus, LogSumExp)
-    # Exponentials alone are one already.
+    # A product of exponentials alone is one exponential already.
     return sp.Mul(*rest, _exponential(sp.Add(*powers))) if found else e
 
 

@@ -13,8 +13,10 @@ from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.reading import integer, largest, number
 from flows.certificates.verifier.relu_neuron import _area, angle
 
-SHARP, HALVINGS = 1e-3, 3000  # bounds are so near to values that occur, if so many halvings do it
-FEW = 400  # where losses are dear, or those of starts differ by more
+# Bounds are this near to values that occur, if so many halvings are enough.
+SHARP, HALVINGS = 1e-3, 3000
+# Halvings where a loss takes long, or where the losses of a ball of starts differ by more.
+FEW = 400
 
 
 def before(
@@ -29,8 +31,8 @@ def before(
 ) -> list[arb]:
     """Numbers below and above ``(1+t)^power L`` on the pieces; ``L`` decreases, to ``least``.
 
-    On a part one end bounds each factor. A piece on which a neuron vanishes, so that its ends have
-    other sizes, is not halved.
+    On a part of a piece each factor is bounded by its value at one end. A piece on which a neuron
+    vanishes has ends of different sizes, and is not halved.
     """
     times = [arb(0), *(arb((integer(piece["end"]), -bits)) for piece in pieces)]
 

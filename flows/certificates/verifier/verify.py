@@ -269,7 +269,7 @@ def _endless(
 
 
 def _states_no_more(data: Any, found: Any) -> None:
-    """Refuse bounds of all times that are sharper than what is proved."""
+    """Refuse bounds of all times that are sharper than the proved ones."""
     if hasattr(found, "lower"):
         low, high = map(number, data["all_times"])
         why = f"it states {low:.6g} <= (1+t)^p L <= {high:.6g}, and what is proved"

@@ -13,8 +13,8 @@ from flows.systems.matrix_factorization.state import SoundState
 
 __all__ = ["errors", "growth"]
 
-# Errors of all steps within one e-fold, in units of the tolerance of one; runs are allowed those of
-# a hundred anyway.
+# The error that all steps within one e-fold leave, and the error that is stated anyway; both in
+# units of the tolerance of a step.
 STEPS, ALLOWED = 10.0, 100.0
 # Below this speed nothing is known of a way out.
 LEAST = 1e-100
@@ -23,10 +23,11 @@ LEAST = 1e-100
 def growth(speed: Array, t: Array, values: Array, depth: int) -> Array:
     r"""By how much more than usual a run is wrong that has passed by a saddle.
 
-    What leads away has a speed that grows at a rate `r` from its least value `v` on, and is `v/r`
-    there. What is not known of it is `\epsilon |W|`, and has grown until there while the speed fell
-    from `v_0`: by `v_0/v` beside a saddle of two layers, whose rates in and out are the same; by a
-    root of that, as of layers beside their own size, where the speed is their power `N - 1`. So
+    Beside the saddle the speed of the layers is least, `v`, and from there on it grows at a rate
+    `r`, so that the part of the layers which leads away is `v/r` there. Its error is
+    `\epsilon |W|` at first, and grows while the speed falls from `v_0` to `v`. It grows by `v_0/v`
+    beside a saddle of two layers, whose rates in and out are the same, and by the root `N - 1` of
+    that for `N` layers, whose speed is the power `N - 1` of their size. So
 
     .. math:: \epsilon \to \epsilon \, \frac{r |W|}{v} \Big(\frac{v_0}{v}\Big)^{1/(N - 1)}
 
@@ -43,7 +44,7 @@ def growth(speed: Array, t: Array, values: Array, depth: int) -> Array:
     Returns
     -------
     ndarray, shape (T,)
-        Zero as long as the speed has not risen again.
+        What is added to one, that of a usual run; zero as long as the speed has not risen again.
     """
     speed = np.maximum(np.nan_to_num(speed), LEAST)
     fallen = (np.maximum.accumulate(speed) / speed) ** (1 / (depth - 1))
@@ -90,7 +91,7 @@ def errors(
         found["loss_balance"] = found["loss_balance"] * left
     # Magnitudes are exponentials of g and q, which are known relative to themselves.
     doubts = relative[:, None] * np.abs(states.x[:, -2:])
-    with np.errstate(over="ignore"):  # nothing is known there
+    with np.errstate(over="ignore"):  # where it overflows nothing is known
         once, twice = np.expm1(doubts), np.expm1(2 * doubts)
     parts = {
         "loss_fit": features["residual"] ** 2 / 2,

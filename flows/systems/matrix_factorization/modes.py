@@ -1,8 +1,8 @@
-r"""A chain in the basis of its modes, where what is small beside the rest keeps its digits.
+r"""A chain in the basis of its modes, where small singular values keep their digits.
 
-Beside a saddle the residual stays, and some singular values of the chain are small. In a basis in
-which they are spread over all entries, rounding of a velocity is that of the largest layer, and in
-the time `t` it moves the small ones by `1e-16 t`. Unitary turns of the inner spaces, and of the
+Beside a saddle the residual stays, and some singular values of the chain are small. In a basis that
+spreads them over all entries, a velocity has the rounding of the largest layer, which in the time
+`t` moves the small values by `1e-16 t`. Unitary turns of the inner spaces, and of the
 outer ones together with the target, change no loss:
 
 .. math:: W_j \to T_j^H W_j T_{j-1}, \qquad E \to T_N^H E T_0, \qquad
@@ -21,7 +21,7 @@ from flows.systems.matrix_factorization.field import Matrices, Point, adjoint
 
 __all__ = ["in_modes", "mode_sizes", "modes", "on_defects"]
 
-# Newton's method squares what is wrong; where it does not, the layers stay as they are.
+# Steps of Newton's method, which squares the error; where it does not, the layers stay as they are.
 MOST = 4
 EPSILON = float(np.finfo(float).eps)
 
@@ -53,7 +53,22 @@ def modes(layers: Matrices) -> tuple[Matrices, Matrices]:
 
 
 def in_modes(point: Point, turns: Matrices, back: bool = False) -> Point:
-    """Point(s) with layers, residual and defects turned, or turned back."""
+    """Turn layers, residual and defects into their modes, or back.
+
+    Parameters
+    ----------
+    point : Point
+        One, or several along a leading axis.
+    turns : ndarray, shape (N + 1, d, d)
+        Of :func:`modes`.
+    back : bool
+        Whether the point is in its modes already.
+
+    Returns
+    -------
+    Point
+        The point(s), turned.
+    """
     if back:
         turns = adjoint(turns)
     after = adjoint(turns[1:])
@@ -66,10 +81,20 @@ def in_modes(point: Point, turns: Matrices, back: bool = False) -> Point:
 
 
 def mode_sizes(layers: Matrices) -> Array:
-    """Size of each entry of turned layers, (N, d, d): that of the larger one of its two modes.
+    """Size of each entry of turned layers: that of the larger one of its two modes.
 
-    Between two modes an entry moves with that of the residual, and moves the smaller one by its
-    square.
+    An entry between two modes moves as fast as that of the residual, and its square moves the
+    smaller mode.
+
+    Parameters
+    ----------
+    layers : ndarray, shape (N, d, d)
+        Layers in their modes.
+
+    Returns
+    -------
+    ndarray, shape (N, d, d)
+        Above zero.
     """
     diagonal = np.abs(np.diagonal(layers, axis1=1, axis2=2))
     least = EPSILON * np.abs(layers).max(axis=(1, 2), keepdims=True)
@@ -85,8 +110,9 @@ def on_defects(layers: Matrices, defects: Matrices) -> Matrices:
               \delta \Delta_j[k, l] = (|s|^2_j + |s|^2_{j+1}) \Lambda_j
               - 2 (s_k s_l)_j \Lambda_{j-1} - 2 (s_k s_l)_{j+1} \Lambda_{j+1}
 
-    for each entry, of diagonal layers with `|s|^2 = s_k^2 + s_l^2`. What steps leave in the defects
-    of the layers would live on, and drive a chain off its saddle once its layers are smaller.
+    for each entry, of diagonal layers with `|s|^2 = s_k^2 + s_l^2`. Otherwise errors that steps
+    leave in the defects of the layers would stay, and would drive a chain off its saddle once its
+    layers are smaller.
 
     Parameters
     ----------
@@ -98,7 +124,7 @@ def on_defects(layers: Matrices, defects: Matrices) -> Matrices:
     Returns
     -------
     ndarray, shape (N, d, d)
-        Layers; the given ones where they are not nearer to the defects by that.
+        The layers, or the given ones where Newton's method comes no nearer to the defects.
     """
     s = np.diagonal(layers, axis1=1, axis2=2).real
     each = s[:, :, None] ** 2 + s[:, None, :] ** 2

@@ -21,14 +21,14 @@ from flows.systems.matrix_factorization.state import Frame, SoundState, of_layer
 
 # exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
 GONE = 340.0
-# From this time on pieces last a decade: a residual that stays, as at a saddle, is made of the
-# layers anew then, and these of their defects, before what steps leave is more than a tolerance.
+# From this time on pieces last a decade. After each, a residual that stays, as at a saddle, is made
+# of the layers anew, and the layers of their defects, before errors of steps exceed a tolerance.
 LONG = 1e5
-# A chain that fails leaves a singular value of the target, and half of it is less than that; one
-# that is smaller than the second number, relative to the largest one, is zero.
+# A chain that fails keeps a singular value of the target as its residual: a residual above this
+# part of the least one stays. A value below the second part of the largest one is zero.
 STAYS, RANK = 0.5, 1e-12
-# Entries of that residual up to this part of the target are rounding, and are zero: they would move
-# the layers by as much times `t`.
+# Entries of that residual up to this part of the target are rounding, and are set to zero: in the
+# time `t` they would move the layers by as much, times `t`.
 ROUNDING = 1e-14
 # Where residual or defects are so many times what layers and target can make of them by now, they
 # are made of the layers anew: as variables of their own they would keep absolute errors of what

@@ -32,8 +32,9 @@ CHEAP, SHRUNK = 600, 0.6
 # the exponential of FASTER, a new piece begins, with a clock, a size of what matters, and a rule of
 # its own.
 SETTLED, FASTER = 3.0, 3.0
-# Nodes that add nothing are left out with a margin of exp(16): means may move so far before that is
-# used up. Nodes of layers bear such parts of the step across them, along it and aside.
+# Nodes that add nothing are left out with a margin of exp(16), which lasts while means move by the
+# first number. Nodes of layers serve while a mean's step moves by these parts of its length, along
+# itself and aside.
 MOVED, TURNED, ANY_TURN = 0.5, (0.1, 0.8 * ASIDE), (math.inf, math.inf)
 # A piece that begins before so many times of the fastest decay begins with explicit steps.
 UNSTIFF = 10.0
@@ -169,7 +170,7 @@ def _levels(means: Means, found: Expected, tolerance: float) -> tuple[Levels, Le
 
 
 def _limits(means: Means, nodes: int, in_parts: bool) -> Limits:
-    """Limits of a piece that begins with these means and has so many nodes, or those of parts."""
+    """Limits of a piece that begins with these means, by its number of nodes, or in parts."""
     still = math.inf, ANY_TURN, means.home, means.mu
     if means.form == NEAR:
         return Limits((-1.0, SHORT / HYSTERESIS), (-1.0, math.inf), math.inf, *still)

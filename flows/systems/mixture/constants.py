@@ -24,8 +24,8 @@ class Limits(NamedTuple):
     change : float
         By how much a squared length may change.
     moved, turned : float
-        By how much a mean may move, and by which parts of its length the step to it from the mean
-        at home may, along itself and across: what nodes have left out, and layers, bear no more.
+        By how much a mean may move; by which parts of its length the step to it from the mean at
+        home may move, along itself and across. Nodes that were left out, and layers, ask for both.
     home : int
         The component at home at the start.
     means : ndarray, shape (k, r)
@@ -53,14 +53,14 @@ SHAPE = 8
 
 
 class Levels(NamedTuple):
-    """Rules for means that are no further apart, two a level: the field's, that of its Jacobian.
+    """Rules for means up to some distances, two a level: one of the field, one of its Jacobian.
 
     Parameters
     ----------
     axes : ndarray, shape (r, r)
         Orthonormal rows.
     widths : ndarray, shape (L, r)
-        Up to which distance of two means along each axis a level serves.
+        Largest distances of two means along each axis, up to which a level serves.
     numbers : ndarray
         Lists of all rules (:mod:`flows.systems.mixture.node_lists`), one after the other.
     counts : ndarray of int, shape (2 L,)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # exp(-SEEN/2) is the weight of what is not seen at all, for a first guess; the rest is measured.
 SEEN = 54.0
-# A layer may turn with the step across it: its nodes resolve this part of the step along it, too.
+# A layer may turn with the step across it, so that its nodes resolve this part of the step along
+# the layer, too.
 ASIDE = 0.02
 
 

@@ -1,9 +1,9 @@
 """The smooth pieces of a mixture's run: when to choose anew, and how the run goes on.
 
 A piece keeps its quadrature rule, so that its field is one smooth function with an exact Jacobian.
-After each step it is asked whether the means are still within what the rule was made for, and now
-and then, and at the end, the rule is compared with a finer one. Where it is no longer good enough,
-or much finer than the means now need, the piece ends and the next one chooses its rule by measuring
+After each step it is checked that the means are still such as the rule was made for. From time to
+time, and at the end, the rule is compared with a finer one. Where it is no longer good enough, or
+much finer than the means now need, the piece ends, and the next one chooses its rule by measuring
 (:mod:`flows.systems.mixture.choice`).
 """
 
@@ -88,7 +88,7 @@ class MixturePiece(Piece):
         Within which form, clock and rule serve; the means in the order of the components.
     """
 
-    #: Each takes a step, and that its rule serves is no sign of trouble.
+    #: Each piece takes a step, and many of them are no sign of trouble.
     counted: ClassVar[bool] = False
     calculus: Calculus
     tolerance: float
@@ -119,10 +119,10 @@ class MixturePiece(Piece):
     def watch(self, rtol: float) -> Watch | None:
         """End the piece where its rule is not good enough, too good, or another form is better.
 
-        It also ends where the regime has changed, and where its tolerances are outlived. Steps
-        count once the rule has been compared at their end, or at that of a later one: where it
-        does not serve, the piece ends at the last step at which it does, and what follows is done
-        anew.
+        It also ends where the regime has changed, and where its tolerances are outlived. A step
+        counts once the rule has been compared at its end, or at the end of a later one. Where the
+        rule does not serve, the piece ends at the last step at which it does, and later steps are
+        taken anew.
         """
         if self.kind == LINEAR:
             return None

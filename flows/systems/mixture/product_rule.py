@@ -11,17 +11,18 @@ from flows.core.arrays import Array
 from flows.core.quadrature import GAUSS, Rule, rungs_of, tensor
 from flows.systems.mixture.means import FAR, Means
 
-# Rules of a piece serve distances that are larger than those they are made for by this factor, and
-# along thin axes, into which means turn, this part of the largest.
+# Rules of a piece serve distances that are larger by the first factor than those at its begin, and
+# along thin axes, into which means turn, distances of the second part of the largest one. Where no
+# finer rule is known the factor is the third one.
 ROOM, TURN, HARDLY = 1.2, 0.1, 1.001
-# A distance that hardly takes more nodes than none.
+# Rules serve at least this distance along each axis, which hardly takes more nodes than zero.
 FREE = 0.1
-# No rung of short means is below this one: with four nodes little may have been seen.
+# No rung of short means is below this one: four nodes may miss too much.
 LEAST = 2
-# The highest rung that a finer one is known of.
+# The highest rung that has a finer one.
 HIGHEST = len(GAUSS) + 11
-# Nodes are left out about a component at home that is ahead of the others by so much of the
-# logarithm of its density at the target: one that is hardly ahead may soon be at home no more.
+# Nodes are left out only where the logarithm of the density at the target is larger by so much for
+# the component at home than for others: one that is hardly ahead may soon not be at home any more.
 AHEAD = 2.0
 
 
@@ -75,10 +76,23 @@ class Product(NamedTuple):
         return product_nodes.listed(sums_compiled.axis_rules(self.reach), self.axes, rules, far)
 
     def roomier(self, factors: Array) -> tuple[Array, NDArray[np.int64]]:
-        """Distances along the axes and the rungs that serve up to them, both of shape (L, r).
+        """Distances along the axes, and the rungs that serve up to them.
 
-        Means that are shorter by a factor may be as far apart along other axes as they are, up to
-        the longest, and may have turned. The rungs are as much above theory as its own are.
+        Means that are shorter by a factor may still be as far apart along thin axes as these are,
+        up to their longest distance, and may have turned. The rungs are as much above theory as
+        those of this rule.
+
+        Parameters
+        ----------
+        factors : ndarray, shape (L,)
+            By which the means may be shorter.
+
+        Returns
+        -------
+        room : ndarray, shape (L, r)
+            The distances.
+        rungs : ndarray of int, shape (L, r)
+            The rungs.
         """
         longest = factors[:, None] * self.distances.max()
         room = np.minimum(np.maximum(ROOM * self.distances, TURN * longest), ROOM * longest)

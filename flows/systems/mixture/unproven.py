@@ -14,7 +14,7 @@ __all__ = ["Unproven"]
 
 
 class Unproven:
-    """Steps that may have to be taken anew, and the last one before them that need not be.
+    """Steps that may have to be taken anew, after one that need not be.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ class Unproven:
         return float(self.taus[0])
 
     def add(self, taus: Array, states: Array) -> None:
-        """Go on by steps, some of which may be known."""
+        """Go on by steps; those that are here already are left out."""
         new = taus > self.taus[-1]
         self.taus = np.concatenate([self.taus, taus[new]])
         self.states = np.concatenate([self.states, states[new]])
 
     def prove(self, tau: float) -> None:
-        """Forget what is before a step at which the rule serves."""
+        """Forget the steps before one at which the rule serves."""
         first = int(np.searchsorted(self.taus, tau))
         self.taus, self.states = self.taus[first:], self.states[first:]
 
@@ -48,7 +48,20 @@ class Unproven:
         self.states = np.concatenate([self.states[kept], np.array(y)[None]])
 
     def last_before(self, tau: float, serves: Callable[[Array, Array], NDArray[np.bool_]]) -> Stop:
-        """Stop at a step at which a rule serves, before one at which it does not, by bisection."""
+        """Find a step at which a rule serves, before one at which it does not, by bisection.
+
+        Parameters
+        ----------
+        tau : float
+            Solver time of a step at which it does not serve.
+        serves : callable
+            ``serves(taus, states)``, shapes (S,) and (S, M) to (S,).
+
+        Returns
+        -------
+        Stop
+            The last step known to serve; where the piece begins if there is none.
+        """
         good, bad = 0, int(np.searchsorted(self.taus, tau))
         while bad - good > 1:
             middle = (good + bad) // 2

@@ -1,7 +1,6 @@
-"""Compiled: whether means are within what the rules of their piece were made for.
+"""Compiled: whether means are still such as the rules of their piece were made for.
 
-It is asked after each step, of a single run as in compiled steps: it looks at the means alone and
-at no node.
+Single runs and compiled steps ask this after each step; it looks at the means only, at no node.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -36,7 +35,7 @@ def home(mu, weight):
 
 @small
 def serves(level, mu, deviation, constants, shape):
-    """Whether means are no further apart, along the axes of the rules, than a level serves."""
+    """Whether a level serves: along each axis of the rules means are near enough to each other."""
     k, r = mu.shape
     near, first = shape[2] == NEAR, 2 * k + r * r + level * r
     for b in range(r):
@@ -55,7 +54,7 @@ def serves(level, mu, deviation, constants, shape):
 
 @small
 def _has_moved(mu, weight, kind, limits):
-    """Whether means are not where what their nodes leave out, or layers, allow them to be."""
+    """Whether means have moved farther than nodes that were left out, or layers, allow."""
     k, r = mu.shape
     most, along_itself, across, at_home = limits[5], limits[6], limits[7], int(limits[8])
     if not most < np.inf:
@@ -81,7 +80,7 @@ def _has_moved(mu, weight, kind, limits):
 
 @small
 def outgrown(mu, deviation, constants, shape):
-    """Whether means are beyond limits, see :func:`flows.systems.mixture.constants.pack`."""
+    """Whether means are beyond limits, see :class:`flows.systems.mixture.constants.Limits`."""
     k, r = mu.shape
     limits = constants[constants.size - LIMITS - k * r :]
     length, spread, changed = 0.0, 0.0, 0.0

@@ -140,7 +140,7 @@ def energy_piece(
         """How slopes change along the axes, in units."""
         if size > FEW:
             found = axes.T @ hessian(increment, u, s) @ axes
-            # Rounding of it, along the largest axis, beside what holds each axis.
+            # Its rounding along the largest axis is small beside the curvature of each axis.
             spread = unit.max() / (unit * (1 + s * np.maximum(h, 0))).min()
             if s * np.abs(found).max() * spread < STIFF:
                 return np.asarray(found * unit / unit[:, None])

@@ -44,8 +44,8 @@ GROWS = (
     " left ever faster, or on the way to a point where the loss is singular; end the run before, or"
     " take a smaller rtol"
 )
-# Whether the rule of an expectation serves is looked at where entries have moved by this part of
-# the largest one: what it leaves grows by far less than from what serves to what is wrong.
+# The rule of an expectation is looked at anew where entries have moved by this part of the largest
+# one: on the way its error grows by far less than from `SERVES` to `WRONG`.
 MOVED = 0.1
 # Curvature times time of what is left ever faster, and soon to be singular.
 SOON = -1e7
@@ -80,7 +80,7 @@ class EnergyPiece(Piece):
     trail : Trail
         Where its steps have led.
     passage : Passage
-        The same, for what errors have grown by.
+        Its steps once more, which tell how errors have grown.
     serving : Serving, optional
         The rule of its expectation.
     """

@@ -54,8 +54,9 @@ RELATIVE, READING_BITS = 1e-17, 1700
 SMALLEST = float(np.finfo(float).tiny)
 # Numbers of any two doubles add up exactly in so many bits.
 SUM_BITS = 2300
-#: A fixed rule is right to this part of the average of sizes where a chart begins, and serves to
-#: the second one; steps that end where it is worse than the third are not kept.
+#: Where a chart begins, a fixed rule leaves at most the first part of the average of sizes. It
+#: serves while it leaves at most the second; a step to where it leaves more than the third is not
+#: kept.
 RIGHT, SERVES, WRONG = 1e-30, 1e-25, 1e-15
 MOST_NODES = 2000
 # How much finer, and how much farther along a line and along a mapped one, a second rule is.
@@ -228,7 +229,7 @@ def value_of(evaluate: Callable[[], Sequence[Any]], small: Callable[[Sequence[An
 
 
 def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
-    """Fixed rule of a loss near a state, proved to be right to 1e-30; None where there is none.
+    """Fixed rule of a loss near a state, proved to be right to 1e-30 of the average of sizes.
 
     Parameters
     ----------
@@ -236,6 +237,11 @@ def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
         With an expectation in one dimension.
     y : ndarray, shape (N,)
         The state.
+
+    Returns
+    -------
+    Nodes or None
+        None where the integrand has no bound, or where the rule takes more than `MOST_NODES` nodes.
     """
     axis = along_one(surveyed(loss.form.integrand, loss.form.x, loss.y, y), RIGHT)
     return None if axis is None or axis.size > MOST_NODES else Nodes(axis)
@@ -257,7 +263,7 @@ class Serving:
     nodes: Nodes
 
     def left(self, y: Array) -> float:
-        """Part of the average that the rule leaves at most."""
+        """Largest part of the average that the rule may leave at a state `y`, shape (N,)."""
         form = self.loss.form
         return left_by(self.nodes.axis, form.integrand, form.x, self.loss.y, y)
 

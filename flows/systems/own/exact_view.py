@@ -131,10 +131,10 @@ class ExactView:
         return feature_names(tuple(name for name, _ in self.potentials), self.loss.averaged)
 
     def beside(self, states: SoundState, others: Sequence[SoundState]) -> SoundState:
-        r"""States that are off by how far they are from others, at the first times, seen anew.
+        r"""States, seen anew, whose errors are their distances to others at the first times.
 
-        Along an axis on which the loss curves upward it is how far they are from the floor of its
-        valley, `|\Delta g_i|/h_i`, if that is less: the valley may bend from one to the other.
+        Along an axis on which the loss curves upward the distance to the floor of its valley,
+        `|\Delta g_i|/h_i`, is taken where it is less: the valley may bend from one to the other.
         """
         error = states.error.copy()
         for k in range(max(map(len, others), default=0)):

@@ -92,7 +92,7 @@ class Followed(Evaluated):
         return np.asarray(states.grown)
 
     def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
-        """States that are off by how far they are from others, with what is seen of them then."""
+        """States, seen anew, whose errors are their distances to others at the first times."""
         return self._view.beside(states, others)
 
     def recorded(self, states: SoundState) -> SoundState:

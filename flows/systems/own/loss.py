@@ -52,9 +52,9 @@ WIDER = 8.0
 ROUNDING = 1e-14
 #: Rounding of the integrand against what two moves of the last bits of the entries show of it.
 SPREAD = 4.0
-# Rules of one family may share an error: what they differ by is counted so many times.
+# Rules of one family may share an error: the difference of two is counted so many times.
 SHORT = 10.0
-# How often an average is refined by the one that was found before.
+# How often a rule is refined for the average that the one before has given.
 REFINED = 3
 # An estimate to this shows that the expectation is finite.
 KNOWN = 1e-6
@@ -245,7 +245,7 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
     if careful or not error <= tolerance:
         rounding = rounding + SPREAD * _last_bits(loss, y, rule, total)
     rounded = np.array([rounding[0], np.linalg.norm(rounding[1:])])
-    # What is no number is not known.
+    # Of a number that is NaN nothing is known.
     doubt, rounded = (np.where(np.isnan(part), np.inf, part) for part in (doubt, rounded))
     return Estimate(
         float(total[0]),
@@ -270,7 +270,7 @@ def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
         total, size = loss.summed(y, best.rule)
         least = ROUNDING * np.array([size[0], np.linalg.norm(size[1:])])
         wanted = tolerance * np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
-        # What is rounding, where sums vanish, is not refined.
+        # Where sums vanish, no rule is better than their rounding.
         asked = np.maximum(wanted, least)
         if (best.bound <= asked).all():
             break
@@ -282,7 +282,7 @@ def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
 
 
 def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
-    """Rule of an integrand without a bound: finer and wider ones, along other axes, tell it."""
+    """Rule of an integrand without a bound, compared with finer, wider and turned ones."""
     axes = [DISTANCE] * len(loss.form.x)
     reach = 2 * float(np.abs(y).max(initial=0.0))
     rounded: list[Array] = []

@@ -142,9 +142,9 @@ def _raise_by_delay(
     averages: Sequence[Estimate],
     tolerance: float,
 ) -> None:
-    """Count what changes as the flow goes on, or back, by `ahead`.
+    """Raise the noise by the changes that the flow makes when it goes on, or back, by `ahead`.
 
-    An average is taken by the rule of the state: what another one leaves is no change.
+    An average is taken by the rule of the state, so that no error of another rule counts as change.
     """
     for moved in (states - ahead, states + ahead):
         given = states, moved, averages, tolerance
@@ -158,7 +158,7 @@ def _raise_by_delay(
 def _by_rules(
     loss: Any, states: Array, moved: Array, averages: Sequence[Estimate], tolerance: float
 ) -> tuple[Array, Array]:
-    """Losses and gradients of moved states, by their own rules where those may serve no more."""
+    """Losses and gradients of moved states, by own rules where those of the states may fail."""
     found = np.empty((len(moved), 1 + moved.shape[1]))
     near = np.abs(moved - states).max(axis=-1) <= NEAR * np.abs(states).max(axis=-1)
     for k, (state, known) in enumerate(zip(moved, averages, strict=True)):

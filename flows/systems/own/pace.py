@@ -41,8 +41,8 @@ class Pace:
     unit : float
         Time in which the steepest curvature acts, where the run is looked at first.
     taus, late, grown, stretch : list
-        Since when the run may be so much earlier or later, its entries so much off, and what
-        :mod:`flows.systems.own.stretch` tells.
+        Solver times of the looks; at each, how much earlier or later the run may be, how far its
+        entries may be off, and the integral of :mod:`flows.systems.own.stretch`.
     lost : bool
         Whether nothing is known of the run any more.
     """
@@ -61,7 +61,7 @@ class Pace:
     lost: bool = False
 
     def due(self, t: float, raw: Array) -> bool:
-        """Whether the run has gone on so far that it is to be looked at closely."""
+        """Whether the run has gone so far since the last look that another one is due."""
         moved, passed = float(np.abs(raw - self.raw).max()), t - self.t
         if moved > TURNED * float(np.abs(self.raw).max()) or passed > SOON * t:
             return True
@@ -102,7 +102,7 @@ class Pace:
         self.grown.append(np.full_like(raw, LARGEST) if self.lost else _turned(axes, error))
 
     def at(self, tau: Array | float) -> tuple[Array, Array, Array]:
-        """Return the delay, the errors of entries, and their stretch, at solver times."""
+        """Return the delay, the errors of entries, and the integral of stretch, at solver times."""
         when = np.searchsorted(self.taus, tau, side="right")
         # Between two looks, the larger of both: a solver may pass a saddle in one step.
         then = np.minimum(when + 1, len(self.taus))

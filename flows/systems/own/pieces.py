@@ -21,7 +21,7 @@ from flows.systems.own.served import RESERVE, failure, rule_is_off
 from flows.systems.own.sound_state import SoundState
 from flows.systems.own.stretch import MOST
 
-__all__ = ["RESERVE", "OwnPiece", "Pace", "chart"]
+__all__ = ["OwnPiece", "Pace", "chart"]
 
 # Entries that have grown by this factor want another absolute tolerance.
 GROWN = 10.0
@@ -29,7 +29,7 @@ GROWN = 10.0
 LONG = 1e3
 # The error of a rule is measured anew when the state has moved by this part of its size.
 MOVED = 0.05
-# A step is not kept where its rule is off by so many times what it may be.
+# A step is not kept where the error of its rule is so many times the one that it may have.
 WORSE = 10.0
 # What the steps of a solver leave in the entries, relative to its tolerances: for LSODA and Radau
 # it was 10 at the most, for BDF and CVODE less than this.
@@ -253,7 +253,7 @@ def watch(
         ends = tau >= end or bool((np.abs(now) >= GROWN * chart.size).any())
         off = rule_is_off(loss, now, chart, tolerance) if loss.averaged else 0.0
         seen[0] = now
-        if off > WORSE and before > 0:  # the step has met what the rule does not see
+        if off > WORSE and before > 0:  # the step has led to where the rule fails
             return Stop(before, interpolant(before))
         return Stop(tau, state) if ends or off > 1 else None
 

@@ -203,7 +203,7 @@ def _observed(
             columns[f"{name}_dot"] = float("nan")
     columns["rounding"] = rounding
     columns["expectation_error"] = of_rule
-    beyond = not math.isfinite(float(both[0]))  # a loss that no double holds has no bound
+    beyond = not math.isfinite(float(both[0]))  # a loss beyond doubles has no bound
     return columns, off.across, off.late, math.inf if beyond else off.of_loss
 
 

@@ -36,7 +36,7 @@ class RecordedSystem(System):
 
     What takes the loss builds it anew from the file, and raises
     :class:`~flows.core.errors.InputError` where that is not possible. It equals every own system of
-    its name and parameters, of which the fingerprint is that of the loss; claims are in no file.
+    its name and parameters, which hold the fingerprint of the loss; claims are in no file.
 
     Parameters
     ----------

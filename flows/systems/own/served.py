@@ -1,4 +1,4 @@
-"""Whether the rule of a chart in doubles serves at a state, and whether any one does."""
+"""Whether the rule of a chart in doubles serves at a state, and whether any rule does."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from flows.systems.own.loss import Loss, estimate, unpack_rule
 
 __all__ = ["RESERVE", "failure", "rule_is_off"]
 
-#: A rule is chosen this much better than it has to be, and used until it is worse.
+#: A rule is chosen to this part of the error that it may have, and used until it has that error.
 RESERVE = 0.1
 TINY = float(np.finfo(float).tiny)
 
 
 def rule_is_off(loss: Loss, y: Array, chart: Chart, tolerance: float) -> float:
-    """How far the gradient by the rule of a chart is off, in units of what it may be.
+    """Error of the gradient by the rule of a chart, in units of the error that it may have.
 
     Parameters
     ----------

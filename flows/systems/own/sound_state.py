@@ -29,10 +29,10 @@ __all__ = [
 TRUSTED = 0.1
 #: The tolerance of a run's quantities is that of a step times this.
 PER_STEP = 100.0
-# A run is off by less than so many times the way to one of a larger tolerance, whose error is ten
-# times as large, unless both are small by chance.
+# A run is off by less than so many times its distance to a run of a larger tolerance: the error of
+# that one is ten times as large, unless both are small by chance.
 APART = 3.0
-# A loss below it, the least double of all digits, is not given either.
+# Bounds of losses are no smaller: it is the least double that has all digits.
 LEAST = float(np.finfo(float).tiny)
 # A gradient that is known changes by less in the time by which its state is early or late.
 HARDLY = 1.25
@@ -83,7 +83,7 @@ class SoundState(State):
         Of exact states: error of the loss that ``error`` and ``late`` make. NaN where it has not
         been looked at.
     grown : ndarray, shape (...), optional
-        By how much more than the gradient errors may have grown, the logarithm: see
+        Logarithm of the factor by which errors may have grown more than the gradient: see
         :mod:`flows.systems.own.stretch`.
     """
 
@@ -147,7 +147,7 @@ class SoundState(State):
 
 
 def distance(states: SoundState, others: SoundState) -> Array:
-    """So many times the way from the first of the states to others, shape (T, N) or (N,)."""
+    """Way from others to the states at their times, `APART` times, shape (T, N) or (N,)."""
     own, far = ((s.at(slice(0, len(others))) if s.x.ndim > 1 else s) for s in (states, others))
     found: Array = own.x - far.x + (own.low.sum(axis=-1) - far.low.sum(axis=-1))
     return APART * found
@@ -193,8 +193,8 @@ def stated_errors(
     How long a flow stays on a plateau, or beside a saddle, is known to the tolerance of a step, and
     what it does afterwards is so much earlier or later.
 
-    A loss that is not given has no more than ten times the size of its error, the sum of ``doubt``
-    and of the part `a` of it, the error of an expectation. So it is at most
+    A loss is NaN where it is less than ten times its error, the sum of ``doubt`` and of a part `a`
+    of the loss, which is the error of an expectation. So such a loss is at most
 
     .. math:: |L| \le \text{doubt} \Big(1 + \frac{1 + a}{0.1 - a}\Big), \qquad a < 0.1.
     """

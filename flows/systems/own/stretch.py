@@ -1,18 +1,19 @@
 r"""By how much more than the gradient an error of a state may have grown along a run.
 
 The linearised flow makes an error of the state larger by the exponential of the integral of
-`-\lambda`, at most, with the least eigenvalue `\lambda` of the Hessian. The gradient obeys it too,
-and along itself an error stays a shift in time, however large both become. What is left,
+`-\lambda`, at most, with the least eigenvalue `\lambda` of the Hessian. The gradient obeys the
+linearised flow, too, and an error along it stays a shift in time, however large both become. So
 
 .. math:: G = \int \Big( -\lambda - (-\rho)^+ - \frac1s \Big)^+ ds, \qquad
    \rho = \frac{\nabla L^T H \nabla L}{|\nabla L|^2}, \qquad s = t + T_0
 
-is large where a run goes along a ridge, or past a saddle, and decides there how it goes on. What
-grows like a power of time, `\lambda = -c/s` with `c \le 1`, is not counted, nor is rounding.
+counts, which is large where a run goes along a ridge, or past a saddle, and decides there how it
+goes on. Growth like a power of time, `\lambda = -c/s` with `c \le 1`, is not counted, nor is
+rounding.
 
-It never shrinks. A run whose steps leave `\epsilon` and that is `\delta` beside a ridge leaves it
-when `\epsilon e^G` or `\delta e^G` is of order one: so `G` itself tells when, and two runs that
-leave at different times end with different ones, wherever they arrive.
+`G` never shrinks. A run whose steps leave `\epsilon` and that is `\delta` beside a ridge leaves it
+when `\epsilon e^G` or `\delta e^G` is of order one. So `G` itself tells when: two runs that leave
+at different times end with different `G`, wherever they arrive.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ __all__ = ["MOST", "Passage", "stretched"]
 MOST = 300.0
 # An eigenvalue that is this part of the largest entry may be rounding.
 ROUNDED = 1e-13
-# Of a chart's steps so many are looked at, or more if their Hessians have no more rows than these.
+# So many steps of a chart are looked at, or more while their Hessians have no more rows in all than
+# the second number.
 FEWEST, ROWS = 8, 2000
 
 
 def stretched(times: Array, moves: Array, hessians: Array) -> Array:
-    """Integral up to each of the times, shape (K,), 0 at the first one.
+    """Integral `G` along states whose Hessians are known.
 
     Parameters
     ----------
@@ -46,6 +48,11 @@ def stretched(times: Array, moves: Array, hessians: Array) -> Array:
         How the state has moved from each of them to the next, which is along the gradient.
     hessians : ndarray, shape (K, N, N)
         Of the loss.
+
+    Returns
+    -------
+    ndarray, shape (K,)
+        `G` up to each of the times, 0 at the first one; no more than `MOST`.
     """
     found = np.zeros(len(times))
     known = np.isfinite(hessians).all(axis=(1, 2), keepdims=True)
@@ -56,7 +63,7 @@ def stretched(times: Array, moves: Array, hessians: Array) -> Array:
     try:
         np.linalg.cholesky(hessians)
         return found  # no curvature counts: the usual case
-    except np.linalg.LinAlgError:
+    except np.linalg.LinAlgError:  # one of them curves downward
         least = np.linalg.eigvalsh(hessians)[:, 0]
     length = np.linalg.norm(moves, axis=1, keepdims=True)
     along = np.divide(moves, length, out=np.zeros_like(moves), where=length > 0)
@@ -69,7 +76,7 @@ def stretched(times: Array, moves: Array, hessians: Array) -> Array:
 
 @dataclass(frozen=True)
 class Passage:
-    """Steps of a chart, and what has become of errors there.
+    """Steps of a chart, and how errors have grown on them.
 
     Parameters
     ----------
@@ -90,7 +97,7 @@ class Passage:
     _found: dict[float, tuple[Array, Array]] = field(default_factory=dict)
 
     def noted(self, taus: Array, states: Array) -> None:
-        """Put down steps; those of a solver that has failed later are forgotten."""
+        """Put down steps; later ones, of a solver that has failed, are forgotten."""
         first = taus[0] if len(taus) else np.inf
         while self._steps and self._steps[-1][0] >= first:
             self._steps.pop()

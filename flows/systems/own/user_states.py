@@ -102,7 +102,7 @@ class Evaluated(Defined):
     def loss(self, state: Any) -> float:
         """Loss of a state, shape (N,); of expectations see :meth:`expectation`.
 
-        An expectation whose error is a tenth of it, or more, is NaN.
+        An expectation is NaN where its error is more than a tenth of it.
         """
         return float(self._value(state)[0])
 
@@ -114,7 +114,7 @@ class Evaluated(Defined):
         if not self._loss.averaged:
             return self._loss.at(self._flat(state))
         found = self.expectation(state)
-        if found.error > max(TRUSTED, found.floor):  # it is no number that anybody should read
+        if found.error > max(TRUSTED, found.floor):  # it has not one digit
             return math.nan, np.full_like(found.gradient, np.nan)
         return found.loss, found.gradient
 

@@ -144,7 +144,7 @@ class View:
         return ExactView.by(self.loss, nodes, known, rough_at(self.rtol))
 
     def beside(self, states: SoundState, others: Sequence[SoundState]) -> SoundState:
-        """States that are off by how far they are from others, at the first times, seen anew."""
+        """States, seen anew, whose errors are their distances to others at the first times."""
         nodes = self.nodes(states.x[0]) if states.exact else None
         if states.exact and not isinstance(nodes, str):
             return self.exact_view(nodes).beside(states, others)

@@ -25,5 +25,5 @@ def test_a_convex_loss_has_its_minimum_for_a_limit_however_far_its_curvatures_ar
     # LAPACK's eigenvalues are off by 1e-16 of the largest one: of either sign, from 1e17 on.
     limit = found(stiff * SUM + FIRST + SECOND, time)
     assert max(abs(float(x)) for x in limit.where) < 1e-30 and limit.power == 2.0
-    # Control: one direction falls by a thousandth of what the others rise.
+    # Control: along one direction the loss falls a little.
     assert "negative curvature" in found(stiff * SUM + FIRST - SECOND / 100, time)

@@ -120,6 +120,7 @@ def truth(value, slope, norm, offset):
             average(lambda u, z, a: u * slope(z, a)),
             average(lambda u, z, a: slope(z, a)),
         )
+    # Far below the rounding of the doubles that are compared with it.
     assert all(float(x.rad()) < 1e-20 * (1 + abs(float(x))) for x in found)
     return found
 
@@ -266,7 +267,7 @@ def test_an_error_that_is_measured_is_no_less_than_the_error():
         value, *_ = truth(*by_hand, norm, 0.1 * norm)
         assert abs(float(value) - found.loss) <= found.loss_error or np.isnan(found.loss)
         assert found.loss_error > 0
-    x, w, _ = panelled()
+    x, w, _ = panelled()  # a variance of one, to the rounding of a thousand terms
     assert w @ x[:, 0] ** 2 == pytest.approx(1, abs=1e-12)
 
 
@@ -279,6 +280,7 @@ def test_a_rule_along_other_axes_sees_what_fits_those_of_another_one():
         [r.weights @ np.tanh(a * (r.nodes[:, 0] - 0.1)) for r in (rule, turned(rule))]
         for a in (300.0, 0.2)
     )
+    # A step is seen, and a gentle function by both rules to their rounding.
     assert abs(steep[0] - steep[1]) > 1e-3 and abs(gentle[0] - gentle[1]) < 1e-13
 
 

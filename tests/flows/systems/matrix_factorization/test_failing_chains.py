@@ -159,11 +159,13 @@ def test_layers_are_put_on_their_defects_in_the_basis_of_their_modes(complex_lay
     layers = layers + 1e-9 * layers * generator.normal(size=layers.shape)
     found, turned = modes(layers)
     point = chains.Point(turned, np.eye(d), np.zeros((3, d, d)), np.zeros(2))
+    # Rounding of a few products of numbers of size one.
     assert np.abs(in_modes(point, found, back=True).layers - layers).max() < 1e-14
     assert np.abs(chains.defects(turned)).max() > 1e-11
     settled = on_defects(turned, np.zeros((3, d, d)))
     sizes = np.abs(np.diagonal(settled, axis1=1, axis2=2))[:-1]
     unit = sizes[:, :, None] * sizes[:, None, :]
+    # Rounding beside each pair of modes; the layers move little, as they were changed by 1e-9.
     assert (np.abs(chains.defects(settled)) < 1e-13 * unit + 1e-20).all()
     assert np.abs(settled - turned).max() < 1e-7
 

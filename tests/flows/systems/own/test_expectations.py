@@ -192,6 +192,7 @@ def test_students_in_the_plane_are_within_their_errors_at_every_time(name):
     assert (np.abs(run["loss"][1:] / losses - 1) <= stated).all()
     # It says something, which it did not where a coarse rule was subtracted from a fine one.
     assert (stated < 1e-4).all()
+    # A hundred times the tolerance of the run.
     assert run.state[1:] == pytest.approx(truth.y.T, abs=1e-8)
     # Control: a loss that is off by a thousandth is outside.
     assert (np.abs(1.001 * run["loss"][1:] / losses - 1) > stated).all()
@@ -215,6 +216,7 @@ def test_a_run_into_steep_integrands_follows_all_of_its_loss():
         rtol=1e-9,
         atol=1e-9,
     )
+    # Ten times the tolerance of steps.
     assert run.completed and run.state[1:, 0] == pytest.approx(truth.y[0], rel=1e-5)
     assert run.state[-1, 0] != pytest.approx(1.001 * truth.y[0, -1], rel=1e-5)
     # A file that is read tells the same, each time by the rule that serves there.
@@ -230,7 +232,7 @@ def test_an_expectation_without_a_rule_ends_the_run_and_says_when(monkeypatch):
     assert 0 < run.t[-1] < 100 and not np.isnan(run["loss"]).any()
     monkeypatch.undo()
     truth = flows.integrate(system, [1.0], t_end=run.t[-1], t_eval=run.t[1:], rtol=1e-6)
-    assert run.state == pytest.approx(truth.state, rel=1e-5)
+    assert run.state == pytest.approx(truth.state, rel=1e-5)  # ten times the tolerance of steps
 
 
 STEEP = {
@@ -258,6 +260,7 @@ def test_a_steep_loss_is_right_or_unknown(name):
         if truth > 1e300:
             assert not np.isfinite(loss)
             continue
+        # Rounding of sums over hundreds of nodes.
         assert loss == pytest.approx(float(truth), rel=1e-13)
         assert loss != pytest.approx(1.001 * float(truth), rel=1e-13)
         if by_hand:

@@ -12,6 +12,7 @@ from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import FlowCommand, flow_options
 from flows.cli.runs import integrated, problem, solver
 from flows.core.errors import InputError
+from flows.core.problem import STOPPED
 
 if TYPE_CHECKING:
     from flows.certificates.stationary.point import StationaryPoint
@@ -99,14 +100,24 @@ def _near(system: str, options: dict[str, Any]) -> StationaryPoint:
         made, near = own_problem(read_loss(system), options)
         if options["t_end"] is not None:
             seconds = solver(options)["max_seconds"]
-            near = integrate(made, near, options["t_end"], max_seconds=seconds).state[-1]
+            near = _ended(integrate(made, near, options["t_end"], max_seconds=seconds))
         return critical(made, near)
     if options["t_end"] is None and options["initial"] is not None:
         made, near = problem(system, options)
         return critical(made, near)
     end = T_END if options["t_end"] is None else options["t_end"]
     run = integrated(system, {**options, "t_end": end})
-    return critical(run.system, run.state[-1])
+    return critical(run.system, _ended(run))
+
+
+def _ended(run: Any) -> Any:
+    """Last state of a run, unless it was ended on its way."""
+    if run.status in STOPPED:
+        raise InputError(
+            f"the flow did not come to its end: {run.message}; give a smaller --t-end"
+            " or more --max-seconds"
+        )
+    return run.state[-1]
 
 
 def _proof(found: StationaryPoint) -> tuple[Proof | None, str]:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.deadline import unlimited
 from flows.core.problem import FIELD_FAILED, STOPPED
 from flows.runs.request import Request
 from flows.runs.tolerance import is_exact
@@ -70,8 +71,10 @@ def confirmed(
         gone the same way, ``field_failed`` where that is not to the end.
     """
     grown = _grown(run)
-    if is_exact(run.provenance) or run.status in STOPPED or not grown[-1] > FREE:
+    if is_exact(run.provenance) or not grown[-1] > FREE:
         return run
+    if run.status in STOPPED:  # nothing is known from where errors outgrow the flow
+        return _beside(run, run, request.rtol, [], [run])
     runs, rtol = {request.rtol: run}, request.rtol
     most = min(request.max_steps, TIMES * int(run.stats["steps"]) + MORE)
 
@@ -93,9 +96,9 @@ def confirmed(
         rtol = finer
     fine = runs[rtol]
     others: list[Trajectory] = []
-    for part in COARSER:
+    for coarser in sorted({min(part * rtol, COARSEST) for part in COARSER} - {rtol}):
         if all(each.status not in STOPPED for each in runs.values()):
-            others.append(led(min(part * rtol, COARSEST)))
+            others.append(led(coarser))
     return _beside(run, fine, rtol, others, list(runs.values()))
 
 
@@ -115,7 +118,8 @@ def _beside(
         alike = int(np.sum(np.cumsum(apart) == 0))
         near.append(other.states.at(slice(0, alike)))
         known = max(known, alike)
-    states = whole.system.beside(whole.frame, whole.states.at(slice(0, known)), near)
+    with unlimited():
+        states = whole.system.beside(whole.frame, whole.states.at(slice(0, known)), near)
     stats = {name: sum(each.stats[name] for each in every) for name in run.stats}
     found = replace(whole, t=whole.t[:known], states=states)
     if fine.followed is not None:
@@ -124,6 +128,8 @@ def _beside(
     found = replace(found, rtol=run.rtol, provenance=run.provenance, stats=stats)
     if known == len(whole.t):
         return found
+    events = tuple(event for event in found.events if event.time <= whole.t[known - 1])
+    found = replace(found, events=events)
     ended = [each.status for each in every if each.status in STOPPED]
     if ended:
         return replace(found, status=ended[0], message=ENDED)

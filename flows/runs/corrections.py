@@ -43,7 +43,7 @@ def fitted(
     powers = sorted(known | {round(q, 6) for q in higher if q < 1})[:most]
     columns = [np.ones_like(t), *((t / t[0]) ** -q for q in powers), t[0] / t]
     if law.log_term is None or law.log_term != 0:
-        columns.append(np.log(t) / t * t[0] / np.log(t[0]))
+        columns.append(np.log(t) / t * t[0] / max(1.0, abs(float(np.log(t[0])))))
     design, half = np.stack(columns, axis=1), len(t) // 2
     if half < design.shape[1]:
         return np.nan, np.inf

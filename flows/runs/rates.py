@@ -293,7 +293,7 @@ def tail_constant(
     if law is not None and law.kind == "power" and law.direction:  # of a valley none is known
         known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
         return TailConstant(*known, exponent, window)
-    rate = min(moves.rate, 1.0) if moves.falls(ORDER) else ORDER / log_t[-1]
+    rate = min(moves.rate, 1.0) if moves.falls(ORDER) else ORDER / max(1.0, log_t[-1])
     if moves.falls(ORDER) and moves.stands and resolved:
         left, drift = moves.last / moves.rate, abs(moves.rate - moves.before) / moves.rate
         error = abs(left) * (0.1 + 3 * drift) + numerical + noise / rate

@@ -136,7 +136,8 @@ def on_defects(layers: Matrices, defects: Matrices) -> Matrices:
     matrix[..., inner, inner + 1] = matrix[..., inner + 1, inner] = np.moveaxis(
         -2 * pairs[1:-1], 0, -1
     )
-    lacking = (matrix.diagonal(axis1=-2, axis2=-1) == 0)[..., None] * np.eye(count)
+    # Where layers are zero a defect says nothing of them: they stay.
+    inverse = np.linalg.pinv(matrix, hermitian=True)
     unit = np.maximum(pairs[:-1], np.finfo(float).tiny)
     found, least = layers, np.inf
     for _ in range(MOST):
@@ -145,6 +146,6 @@ def on_defects(layers: Matrices, defects: Matrices) -> Matrices:
         if not far < least:
             break
         layers, least = found, far
-        turn = np.linalg.solve(matrix + lacking, np.moveaxis(off, 0, -1)[..., None])[..., 0]
+        turn = (inverse @ np.moveaxis(off, 0, -1)[..., None])[..., 0]
         found = layers + chains.balance_ascent(layers, np.moveaxis(turn, -1, 0))
     return layers

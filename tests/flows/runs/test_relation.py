@@ -183,6 +183,22 @@ def test_where_a_side_vanishes_between_output_times_no_constant_serves(run, rela
     assert verdict.verdict == "VIOLATED" and words in verdict.message
 
 
+HALF = PHI - sp.S.Half
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        sp.Le(HALF**2, C * sp.Abs(HALF)),
+        sp.Le(sp.expand(HALF**2), C * HALF**2),
+        sp.Le(sp.Abs(HALF) * PHI, C * sp.Abs(HALF)),
+    ],
+    ids=str,
+)
+def test_where_both_sides_vanish_together_no_constant_is_refuted(run, relation):
+    assert flows.check(run, relation)[0].verdict != "VIOLATED"
+
+
 @pytest.mark.parametrize(
     ("left", "relation", "right", "found"),
     [

@@ -12,7 +12,6 @@ from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import FlowCommand, flow_options
 from flows.cli.runs import integrated, problem, solver
 from flows.core.errors import InputError
-from flows.core.problem import STOPPED
 
 if TYPE_CHECKING:
     from flows.certificates.stationary.point import StationaryPoint
@@ -112,6 +111,8 @@ def _near(system: str, options: dict[str, Any]) -> StationaryPoint:
 
 def _ended(run: Any) -> Any:
     """Last state of a run, unless it was ended on its way."""
+    from flows.core.problem import STOPPED
+
     if run.status in STOPPED:
         raise InputError(
             f"the flow did not come to its end: {run.message}; give a smaller --t-end"

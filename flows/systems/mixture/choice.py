@@ -36,6 +36,9 @@ SETTLED, FASTER = 3.0, 3.0
 # first number. Nodes of layers serve while a mean's step moves by these parts of its length, along
 # itself and aside.
 MOVED, TURNED, ANY_TURN = 0.5, (0.1, 0.8 * ASIDE), (math.inf, math.inf)
+# Rules of layers lose digits as their means move: theirs are better than asked for by this factor,
+# as far as rounding allows, or a piece would end after a step of the solver.
+IN_PARTS, ROUNDED = 1e-3, 1e-14
 # A piece that begins before so many times of the fastest decay begins with explicit steps.
 UNSTIFF = 10.0
 # Parts of the first length at which a piece of short means changes to fewer nodes.
@@ -85,8 +88,9 @@ def piece(
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
     weight, rate = frame.weight[order], frame.rate[order]
-    found = expect(calculus, means, MARGIN * tolerance)
-    kind = means.form
+    found, kind = expect(calculus, means, MARGIN * tolerance), means.form
+    if found.product is None and kind == FAR:
+        found = expect(calculus, means, max(IN_PARTS * tolerance, ROUNDED))
     levels, finer = _levels(means, found, tolerance)
     limits = _limits(means, int(levels.counts[0]), finer is None)
     mu = means.mu[order]

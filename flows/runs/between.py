@@ -91,15 +91,13 @@ def vanishing(run: Run, uncertainty: Uncertainty, quotient: sp.Expr, needed: Mas
     # Where a factor vanishes, so does its absolute value; a common one cancels.
     bases = (factor.as_base_exp() for factor in sp.Mul.make_args(quotient))
     product = sp.Mul(*((x.args[0] if isinstance(x, sp.Abs) else x) ** p for x, p in bases))
-    if product.count_ops() <= SIMPLE:
-        product = sp.factor(product)
-    found, below = None, set(_factors(1 / product))
+    found: Gap | None = None
     for factor in dict.fromkeys(_factors(product)):
         if moving(factor) <= {"t"}:
             gap = _of_time(run, factor, needed)
         else:
             gap = _of_state(run, uncertainty, factor, needed)
-        if gap is not None and factor in below:
+        if gap is not None and gap.certain and factor in set(_factors(1 / product)):
             gap = replace(gap, certain=False)
         if gap is not None and gap.certain:
             return gap

@@ -27,7 +27,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import (
@@ -149,7 +148,7 @@ def refine(
     found = _refine_sparse(evaluate, len(distances), tolerance, budget)
     if found.error <= tolerance:
         return found
-    other = _refine_random(evaluate, len(distances), tolerance, budget)
+    other = confident(evaluate, len(distances), tolerance, budget)
     return other if other.error < found.error else found
 
 
@@ -160,23 +159,20 @@ def rounded_reach(reach: Array | float) -> Array:
 
 def first_rungs(distances: Sequence[float], tolerance: float) -> tuple[int, ...]:
     """Rungs of all axes that theory expects to do, a little too low."""
-    return tuple(rungs_of(np.array([distances], dtype=float), tolerance)[0].tolist())
+    digits, longest = -math.log(tolerance), max(distances)
 
+    def rung(d: float) -> int:
+        size = digits * (ALONE + APART * d)
+        if d < THIN * longest:
+            return 0
+        if size <= GAUSS[-1]:
+            return max(LOWEST, int(np.searchsorted(BETWEEN, size)))
+        if not math.isfinite(size):
+            return LAST_RUNG
+        halved = math.ceil(2 * math.log2(FIRST_STEP * digits * d / (2 * math.pi**2)))
+        return min(LAST_RUNG, len(GAUSS) + max(0, halved))
 
-def rungs_of(
-    distances: Array, tolerance: float, needs: tuple[float, float] = (ALONE, APART)
-) -> NDArray[np.int64]:
-    """:func:`first_rungs` of several states, both of shape (T, r).
-
-    ``needs`` are nodes a digit of base e, for means that are one and for each unit of distance.
-    """
-    from flows.core.rungs import expected  # Numba loads where it is first needed
-
-    distances = np.ascontiguousarray(distances, dtype=float)
-    found = np.empty(distances.shape, np.int64)
-    ladder = BETWEEN, float(GAUSS[-1]), FIRST_STEP, THIN, LOWEST, LAST_RUNG
-    expected()(distances, -math.log(tolerance), *needs, *ladder, found)
-    return found
+    return tuple(map(rung, distances))
 
 
 def _lower(rungs: tuple[int, ...]) -> tuple[int, ...]:
@@ -262,10 +258,10 @@ def _refine_sparse(
     return Refined(values, error, rule, changes)
 
 
-def _refine_random(
-    evaluate: Callable[[Rule], Values], r: int, tolerance: float, budget: int
+def confident(
+    evaluate: Callable[[Rule], Values], r: int, tolerance: float, budget: int = BUDGET
 ) -> Refined:
-    """Double the points until the confidence interval is narrow enough."""
+    """Double random points until the confidence interval is narrow enough, or they are too many."""
     for power in SOBOL_POWERS:
         if REPLICATES * 2 ** (power + 1) > budget:
             break

@@ -9,6 +9,7 @@ from flows.core.arrays import Array
 from flows.core.deadline import look
 from flows.core.problem import (
     BREAKDOWNS,
+    COMPLETED,
     NONFINITE,
     SOLVER_FAILED,
     Interpolant,
@@ -106,7 +107,7 @@ def _looked_at_alone(
 
 def _accept_together(
     recorder: Recorder, begun: Array, before: Array, taus: Array, states: Array, k: Array
-) -> Stop | str | None:
+) -> str | None:
     """Record what steps cover that end nothing but, perhaps, the last one the piece."""
     if not len(taus):
         return None
@@ -132,7 +133,7 @@ def _accept_together(
     if progress is not None:
         progress(float(taus[last]))
     if complete:
-        return recorder.completed()
+        return COMPLETED
     look()
     return None
 

@@ -229,7 +229,7 @@ def _em_distance(sample: Sample) -> tuple[float, float]:
         Over all coordinates of all components.
     """
     frame, mu = sample.frame, sample.means.mu
-    rule = sample.found.rule_for(sample.means)
+    rule = sample.found.rule
     share = sample.share
     step, size = np.zeros_like(mu), np.zeros(len(mu))
     if len(mu) == 1:

@@ -6,18 +6,28 @@ import math
 
 import numpy as np
 
+from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, Lanes
 from flows.core.problem import ATOL_PER_RTOL
+from flows.systems.mixture.axes import Frames, frames, spanned
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.constants import LINEAR, NO_LEVELS, Levels, Limits, pack
-from flows.systems.mixture.expectation import Expected, expect, guessed_rule
+from flows.systems.mixture.constants import (
+    BEYOND,
+    LINEAR,
+    NO_LEVELS,
+    NOBODY,
+    USUAL_LEVEL,
+    Levels,
+    Limits,
+    pack,
+)
+from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.field import excess, field, shape
 from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.forms import components, longest, power_above
-from flows.systems.mixture.layers import ASIDE
-from flows.systems.mixture.means import CLUSTER, FAR, NEAR, NO_RULE, SHORT, Means
-from flows.systems.mixture.pieces import COARSE, MARGIN, MixturePiece, Regimes
-from flows.systems.mixture.product_rule import trims
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, SHORT, Means
+from flows.systems.mixture.pieces import COARSE, MixturePiece, Regimes
+from flows.systems.mixture.rules import MOVES, Nodes, home_ahead, may_move, roomy, rule, unseen
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.travel import exponent, fineness
 
@@ -32,19 +42,16 @@ CHEAP, SHRUNK = 600, 0.6
 # the exponential of FASTER, a new piece begins, with a clock, a size of what matters, and a rule of
 # its own.
 SETTLED, FASTER = 3.0, 3.0
-# Nodes that add nothing are left out with a margin of exp(16), which lasts while means move by the
-# first number. Nodes of layers serve while a mean's step moves by these parts of its length, along
-# itself and aside.
-MOVED, TURNED, ANY_TURN = 0.5, (0.1, 0.8 * ASIDE), (math.inf, math.inf)
-# Rules of layers lose digits as their means move: theirs are better than asked for by this factor,
-# as far as rounding allows, or a piece would end after a step of the solver.
-IN_PARTS, ROUNDED = 1e-3, 1e-14
+# Widths of the rule within which a piece stays, and of one with room for what steps try, over those
+# at its start.
+USUAL, ROOM = 1.1, 1.6
+# Along thin axes, into which means turn, a rule serves widths of this part of the largest one, up
+# to the second number, which takes few nodes.
+TURN, FREE = 0.1, 0.1
 # A piece that begins before so many times of the fastest decay begins with explicit steps.
 UNSTIFF = 10.0
 # Parts of the first length at which a piece of short means changes to fewer nodes.
 SHORTER = 0.5 ** np.arange(0.0, 8.0, 0.5)
-# Rungs by which the rule of a Jacobian is below that of the field there.
-COARSER = 1
 # In a Jacobian a travelling cluster that is thinner than this has lost the digits that steps of
 # Rodas5P ask of it.
 THIN = 5e-8
@@ -80,19 +87,22 @@ def piece(
             lanes=LANES,
         )
         anywhere = -math.inf, math.inf
-        none = Limits(anywhere, anywhere, math.inf, math.inf, ANY_TURN, 0, state.mu)
-        first = np.array([0])
-        return MixturePiece(
-            calculus, tolerance, regimes, frame, state, chart, LINEAR, first, None, none
+        none = Limits(
+            anywhere, anywhere, math.inf, math.inf, NOBODY, state.mu, state.mu, np.ones(1)
         )
+        first = np.array([0])
+        return MixturePiece(calculus, tolerance, regimes, frame, state, chart, LINEAR, first, none)
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
     weight, rate = frame.weight[order], frame.rate[order]
-    found, kind = expect(calculus, means, MARGIN * tolerance), means.form
-    if found.product is None and kind == FAR:
-        found = expect(calculus, means, max(IN_PARTS * tolerance, ROUNDED))
-    levels, finer = _levels(means, found, tolerance)
-    limits = _limits(means, int(levels.counts[0]), finer is None)
+    kind = means.form
+    turned = frames(means.at(None), unseen(tolerance), BEYOND * MOVES)
+    levels = _levels(means, turned, tolerance)
+    limits = _limits(means, turned, levels)
+    place = np.argsort(order)
+    levels = levels._replace(
+        pivots=np.array([place[i] if i >= 0 else i for i in levels.pivots.tolist()])
+    )
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
     lanes: Lanes | None = LANES
@@ -140,50 +150,60 @@ def piece(
         explicit=LANES if kind == FAR and time <= UNSTIFF / float(np.max(rate / weight)) else None,
         slack=slack.ravel(),
     )
-    others = None
-    if finer is not None:
-        others = pack(weight, rate, finer, limits), shape(calculus, (k, r), finer, kind)
-    return MixturePiece(
-        calculus, tolerance, regimes, frame, state, chart, kind, order, others, limits
+    return MixturePiece(calculus, tolerance, regimes, frame, state, chart, kind, order, limits)
+
+
+def _levels(means: Means, turned: Frames, tolerance: float) -> Levels:
+    """Rules of a piece that begins with these means.
+
+    They serve while the means are a little further apart along their axes. Short means shrink for
+    as long as they are followed, and ask for fewer nodes.
+    """
+    widths = turned.widths[0]
+    count = spanned(len(means.mu), len(widths), means.form == NEAR)
+    least = min(TURN * float(widths.max()), FREE)
+    thin = np.where(np.arange(len(widths)) < count, np.maximum(widths, least), 0.0)
+    shorter = SHORTER if means.form == NEAR else SHORTER[:1]
+    moves = BEYOND * may_move(widths)
+
+    def pair(size: Array) -> tuple[Array, Nodes, Nodes] | None:
+        first = rule(means, turned, size, tolerance, moves=moves, curve=False)
+        slope = LINEARISED * tolerance
+        second = rule(means, turned, size, slope, moves=moves, curve=True)
+        return None if first is None or second is None else (size, first, second)
+
+    usual = pair(roomy(thin, USUAL)) or pair(roomy(thin, 1.0))
+    if usual is None:  # no field is known, and a run has ended with its reason
+        return NO_LEVELS
+    rules = [pair(roomy(thin, ROOM)) or usual, usual]
+    for factor in shorter[1:]:
+        found = pair(roomy(factor * thin, USUAL))
+        if found is not None and found[1].size < rules[-1][1].size:
+            rules.append(found)
+    lists = [nodes for _, *both in rules for nodes in both]
+    return Levels(
+        turned.pivots[0],
+        turned.axes[0],
+        np.array([size for size, *_ in rules]),
+        np.concatenate([nodes.numbers for nodes in lists]),
+        np.array([nodes.size for nodes in lists]),
     )
 
 
-def _levels(means: Means, found: Expected, tolerance: float) -> tuple[Levels, Levels | None]:
-    """Rules of a piece that begins with these means, and finer ones; None if there are none.
-
-    They serve while the means are a little further apart along their axes, and no longer: where the
-    means turn out of these axes a new piece begins. Short means shrink for as long as they are
-    followed, and ask for fewer nodes.
-    """
-    product = found.product
-    if product is None:
-        rule = found.rule_for(means)
-        return Levels.of(rule, guessed_rule(means, LINEARISED * tolerance) or rule), None
-    room, rungs = product.roomier(SHORTER if means.form == NEAR else SHORTER[:1])
-    rungs = np.minimum.accumulate(rungs)
-    new = np.append(True, (np.diff(rungs, axis=0) < 0).any(axis=1))
-    room, rungs = room[new], rungs[new]
-    coarse = np.maximum(rungs - COARSER, 0)
-    coarse[0] = np.minimum(rungs[0], product.guess(LINEARISED * tolerance))
-    # All nodes of the finer rule tell whether those that were left out still add nothing.
-    every = np.stack([rungs, coarse], axis=1).reshape(-1, rungs.shape[1])
-    finer = every + 1
-    finer[1::2] = NO_RULE
-    mine, others = product.listed(every, means), product.listed(finer)
-    return Levels(product.axes, room, *mine), Levels(product.axes, room, *others)
-
-
-def _limits(means: Means, nodes: int, in_parts: bool) -> Limits:
-    """Limits of a piece that begins with these means, by its number of nodes, or in parts."""
-    still = math.inf, ANY_TURN, means.home, means.mu
+def _limits(means: Means, turned: Frames, levels: Levels) -> Limits:
+    """Limits of a piece that begins with these means."""
+    along, nodes = means.mu @ turned.axes[0].T, int(levels.counts[2 * USUAL_LEVEL :][:1].sum())
+    fixed = math.inf, NOBODY, means.mu, along, turned.matters[0]
     if means.form == NEAR:
-        return Limits((-1.0, SHORT / HYSTERESIS), (-1.0, math.inf), math.inf, *still)
+        return Limits((-1.0, SHORT / HYSTERESIS), (-1.0, math.inf), math.inf, *fixed)
     short = HYSTERESIS * SHORT
     if means.form == CLUSTER:
-        return Limits((short, math.inf), (-1.0, SHORT / HYSTERESIS), math.inf, *still)
+        return Limits((short, math.inf), (-1.0, SHORT / HYSTERESIS), math.inf, *fixed)
     settled = float(np.min(np.sum(means.mu**2, axis=-1))) <= SETTLED**2
     least = max(short, SHRUNK * longest(means.mu) if nodes > CHEAP else 0.0)
-    if trims(means):
-        still = MOVED, TURNED if in_parts else ANY_TURN, means.home, means.mu
+    if home_ahead(means):
+        fixed = may_move(turned.widths[0]), means.home, *fixed[2:]
+    elif not turned.matters.all():
+        fixed = MOVES, *fixed[1:]
     change = 8 * FASTER if settled else math.inf
-    return Limits((least, math.inf), (short, math.inf), change, *still)
+    return Limits((least, math.inf), (short, math.inf), change, *fixed)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.quadrature import Rule
 
 # Form of one component alone, beside those of `means`.
 LINEAR = 0
@@ -23,33 +22,43 @@ class Limits(NamedTuple):
         Between which the longest mean is, and the longest deviation from their mean.
     change : float
         By how much a squared length may change.
-    moved, turned : float
-        By how much a mean may move; by which parts of its length the step to it from the mean at
-        home may move, along itself and across. Nodes that were left out, and layers, ask for both.
+    moved : float
+        By how much a mean may move along the axes, which nodes that were left out ask for.
     home : int
-        The component at home at the start.
-    means : ndarray, shape (k, r)
-        Means at the start.
+        The component at home at the start where nodes are left out, and none otherwise.
+    means, along : ndarray, shape (k, r)
+        Means at the start, and their coordinates along the axes.
+    matters : ndarray, shape (k,)
+        Zero for components that are seen nowhere.
     """
 
     length: tuple[float, float]
     spread: tuple[float, float]
     change: float
     moved: float
-    turned: tuple[float, float]
     home: int
     means: Array
+    along: Array
+    matters: Array
 
     def ordered(self, order: NDArray[np.intp]) -> Limits:
         """The same with the components in another order."""
-        home = int(np.argmax(order == self.home))
-        return self._replace(means=self.means[order], home=home)
+        home = self.home if self.home == NOBODY else int(np.argmax(order == self.home))
+        means, along, matters = self.means[order], self.along[order], self.matters[order]
+        return self._replace(means=means, along=along, matters=matters, home=home)
 
 
+#: In place of a component.
+NOBODY = -1
 # Numbers of limits before the means.
-LIMITS = 9
+LIMITS = 7
 # Numbers of a shape before those of its levels.
 SHAPE = 8
+#: A piece has a rule with room for what steps try, this one, within which it stays, and others for
+#: shorter means.
+USUAL_LEVEL = 1
+#: Nodes that were left out add nothing until means have moved by so many times what a piece allows.
+BEYOND = 2.0
 
 
 class Levels(NamedTuple):
@@ -57,44 +66,38 @@ class Levels(NamedTuple):
 
     Parameters
     ----------
+    pivots : ndarray of int, shape (2 r,)
+        Components whose differences the axes are along (:mod:`flows.systems.mixture.axes`).
     axes : ndarray, shape (r, r)
-        Orthonormal rows.
+        Orthonormal rows, the axes at the start.
     widths : ndarray, shape (L, r)
         Largest distances of two means along each axis, up to which a level serves.
     numbers : ndarray
-        Lists of all rules (:mod:`flows.systems.mixture.node_lists`), one after the other.
+        Lists of all rules (:mod:`flows.systems.mixture.nodes`), one after the other.
     counts : ndarray of int, shape (2 L,)
         Nodes of each.
     """
 
+    pivots: NDArray[np.int64]
     axes: Array
     widths: Array
     numbers: Array
     counts: NDArray[np.int64]
 
-    @classmethod
-    def of(cls, rule: Rule, coarse: Rule) -> Levels:
-        """Means at any distance."""
-        from flows.systems.mixture.node_lists import packed  # Numba loads where it is needed
-
-        lists = [packed(one.nodes, one.weights) for one in (rule, coarse)]
-        counts, r = np.array([len(rule), len(coarse)]), rule.nodes.shape[1]
-        return cls(np.eye(r), np.full((1, r), np.inf), np.concatenate(lists), counts)
-
 
 #: Levels of a field that has no rules.
-NO_LEVELS = Levels(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros(0, np.int64))
+NO_LEVELS = Levels(
+    np.zeros(0, np.int64),
+    np.zeros((0, 0)),
+    np.zeros((0, 0)),
+    np.zeros(0),
+    np.zeros(0, np.int64),
+)
 
 
 def pack(weight: Array, rate: Array, levels: Levels, limits: Limits) -> Array:
     """Constant argument of the raw field: weights, rates, axes and widths, rules, limits."""
-    bounds = [
-        *limits.length,
-        *limits.spread,
-        limits.change,
-        limits.moved,
-        *limits.turned,
-        limits.home,
-    ]
+    bounds = [*limits.length, *limits.spread, limits.change, limits.moved, limits.home]
     where = levels.axes.ravel(), levels.widths.ravel(), levels.numbers
-    return np.concatenate([weight, rate, *where, bounds, limits.means.ravel()])
+    still = limits.means.ravel(), limits.along.ravel(), limits.matters
+    return np.concatenate([weight, rate, *where, bounds, *still])

@@ -23,6 +23,7 @@ from flows.systems.mixture.node_posteriors import (
     VECTOR,
     Components,
     rows,
+    turned,
 )
 
 SIGNATURE = numba.void(COMPONENTS, VECTOR, numba.float64[:, :, :, ::1])
@@ -41,9 +42,10 @@ def make_curve(form: int, calculus: Calculus) -> Curving:
     def curve(components, nodes, out):
         k, r = components.mu.shape
         room, sums = np.empty(rows(k, r) * width), np.zeros((k * r) ** 2 * width)
-        pairs = np.zeros(k * k * width)
+        pairs, x = np.zeros(k * k * width), np.empty(r * width)
         for first in range(0, len(nodes), (1 + r) * width):
-            held, x = nodes[first:], nodes[first + width :]
+            held = nodes[first:]
+            turned(nodes[first + width :], components.axes, x)
             add_block(components, x, held, room, pairs, sums)
         for i in range(k):
             for j in range(i, k):

@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.expectation import expect
+from flows.systems.mixture.expectation import curve_rule, expect
 from flows.systems.mixture.forms import components, longest
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.sound import Frame, SoundState
@@ -46,7 +46,8 @@ def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
     if not inside:  # all directions across the span are alike: one of them stands for all
         state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
     means = components(frame, state)
-    rule = expect(calculus, means, SECOND * accuracy(means)).rule_for(means)
+    tolerance = SECOND * accuracy(means)
+    rule = curve_rule(means, tolerance) or expect(calculus, means, tolerance).rule
     found = moments(calculus, means, rule, curve=True)
     curve = found.curve + np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r + 1 - inside))
     curve *= frame.rate[:, None, None, None]

@@ -1,46 +1,25 @@
-"""Expectations of a Gaussian mixture with a measured error, by nodes where they are needed."""
+"""Expectations of a Gaussian mixture, by rules whose error its distances tell."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+import itertools
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.quadrature import (
-    TENSOR_DIMENSIONS,
-    Refined,
-    Rule,
-    Values,
-    refine,
-    rounded_reach,
-    rungs_of,
-    tensor,
-)
+from flows.core.quadrature import Rule, confident
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.layers import Part, parts_of
-from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
-from flows.systems.mixture.product_rule import Product, trimmed
+from flows.systems.mixture.means import Means
+from flows.systems.mixture.rules import Nodes, home_ahead, roomy, rule, unseen
 from flows.systems.mixture.sums import components_of, moments
 
-if TYPE_CHECKING:
-    from flows.systems.mixture.survey import Survey
-
-# A part whose largest value is exp of less than this is zero in doubles, whatever multiplies it.
-VANISHED = -1000.0
 # Averages of terms below this are zero: their digits are lost to underflow.
 UNDERFLOW = 1e-250
-# Gauss-Hermite nodes a digit of base e, for means that are one and for each unit of their distance,
-# that a form takes for both losses and the pulls: what runs of three means in the plane needed. A
-# climb that begins there ends at once, and none begins much higher.
-NEEDS = {NEAR: (0.21, 0.72), CLUSTER: (0.13, 0.85), FAR: (0.08, 0.95)}
-# What compiled refinements say where they have measured an error.
-MEASURED = 0.0
-TINY = np.finfo(float).tiny
-# Expectations that have a leading axis where they are those of several states.
-LED = ("kl", "fisher", "pull", "size", "error", "nodes")
+TINY = float(np.finfo(float).tiny)
+# States that are summed at once: their axes and rules are found together.
+TOGETHER = 256
 
 
 class Expected(NamedTuple):
@@ -57,13 +36,11 @@ class Expected(NamedTuple):
     sizes : tuple of float or of ndarray
         Those of the terms of ``kl`` and ``fisher``.
     error : float or ndarray
-        Measured relative error: of each, relative to the magnitude of what is averaged; the worst.
+        Relative error of each, relative to the magnitude of what is averaged; the worst.
     nodes : int or ndarray
         Number of nodes.
     rule : Rule or None
-        Nodes; None of several states, and where it is a product.
-    product : Product or None
-        The tensor rule that it is, where it is one.
+        Nodes at one state, None of several.
     """
 
     kl: Any
@@ -73,15 +50,7 @@ class Expected(NamedTuple):
     sizes: tuple[Any, Any]
     error: Any
     nodes: Any
-    rule: Any
-    product: Product | None = None
-
-    def rule_for(self, means: Means) -> Rule:
-        """Nodes at a state whose expectations these are, without those that add nothing."""
-        if self.product is None:
-            assert self.rule is not None, "expectations at several states have no rule"
-            return self.rule
-        return trimmed(self.product.rule(self.product.rungs), means)
+    rule: Any = None
 
 
 def expect(calculus: Calculus, means: Means, tolerance: float) -> Expected:
@@ -115,164 +84,105 @@ def _expect(
     )
     mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
     means = Means(mu, deviation, mean, weight, form)
-    none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
-    if len(weight) == 1:
-        square = float(np.sum(mean**2))
-        sizes = square / 2, square
-        return Expected(square / 2, square, np.zeros_like(mu), 0.0, sizes, 0.0, 0, none)
-
-    look = _survey(means.at(None))
-    if not look.split[0] and len(mean) <= TENSOR_DIMENSIONS:
-        compiled = _climbed(calculus, means, look, tolerance)
-        if compiled is not None:
-            return compiled
-
-    def part_of(part: Part) -> Refined:
-        if part.peak < VANISHED:
-            # The size of what is averaged stands last; that of nothing is one.
-            nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
-            return Refined(nothing, 0.0, none, (0.0,) * len(nothing))
-        size: list[Array] = []
-
-        def evaluate(rule: Rule) -> Values:
-            found = moments(calculus, means, part.rule(rule, means))
-            # What an error is relative to stands last; any rule knows it well enough.
-            size.append(np.where(found.size > UNDERFLOW, found.size, 1.0))
-            sums = (np.array(found.kl), np.array(found.fisher), found.pull)
-            return tuple(np.append(x, y) for x, y in zip(sums, size[0], strict=True))
-
-        reach = float(look.reach[0])
-        found = refine(evaluate, part.distances, reach, tolerance, window=part.window)
-        return found._replace(rule=part.rule(found.rule, means))
-
-    return _together(means, [part_of(part) for part in parts_of(means, look)])
+    several = expect_several(calculus, means.at(None), tolerance)
+    parts = {name: getattr(several, name)[0] for name in ("kl", "fisher", "size", "error", "nodes")}
+    sizes = several.sizes[0][0], several.sizes[1][0]
+    return Expected(pull=several.pull[0], sizes=sizes, rule=several.rule, **parts)
 
 
 def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expected:
-    """:func:`expect` at several states, in compiled code where its rules go far enough.
+    """:func:`expect` at several states; nothing in the result at one depends on the others.
 
     Parameters
     ----------
     calculus, tolerance : Calculus, float
         As for :func:`expect`.
     means : Means
-        With a leading axis. Nothing in the result at one state depends on the others.
+        With a leading axis.
     """
     count, k, r = means.mu.shape
-    alone = np.full(count, True)
-    terms, numbers = np.zeros((count, 2, 2 + k * r)), np.zeros((count, 3))
-    if k > 1 and r <= TENSOR_DIMENSIONS:
-        look = _survey(means)
-        some = np.flatnonzero(~look.split)
-        climbed = _climb(calculus, means.at(some), look.at(some), tolerance)
-        terms[some], numbers[some] = climbed[:2]
-        alone[some] = numbers[some, 0] != MEASURED
+    terms, numbers = np.zeros((count, 2, 2 + k * r)), np.zeros((count, 2))
+    last = Rule(np.zeros((0, r)), np.zeros(0), "exact")
+    if k > 1:
+        for first in range(0, count, TOGETHER):
+            some = slice(first, first + TOGETHER)
+            last = _sum(calculus, means.at(some), tolerance, terms[some], numbers[some])
     (kl, fisher), sums, size = means.constant, terms[:, 0], terms[:, 1]
-    found = Expected(
+    if k == 1:  # all of both losses, in any form
+        fisher = (means.mean**2).sum(axis=-1)
+        kl = fisher / 2
+    return Expected(
         kl=kl + sums[:, 0],
         fisher=fisher + sums[:, 1],
         pull=sums[:, 2:].reshape(count, k, r),
-        size=size[:, 2],
+        size=size[:, 2:].max(axis=1),
         sizes=(size[:, 0] + abs(kl), size[:, 1] + abs(fisher)),
-        error=numbers[:, 1],
-        nodes=numbers[:, 2],
-        rule=None,
-    )
-    for t in np.flatnonzero(alone):
-        one = expect(calculus, means.at(t), tolerance)
-        found.sizes[0][t], found.sizes[1][t] = one.sizes
-        for name in LED:
-            getattr(found, name)[t] = getattr(one, name)
-    return found
-
-
-def _survey(means: Means) -> Survey:
-    from flows.systems.mixture.survey import survey  # Numba loads where it is first needed
-
-    return survey(means)
-
-
-def _climb(
-    calculus: Calculus, means: Means, look: Survey, tolerance: float
-) -> tuple[Array, Array, NDArray[np.int64], Array]:
-    """Sums and numbers of :func:`.sums_compiled.climbed`; rungs, reach of rules."""
-    from flows.systems.mixture import sums_compiled
-
-    count, k, r = means.mu.shape
-    rungs = rungs_of(look.distances, tolerance, NEEDS[means.form])
-    reach = rounded_reach(look.reach)
-    terms, numbers = np.empty((count, 2, 2 + k * r)), np.empty((count, 3))
-    for one in np.unique(reach) if count > 1 else reach:
-        some = np.flatnonzero(reach == one)
-        components, higher = components_of(means.at(some), look.home[some]), rungs[some]
-        where = look.axes[some], higher, float(one)
-        found = sums_compiled.climbed(means.form, calculus, components, *where, tolerance)
-        terms[some], numbers[some] = found
-        rungs[some] = higher
-    return terms, numbers, rungs, reach
-
-
-def _climbed(calculus: Calculus, means: Means, look: Survey, tolerance: float) -> Expected | None:
-    """What compiled code finds at one state where one part is the whole, if it does."""
-    terms, numbers, rungs, reach = _climb(calculus, means.at(None), look, tolerance)
-    status, error, nodes = numbers[0].tolist()
-    if status != MEASURED:
-        return None
-    sums, size = terms[0]
-    (kl, fisher), (by_kl, by_fisher, largest) = means.constant, size[:3].tolist()
-    return Expected(
-        kl=float(sums[0] + kl),
-        fisher=float(sums[1] + fisher),
-        pull=sums[2:].reshape(means.mu.shape),
-        size=largest,
-        sizes=(float(by_kl + abs(kl)), float(by_fisher + abs(fisher))),
-        error=error,
-        nodes=int(nodes),
-        rule=None,
-        product=Product(
-            look.axes[0],
-            look.distances[0],
-            rungs[0],
-            float(reach[0]),
-            tolerance,
-            int(look.home[0]),
-        ),
+        error=numbers[:, 0],
+        nodes=numbers[:, 1].astype(int),
+        rule=last if count == 1 else None,
     )
 
 
-def guessed_rule(means: Means, tolerance: float) -> Rule | None:
-    """Rule that theory expects to reach a tolerance, not measured; None where it is not tensor."""
-    look = _survey(means.at(None))
-    if look.split[0] or means.mu.shape[-1] > TENSOR_DIMENSIONS:
-        return None
-    rungs = rungs_of(look.distances, tolerance)[0]
-    rule = tensor(tuple(rungs.tolist()), float(rounded_reach(look.reach[0])))
-    return parts_of(means, look)[0].rule(rule, means)
+def _sum(calculus: Calculus, means: Means, tolerance: float, terms: Array, numbers: Array) -> Rule:
+    """Set sums, errors and numbers of nodes of several states; the rule of the last one."""
+    from flows.systems.mixture.axes import frames
+    from flows.systems.mixture.sums_compiled import of_list
+
+    frame, count = frames(means, unseen(tolerance), 0.0), len(means.mu)
+    widths, last = roomy(frame.widths, 1.0), Rule(np.zeros((0, 0)), np.zeros(0), "")
+    # Neighbours with the same widths have the same rule, where no nodes are left out.
+    keys = [
+        (tuple(w), t if home_ahead(means.at(t)) else None) for t, w in enumerate(widths.tolist())
+    ]
+    for _, group in itertools.groupby(range(count), keys.__getitem__):
+        some = np.array(list(group))
+        one = means.at(some[0])
+        found = rule(one, frame.at(some[:1]), widths[some[0]], tolerance, moves=0.0, curve=False)
+        if found is None:
+            for t in some:
+                last = _random(calculus, means.at(t), tolerance, terms[t], numbers[t])
+            continue
+        parts = components_of(means.at(some), frame.home[some], frame.axes[some])
+        terms[some] = of_list(means.form, calculus, parts, found.numbers)
+        numbers[some] = found.error, found.size
+        if count == 1:
+            last = as_rule(found, frame.axes[0])
+    return last
 
 
-def _together(means: Means, parts: list[Refined]) -> Expected:
-    """Sum of the parts, with the constants."""
-    kl, fisher, pull = (sum(arrays) for arrays in zip(*(p.values for p in parts), strict=True))
-    # Parts of one sum: each error is relative to the size of its own part.
-    error = max(
-        sum(p.error * p.values[i][-1] for p in parts if p.error) / max(total[-1], TINY)
-        for i, total in enumerate((kl, fisher, pull))
-    )
-    constant = means.constant
-    rule = max((p.rule for p in parts), key=len)
-    if len(parts) > 1:
-        rule = Rule(
-            np.concatenate([p.rule.nodes for p in parts]),
-            np.concatenate([p.rule.weights for p in parts]),
-            f"{len(parts)} x {rule.label}",
-        )
-    return Expected(
-        kl=float(kl[0] + constant[0]),
-        fisher=float(fisher[0] + constant[1]),
-        pull=pull[:-1].reshape(means.mu.shape),
-        size=float(pull[-1]),
-        sizes=(float(kl[-1] + abs(constant[0])), float(fisher[-1] + abs(constant[1]))),
-        error=float(error),
-        nodes=len(rule),
-        rule=rule,
-    )
+def as_rule(found: Nodes, axes: Array) -> Rule:
+    """Nodes along axes as a rule."""
+    from flows.systems.mixture.nodes import unpacked
+
+    nodes, weights = unpacked(found.numbers, found.size, len(axes))
+    return Rule(nodes @ axes, weights, f"product of {found.size}")
+
+
+def curve_rule(means: Means, tolerance: float) -> Rule | None:
+    """Rule for second derivatives at a state; None if there are too many nodes."""
+    from flows.systems.mixture.axes import frames
+
+    frame = frames(means.at(None), unseen(tolerance), 0.0)
+    widths = roomy(frame.widths[0], 1.0)
+    found = rule(means, frame, widths, tolerance, moves=0.0, curve=True)
+    return None if found is None else as_rule(found, frame.axes[0])
+
+
+def _random(
+    calculus: Calculus, means: Means, tolerance: float, terms: Array, numbers: Array
+) -> Rule:
+    """Set sums by random points, with a confidence interval as their error."""
+    sizes: list[Array] = []
+
+    def evaluate(points: Rule) -> tuple[Array, ...]:
+        found = moments(calculus, means, points)
+        sizes.append(found.size)
+        size = np.where(found.size > UNDERFLOW, found.size, 1.0)
+        pair = np.array([found.kl]), np.array([found.fisher])
+        return tuple(np.append(x, y) for x, y in zip((*pair, found.pull), size, strict=True))
+
+    found = confident(evaluate, means.mu.shape[1], tolerance)
+    terms[0] = np.concatenate([values[:-1].ravel() for values in found.values])
+    terms[1, :2], terms[1, 2:] = sizes[-1][:2], sizes[-1][2]
+    numbers[:] = found.error, len(found.rule)
+    return found.rule

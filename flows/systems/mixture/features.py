@@ -9,8 +9,8 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.derivatives import accuracy, gradient
-from flows.systems.mixture.expectation import Expected, expect, expect_several
+from flows.systems.mixture.derivatives import EXACT, accuracy, gradient
+from flows.systems.mixture.expectation import Expected, curve_rule, expect, expect_several
 from flows.systems.mixture.forms import components, components_by_form
 from flows.systems.mixture.means import FAR, UNSEEN, Means
 from flows.systems.mixture.sound import Frame, SoundState
@@ -88,7 +88,7 @@ class Sample(NamedTuple):
 
     def turn(self, calculus: Calculus) -> Array:
         """Rate of the pulls at one time, shape (k, r)."""
-        rule = self.found.rule_for(self.means)
+        rule = curve_rule(self.means, max(float(self.found.error), EXACT)) or self.found.rule
         curve = moments(calculus, self.means, rule, curve=True).curve
         linear = self.means.linear_curve @ self.velocity
         return np.asarray(linear + np.einsum("iajb,jb->ia", curve, self.velocity))

@@ -61,13 +61,15 @@ def shape(
     """Shape argument of the raw field.
 
     It is ``(k, r, chart)``, where the sums are, the number of levels and of all constants; then, of
-    each level, the nodes of its two rules.
+    each level, the nodes of its two rules, and the pivots of the axes.
     """
     from flows.systems.mixture import field_compiled
 
     k, r = sizes
     count = len(levels.widths)
     where = levels.axes.size + levels.widths.size
-    constants = 2 * k + where + len(levels.numbers) + (LIMITS + k * r if count else 0)
+    constants = 2 * k + where + len(levels.numbers) + (LIMITS + 2 * k * r + k if count else 0)
     sums = field_compiled.addresses(kind, calculus)
-    return np.array([k, r, kind, *sums, count, constants, *levels.counts.tolist()], np.int64)
+    head = [k, r, kind, *sums, count, constants]
+    pivots = levels.pivots if len(levels.pivots) else np.zeros(2 * r, np.int64)
+    return np.concatenate([head, levels.counts, pivots]).astype(np.int64)

@@ -11,20 +11,19 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numba.extending import register_jitable
-from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
-from flows.systems.mixture import curves, ladder, sums_compiled
+from flows.systems.mixture import curves, sums_compiled
+from flows.systems.mixture.axes import home_of, set_axes
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.constants import LINEAR, SHAPE
-from flows.systems.mixture.ladder import UNDERFLOW, Found, Ladder
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS
-from flows.systems.mixture.node_lists import length
 from flows.systems.mixture.node_posteriors import Components
-from flows.systems.mixture.within import home, outgrown, serves
+from flows.systems.mixture.nodes import length
+from flows.systems.mixture.within import level_at, outgrown
 
 # Nothing here makes arrays, so that none has to be counted. What calls a function that returns some
 # must not count either: it would give back what nobody has counted.
@@ -123,46 +122,44 @@ def positions(x, weight, rate, kind, mu, deviation, mean):
 
 
 @small
-def _level(components, constants, shape):
-    """Where the rules for means as close as these begin, and how many nodes each of them has."""
-    k, r, levels = shape[0], shape[1], shape[6]
-    mu, deviation = components.mu, components.deviation
-    begin, level = 2 * k + r * r + levels * r, 0
-    while level + 1 < levels and serves(level + 1, mu, deviation, constants, shape):
-        begin += length(shape[SHAPE + 2 * level], r) + length(shape[SHAPE + 2 * level + 1], r)
-        level += 1
-    return begin, shape[SHAPE + 2 * level], shape[SHAPE + 2 * level + 1]
+def _rules(level, shape, first):
+    """Where the rules of a level begin, and how many nodes each of them has."""
+    r = shape[1]
+    for before in range(2 * level):
+        first += length(shape[SHAPE + before], r)
+    return first, shape[SHAPE + 2 * level], shape[SHAPE + 2 * level + 1]
 
 
 @register_jitable(**INNER)
 def room_for(k: int, r: int) -> int:
     """Numbers that the field needs to work in, and two of its Jacobians."""
-    return 2 * k * r + r + 2 * (2 + k * r) + 3 + ladder.room_for(k, r) + 2 * (k * r) ** 2
+    own = 2 * k * r + r + r * r + 2 * (2 + k * r)
+    return own + sums_compiled.room_for(k, r) + 2 * (k * r) ** 2
 
 
-_sum, _curve = caller(ladder.SIGNATURE), caller(curves.SIGNATURE)
+_sum, _curve = caller(sums_compiled.SIGNATURE), caller(curves.SIGNATURE)
 
 
 @small
-def _components(x, constants, shape, space):
+def components_at(x, constants, shape, space):
     """Components of raw numbers, and the rate of their mean."""
     k, r, kind = shape[0], shape[1], shape[2]
     size, weight = k * r, constants[:k]
     mu, deviation = space[:size].reshape((k, r)), space[size : 2 * size].reshape((k, r))
     mean = space[2 * size : 2 * size + r]
+    axes = space[2 * size + r : 2 * size + r + r * r].reshape((r, r))
     q = positions(x, weight, constants[k : 2 * k], kind, mu, deviation, mean)
-    at_home = home(mu, weight) if kind == FAR else 0
-    return Components(mu, deviation, mean, weight, at_home), q
+    first = constants[2 * k : 2 * k + r * r].reshape((r, r))
+    set_axes(deviation, mean, shape[SHAPE + 2 * shape[6] :], first, axes)
+    at_home = home_of(mu, weight) if kind == FAR else 0
+    return Components(mu, deviation, mean, weight, at_home, axes), q
 
 
 @small
-def _sums(components, constants, shape, x, tolerance, terms, space):
-    """Sums by the rule for means as long as these."""
-    begin, count, _ = _level(components, constants, shape)
-    nodes = constants[begin : begin + length(count, shape[1])]
-    # The list has no ladder: whatever fits stands in its place.
-    none = Ladder(x, x, shape, components.mu, shape, 0.0, tolerance)
-    _sum(shape[3], (components, nodes, none, Found(terms, space[:3], space[3:])))
+def _space_left(k, r, space):
+    """Room for the terms of sums, and what is left."""
+    rest = space[2 * k * r + r + r * r :]
+    return rest[: 2 * (2 + k * r)].reshape((2, 2 + k * r)), rest[2 * (2 + k * r) :]
 
 
 @small
@@ -179,14 +176,20 @@ def core(x, constants, shape, out, jacobian, want, space):
             if want:
                 jacobian[i, i] = -rate[0]
         return
-    components, q = _components(x, constants, shape, space)
-    rest = space[2 * k * r + r :]
-    terms, rest = rest[: 2 * (2 + k * r)].reshape((2, 2 + k * r)), rest[2 * (2 + k * r) :]
-    _sums(components, constants, shape, x, -1.0, terms, rest)
+    components, q = components_at(x, constants, shape, space)
+    level = level_at(components, constants, shape)
+    if level < 0:  # no rule is known to serve
+        out[:] = np.nan
+        if want:
+            jacobian[:] = np.nan
+        return
+    begin, count, coarse = _rules(level, shape, 2 * k + r * r + shape[6] * r)
+    terms, rest = _space_left(k, r, space)
+    nodes = constants[begin : begin + length(count, r)]
+    _sum(shape[3], (components, nodes, False, terms, rest))
     curves_of = space[room_for(k, r) - 2 * (k * r) ** 2 :].reshape((2, k, r, k, r))
     curve, turn = curves_of[0], curves_of[1]
     if want:
-        begin, count, coarse = _level(components, constants, shape)
         begin += length(count, r)
         nodes = constants[begin : begin + length(coarse, r)]
         _curve(shape[4], (components, nodes, curve))
@@ -200,8 +203,8 @@ def core(x, constants, shape, out, jacobian, want, space):
 def _look_over(states, constants, shape, space, found):
     """Which of several raw states are outgrown."""
     for t in range(len(states)):
-        components, _ = _components(states[t], constants, shape, space)
-        found[t] = outgrown(components.mu, components.deviation, constants, shape)
+        components, _ = components_at(states[t], constants, shape, space)
+        found[t] = outgrown(components, constants, shape)
 
 
 class Looks(NamedTuple):
@@ -209,51 +212,39 @@ class Looks(NamedTuple):
 
     Parameters
     ----------
-    serves : ndarray of bool, shape (S,)
-        Whether the rules of the piece are good enough there.
-    mu, pull, velocity : ndarray, shape (S, k, r)
-        Means, their pulls without the linear part and their velocities, by the finer rules.
+    mu, velocity : ndarray, shape (S, k, r)
+        Means and their velocities.
     fisher : ndarray, shape (S,)
-        ``E|v|^2``, likewise.
+        ``E|v|^2``.
     """
 
-    serves: NDArray[np.bool_]
     mu: Array
-    pull: Array
     velocity: Array
     fisher: Array
 
 
-def _compare(states, constants, shape, finer, finer_shape, order, tolerance, space, looks):
-    """Compare pulls by the rules of a piece with those by finer ones, and look, at raw states."""
+def _see(states, constants, shape, order, space, looks):
+    """Look at raw states, by the rules of a piece."""
     k, r, kind = shape[0], shape[1], shape[2]
-    rest = space[2 * k * r + r :]
-    terms, rest = rest[: 2 * (2 + k * r)].reshape((2, 2 + k * r)), rest[2 * (2 + k * r) :]
-    exact = space[room_for(k, r) :].reshape((2, 2 + k * r))
+    terms, rest = _space_left(k, r, space)
     for t in range(len(states)):
-        components, _ = _components(states[t], constants, shape, space)
-        _sums(components, constants, shape, states[t], -1.0, terms, rest)
-        _sums(components, finer, finer_shape, states[t], 0.0, exact, rest)
-        mu, mean, weight, at_home = (
-            components.mu, components.mean, components.weight, components.home
-        )  # fmt: skip
-        wrong, size, square = 0.0, 0.0, 0.0
+        components, _ = components_at(states[t], constants, shape, space)
+        level = max(level_at(components, constants, shape), 0)
+        begin, count, _ = _rules(level, shape, 2 * k + r * r + shape[6] * r)
+        nodes = constants[begin : begin + length(count, r)]
+        _sum(shape[3], (components, nodes, True, terms, rest))
+        mu, mean, weight = components.mu, components.mean, components.weight
+        square = 0.0
         for i in range(k):
             for a in range(r):
-                p = 2 + i * r + a
-                gap = abs(terms[0, p] - exact[0, p])
-                wrong = gap if not gap <= wrong else wrong  # also what is not a number
-                size = max(size, exact[1, p])
                 linear = mean[a]
                 if kind == FAR:
-                    linear = mu[i, a] / weight[i] if i == at_home else 0.0
-                    square += mu[i, a] * mu[i, a] if i == at_home else 0.0
+                    linear = mu[i, a] / weight[i] if i == components.home else 0.0
+                    square += mu[i, a] * mu[i, a] if i == components.home else 0.0
+                pull = linear + terms[0, 2 + i * r + a]
                 looks.mu[t, order[i], a] = mu[i, a]
-                looks.pull[t, order[i], a] = exact[0, p]
-                looks.velocity[t, order[i], a] = -constants[k + i] * (linear + exact[0, p])
-        size = size if size > UNDERFLOW else 1.0
-        looks.serves[t] = wrong <= tolerance * size
-        looks.fisher[t] = square + exact[0, 1]
+                looks.velocity[t, order[i], a] = -constants[k + i] * pull
+        looks.fisher[t] = square + terms[0, 1]
 
 
 _VECTOR, _MATRIX = numba.float64[::1], numba.float64[:, ::1]
@@ -279,10 +270,8 @@ def _kept_core() -> Any:
 
 _TERMS, _WHOLE = numba.float64[:, :, ::1], numba.int64[::1]
 _LOOKING = numba.void(_MATRIX, _VECTOR, _WHOLE, _VECTOR, numba.boolean[::1])
-_LOOKS = numba.types.NamedTuple((numba.boolean[::1], _TERMS, _TERMS, _TERMS, _VECTOR), Looks)
-_COMPARING = numba.void(
-    _MATRIX, _VECTOR, _WHOLE, _VECTOR, _WHOLE, _WHOLE, numba.float64, _VECTOR, _LOOKS
-)  # fmt: skip
+_LOOKS = numba.types.NamedTuple((_TERMS, _TERMS, _VECTOR), Looks)
+_SEEING = numba.void(_MATRIX, _VECTOR, _WHOLE, _WHOLE, _VECTOR, _LOOKS)
 
 
 @functools.cache
@@ -292,19 +281,19 @@ def look_over() -> Callable[..., None]:
 
 
 @functools.cache
-def compare() -> Callable[..., None]:
-    """:func:`_compare`, without the interpreter's lock."""
-    return _kept("compare", _COMPARING, _compare)
+def see() -> Callable[..., None]:
+    """:func:`_see`, without the interpreter's lock."""
+    return _kept("see", _SEEING, _see)
 
 
 def _kept(name: str, signature: Any, function: Callable[..., None]) -> Any:
     make = functools.partial(numba.njit(signature, nogil=True, **KERNEL), function)
-    return kept((name, ladder), signature, make)
+    return kept((name, curves), signature, make)
 
 
 def room_of_looks(k: int, r: int) -> Array:
     """Room for what is compiled here."""
-    return np.empty(room_for(k, r) + 2 * (2 + k * r))
+    return np.empty(room_for(k, r))
 
 
 def make_raw() -> Callable[..., None]:
@@ -320,7 +309,7 @@ def make_raw() -> Callable[..., None]:
         core(
             numba.carray(x, (size,)),
             numba.carray(weights, (head[7],)),
-            numba.carray(shape, (SHAPE + 2 * head[6],)),
+            numba.carray(shape, (SHAPE + 2 * head[6] + 2 * head[1],)),
             numba.carray(out, (size,)),
             numba.carray(jacobian, (size, size) if want_jacobian else (1, 1)),
             want_jacobian,

@@ -45,20 +45,16 @@ def make_field(lanes: int) -> Callable[..., None]:
 
 def make_look() -> Callable[..., bool]:
     """Compile what tells that a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
-    from flows.systems.mixture.field_compiled import positions, small
+    from flows.systems.mixture.field_compiled import components_at, small
     from flows.systems.mixture.within import outgrown
 
     @small
     def look(x, weights, shape, work):
         if shape[2] == LINEAR:
             return False
-        k, r = shape[0], shape[1]
         one, constants = x.reshape(x.size), weights.reshape(weights.size)
-        room = work.reshape(work.size)
-        mu, deviation = room[: k * r].reshape((k, r)), room[k * r : 2 * k * r].reshape((k, r))
-        mean = room[2 * k * r :][:r]
-        positions(one, constants[:k], constants[k : 2 * k], shape[2], mu, deviation, mean)
-        return outgrown(mu, deviation, constants, shape)
+        components, _ = components_at(one, constants, shape, work.reshape(work.size))
+        return outgrown(components, constants, shape)
 
     made: Callable[..., bool] = look
     return made

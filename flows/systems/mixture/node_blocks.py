@@ -125,7 +125,7 @@ def _second_about_mean(
 
     @helper
     def second(components, x, weights, room, pairs, curve):
-        mu, deviation, mean, weight, _ = components
+        mu, deviation, mean, weight, _, _ = components
         k = len(mu)
         w = load(weights, 0)
         delta_0 = last(x, mean, about_mean(x, deviation, mean, weight, room))
@@ -163,7 +163,7 @@ def near(calculus: Calculus) -> Block:
 
     @number
     def first(components, whole, x, weights, room, sums):
-        mu, deviation, mean, weight, _ = components
+        mu, deviation, mean, weight, _, _ = components
         k, r = mu.shape
         w, places = load(weights, 0), 2 + k * r
         delta_0 = density_at_mean(x, mean, about_mean(x, deviation, mean, weight, room))
@@ -198,7 +198,7 @@ def cluster(calculus: Calculus) -> Block:
 
     @number
     def first(components, whole, x, weights, room, sums):
-        mu, deviation, mean, weight, _ = components
+        mu, deviation, mean, weight, _, _ = components
         k, r = mu.shape
         w, places = load(weights, 0), 2 + k * r
         delta = about_mean(x, deviation, mean, weight, room)
@@ -225,7 +225,7 @@ def far(calculus: Calculus) -> Block:
 
     @number
     def first(components, whole, x, weights, room, sums):
-        mu, _, _, weight, home = components
+        mu, _, _, weight, home, _ = components
         k, r = mu.shape
         w, places = load(weights, 0), 2 + k * r
         peak, total, others = about_home(x, mu, home, weight, room)
@@ -261,7 +261,7 @@ def far(calculus: Calculus) -> Block:
 
     @helper
     def second(components, x, weights, room, pairs, curve):
-        mu, _, _, weight, home = components
+        mu, _, _, weight, home, _ = components
         k = len(mu)
         w = load(weights, 0)
         _, _, others = about_home(x, mu, home, weight, room)

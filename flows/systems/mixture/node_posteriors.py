@@ -37,6 +37,8 @@ class Components(NamedTuple):
         ``W_i``.
     home : int
         Component at home, for the far form.
+    axes : ndarray, shape (r, r)
+        Orthonormal rows, along which nodes are given.
     """
 
     mu: Array
@@ -44,10 +46,24 @@ class Components(NamedTuple):
     mean: Array
     weight: Array
     home: int
+    axes: Array
 
 
 MATRIX, VECTOR = numba.float64[:, ::1], numba.float64[::1]
-COMPONENTS = numba.types.NamedTuple((MATRIX, MATRIX, VECTOR, VECTOR, numba.int64), Components)
+COMPONENTS = numba.types.NamedTuple(
+    (MATRIX, MATRIX, VECTOR, VECTOR, numba.int64, MATRIX), Components
+)
+
+
+@number
+def turned(along, axes, x):
+    """Set the coordinates of a block of nodes that are given along axes."""
+    r = len(axes)
+    for a in range(r):
+        at = spread(0.0)
+        for b in range(r):
+            at += axes[b, a] * load(along, b)
+        store(x, a, at)
 
 
 @register_jitable(**INNER)

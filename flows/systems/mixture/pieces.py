@@ -1,10 +1,9 @@
 """The smooth pieces of a mixture's run: when to choose anew, and how the run goes on.
 
-A piece keeps its quadrature rule, so that its field is one smooth function with an exact Jacobian.
-After each step it is checked that the means are still such as the rule was made for. From time to
-time, and at the end, the rule is compared with a finer one. Where it is no longer good enough, or
-much finer than the means now need, the piece ends, and the next one chooses its rule by measuring
-(:mod:`flows.systems.mixture.choice`).
+A piece keeps its quadrature rules, so that its field is one smooth function with an exact Jacobian.
+Wherever the field is evaluated, the means are such as the rule in use was made for, or the field is
+not a number. Where the means leave the widths of the usual rule, or need far fewer nodes, the piece
+ends, and the next one chooses rules anew (:mod:`flows.systems.mixture.choice`).
 """
 
 from __future__ import annotations
@@ -26,12 +25,11 @@ from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.changes import Change, Trail, changes
 from flows.systems.mixture.constants import LINEAR, Limits
 from flows.systems.mixture.derivatives import gradient
-from flows.systems.mixture.expectation import expect, expect_several
+from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.field import from_blocks
-from flows.systems.mixture.forms import components, longest, parts, power_above
-from flows.systems.mixture.means import FAR, NEAR, Means
+from flows.systems.mixture.forms import components, longest, power_above
+from flows.systems.mixture.means import FAR, NEAR
 from flows.systems.mixture.sound import Frame, SoundState
-from flows.systems.mixture.unproven import Unproven
 
 if TYPE_CHECKING:
     from flows.systems.mixture.field_compiled import Looks
@@ -40,11 +38,8 @@ if TYPE_CHECKING:
 UNDERFLOW = 1e-290
 # An error above this is not one of rounding or of a tight tolerance: there are too few nodes.
 COARSE = 1e-4
-# A rule chosen for a piece is better than asked for by this factor, so that it lasts.
-MARGIN = 0.1
-# Solver time after which the rule is compared again.
+# Solver time after which the regime is looked at again.
 COMPARE_AFTER = 0.25
-NO_STEP = "no rule serves for the length of a step of the solver; allow a larger rtol"
 
 
 class Regimes(NamedTuple):
@@ -81,9 +76,6 @@ class MixturePiece(Piece):
         ``NEAR``, ``CLUSTER``, ``FAR`` or ``LINEAR``: the form of the raw state.
     order : ndarray
         Components in the order of the raw state.
-    finer : tuple of ndarray or None
-        Constants and shape of the finer rules that its own are compared with; None where a rule is
-        to be found for each state.
     limits : Limits
         Within which form, clock and rule serve; the means in the order of the components.
     """
@@ -98,7 +90,6 @@ class MixturePiece(Piece):
     chart: Chart
     kind: int
     order: NDArray[np.intp]
-    finer: tuple[Array, NDArray[np.int64]] | None
     limits: Limits
 
     def decode(self, raw: Array) -> SoundState:
@@ -119,72 +110,58 @@ class MixturePiece(Piece):
     def watch(self, rtol: float) -> Watch | None:
         """End the piece where its rule is not good enough, too good, or another form is better.
 
-        It also ends where the regime has changed, and where its tolerances are outlived. A step
-        counts once the rule has been compared at its end, or at the end of a later one. Where the
-        rule does not serve, the piece ends at the last step at which it does, and later steps are
-        taken anew.
+        It also ends where the regime has changed, and where its tolerances are outlived.
         """
         if self.kind == LINEAR:
             return None
         end = self.chart.clock.outlived if self.kind == NEAR else math.inf
         trail = Trail(0.0, self.chart.y0) if self.regimes else None
-        _ = self.first_regime  # while what was measured at the first state is at hand
-        steps = Unproven(0.0, self.chart.y0)
+        seen = 0.0
 
         def alarm(tau: float, y: Array) -> float:
             if trail is not None:
                 trail.add(np.array([tau]), np.array(y)[None])
-            steps.add(np.array([tau]), np.array(y)[None])
             if tau >= end or self.outgrown(self.chart.raw(tau, y)[None])[0]:
                 return -1.0
-            return steps.proven + COMPARE_AFTER - tau
+            return 1.0 if trail is None else seen + COMPARE_AFTER - tau
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+            nonlocal seen
             outlived = tau >= end
             if outlived and tau > end:
                 stop = outliving(end, tau, y, interpolant)
-                steps.cut(stop.tau, stop.y)
                 tau, y = stop.tau, stop.y
-            good, same = self.compared(np.array([tau]), np.array(y)[None])
-            if not good[0]:
-                return steps.last_before(tau, lambda *step: self.compared(*step)[0])
-            steps.prove(tau)
-            if outlived or not same[0] or self.outgrown(self.chart.raw(tau, y)[None])[0]:
+            same = trail is None or self.same(np.array([tau]), np.array(y)[None])[0]
+            if outlived or not same or self.outgrown(self.chart.raw(tau, y)[None])[0]:
                 return Stop(tau, y, trail)
+            seen = tau
             if trail is not None:
                 trail.seen(tau)
             return None
 
         def alarms(taus: Array, states: Array) -> Array:
             """Of many steps, below zero only where `check` ends the piece, or may."""
+            nonlocal seen
+            # What is not finite is outgrown, too.
+            ends = (taus >= end) | self.outgrown(self.chart.raw(taus, states))
             if trail is not None:
                 trail.add(taus, states)
-            steps.add(taus, states)
-            # As is what is not finite.
-            ends = (taus >= end) | self.outgrown(self.chart.raw(taus, states))
-            last = int(np.argmax(ends)) if ends.any() else len(taus)
-            due, compared = [], steps.proven
-            for i, tau in enumerate(taus[:last].tolist()):
-                if tau >= compared + COMPARE_AFTER:
-                    due.append(i)
-                    compared = tau
-            if due:
-                good, same = self.compared(taus[due], states[due])
-                serves = good & same
-                ends[due] = ~serves
-                known = due[: int(np.argmin(serves))] if not serves.all() else due
-                if known:
-                    steps.prove(float(taus[known[-1]]))
-                    if trail is not None:
-                        trail.seen(float(taus[known[-1]]))
+                last = int(np.argmax(ends)) if ends.any() else len(taus)
+                due, looked = [], seen
+                for i, tau in enumerate(taus[:last].tolist()):
+                    if tau >= looked + COMPARE_AFTER:
+                        due.append(i)
+                        looked = tau
+                if due:
+                    same = self.same(taus[due], states[due])
+                    ends[due] = ~same
+                    known = due[: int(np.argmin(same))] if not same.all() else due
+                    if known:
+                        seen = float(taus[known[-1]])
+                        trail.seen(seen)
             return np.where(ends, -1.0, 1.0)
 
-        def settle(tau: float, y: Array) -> Stop | None:
-            if tau <= steps.proven or self.compared(np.array([tau]), np.array(y)[None])[0][0]:
-                return None
-            return steps.last_before(tau, lambda *step: self.compared(*step)[0])
-
-        return Watch(alarm, check, alarms, settle)
+        return Watch(alarm, check, alarms)
 
     def outgrown(self, raw: Array) -> NDArray[np.bool_]:
         """Whether another form, clock or rule serves raw states better, shape (S, N) to (S,)."""
@@ -196,13 +173,11 @@ class MixturePiece(Piece):
         )
         return found
 
-    def compared(self, taus: Array, states: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether rules are good enough for a solver's states; whether regimes are the first."""
+    def same(self, taus: Array, states: Array) -> NDArray[np.bool_]:
+        """Whether regimes of a solver's states are the first one."""
         looks = self.looks(self.chart.raw(taus, states))
-        if self.regimes is None:
-            return looks.serves, np.ones_like(looks.serves)
         found, _ = self._regimes(self.chart.clock.time(taus), looks)
-        return looks.serves, (found == self.first_regime).all(axis=-1)
+        return np.asarray((found == self.first_regime).all(axis=-1))
 
     def changes(self, trail: Trail, tau: float) -> tuple[Change, ...]:
         """Changes of the regime up to a step."""
@@ -220,36 +195,18 @@ class MixturePiece(Piece):
         return self.regimes.at(times, self.frame.weight, *of)
 
     def looks(self, raw: Array) -> Looks:
-        """Compare with finer rules at raw states, or with what is found for each."""
+        """Look at raw states, by the rules of the piece."""
         from flows.systems.mixture import field_compiled
 
         count, sizes = len(raw), self.state.offset.shape
         looks = field_compiled.Looks(
-            serves=np.empty(count, np.bool_),
             mu=np.empty((count, *sizes)),
-            pull=np.empty((count, *sizes)),
             velocity=np.empty((count, *sizes)),
             fisher=np.empty(count),
         )
-        mine = self.chart.weights, self.chart.shape
-        field_compiled.compare()(
-            np.ascontiguousarray(raw),
-            *mine,
-            *(self.finer or mine),
-            self.order,
-            self.tolerance,
-            self._room,
-            looks,
-        )
-        if self.finer is not None:
-            return looks
-        # In the form of the piece: pulls of two forms differ by their linear parts.
-        mu, deviation, mean, _ = parts(self.frame, self.decode(raw))
-        means = Means(mu, deviation, mean, self.frame.weight, self.kind)
-        best = expect_several(self.calculus, means, self.tolerance)
-        serves = np.abs(looks.pull - best.pull).max(axis=(-2, -1)) <= self.tolerance * best.size
-        velocity = -gradient(self.frame, means, best.pull)
-        return looks._replace(serves=serves, velocity=velocity, fisher=best.fisher)
+        chart, states = self.chart, np.ascontiguousarray(raw)
+        field_compiled.see()(states, chart.weights, chart.shape, self.order, self._room, looks)
+        return looks
 
     @functools.cached_property
     def _room(self) -> Array:
@@ -268,7 +225,7 @@ class MixturePiece(Piece):
         if self.regimes is None:
             return np.zeros(0)
         means = components(self.frame, state)
-        found = expect(self.calculus, means, MARGIN * self.tolerance)
+        found = expect(self.calculus, means, self.tolerance)
         velocity = -gradient(self.frame, means, found.pull)
         numbers = np.array([time]), self.frame.weight, means.mu[None], velocity[None]
         return self.regimes.at(*numbers, np.array([found.fisher]))[0][0]
@@ -276,8 +233,6 @@ class MixturePiece(Piece):
     def restart(self, stop: Stop) -> Restart:
         """Go on after a stop with a new choice of rule and coordinates."""
         now = self.at(stop.tau, stop.y)
-        if stop.tau <= 0.0:
-            return Restart(self.frame, now, self.time(0.0), (), NO_STEP)
         means = components(self.frame, now)
         if means.form == FAR:
             now = SoundState(now.mu, np.zeros_like(now.centre))
@@ -306,7 +261,7 @@ def failure(calculus: Calculus, frame: Frame, state: SoundState, tolerance: floa
     if len(frame.weight) == 1:
         return ""
     means = components(frame, state)
-    found = expect(calculus, means, MARGIN * tolerance)
+    found = expect(calculus, means, tolerance)
     # Equal values of all rules may still be noise where nothing is left to compare.
     if means.form == FAR and np.abs(gradient(frame, means, found.pull)).max() < UNDERFLOW:
         return (

@@ -50,23 +50,27 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
         Whether second derivatives are wanted.
     """
     from flows.systems.mixture import curves, sums_compiled  # Numba loads where it is first needed
-    from flows.systems.mixture.node_lists import packed
+    from flows.systems.mixture.nodes import packed
 
     components = components_of(means)
     k, r = components.mu.shape
+    numbers = packed(rule.nodes, rule.weights)
     together = components_of(means.at(None))
-    total, size = sums_compiled.of_list(means.form, calculus, together, rule)[0]
+    total, size = sums_compiled.of_list(means.form, calculus, together, numbers)[0]
     second = np.zeros((k, r, k, r))
     if curve:
-        nodes = packed(rule.nodes, rule.weights)
-        curves.curve_of(means.form, calculus)(components, nodes, second)
+        curves.curve_of(means.form, calculus)(components, numbers, second)
     kl, fisher = total[:2].tolist()
     sizes = np.array([size[0], size[1], size[2:].max()])
     return Moments(kl, fisher, total[2:].reshape(k, r), sizes, second)
 
 
-def components_of(means: Means, home: Any = None) -> Any:
-    """Components of one state or several as compiled sums take them; ``home`` where it is known."""
+def components_of(means: Means, home: Any = None, axes: Any = None) -> Any:
+    """Components of one state or several as compiled sums take them.
+
+    ``home`` is the component at home where it is known, and ``axes`` those along which nodes are
+    given, the coordinates' own by default.
+    """
     from flows.systems.mixture.node_posteriors import Components
 
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
@@ -74,5 +78,8 @@ def components_of(means: Means, home: Any = None) -> Any:
         home = np.zeros(mu.shape[:-2], np.int64)
         if means.form == FAR:
             home = means.at_home.argmax(axis=-1)
+    if axes is None:
+        r = mu.shape[-1]
+        axes = np.zeros((*mu.shape[:-2], r, r)) + np.eye(r)
     at = home if home.ndim else int(home)
-    return Components(mu, deviation, mean, means.weight, at)
+    return Components(mu, deviation, mean, means.weight, at, np.ascontiguousarray(axes))

@@ -241,7 +241,6 @@ class MixtureSystem(System):
         frame, now = self.reduce(self.check_start(state))
         means = forms.components(frame, now)
         found = expect(self.calculus, means, tolerance or derivatives.accuracy(means))
-        rule = found.rule_for(means)
         gradient = self.unit * derivatives.gradient(frame, means, found.pull) @ frame.basis.T
         return Expectations(
             self.loss_from(found.kl, found.fisher),
@@ -249,8 +248,8 @@ class MixtureSystem(System):
             found.fisher,
             gradient[frame.member],
             found.error,
-            len(rule),
-            rule.label,
+            int(found.nodes),
+            found.rule.label,
         )
 
     def loss(self, state: ArrayLike) -> float:

@@ -13,76 +13,61 @@ from typing import Any
 import numba
 import numpy as np
 
-from flows.systems.mixture.constants import LIMITS
-from flows.systems.mixture.means import FAR, NEAR
+from flows.systems.mixture.axes import spanned, width_along
+from flows.systems.mixture.constants import BEYOND, LIMITS, USUAL_LEVEL
+from flows.systems.mixture.means import NEAR
 from flows.systems.mixture.node_functions import INNER, OPTIONS
 
 small: Any = numba.njit(**OPTIONS, **INNER)
 
 
 @small
-def home(mu, weight):
-    """Component with the largest density at the target."""
-    found, best = 0, -np.inf
-    for i in range(len(weight)):
-        log = math.log(weight[i])
-        for a in range(mu.shape[1]):
-            log -= 0.5 * mu[i, a] * mu[i, a]
-        if log > best:
-            found, best = i, log
-    return found
-
-
-@small
-def serves(level, mu, deviation, constants, shape):
-    """Whether a level serves: along each axis of the rules means are near enough to each other."""
+def serves(level, components, constants, shape):
+    """Whether a level serves: along all axes means are near enough to each other."""
+    mu, matters = components.mu, constants[constants.size - components.mu.shape[0] :]
     k, r = mu.shape
     near, first = shape[2] == NEAR, 2 * k + r * r + level * r
-    for b in range(r):
-        # In the near form a mean also enters by itself, not only by its distance to the others.
-        low, high = (0.0, 0.0) if near else (np.inf, -np.inf)
-        for i in range(k):
-            along = 0.0
-            for a in range(r):
-                one = mu[i, a] if near else deviation[i, a]
-                along += one * constants[2 * k + b * r + a]
-            low, high = min(low, along), max(high, along)
-        if not high - low <= constants[first + b]:
+    for b in range(spanned(k, r, near)):
+        width = width_along(mu, components.deviation, near, matters, components.axes, b)
+        if not width <= constants[first + b]:
             return False
     return True
 
 
 @small
-def _has_moved(mu, weight, kind, limits):
-    """Whether means have moved farther than nodes that were left out, or layers, allow."""
+def has_moved(components, constants, shape, times):
+    """Whether means have moved farther than nodes that were left out allow."""
+    mu, axes = components.mu, components.axes
     k, r = mu.shape
-    most, along_itself, across, at_home = limits[5], limits[6], limits[7], int(limits[8])
+    limits = constants[constants.size - LIMITS - 2 * k * r - k :]
+    most = times * limits[5]
     if not most < np.inf:
         return False
-    if kind == FAR and home(mu, weight) != at_home:
+    left_out = int(limits[6]) >= 0  # nodes, and not components alone
+    if left_out and components.home != int(limits[6]):
         return True
-    before, own = limits[LIMITS:], limits[LIMITS + at_home * r :]
+    before = limits[LIMITS : LIMITS + k * r]
+    along_before, matters = limits[LIMITS + k * r :], constants[constants.size - k :]
     for i in range(k):
-        square, step, along, whole = 0.0, 0.0, 0.0, 0.0
-        for a in range(r):
-            moved, base = mu[i, a] - before[i * r + a], before[i * r + a] - own[a]
-            apart = moved - (mu[at_home, a] - own[a])
-            square, step = square + moved * moved, step + base * base
-            along, whole = along + apart * base, whole + apart * apart
-        if not square <= most * most:
+        square = 0.0
+        for b in range(r):
+            along = mu[i, b] - before[i * r + b]
+            if matters[i] != 0.0:
+                along = -along_before[i * r + b]
+                for a in range(r):
+                    along += mu[i, a] * axes[b, a]
+            square += along * along
+        if (left_out or matters[i] == 0.0) and not square <= most * most:
             return True
-        if i != at_home and along_itself < np.inf:
-            aside = whole - along * along / step
-            if not (abs(along) <= along_itself * step and aside <= across * across * step):
-                return True
     return False
 
 
 @small
-def outgrown(mu, deviation, constants, shape):
+def outgrown(components, constants, shape):
     """Whether means are beyond limits, see :class:`flows.systems.mixture.constants.Limits`."""
+    mu, deviation = components.mu, components.deviation
     k, r = mu.shape
-    limits = constants[constants.size - LIMITS - k * r :]
+    limits = constants[constants.size - LIMITS - 2 * k * r - k :]
     length, spread, changed = 0.0, 0.0, 0.0
     for i in range(k):
         one, other, before = 0.0, 0.0, 0.0
@@ -96,6 +81,19 @@ def outgrown(mu, deviation, constants, shape):
     inside = limits[0] < length < limits[1] and limits[2] < spread < limits[3]
     if not (inside and changed <= limits[4]):
         return True
-    if not serves(0, mu, deviation, constants, shape):
+    if not serves(USUAL_LEVEL, components, constants, shape):
         return True
-    return _has_moved(mu, constants[:k], shape[2], limits)
+    return has_moved(components, constants, shape, 1.0)
+
+
+@small
+def level_at(components, constants, shape):
+    """The level with the fewest nodes that serves; negative if none does."""
+    if shape[6] == 0 or not serves(0, components, constants, shape):
+        return -1
+    if has_moved(components, constants, shape, BEYOND):
+        return -1
+    level = 0
+    while level + 1 < shape[6] and serves(level + 1, components, constants, shape):
+        level += 1
+    return level

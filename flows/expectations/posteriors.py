@@ -1,0 +1,136 @@
+r"""Rules of one axis for averages of posteriors of Gaussian components, by their distances alone.
+
+Posteriors are quotients of exponentials of affine forms. With `D` the largest distance of two means
+along an axis, they are analytic up to `|Im u| < pi/D`, and for `|Im u| \leq c` no quotient is
+larger than the one on the line by more than `1/cos(c D/2)`. So the error of an axis, relative to
+the average of sizes, is
+
+* of the trapezoidal rule with the step `h` (Trefethen & Weideman 2014, SIAM Review 56(3), theorem
+  5.1, with the contour moved by `c` on both sides)
+
+  .. math:: \min_c \frac{K (1 + c)^2}{\cos^3(c D/2)} e^{c^2/2 - 2 \pi c/h};
+
+* of Gauss-Hermite rules with `n` nodes, `n!/(2n)!` times a derivative, which is at most
+  `(2n)!/c^{2n}` times the largest value at the distance `c`,
+
+  .. math:: K\, n!\, (D/c)^{2n - s}, \qquad c = 2.8 < \pi,
+
+  for averages that are of the order `s` in the distances.
+
+The constants `K` stand for products of posteriors with polynomials. They are measured: of 4 000
+random mixtures none has more than a third of this error.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.quadrature_rules import gauss
+
+__all__ = ["Axis", "Smooth", "axis_for", "gauss_error", "lattice_error"]
+
+# Distance from the line, in units of 1/D, at which derivatives are bounded.
+DISTANCE = 2.8
+# Gauss-Hermite rules with more nodes are no better than trapezoidal ones.
+MOST_GAUSS = 24
+# Steps are powers of two to this, so that nearby states have the same, and at most one.
+STEPS, WIDEST = 8, 1.0
+# No step is shorter: a rule has too many nodes before.
+SHORTEST = 2.0**-14
+# Parts of the distance of the poles that are tried.
+CONTOURS = np.linspace(0.02, 0.995, 80)
+
+
+class Smooth(NamedTuple):
+    """What is averaged, as far as rules ask for it.
+
+    Parameters
+    ----------
+    order : int
+        `s`, the power of the distances with which averages vanish.
+    gauss, lattice : float
+        `K` of both families.
+    """
+
+    order: int
+    gauss: float
+    lattice: float
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Nodes and weights of `N(0, 1)`, and a bound of the relative error.
+
+    Two of them are equal only if they are the same one.
+    """
+
+    x: Array
+    w: Array
+    error: float
+
+
+def gauss_error(n: int, width: float, smooth: Smooth) -> float:
+    """Relative error of a Gauss-Hermite rule of ``n`` nodes, at most."""
+    power = 2 * n - smooth.order
+    if power <= 0:
+        return math.inf
+    if width == 0:
+        return 0.0
+    return smooth.gauss * math.exp(
+        min(math.lgamma(n + 1) + power * math.log(width / DISTANCE), 700.0)
+    )
+
+
+def lattice_error(step: float, width: float, smooth: Smooth) -> float:
+    """Relative error of a trapezoidal rule, at most."""
+    most = min(math.pi / max(width, 1e-300), 2 * math.pi / step)
+    c = CONTOURS * most
+    near = 3 * np.log(np.cos(np.minimum(c * width / 2, 1.5707)))
+    logs = 2 * np.log1p(c) - near + c**2 / 2 - 2 * np.pi * c / step
+    return smooth.lattice * math.exp(min(float(logs.min()), 700.0))
+
+
+@functools.lru_cache(maxsize=4096)
+def axis_for(width: float, smooth: Smooth, tolerance: float, reach: float) -> Axis | None:
+    """Fewest nodes whose error is at most the tolerance.
+
+    Parameters
+    ----------
+    width : float
+        `D`, at least the largest distance of two means along the axis.
+    smooth : Smooth
+        What is averaged.
+    tolerance : float
+        Relative error asked for.
+    reach : float
+        How far nodes of a trapezoidal rule go.
+
+    Returns
+    -------
+    Axis or None
+        None if it takes too many nodes.
+    """
+    step = SHORTEST
+    for k in range(int(STEPS * math.log2(WIDEST / SHORTEST)) + 1):
+        step = WIDEST * 2.0 ** (-k / STEPS)
+        if lattice_error(step, width, smooth) <= tolerance:
+            break
+    else:
+        return None
+    last = math.ceil(reach / step)
+    for n in range(1, MOST_GAUSS + 1):
+        if n >= 2 * last + 1:
+            break
+        error = gauss_error(n, width, smooth)
+        if error <= tolerance:
+            x, w = gauss(n)
+            return Axis(x, w, error)
+    x = step * np.arange(-last, last + 1.0)
+    weight = step * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    return Axis(x, weight, lattice_error(step, width, smooth))

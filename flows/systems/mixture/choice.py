@@ -50,8 +50,11 @@ USUAL, ROOM = 1.1, 1.6
 TURN, FREE = 0.1, 0.1
 # A piece that begins before so many times of the fastest decay begins with explicit steps.
 UNSTIFF = 10.0
-# Parts of the first length at which a piece of short means changes to fewer nodes.
-SHORTER = 0.5 ** np.arange(0.0, 8.0, 0.5)
+# Parts of the first length at which a piece of short means changes to fewer nodes, and the part of
+# the width of a cluster at which its piece does.
+SHORTER, NARROWER = 0.5 ** np.arange(0.0, 8.0, 0.5), 0.25
+# Clusters narrower than this have no fewer nodes.
+TINY = 1e-12
 # In a Jacobian a travelling cluster that is thinner than this has lost the digits that steps of
 # Rodas5P ask of it.
 THIN = 5e-8
@@ -157,13 +160,16 @@ def _levels(means: Means, turned: Frames, tolerance: float) -> Levels:
     """Rules of a piece that begins with these means.
 
     They serve while the means are a little further apart along their axes. Short means shrink for
-    as long as they are followed, and ask for fewer nodes.
+    as long as they are followed, and ask for fewer nodes; clusters may widen by decades.
     """
     widths = turned.widths[0]
     count = spanned(len(means.mu), len(widths), means.form == NEAR)
-    least = min(TURN * float(widths.max()), FREE)
+    most = float(widths.max())
+    least = FREE if means.form == CLUSTER else min(TURN * most, FREE)
     thin = np.where(np.arange(len(widths)) < count, np.maximum(widths, least), 0.0)
     shorter = SHORTER if means.form == NEAR else SHORTER[:1]
+    if means.form == CLUSTER:
+        shorter = NARROWER ** np.arange(1.0 + math.log(max(most, TINY) / FREE, NARROWER))
     moves = BEYOND * may_move(widths)
 
     def pair(size: Array) -> tuple[Array, Nodes, Nodes] | None:

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.errors import undefined
@@ -70,7 +72,8 @@ class Events(Sequence[Event]):
 class Restart(NamedTuple):
     """How a run goes on after a stop: frame, state, time, what happened.
 
-    Why it cannot go on, if so, and the status that it has then.
+    Why it cannot go on, if so, and the status that it has then. Where it goes on a little later,
+    ``before(times)`` has the states of times since the stop, with a leading axis.
     """
 
     frame: Any
@@ -79,6 +82,13 @@ class Restart(NamedTuple):
     events: Sequence[Event] = ()
     failure: str = ""
     status: str = FIELD_FAILED
+    before: Callable[[Array], Any] | None = None
+
+    def passed(self, times: Array) -> Any:
+        """States of times since the stop, up to that from which the run goes on."""
+        if self.before is not None:
+            return self.before(times)
+        return self.state.at(None).at(np.zeros(len(times), dtype=int))
 
 
 class Piece(abc.ABC):

@@ -307,7 +307,7 @@ def _pieces(
     """Piece after piece, until the last time is reached or a solver gives up."""
     times, rtol = request.followed(system.apart), request.rtol
     system, relative = _tolerant(system, request)
-    frame, state, now, new, failure, failed = way.restart
+    frame, state, now, new, failure, failed, _ = restart = way.restart
     collected, happened, stats = [way.states], [new], dict(way.stats)
     done, counted, loosened = len(way.states) - 1, 0, 1.0
     status, message = COMPLETED, "reached the end"
@@ -316,7 +316,7 @@ def _pieces(
             # A restart may lie a little beyond outputs: the last stretch before a collapse.
             passed = int(np.searchsorted(times[done:], now, side="right"))
             if passed:
-                collected.append(state.at(None).at(np.zeros(passed, dtype=int)))
+                collected.append(restart.passed(times[done : done + passed]))
                 done += passed
                 continue
             if failure:
@@ -372,7 +372,7 @@ def _pieces(
             if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
                 status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
                 break
-            frame, state, now, new, failure, failed = piece.restart(stop)
+            frame, state, now, new, failure, failed, _ = restart = piece.restart(stop)
             happened.append(new)
             status, message = COMPLETED, "reached the end"
     except TimeSpent:  # between two pieces, or in balls; solvers have told their own

@@ -89,8 +89,13 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, apart) / (1 + t / 2)
     fastest = np.abs(features["distance_dot"]).max(axis=-1, initial=0.0)
     closing = np.minimum(np.expm1(2 * np.log1p(relative)) * fastest, count * absolute)
-    turned = absolute[..., None] / np.maximum(features["zeta"], np.finfo(float).tiny)
-    pairs = turned[..., i] + turned[..., j]
+    # Directions of neurons at zero are not known at all.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        turned = absolute[..., None] / features["zeta"]
+        turned = np.where(features["zeta"] > np.finfo(float).tiny, turned, np.inf)
+        turned = np.where(absolute[..., None] > 0, turned, 0.0)
+        pairs = turned[..., i] + turned[..., j]
+        turning = count * pairs
     loss = part("loss", 3, (slope + count * absolute / 2) * absolute)
     known = {
         "loss": loss + _underflow(features["loss"], np.finfo(float).tiny),
@@ -102,7 +107,7 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         "distance": np.broadcast_to(absolute[..., None], pairs.shape),
         "distance_dot": np.broadcast_to(closing[..., None], pairs.shape),
         "kappa": pairs,
-        "kappa_dot": count * pairs,
+        "kappa_dot": turning,
     }
     for name, error in _gone(features).items():
         known[name] = known[name] + error if name in known else error

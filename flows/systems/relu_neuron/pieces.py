@@ -151,14 +151,20 @@ class NeuronPiece(Piece):
         # Those that arrive together, as neurons that left zero together do, are one event.
         which = ending[left <= 10 * np.min(left)]
         step = float(np.min(left))
-        # The last stretch is a straight line up to O(step^2).
-        h, z = now.h + step * slope[:, 0], now.z + step * slope[:, 1:]
         mu = frame.multiplicity
-        later = without(frame, SoundState(h, z, now.r + step * (mu @ slope)), which)
+
+        def before(times: Array) -> SoundState:
+            """The last stretch, a straight line up to O(step^2)."""
+            since = (times - time)[:, None]
+            h, r = now.h + since * slope[:, 0], now.r + since * (mu @ slope)
+            return SoundState(h, now.z + since[..., None] * slope[:, 1:], r)
+
+        there = before(np.array([time + step])).at(0)
+        later = without(frame, there, which)
         users = [int(i) for i in np.flatnonzero(np.isin(frame.member, which))]
         event = Event(time + step, "collapse", f"neuron {names(users)} reached zero")
         unsure = 0.0 if collapse is None else collapse.unsure
-        return wake(self.d, frame, later, time + step, event, unsure)
+        return wake(self.d, frame, later, time + step, event, unsure)._replace(before=before)
 
 
 def begin(d: int, frame: Frame, state: SoundState) -> Restart:

@@ -73,13 +73,22 @@ class Watch:
     alarms : callable, optional
         ``alarm`` of many steps at once: ``alarms(taus, states)``, shapes (S,) and (S, N) to (S,).
         Without it, steps are looked at one by one.
+    settle : callable, optional
+        ``settle(tau, y)`` after the step that covers the last output; it returns a stop, as
+        ``check``, or None.
     noted : callable, optional
         ``noted(taus, states)`` is told the steps that the alarm does not see.
+
+    Notes
+    -----
+    A stop may lie before the last step, and before steps that were taken earlier: outputs beyond it
+    are dropped.
     """
 
     alarm: Callable[[float, Array], float]
     check: Callable[[float, float, Array, Interpolant], Stop | None]
     alarms: Callable[[Array, Array], Array] | None = None
+    settle: Callable[[float, Array], Stop | None] | None = None
     noted: Callable[[Array, Array], None] | None = None
 
 
@@ -166,6 +175,20 @@ class Recorder:
             self.reason = stuck(Stop(tau, np.array(y)))
         return bool(self.reason)
 
+    def forget(self, end: float) -> None:
+        """Drop outputs beyond a time: the steps that led to them have turned out not to serve."""
+        del self.states[int(np.searchsorted(self.problem.taus, end, side="right")) :]
+
+    def completed(self) -> Stop | str:
+        """How the piece ends where it goes no further: completed, or at an earlier stop."""
+        watch, last = self.problem.watch, self.last
+        assert last is not None
+        stop = None if watch is None or watch.settle is None else watch.settle(last.tau, last.y)
+        if stop is None:
+            return COMPLETED
+        self.forget(stop.tau)
+        return stop
+
     def accept(
         self,
         before: float,
@@ -191,6 +214,7 @@ class Recorder:
             stop = watch.check(before, tau, y, interpolant)
         end = tau if stop is None else stop.tau
         taus = self.problem.taus
+        self.forget(end)
         while len(self.states) < len(taus) and taus[len(self.states)] <= end:
             at = float(taus[len(self.states)])
             value = y if at == tau else interpolant(at)
@@ -202,7 +226,7 @@ class Recorder:
         if stop is not None:
             return stop
         if len(self.states) == len(taus):
-            return COMPLETED
+            return self.completed()
         if self.steps >= self.problem.max_steps:
             return STEP_BUDGET
         look()
@@ -245,6 +269,8 @@ def finish(
 ) -> Solution:
     """Build the :class:`Solution` of a recorder that has ended with ``outcome``."""
     stop = outcome if isinstance(outcome, Stop) else None
+    if stop is None and outcome != COMPLETED and recorder.last is not None:
+        recorder.completed()  # outputs that are not known are dropped
     status = COMPLETED if isinstance(outcome, Stop) else outcome
     problem = recorder.problem
     if status in (STEP_BUDGET, SOLVER_FAILED) and problem.stuck is not None:

@@ -9,7 +9,6 @@ from flows.core.arrays import Array
 from flows.core.deadline import look
 from flows.core.problem import (
     BREAKDOWNS,
-    COMPLETED,
     NONFINITE,
     SOLVER_FAILED,
     Interpolant,
@@ -107,7 +106,7 @@ def _looked_at_alone(
 
 def _accept_together(
     recorder: Recorder, begun: Array, before: Array, taus: Array, states: Array, k: Array
-) -> str | None:
+) -> Stop | str | None:
     """Record what steps cover that end nothing but, perhaps, the last one the piece."""
     if not len(taus):
         return None
@@ -133,7 +132,7 @@ def _accept_together(
     if progress is not None:
         progress(float(taus[last]))
     if complete:
-        return COMPLETED
+        return recorder.completed()
     look()
     return None
 

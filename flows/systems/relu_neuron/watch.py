@@ -159,7 +159,7 @@ class Watched:
     def alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states."""
         awake = self._alarms(taus, states)
-        return np.minimum(self.departure.next - np.asarray(taus), awake) if self.asleep else awake
+        return np.minimum(self.departure.alarms(taus, states), awake) if self.asleep else awake
 
     def _alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states of the neurons alive."""
@@ -243,8 +243,8 @@ class Watched:
         awake = self._alarm()
         if not self.asleep:
             return awake
-        departure = self.departure
-        return lambda tau, y: min(departure.next - tau, awake(tau, y))
+        alarms = self.departure.alarms
+        return lambda tau, y: min(float(alarms(tau, y)), awake(tau, y))
 
     def _alarm(self) -> Callable[[float, Array], float]:
         """Alarm of one state of the neurons alive."""
@@ -270,7 +270,16 @@ class Watched:
         return alarm
 
     def check(self, before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
-        """Look closely after an alarm."""
+        """Look closely after an alarm, first whether a neuron leaves zero."""
+        if self.asleep and self.departure.due(tau):
+            leaving = self.departure.leaving(before, tau, y, interpolant, self.least)
+            if leaving is not None:
+                return leaving
+        stop = self._ends(before, tau, y, interpolant)
+        return (stop and self.settle(stop.tau, stop.y)) or stop
+
+    def _ends(self, before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+        """Where the neurons alive end the piece."""
         if self.kind == PARALLEL:
             # The solver's state is constant, so that a step may jump over a collapse.
             when = first_time(
@@ -306,8 +315,6 @@ class Watched:
         end = self.chart.clock.outlived
         if self.kind in (RESIDUAL, BESIDE) and tau >= end:
             return outliving(end, tau, y, interpolant)
-        if self.asleep and self.departure.due(tau):
-            return self.leaving(before, tau, now, interpolant)
         return None
 
     def living(self, now: SoundState) -> Sizes:
@@ -334,21 +341,15 @@ class Watched:
             ending = ending[:0] if value < -self.unsure(tau, now) else ending
         return ending
 
-    def leaving(
-        self, before: float, tau: float, now: SoundState, interpolant: Interpolant
-    ) -> Stop | None:
-        """Stop where a neuron at zero can first leave, if it can."""
-        value, where = descent(self.d, self.frame, now, self.departure.where)
-        self.departure.note(tau, value, where)
-        if value >= -self.unsure(tau, now):
-            return None
+    def least(self, tau: float, y: Array) -> tuple[float, Array]:
+        """Least slope of a neuron at zero, above what errors leave of it, and where it is."""
+        there = self.at(tau, y)
+        value, where = descent(self.d, self.frame, there, self.departure.where)
+        return value + self.unsure(tau, there), where
 
-        def leaves(t: float) -> bool:
-            there = self.at(t, interpolant(t))
-            return descent(self.d, self.frame, there, where)[0] < -self.unsure(t, there)
-
-        when = first_time(leaves, before, tau)
-        return Stop(when, interpolant(when))
+    def settle(self, tau: float, y: Array) -> Stop | None:
+        """Look where a piece ends whether a neuron should have left."""
+        return self.departure.kept(tau, y, self.least) if self.asleep else None
 
 
 def watch(
@@ -370,7 +371,7 @@ def watch(
     shake, part = rtol * unit, max(COLLAPSED, 10 * rtol)
     least = max(DUST * unit if rest else DUST, AIM * shake)
     limit = np.array([max(part * min(1.0, x), least) for x in lengths])
-    departure = Departure(later=ASK_LATER if chart.clock.exponential else 0.0)
+    departure = Departure(later=ASK_LATER * chart.clock.exponential, steps=[(0.0, chart.y0)])
     watched = Watched(
         d,
         frame,
@@ -385,4 +386,4 @@ def watch(
         state.h[alive] < 0,
         departure,
     )
-    return Watch(watched.alarm(), watched.check, watched.alarms)
+    return Watch(watched.alarm(), watched.check, watched.alarms, watched.settle)

@@ -232,6 +232,28 @@ def test_a_neuron_leaves_zero_as_soon_as_it_can_whatever_the_solver(method):
     assert abs(run["loss"][-1] / LOSS_AT_TEN - 1) < SOLVERS
 
 
+# Starts, and when a neuron leaves zero there: between two questions whether one can, or where a
+# chart ends. By Radau at rtol 1e-12, on which all methods agree.
+BETWEEN = [((4, 3), 175, 2.18507359918), ((3, 3), 321, 4.31538441241), ((3, 2), 537, 1.03507766545)]
+
+
+@pytest.mark.parametrize("method", ["auto", "Rodas5P", "Radau"])
+@pytest.mark.parametrize(("size", "seed", "leaves"), BETWEEN)
+def test_a_neuron_that_could_leave_before_it_was_asked_does(size, seed, leaves, method):
+    rng = np.random.default_rng(seed)
+    rng.integers(2, 6), rng.integers(2, 4)
+    system = flows.ReLUNeuron(*size)
+    start = system.initial(scale=10 ** rng.uniform(-1, 0.9), seed=seed)
+    if seed % 3 == 0:
+        start[0] = 0.0
+    for end in (1.2 * leaves, 1.01 * leaves):
+        run = flows.integrate(system, start, end, [end], method=method, rtol=1e-7)
+        times = [event.time for event in run.events if event.kind == "departure"]
+        assert times and abs(times[-1] / leaves - 1) < 1e-6
+        # One that has not been asked until the end is not left at zero.
+        assert run.state[-1].any(axis=1).all()
+
+
 # Its first neuron leaves zero at t = 1.414, in a direction that settles far faster than it grows.
 SETTLES, BUDGET = (3, 2, 1.0, 32, 113), 5000
 

@@ -81,11 +81,8 @@ def test_few_outputs_state_what_many_do(case):
     assert (np.abs(few["loss"] - truth["loss"]) > alone.absolute_errors("loss")).any()
 
 
-@pytest.mark.parametrize(
-    ("case", "rtol", "end"), [((1.0, 31, 42), 1e-4, END), ((0.3, 30, 23), 1e-4, 25.0)]
-)
-def test_a_neuron_that_has_died_may_do_so_later(case, rtol, end, monkeypatch):
-    scale, seed, member = case
+def test_a_neuron_that_has_died_may_do_so_later(monkeypatch):
+    (scale, seed, member), rtol, end = (1.0, 31, 42), 1e-4, END
     neurons = flows.ReLUNeuron(3, 2)
     start = flows.Law(400, scale, seed=seed).start(neurons, member)
     run = flows.integrate(neurons, start, end, method="Rodas5P", rtol=rtol)

@@ -71,11 +71,10 @@ class Departure:
         if self.tau >= tau:  # asked already
             return None
         value, where = least(tau, y)
-        if value >= 0:
-            self.note(tau, value, where)
-            return None
-        self.where = where
         here = [step for step in self.steps if step[0] < tau] or self.steps[:1]
+        self.note(tau, value, where)
+        if value >= 0:
+            return None
         good, bad = 0, len(here) - 1
         if least(*here[-1])[0] >= 0:
             good = bad

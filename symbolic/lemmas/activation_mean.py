@@ -23,6 +23,7 @@ from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
 from symbolic.lemmas.activations import ERF, RELU, STEP, Activation, Erf, Homogeneous
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
+from symbolic.lemmas.ramp_mean import ramp_mean
 
 __all__ = ["activation_mean", "applied", "kernel", "mean_of_derivative"]
 
@@ -123,7 +124,8 @@ def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
         In `x` and anything else. Activations are `erf(u)`, `Max(0, u)`, `Max(u, c u)`, also as
         `Piecewise((u, u > 0), (c u, True))`, `Abs(u)` and `Heaviside(u)`, of linear forms `u`
         without a constant. A product may hold one form with any power of `x`, or two different
-        forms of one activation.
+        forms of one activation. What has kinks along affine forms, with constants and of several
+        activations, is averaged by :mod:`symbolic.lemmas.ramp_mean`.
     x : sequence of Symbol
         Independent standard normal numbers, real.
 
@@ -143,6 +145,11 @@ def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     True
     """
     integrand, x = as_expression(integrand), tuple(x)
+    found = _by_kernels(integrand, x)
+    return ramp_mean(integrand, x) if found is None else found
+
+
+def _by_kernels(integrand: sp.Expr, x: tuple[sp.Symbol, ...]) -> sp.Expr | None:
     known = {e: applied(e, x) for e in integrand.atoms(Application) if e.has(*x)}
     outer = {e: s for e, s in known.items() if s is not None}
     if not outer:

@@ -128,18 +128,35 @@ def _averages(
 ) -> tuple[sp.Expr, tuple[Average, ...]]:
     """The expression in entries, and the expectations in it."""
     known = {block: _entrywise(block, "y") for block in blocks}
-    scalar = _scalar(_written(expression, known))
+    scalar = _scalar(_written(expression, known)).replace(
+        lambda e: isinstance(e, Expectation) and e.density is not None, _standard
+    )
     found = []
     for node in sorted(scalar.atoms(Expectation), key=sp.default_sort_key):
         x = _entrywise(node.x, "x")
         integrand = _scalar(_written(node.integrand, {node.x: x}))
-        numbers = tuple(x) if isinstance(x, sp.MatrixBase) else (x,)
+        numbers = _numbers(x)
         found.append(Average(node, integrand, numbers, mean(integrand, numbers)))
     return scalar, tuple(found)
 
 
+def _numbers(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, (sp.MatrixBase, sp.Tuple)) else (x,)
+
+
+def _standard(node: Any) -> sp.Expr:
+    """An expectation over a density by one over standard normal numbers."""
+    x = _entrywise(node.x, "x")
+    integrand = _scalar(_written(node.integrand, {node.x: x}))
+    closed, inner = node.density.reduced(integrand, _numbers(x))
+    left = [s for s in _numbers(x) if inner.has(s)] or _numbers(x)[:1]
+    return closed + (Expectation(inner, sp.Tuple(*left)) if inner != 0 else 0)
+
+
 def _entrywise(block: Any, letter: str) -> Any:
     """The block as a matrix of its entries' symbols; a scalar as its symbol."""
+    if isinstance(block, sp.Tuple):
+        return block
     symbols = entries(block, letter)
     return symbols[0] if isinstance(block, sp.Symbol) else sp.ImmutableMatrix(*block.shape, symbols)
 

@@ -18,8 +18,9 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import Application
 
-from symbolic.language.expectation import hermite, mean
+from symbolic.language.expectation import mean
 from symbolic.language.expressions import as_expression
+from symbolic.language.moments import HERMITE, coefficients
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
 from symbolic.lemmas.activations import ERF, RELU, STEP, Activation, Erf, Homogeneous
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
@@ -213,7 +214,7 @@ def _of_one_form(
         c
         * sp.Mul(*(e**k for e, k in zip(direction, a, strict=True)))
         * mean_of_derivative(s, sum(a), variance)
-        for a, c in hermite(polynomial, tuple(x)).items()
+        for a, c in coefficients(polynomial, tuple(x), HERMITE).items()
     ]
     return sp.Add(*terms)
 

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sympy as sp
 
-from symbolic.language.expectation import hermite, mean
+from symbolic.language.expectation import mean
 from symbolic.language.kinks import has_kinks, kinks_of
+from symbolic.language.moments import HERMITE, coefficients
 from symbolic.language.ramps import RampMean, RampPairMean
 
 __all__ = ["ramp_mean"]
@@ -90,7 +91,7 @@ def _term(used: Mapping[Row, int], rest: sp.Expr, x: tuple[sp.Symbol, ...]) -> s
                 c
                 * sp.Mul(*(e**k for e, k in zip(a, powers, strict=True)))
                 * RampMean(b, variance, p - sum(powers))
-                for powers, c in hermite(rest, x).items()
+                for powers, c in coefficients(rest, x, HERMITE).items()
             )
         )
     if _are_parallel(used):
@@ -105,7 +106,7 @@ def _term(used: Mapping[Row, int], rest: sp.Expr, x: tuple[sp.Symbol, ...]) -> s
         *(_dot(a, apart), -_dot(other, apart)),
     )
     total = []
-    for powers, coefficient in hermite(rest, x).items():
+    for powers, coefficient in coefficients(rest, x, HERMITE).items():
         for shares in itertools.product(*(range(k + 1) for k in powers)):
             ways = [
                 sp.binomial(k, s) * e**s * f ** (k - s)

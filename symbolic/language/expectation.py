@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.language.densities import Density
+from symbolic.language.density import Density
 from symbolic.language.expressions import as_expression
 from symbolic.language.moments import HERMITE, polynomial_mean
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.language.densities import Cube, Gaussian, Mixture, Rademacher, Rows, Sphere
+from symbolic.language.densities import Gaussian, Mixture, Rows
 from symbolic.language.expectation import Expectation
+from symbolic.language.uniform import Cube, Rademacher, Sphere
 
 __all__ = ["MOST_NODES", "restated", "stated"]
 

@@ -157,6 +157,53 @@ def test_a_file_with_an_edited_density_is_another_system(tmp_path):
     assert other != system and abs(other.loss(STATES[0]) / system.loss(STATES[0]) - 1) > 1e-5
 
 
+def test_a_long_sum_is_taken_over_arrays_and_is_the_same_sum():
+    rows = np.random.default_rng(1).normal(size=(2000, 2))
+    loss = Expectation((sp.tanh(WX) - sp.tanh(X[0, 0])) ** 2, X, Rows(rows)) / 2
+    system = flows.OwnSystem("long", [W], loss)
+    assert system._loss.measured is not None
+    y, off = STATES[0], np.tanh(rows @ STATES[0]) - np.tanh(rows[:, 0])
+    assert system.loss(y) == pytest.approx(np.mean(off**2) / 2, rel=1e-13)
+    slope = np.mean((off / np.cosh(rows @ y) ** 2)[:, None] * rows, axis=0)
+    assert system.gradient(y) == pytest.approx(slope, rel=1e-12)
+    assert system.gradient(y) != pytest.approx((1 + OFF) * slope, rel=1e-12)
+    beside = [
+        (system.gradient(y + 1e-5 * e) - system.gradient(y - 1e-5 * e)) / 2e-5 for e in np.eye(2)
+    ]
+    assert system.hessian(y) == pytest.approx(np.array(beside), abs=1e-8)
+
+    def field(t, y):
+        off = np.tanh(rows @ y) - np.tanh(rows[:, 0])
+        return -np.mean((off / np.cosh(rows @ y) ** 2)[:, None] * rows, axis=0)
+
+    run = flows.integrate(system, y, 5.0, [5.0])
+    truth = solve_ivp(field, (0, 5.0), y, "DOP853", rtol=1e-12, atol=1e-14).y[:, -1]
+    assert run.completed and run.state[-1] == pytest.approx(truth, abs=1e-8)
+    exact = np.mean((np.tanh(rows @ truth) - np.tanh(rows[:, 0])) ** 2) / 2
+    assert abs(run["loss"][-1] / exact - 1) <= run.errors("loss")[-1] < 1e-5
+
+
+def test_a_long_sum_of_signs_is_the_short_one_and_takes_no_other_average_beside_it():
+    a, many = sp.Symbol("a"), sp.MatrixSymbol("x", 12, 1)
+    total = sum(many[k, 0] for k in range(12))
+    system = flows.OwnSystem("signs", [a], Expectation(sp.tanh(a * total), many, Rademacher()) + a)
+    squares = flows.OwnSystem("even", [a], Expectation(sp.tanh(a * total) ** 2, many, Rademacher()))
+    heads = np.arange(13)
+    chances = np.array([float(sp.binomial(12, k)) for k in range(13)]) / 2**12
+    assert system.loss([0.3]) == pytest.approx(0.3, abs=1e-15)
+    expected = chances @ np.tanh(0.3 * (2 * heads - 12)) ** 2
+    assert squares.loss([0.3]) == pytest.approx(expected, rel=1e-13)
+    beside = Expectation(sp.tanh(a * many[0, 0]), many)
+    with pytest.raises(flows.InputError, match="one long sum over data") as told:
+        flows.OwnSystem("two", [a], Expectation(sp.tanh(a * total), many, Rademacher()) + beside)
+    assert "\n" not in str(told.value)
+    with pytest.raises(flows.InputError, match="at most 10000 operations"):
+        squares.derive()
+    with pytest.raises(flows.InputError, match="average in doubles"):
+        exact = flows.OwnSystem("balls", [a], squares.expression, arithmetic="balls")
+        flows.integrate(exact, [0.3], 1.0)
+
+
 def test_an_ensemble_and_a_derivation_know_the_density():
     system = system_of("signs", "tanh")
     ensemble = flows.integrate_ensemble(system, np.array(STATES), t_end=1.0)

@@ -15,11 +15,13 @@ from flows.systems.own.infinite import not_finite_anywhere
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.measured import Measured, Places
+from flows.systems.own.moving import cells_of
 from flows.systems.own.names import is_name, is_word
 from flows.systems.own.numeric import check_doubles, numeric
 from potentials import SYSTEMS, Claim, Mark
 from potentials.notation import CONSTANTS
 from symbolic.language.blocks import Block, Explicit, entries, explicit, shape
+from symbolic.language.kinks import has_kinks
 from symbolic.lemmas.activation_mean import activation_mean
 
 __all__ = [
@@ -204,9 +206,11 @@ def loss_of(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
 
 
 def _measured(form: Explicit, symbols: tuple[sp.Symbol, ...]) -> Measured | None:
-    """The average of a loss, where it is over a density that is no Gaussian one."""
+    """The average of a loss over rows of data, or of what has kinks in them."""
     if form.density is None:
-        return None
+        return (
+            cells_of(form.integrand, form.x, symbols) if has_kinks(form.integrand, form.x) else None
+        )
     return Measured(form.integrand, form.x, symbols, Places(form.density, len(form.x)))
 
 

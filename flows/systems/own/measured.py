@@ -66,7 +66,7 @@ def summed(code: Numeric, y: Array, rule: Rule) -> tuple[Array, Array]:
     """Average with its gradient, shape (1 + N,), and the sum of sizes."""
     total, size = np.zeros(1 + len(y)), np.zeros(1 + len(y))
     for nodes, weights in _chunks(rule, 1 + len(y)):
-        values = stacked(quietly(code.both, *y, *nodes.T), weights.shape)
+        values = stacked(quietly(code.both, *y, *_columns(nodes)), weights.shape)
         total = total + weights @ values
         size = size + np.abs(weights) @ np.abs(values)
     return total, size
@@ -77,11 +77,17 @@ def curved(code: Numeric, y: Array, rule: Rule) -> Array:
     n = len(y)
     axes, found = np.eye(n), np.zeros((n, n))
     for nodes, weights in _chunks(rule, n * (1 + n)):
-        each = quietly(code.rates, *y, *axes[:, :, None], *nodes.T)
+        each = quietly(code.rates, *y, *axes[:, :, None], *_columns(nodes))
         found = found + np.stack(
             [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
         )
     return found
+
+
+def _columns(nodes: Array) -> list[Any]:
+    """Numbers of all nodes; one that is the same in all of them is computed with once."""
+    same = (nodes == nodes[:1]).all(axis=0)
+    return [nodes[0, k] if same[k] else nodes[:, k] for k in range(nodes.shape[1])]
 
 
 def _chunks(rule: Rule, width: int) -> Any:

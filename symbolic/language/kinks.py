@@ -19,7 +19,8 @@ import sympy as sp
 
 __all__ = ["Kinks", "has_kinks", "kinks_of"]
 
-KINKED = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside, sp.Piecewise)
+SHARP = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside)
+KINKED = (*SHARP, sp.Piecewise)
 # Steps in the argument of one function: it is written for all of their values.
 MOST_NESTED = 4
 RELATIONS = (sp.Gt, sp.Ge, sp.Lt, sp.Le)
@@ -55,9 +56,9 @@ class Kinks:
         return {ramp: form * step for ramp, form, step in both}
 
 
-def has_kinks(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> bool:
-    """Whether a function with kinks or jumps depends on `x`."""
-    return any(e.has(*x) for e in integrand.atoms(*KINKED))
+def has_kinks(integrand: sp.Expr, x: Sequence[sp.Symbol], pieces: bool = True) -> bool:
+    """Whether a function with kinks or jumps depends on `x`; pieces may be smooth together."""
+    return any(e.has(*x) for e in integrand.atoms(*(KINKED if pieces else SHARP)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,7 +82,7 @@ def kinks_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...]) -> Kinks | None:
     >>> w, x = sp.symbols("w x", real=True)
     >>> found = kinks_of(sp.Max(0, 1 - w * x) + sp.sign(w * x - 1), (x,))
     >>> found.expression, found.forms
-    (1 - 2*h0 + r0, (-w*x + 1,))
+    (-2*h0 + r0 + 1, (-w*x + 1,))
     """
     return _Writer(x).written(integrand)
 

@@ -207,11 +207,16 @@ def loss_of(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
 
 def _measured(form: Explicit, symbols: tuple[sp.Symbol, ...]) -> Measured | None:
     """The average of a loss over rows of data, or of what has kinks in them."""
-    if form.density is None:
-        return (
-            cells_of(form.integrand, form.x, symbols) if has_kinks(form.integrand, form.x) else None
-        )
-    return Measured(form.integrand, form.x, symbols, Places(form.density, len(form.x)))
+    if form.density is not None:
+        return Measured(form.integrand, form.x, symbols, Places(form.density, len(form.x)))
+    if not has_kinks(form.integrand, form.x):
+        return None
+    try:
+        return cells_of(form.integrand, form.x, symbols)
+    except ValueError:
+        if has_kinks(form.integrand, form.x, pieces=False):
+            raise
+        return None  # pieces that may be smooth together
 
 
 @functools.lru_cache(maxsize=256)

@@ -269,3 +269,14 @@ def test_a_mean_beyond_the_ends_of_the_nodes_is_not_known():
     assert abs(lost.loss - exact[1]) <= lost.loss_error and np.isinf(lost.error)
     run = flows.integrate(system, [8.0], 1.0)
     assert run.status == "field_failed" and "\n" not in run.message
+
+
+def test_pieces_that_are_smooth_together_are_averaged_as_before():
+    sinc = sp.Piecewise((sp.sin(T) / T, sp.Ne(T, 0)), (1, True))
+    system = flows.OwnSystem("sinc", [A], Expectation(sp.cos(A * sinc), T))
+    assert system._loss.measured is None and system.expectation([1.0]).error < 1e-10
+    # Where they are not, and the kink is flat, it is one between cells.
+    edge = flows.OwnSystem(
+        "edge", [A], Expectation(sp.tanh(sp.Piecewise((A, T > A), (T, True))), T)
+    )
+    assert edge._loss.measured is not None

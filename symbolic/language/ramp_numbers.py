@@ -89,7 +89,10 @@ def in_balls() -> Ramps:
         if first.is_zero() or second.is_zero():
             return one * other
         if area.is_zero():  # parallel forms: the smaller one decides, or both share the line
-            return one.min(other) if cross > 0 else (one + other - 1).max(arb(0))
+            least, shared = one.min(other), (one + other - 1).max(arb(0))
+            return least if cross > 0 else shared if cross < 0 else least.union(shared)
+        if not all(x.is_finite() for x in law):
+            return arb.nan()
         return joint(ctx.prec, *map(_exact, law))
 
     @functools.lru_cache(maxsize=KEPT)
@@ -102,12 +105,14 @@ def in_balls() -> Ramps:
         h, k = b / first.sqrt(), c / second.sqrt()
         found = (normal(h) + normal(k)) / 2
         for mean, of, above, beside in ((b, h, up, c), (c, k, other_up, b)):
-            if mean.is_zero():
-                found -= quarter if beside > 0 else -quarter
-            else:
+            if not mean.is_zero():
                 found -= _owen(of, above / (mean * across), normal)
-        same = b * c > 0 or (b * c == 0 and b + c > 0)
-        return found if same else found - 2 * quarter
+            else:
+                found -= quarter if beside > 0 else -quarter if beside < 0 else arb(0, 0.25)
+        both_sides = b * c if not (b.is_zero() or c.is_zero()) else b + c
+        if both_sides > 0:
+            return found
+        return found - (2 * quarter if both_sides < 0 else arb(0.25, 0.25))
 
     def normal(h: Any) -> Any:
         return (-h / arb(2).sqrt()).erfc() / 2

@@ -149,6 +149,35 @@ def test_a_form_without_a_slope_is_a_number_and_so_are_its_derivatives():
             assert ahead == 0 or of_one != pytest.approx(OFF * step, rel=ROUNDED)
 
 
+def test_wide_balls_hold_the_values_of_all_laws_in_them():
+    generator = np.random.default_rng(2)
+    seen = 0
+    for k in range(30):
+        middle = generator.normal(size=(2, 3))
+        wide = 10.0 ** generator.uniform(-4, 0)
+        if k % 3 == 0:
+            middle[0, 2] = 0.0  # over the line where the signs of the constants change
+        if k % 5 == 0:
+            middle[1] = 2 * middle[0]
+        balls = [[arb(x, wide) for x in row] for row in middle.tolist()]
+        (a, b), (c, e) = ((tuple(row[:2]), row[2]) for row in balls)
+        for powers in ((0, 0), (1, 1), (0, -1)):
+            ball = evaluated(RampPairMean, law_of(a, c, b, e), powers, "ball")
+            if not ball.is_finite():
+                continue
+            seen += 1
+            for _ in range(10):
+                (p, u), (q, v) = (
+                    (row[:2], row[2])
+                    for row in middle + wide * generator.uniform(-1, 1, size=(2, 3))
+                )
+                value = float(evaluated(RampPairMean, law_of(p, q, u, v), powers, "numpy"))
+                off = abs(float(ball.mid()) - value)
+                # Doubles have their rounding beside what is nearly parallel.
+                assert off <= float(ball.rad()) + ROUNDED * (1 + abs(value)) / wide
+    assert seen > 30
+
+
 def test_parallel_forms_share_their_line():
     # Of 1 + u and 2 u - 1 the second one decides; of u and -u/2 + 1 both, between 0 and 2.
     for law, low, high in (

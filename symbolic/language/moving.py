@@ -46,6 +46,8 @@ class Moving:
         Place in the outer cell; empty of one number.
     pairs : tuple of (int, int)
         Kinks that cross.
+    lengths : tuple of Expr
+        Of the cells of a node: negative where two ends have changed their places.
     """
 
     integrand: sp.Expr
@@ -58,6 +60,7 @@ class Moving:
     between: Symbols
     steps: Symbols
     pairs: tuple[tuple[int, int], ...]
+    lengths: tuple[sp.Expr, ...]
 
     @property
     def columns(self) -> Symbols:
@@ -94,7 +97,7 @@ def moving(kinks: Kinks, x: Sequence[sp.Symbol]) -> Moving:
     along = [_dot(a, axis) if plane else a[0] for a in slopes]
     beside = [_dot(a, other) if plane else sp.S.Zero for a in slopes]
     before = [_dot(a, place) + b if plane else b for a, b in zip(slopes, constants, strict=True)]
-    density, v = sp.S.One, sp.S.Zero
+    density, v, lengths = sp.S.One, sp.S.Zero, []
     if plane:
         crossings = [
             (
@@ -105,10 +108,12 @@ def moving(kinks: Kinks, x: Sequence[sp.Symbol]) -> Moving:
         ]
         left, right = (_end(end, crossings) for end in outer)
         v = left + between[0] * (right - left)
+        lengths.append(right - left)
         density = (right - left) * _normal(v)
     breaks = [(-(k + g * v), c) for k, g, c in zip(before, beside, along, strict=True)]
     left, right = (_end(end, breaks) for end in ends)
     length = right - left
+    lengths.append(length)
     u = left + inside[0] * length
     density *= length * _normal(u)
     point = [p + v * f + u * e for p, f, e in zip(place, other, axis, strict=True)] or [u]
@@ -120,7 +125,8 @@ def moving(kinks: Kinks, x: Sequence[sp.Symbol]) -> Moving:
         far = (1 - low - high) * (before[k] + beside[k] * v + along[k] * u)
         ramps[kinks.ramps[k]] = kinks.steps[k] * (near + far)
     integrand = density * kinks.expression.xreplace(put).xreplace(ramps)
-    return Moving(integrand, axis, other, place, ends, inside, outer, between, kinks.steps, pairs)
+    found = (axis, other, place, ends, inside, outer, between, kinks.steps, pairs)
+    return Moving(integrand, *found, tuple(lengths))
 
 
 def _named(letter: str, count: int) -> Symbols:

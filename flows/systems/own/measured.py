@@ -6,6 +6,7 @@ r"""Averages over other nodes than those of standard normal numbers, which depen
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from flows.systems.own.numeric import Numeric, numeric, quietly, stacked
 from symbolic.language.density import Density
 from symbolic.language.stable import stable
 
-__all__ = ["Measure", "Measured", "Places", "curved", "summed"]
+__all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "summed"]
 
 # Numbers of an array over directions and nodes.
 BLOCK = 200_000
@@ -30,6 +31,9 @@ class Measure(Protocol):
 
     def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
         """Nodes for a state, with bounds of the errors of the average and of its gradient."""
+
+    def room(self, y: Array, rule: Rule) -> float:
+        """How far a state is from where nodes of others serve no more; negative beyond."""
 
     def across(self, rule: Rule) -> Rule:
         """Rule that also averages what is quadratic across its nodes, as in a Hessian."""
@@ -66,7 +70,7 @@ def summed(code: Numeric, y: Array, rule: Rule) -> tuple[Array, Array]:
     """Average with its gradient, shape (1 + N,), and the sum of sizes."""
     total, size = np.zeros(1 + len(y)), np.zeros(1 + len(y))
     for nodes, weights in _chunks(rule, 1 + len(y)):
-        values = stacked(quietly(code.both, *y, *_columns(nodes)), weights.shape)
+        values = stacked(quietly(code.both, *y, *columns_of(nodes)), weights.shape)
         total = total + weights @ values
         size = size + np.abs(weights) @ np.abs(values)
     return total, size
@@ -77,14 +81,14 @@ def curved(code: Numeric, y: Array, rule: Rule) -> Array:
     n = len(y)
     axes, found = np.eye(n), np.zeros((n, n))
     for nodes, weights in _chunks(rule, n * (1 + n)):
-        each = quietly(code.rates, *y, *axes[:, :, None], *_columns(nodes))
+        each = quietly(code.rates, *y, *axes[:, :, None], *columns_of(nodes))
         found = found + np.stack(
             [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
         )
     return found
 
 
-def _columns(nodes: Array) -> list[Any]:
+def columns_of(nodes: Array) -> list[Any]:
     """Numbers of all nodes; one that is the same in all of them is computed with once."""
     same = (nodes == nodes[:1]).all(axis=0)
     return [nodes[0, k] if same[k] else nodes[:, k] for k in range(nodes.shape[1])]
@@ -122,6 +126,10 @@ class Places:
     def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
         """See :class:`Measure`."""
         return Proved(self.rule, np.zeros(2))
+
+    def room(self, y: Array, rule: Rule) -> float:
+        """Rows stay."""
+        return math.inf
 
     def across(self, rule: Rule) -> Rule:
         """Nothing is across a plain sum."""

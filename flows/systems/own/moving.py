@@ -17,7 +17,7 @@ from flows.core.quadrature_rules import Rule
 from flows.expectations.cells import REACH, Turn, inside, nodes_of
 from flows.expectations.forms import forms_of
 from flows.expectations.rules import Proved
-from flows.systems.own.measured import Measured, summed
+from flows.systems.own.measured import Measured, columns_of, summed
 from symbolic.language.kinks import Kinks, kinks_of
 from symbolic.language.lower import lower
 from symbolic.language.moving import Moving, moving
@@ -35,6 +35,8 @@ STEEP = 0.5
 # nodes bounds what is beyond them, if it is less than half of what is next to it, or this part of
 # all: a Gaussian falls ever faster.
 SHORT, EDGE, FALLS, NOTHING = 10.0, 0.5, 0.5, 1e-14
+# Kinks that are this near may be one kink, by rounding.
+TOGETHER = 1e-13
 # What rules are called.
 LINE, PLANE = "cells of a line", "cells of a plane"
 # Directions of a plane among which that of the lines is chosen.
@@ -80,6 +82,11 @@ class Cells:
         entries = [e for row in (*hard, *smooth.tolist()) for e in row]
         return len(hard), int(smooth.rows), lower(entries, (*self.y, *steps))
 
+    @functools.cached_property
+    def _lengths(self) -> Callable[..., Any]:
+        """Code of the lengths of cells."""
+        return lower(self.moving.lengths, (*self.y, *self.moving.columns))
+
     def rows(self, y: Array) -> tuple[Array, Array]:
         """Kinks, shape (M, d + 1), and smooth forms for all steps, shape (2^M, m, d + 1)."""
         hard, smooth, code = self._rows
@@ -124,6 +131,12 @@ class Cells:
             )
             ends = (last < FALLS * near) | (last <= NOTHING * whole)
             return Proved(first, SHORT * (_lengths(off) + np.where(ends, last, np.inf)))
+
+    def room(self, y: Array, rule: Rule) -> float:
+        """Length of the shortest cell at a state: negative where kinks have changed places."""
+        with np.errstate(all="ignore"):
+            lengths = self._lengths(*y.tolist(), *columns_of(rule.nodes))
+        return float(min(np.min(length) for length in lengths)) + TOGETHER
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""

@@ -46,8 +46,8 @@ class Moving:
         Place in the outer cell; empty of one number.
     pairs : tuple of (int, int)
         Kinks that cross.
-    lengths : tuple of Expr
-        Of the cells of a node: negative where two ends have changed their places.
+    lengths : tuple of pairs of Expr
+        Of the cells of a node, with its place there: negative where ends have changed their places.
     """
 
     integrand: sp.Expr
@@ -60,7 +60,7 @@ class Moving:
     between: Symbols
     steps: Symbols
     pairs: tuple[tuple[int, int], ...]
-    lengths: tuple[sp.Expr, ...]
+    lengths: tuple[tuple[sp.Expr, sp.Expr], ...]
 
     @property
     def columns(self) -> Symbols:
@@ -108,13 +108,13 @@ def moving(kinks: Kinks, x: Sequence[sp.Symbol]) -> Moving:
         ]
         left, right = (_end(end, crossings) for end in outer)
         v = left + between[0] * (right - left)
-        lengths.append(right - left)
+        lengths.append((right - left, v))
         density = (right - left) * _normal(v)
     breaks = [(-(k + g * v), c) for k, g, c in zip(before, beside, along, strict=True)]
     left, right = (_end(end, breaks) for end in ends)
     length = right - left
-    lengths.append(length)
     u = left + inside[0] * length
+    lengths.append((length, u))
     density *= length * _normal(u)
     point = [p + v * f + u * e for p, f, e in zip(place, other, axis, strict=True)] or [u]
     put = dict(zip(x, point, strict=True))

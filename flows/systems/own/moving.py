@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
-from flows.expectations.cells import REACH, Turn, inside, nodes_of
+from flows.expectations.cells import REACH
 from flows.expectations.forms import forms_of
+from flows.expectations.lines import Plane, axes_of, line, picked, sweep, way_of
 from flows.expectations.rules import Proved
 from flows.systems.own.measured import Measured, columns_of, summed
 from symbolic.language.kinks import Kinks, kinks_of
@@ -27,10 +28,6 @@ __all__ = ["Cells", "cells_of"]
 
 # Kinks of one average; directions that they and the smooth forms may have together.
 MOST_KINKS, MOST_DIRECTIONS = 6, 2
-# A direction is one of its own if it is this part of a form beyond the others.
-SPANNED = 1e-13
-# Forms with a shorter slope turn more slowly than the density.
-STEEP = 0.5
 # The difference to the second rule is counted so many times. What is this near to the ends of the
 # nodes bounds what is beyond them, if it is less than half of what is next to it, or this part of
 # all: a Gaussian falls ever faster.
@@ -39,16 +36,6 @@ SHORT, EDGE, FALLS, NOTHING = 10.0, 0.5, 0.5, 1e-14
 TOGETHER = 1e-13
 # What rules are called.
 LINE, PLANE = "cells of a line", "cells of a plane"
-# Directions of a plane among which that of the lines is chosen.
-WAYS = 64
-
-
-class _Plane(NamedTuple):
-    """Forms at a state along two axes: `z = along u + beside v + before`."""
-
-    along: Array
-    beside: Array
-    before: Array
 
 
 @dataclass(frozen=True)
@@ -84,8 +71,10 @@ class Cells:
 
     @functools.cached_property
     def _lengths(self) -> Callable[..., Any]:
-        """Code of the lengths of cells."""
-        return lower(self.moving.lengths, (*self.y, *self.moving.columns))
+        """Code of the lengths of cells, and of places in them."""
+        return lower(
+            [e for pair in self.moving.lengths for e in pair], (*self.y, *self.moving.columns)
+        )
 
     def rows(self, y: Array) -> tuple[Array, Array]:
         """Kinks, shape (M, d + 1), and smooth forms for all steps, shape (2^M, m, d + 1)."""
@@ -99,7 +88,7 @@ class Cells:
     def directions(self, y: Array) -> int:
         """How many directions the forms have together at a state."""
         hard, smooth = self.rows(y)
-        return _axes(np.concatenate([hard, smooth.reshape(-1, hard.shape[1])])).shape[1]
+        return axes_of(np.concatenate([hard, smooth.reshape(-1, hard.shape[1])])).shape[1]
 
     def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
         """See :class:`flows.systems.own.measured.Measure`."""
@@ -135,8 +124,13 @@ class Cells:
     def room(self, y: Array, rule: Rule) -> float:
         """Length of the shortest cell at a state: negative where kinks have changed places."""
         with np.errstate(all="ignore"):
-            lengths = self._lengths(*y.tolist(), *columns_of(rule.nodes))
-        return float(min(np.min(length) for length in lengths)) + TOGETHER
+            found = self._lengths(*y.tolist(), *columns_of(rule.nodes))
+        # Where the density is nothing, kinks come and go.
+        lengths = (
+            np.min(np.where(np.abs(place) < REACH - EDGE, length, math.inf))
+            for length, place in zip(found[::2], found[1::2], strict=True)
+        )
+        return float(min(lengths)) + TOGETHER
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""
@@ -165,25 +159,25 @@ class Cells:
         d, pairs = len(self.x), self.moving.pairs
         flat = smooth.reshape(-1, d + 1)
         if d == 1:
-            lines = _Plane(hard[:, 0], 0 * hard[:, 0], hard[:, 1])
-            bent = _Plane(smooth[..., 0], 0 * smooth[..., 0], smooth[..., 1])
-            inner, u = _line(lines, bent, 0.0, second)
+            lines = Plane(hard[:, 0], 0 * hard[:, 0], hard[:, 1])
+            bent = Plane(smooth[..., 0], 0 * smooth[..., 0], smooth[..., 1])
+            inner, u = line(lines, bent, 0.0, second)
             return Rule(inner[:, :-1], inner[:, -1], LINE), np.abs(u)
-        axes = _axes(np.concatenate([hard, flat]))
-        axis = _way(hard, axes)
+        axes = axes_of(np.concatenate([hard, flat]))
+        axis = way_of(hard, axes)
         e = axes @ axis
         f = axes @ np.array([-axis[1], axis[0]]) if len(axis) == 2 else np.zeros(d)
-        lines = _Plane(hard[:, :-1] @ e, hard[:, :-1] @ f, hard[:, -1])
-        bent = _Plane(smooth[..., :-1] @ e, smooth[..., :-1] @ f, smooth[..., -1])
+        lines = Plane(hard[:, :-1] @ e, hard[:, :-1] @ f, hard[:, -1])
+        bent = Plane(smooth[..., :-1] @ e, smooth[..., :-1] @ f, smooth[..., -1])
         head = [*e, *f, *[0.0] * d]
         if len(axis) == 1:
-            inner, u = _line(lines, bent, 0.0, second)
-            outer = np.array([*_picked(0.0, 0, len(pairs)), *_picked(1.0, 0, len(pairs)), 0.0])
+            inner, u = line(lines, bent, 0.0, second)
+            outer = np.array([*picked(0.0, 0, len(pairs)), *picked(1.0, 0, len(pairs)), 0.0])
             blocks, places = [(inner, outer, math.sqrt(2 * math.pi))], [np.abs(u)]
         else:
             blocks, places = [], []
-            for outer, v, weight in _sweep(lines, bent, pairs, second_across):
-                inner, u = _line(lines, bent, v, second)
+            for outer, v, weight in sweep(lines, bent, pairs, second_across):
+                inner, u = line(lines, bent, v, second)
                 blocks.append((inner, outer, weight))
                 places.append(np.maximum(np.abs(u), abs(v)))
         m = len(hard)
@@ -237,111 +231,3 @@ def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, .
 def _lengths(values: Array) -> Array:
     """Size of an average, and length of its gradient."""
     return np.array([values[0], np.linalg.norm(values[1:])])
-
-
-def _axes(rows: Array) -> Array:
-    """Orthonormal columns that span the slopes."""
-    slopes = rows[:, :-1]
-    lengths = np.linalg.norm(slopes, axis=1)
-    unit = slopes[lengths > 0] / lengths[lengths > 0, None]
-    if not len(unit):
-        return np.eye(slopes.shape[1])[:, :1]
-    _, sizes, axes = np.linalg.svd(unit, full_matrices=False)
-    return axes[sizes > SPANNED * sizes[0]].T
-
-
-def _way(hard: Array, axes: Array) -> Array:
-    """Direction of the lines in a plane: no kink is nearly parallel to it."""
-    if axes.shape[1] == 1:
-        return np.ones(1)
-    slopes = hard[:, :-1] @ axes
-    lengths = np.linalg.norm(slopes, axis=1)
-    unit = slopes[lengths > 0] / lengths[lengths > 0, None]
-    if len(unit) == 1:
-        return unit[0]
-    angles = np.pi * np.arange(WAYS) / WAYS
-    ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return ways[np.abs(ways @ unit.T).min(axis=1, initial=1.0).argmax()]
-
-
-def _picked(number: float, chosen: int, count: int) -> list[float]:
-    """End of a cell: a number, or the kink of a number from 1 on."""
-    return [0.0 if chosen else number, *(float(k + 1 == chosen) for k in range(count))]
-
-
-def _line(hard: _Plane, smooth: _Plane, v: float, second: bool) -> tuple[Array, Array]:
-    """Nodes of a line: ends, parts, steps and weight, and where they are."""
-    count = len(hard.along)
-    with np.errstate(all="ignore"):
-        places = -(hard.before + hard.beside * v) / hard.along
-        at = smooth.before + smooth.beside * v
-    order = inside(places.tolist())
-    marks = [(-REACH, 0), *((float(places[k]), k + 1) for k in order), (REACH, 0)]
-    rows, where = [], []
-    for (low, left), (high, right) in itertools.pairwise(marks):
-        middle = (low + high) / 2
-        signs = hard.before + hard.beside * v + hard.along * middle > 0
-        pattern = int("".join(str(int(s)) for s in signs), 2)
-        turns = [
-            Turn(-k / c, 1 / abs(c))
-            for c, k in zip(smooth.along[pattern], at[pattern], strict=True)
-            if abs(c) > STEEP and abs(k / c) < 2 * REACH
-        ]
-        cell = nodes_of(low, high, turns, second)
-        ends = [*_picked(low, left, count), *_picked(high, right, count)]
-        size = len(cell.theta)
-        rows.append(
-            np.column_stack(
-                [
-                    np.tile(ends, (size, 1)),
-                    cell.theta,
-                    cell.rest,
-                    np.tile(signs.astype(float), (size, 1)),
-                    cell.weights,
-                ]
-            )
-        )
-        where.append(low + cell.theta * (high - low))
-    return np.concatenate(rows), np.concatenate(where)
-
-
-def _sweep(
-    hard: _Plane, smooth: _Plane, pairs: Sequence[tuple[int, int]], second: bool
-) -> list[tuple[Array, float, float]]:
-    """Nodes across the lines: ends and part, where they are, and weights."""
-    flat = _Plane(*(part.reshape(-1) for part in smooth))
-    size = np.hypot(flat.along, flat.beside)
-    steep = [k for k in range(len(size)) if size[k] > STEEP]
-    known = sorted({tuple(float(part[k]) for part in flat) for k in steep})
-    sharp = [*zip(*(part.tolist() for part in hard), strict=True)]
-    turns = []
-    for (c, g, k), (c2, g2, k2) in itertools.combinations([*sharp, *known], 2):
-        # Along one line the other form changes so fast.
-        turned = g * c2 - g2 * c
-        rates = [abs(turned / s) for s in (c, c2) if s]
-        if turned and rates and max(rates) > STEEP:
-            turns.append(Turn((k2 * c - k * c2) / turned, 1 / max(rates)))
-    for c, g, k in known:
-        if abs(g) > STEEP * max(abs(c), 1.0):
-            turns.append(Turn(-k / g, max(abs(c), 1.0) / abs(g)))
-    for c, g, k in sharp:
-        if abs(g) > STEEP * abs(c):
-            turns.append(Turn(-k / g, abs(c) / abs(g)))
-    turns = [turn for turn in turns if abs(turn.place) < 2 * REACH]
-    with np.errstate(all="ignore"):
-        crossings = [
-            float(
-                (hard.before[j] * hard.along[i] - hard.before[i] * hard.along[j])
-                / (hard.beside[i] * hard.along[j] - hard.beside[j] * hard.along[i])
-            )
-            for i, j in pairs
-        ]
-    order = inside(crossings)
-    marks = [(-REACH, 0), *((crossings[k], k + 1) for k in order), (REACH, 0)]
-    found = []
-    for (low, left), (high, right) in itertools.pairwise(marks):
-        cell = nodes_of(low, high, turns, second)
-        ends = [*_picked(low, left, len(pairs)), *_picked(high, right, len(pairs))]
-        for theta, weight in zip(cell.theta.tolist(), cell.weights.tolist(), strict=True):
-            found.append((np.array([*ends, theta]), low + theta * (high - low), weight))
-    return found

@@ -23,8 +23,9 @@ PUBLIC = {
         late_states late_time_law load load_certificate
         load_ensemble load_sweep local_exponent report saddles sensitivity stationary
         stationary_ensemble sweep sweep_fraction tail_constant threshold verify worst_case""",
-    symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
-        PrintedForm Statement Step THEOREMS derive late_time_law printed_forms theorems""",
+    symbolic: """Cube D DOCUMENTS Derivation Document Evidence Expectation Finding Gaussian
+        LateTimeLaw Mixture NotSmooth PrintedForm Rademacher Rows Sphere Statement Step THEOREMS
+        derive late_time_law printed_forms theorems""",
     potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Flow Hypothesis Identity
         Inequality Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements
         Term UpperBound auxiliaries claims flow marks potentials statements symbol""",

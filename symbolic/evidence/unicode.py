@@ -55,8 +55,10 @@ class _Pretty(PrettyPrinter):
         return prettyForm(*self._print_seq(expr.args, delimiter=", ").parens("|", "|"))
 
     def _print_Expectation(self, expr: Any) -> Any:
-        inner = prettyForm(*self._print(expr.integrand).parens("[", "]"))
-        return prettyForm(*inner.left("E"))
+        inner = self._print(expr.integrand)
+        if expr.density is not None:
+            inner = prettyForm(*inner.right(f", {expr.x} ~ {expr.density}"))
+        return prettyForm(*prettyForm(*inner.parens("[", "]")).left("E"))
 
     def _print_Trace(self, expr: Any) -> Any:
         inner = prettyForm(*self._print(expr.args[0]).parens())

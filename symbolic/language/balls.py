@@ -17,6 +17,7 @@ from sympy.codegen import cfunctions
 from sympy.printing.lambdarepr import LambdaPrinter
 from sympy.printing.printer import Printer
 
+from symbolic.language import ramp_numbers
 from symbolic.language.primitives import (
     ArgMinusSinCos,
     NormMinusArgDot,
@@ -46,8 +47,7 @@ METHODS: dict[Any, str] = {
         for name in (
             *("sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "sinc"),
             *("sinh", "cosh", "tanh", "coth", "sech", "csch", "asinh", "acosh", "atanh"),
-            *("exp", "log", "erf", "erfc", "erfi", "erfinv", "erfcinv", "gamma", "conjugate"),
-            "floor",
+            *("exp", "log", "erf", "erfc", "erfi", "erfinv", "erfcinv", "gamma", "floor"),
         )
     },
     sp.Ei: "ei",
@@ -232,6 +232,7 @@ def functions() -> dict[Any, Callable[..., Any]]:
         NormMinusArgDot: lambda dot, *x: _norm(*x) - _angle(_norm(*x), dot) * dot,
         ArgMinusSinCos: _bent,
         sp.Heaviside: step,
+        **ramp_numbers.BALLS,
         sp.erf2: lambda x, y: y.erf() - x.erf(),
         sp.factorial: lambda x: (x + 1).gamma(),
         sp.polygamma: polygamma,
@@ -347,7 +348,7 @@ def _bent(dot: Any, *x: Any) -> Any:
 def _power(x: Any, n: int) -> Any:
     """Integer power."""
     value = x**n
-    if n < 1 or value.is_finite() or not x.is_finite():
+    if n <= 1 or value.is_finite() or not x.is_finite():
         return value
     # FLINT takes the logarithm of a ball whose centre is zero.
     from flint import acb, arb
@@ -360,5 +361,4 @@ def _power(x: Any, n: int) -> Any:
 
 def _root(x: Any, p: int, q: int) -> Any:
     """Power `p/q` of principal value; of a real ball, one that is not negative."""
-    root = x.sqrt() if q == 2 else x.root(q)
-    return root if p == 1 else _power(root, p)
+    return _power(x.sqrt() if q == 2 else x.root(q), p)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import sympy as sp
 
+from symbolic.language.density import Density, is_long
 from symbolic.language.expectation import Expectation, mean
 from symbolic.language.expressions import as_expression
 
@@ -19,7 +20,7 @@ Block: TypeAlias = sp.Symbol | sp.MatrixSymbol
 
 
 class Explicit(NamedTuple):
-    """An expression in entries: `plain + E integrand`, `x ~ N(0, I)`.
+    """An expression in entries: `plain + E integrand`, `x ~ N(0, I)` if there is no density.
 
     Parameters
     ----------
@@ -29,11 +30,14 @@ class Explicit(NamedTuple):
         Zero if there is none.
     x : tuple of Symbol
         The Gaussian numbers of the integrand.
+    density : Density, optional
+        Of a plain sum that is too long to be written out.
     """
 
     plain: sp.Expr
     integrand: sp.Expr
     x: tuple[sp.Symbol, ...]
+    density: Density | None = None
 
 
 def shape(block: Block) -> tuple[int, ...]:
@@ -60,7 +64,9 @@ def entries(block: Block, letter: str = "y") -> tuple[sp.Symbol, ...]:
 Mean: TypeAlias = Callable[[sp.Expr, Sequence[sp.Symbol]], sp.Expr | None]
 
 
-def explicit(expression: Any, blocks: Sequence[Block], mean: Mean = mean) -> Explicit:
+def explicit(
+    expression: Any, blocks: Sequence[Block], mean: Mean = mean, *, sums: bool = False
+) -> Explicit:
     """Write an expression out in the entries of its blocks.
 
     Parameters
@@ -71,6 +77,8 @@ def explicit(expression: Any, blocks: Sequence[Block], mean: Mean = mean) -> Exp
         What it depends on.
     mean : callable, optional
         What brings an expectation into closed form; by default polynomials only.
+    sums : bool
+        Leave a long sum over rows of data, or over signs, as an expectation over its density.
 
     Returns
     -------
@@ -89,12 +97,12 @@ def explicit(expression: Any, blocks: Sequence[Block], mean: Mean = mean) -> Exp
     >>> explicit(Expectation((w.T * x)[0, 0] ** 2, x), (w,)).plain
     y0_0_w**2 + y1_0_w**2
     """
-    scalar, averages = _averages(expression, blocks, mean)
+    scalar, averages = _averages(expression, blocks, mean, sums)
     scalar = scalar.xreplace({a.node: a.mean for a in averages if a.mean is not None})
-    plain, integrand, x = _merged(scalar, {a.node: a for a in averages if a.mean is None})
+    found = _merged(scalar, {a.node: a for a in averages if a.mean is None})
     own = {symbol for block in blocks for symbol in entries(block)}
-    _check((plain, integrand), own | set(x))
-    return Explicit(plain, integrand, x)
+    _check((found.plain, found.integrand), own | set(found.x))
+    return found
 
 
 class Average(NamedTuple):
@@ -124,22 +132,45 @@ def averages(expression: Any, blocks: Sequence[Block], mean: Mean = mean) -> tup
 
 
 def _averages(
-    expression: Any, blocks: Sequence[Block], mean: Mean
+    expression: Any, blocks: Sequence[Block], mean: Mean, sums: bool = False
 ) -> tuple[sp.Expr, tuple[Average, ...]]:
     """The expression in entries, and the expectations in it."""
     known = {block: _entrywise(block, "y") for block in blocks}
-    scalar = _scalar(_written(expression, known))
+    scalar = _scalar(_written(expression, known)).replace(
+        lambda e: isinstance(e, Expectation) and e.density is not None,
+        functools.partial(_standard, sums),
+    )
     found = []
     for node in sorted(scalar.atoms(Expectation), key=sp.default_sort_key):
         x = _entrywise(node.x, "x")
         integrand = _scalar(_written(node.integrand, {node.x: x}))
-        numbers = tuple(x) if isinstance(x, sp.MatrixBase) else (x,)
-        found.append(Average(node, integrand, numbers, mean(integrand, numbers)))
+        numbers = _numbers(x)
+        known_mean = mean(integrand, numbers) if node.density is None else None
+        found.append(Average(node, integrand, numbers, known_mean))
     return scalar, tuple(found)
+
+
+def _numbers(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, (sp.MatrixBase, sp.Tuple)) else (x,)
+
+
+def _standard(sums: bool, node: Any) -> sp.Expr:
+    """An expectation over a density by one over standard normal numbers; or a long sum as it is."""
+    x = _entrywise(node.x, "x")
+    integrand = _scalar(_written(node.integrand, {node.x: x}))
+    if sums and is_long(integrand, node.density.terms(integrand, _numbers(x))):
+        size = node.density.size
+        used = [s for s in _numbers(x) if size is not None or integrand.has(s)]
+        return Expectation(integrand, sp.Tuple(*used), node.density)
+    closed, inner = node.density.reduced(integrand, _numbers(x))
+    left = [s for s in _numbers(x) if inner.has(s)] or _numbers(x)[:1]
+    return closed + (Expectation(inner, sp.Tuple(*left)) if inner != 0 else 0)
 
 
 def _entrywise(block: Any, letter: str) -> Any:
     """The block as a matrix of its entries' symbols; a scalar as its symbol."""
+    if isinstance(block, sp.Tuple):
+        return block
     symbols = entries(block, letter)
     return symbols[0] if isinstance(block, sp.Symbol) else sp.ImmutableMatrix(*block.shape, symbols)
 
@@ -176,10 +207,14 @@ def _scalar(expression: Any) -> sp.Expr:
     return expression
 
 
-def _merged(
-    scalar: sp.Expr, parts: dict[Any, Average]
-) -> tuple[sp.Expr, sp.Expr, tuple[sp.Symbol, ...]]:
+def _merged(scalar: sp.Expr, parts: dict[Any, Average]) -> Explicit:
     """Expectations as one: their integrands share the Gaussian numbers, entry by entry."""
+    densities = {node.density for node in parts}
+    if len(densities) > 1:
+        raise ValueError(
+            "expected one long sum over data and closed forms beside it, got averages over"
+            f" {len(densities)} densities without closed forms; take fewer rows"
+        )
     stands = {node: sp.Dummy(real=True) for node in parts}
     left = scalar.xreplace(stands)
     slopes = {node: sp.diff(left, stand) for node, stand in stands.items()}
@@ -195,7 +230,8 @@ def _merged(
             for node, a in parts.items()
         )
     )
-    return left.xreplace(dict.fromkeys(stands.values(), sp.S.Zero)), integrand, common
+    plain = left.xreplace(dict.fromkeys(stands.values(), sp.S.Zero))
+    return Explicit(plain, integrand, common, next(iter(densities), None))
 
 
 def _check(expressions: Sequence[sp.Expr], allowed: set[Any]) -> None:

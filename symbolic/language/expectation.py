@@ -1,30 +1,23 @@
-r"""Gaussian expectations as parts of an expression, in closed form where they are polynomial.
+r"""Expectations as parts of an expression, in closed form where a Gaussian one is polynomial.
 
 Exponentials of affine forms are taken out of the average, which moves by their slope (Cameron and
 Martin 1944):
 
 .. math:: E\, e^{r \cdot x + b}\, g(x) = e^{b + |r|^2/2}\, E\, g(x + r)
-
-For products, Hermite polynomials keep what cancels apart: with `p = sum_a p_a He_a`,
-
-.. math:: E\, p(x)\, q(x) = \sum_a a!\, p_a\, q_a, \qquad x \sim N(0, I_r),
-
-so the expectation of a square is a sum of squares and keeps its relative accuracy near zero.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections.abc import Sequence
-from math import factorial
 from typing import Any
 
 import sympy as sp
 
+from symbolic.language.density import Density
 from symbolic.language.expressions import as_expression
+from symbolic.language.moments import HERMITE, polynomial_mean
 
-__all__ = ["Expectation", "hermite", "mean", "tilted"]
+__all__ = ["Expectation", "mean", "tilted"]
 
 
 # Sums of exponentials.
@@ -32,14 +25,24 @@ EXPONENTIAL = (sp.exp, sp.cosh, sp.sinh)
 
 
 class Expectation(sp.Expr):
-    """Expectation of an expression over `x ~ N(0, I)`, a part of other expressions.
+    r"""Expectation of an expression over `x`, a part of other expressions.
+
+    .. math:: E f(x), \qquad x \sim N(0, I) \text{ or of a density}
 
     Parameters
     ----------
     integrand : Expr
         An expression in `x` and anything else.
     x : Symbol or MatrixSymbol
-        The Gaussian number, or column of independent ones.
+        A number, or a column of them.
+    density : Density, optional
+        `Gaussian`, `Rademacher`, `Rows`, `Cube`, `Sphere` or a `Mixture` of these; the entries are
+        independent and standard normal if it is left out.
+
+    Raises
+    ------
+    ValueError
+        For an `x` that is neither, and a density of another number of entries.
 
     Examples
     --------
@@ -51,12 +54,19 @@ class Expectation(sp.Expr):
 
     is_commutative = True
 
-    def __new__(cls, integrand: Any, x: Any) -> Any:
-        """Refuse what is not a symbol, or a matrix that is not a column."""
+    def __new__(cls, integrand: Any, x: Any, density: Any = None) -> Any:
+        """Refuse what is not a symbol, or a matrix that is not a column; and densities unlike x."""
         column = isinstance(x, sp.MatrixSymbol) and x.shape[1] == 1
         if not (isinstance(x, sp.Symbol) or column or isinstance(x, sp.Tuple)):
             raise ValueError(f"x must be a Symbol or a MatrixSymbol of one column, got {x!r}")
-        return sp.Expr.__new__(cls, as_expression(integrand), x)
+        if density is None:
+            return sp.Expr.__new__(cls, as_expression(integrand), x)
+        if not isinstance(density, Density):
+            raise ValueError(f"density must be one of symbolic, as Gaussian(0, 1), got {density!r}")
+        size = 1 if isinstance(x, sp.Symbol) else len(x) if isinstance(x, sp.Tuple) else x.shape[0]
+        if density.size not in (None, size):
+            raise ValueError(f"x has {size} entries, its density {density.size}: {density}")
+        return sp.Expr.__new__(cls, as_expression(integrand), x, density)
 
     @property
     def integrand(self) -> Any:
@@ -65,8 +75,13 @@ class Expectation(sp.Expr):
 
     @property
     def x(self) -> Any:
-        """The Gaussian variable; after `blocks.explicit` a tuple of symbols."""
+        """The variable; after `blocks.explicit` a tuple of symbols."""
         return self.args[1]
+
+    @property
+    def density(self) -> Density | None:
+        """Density of the variable; None if it is standard normal."""
+        return self.args[2] if len(self.args) > 2 else None
 
     @property
     def free_symbols(self) -> set[Any]:
@@ -74,13 +89,17 @@ class Expectation(sp.Expr):
         return set(self.integrand.free_symbols - self.x.free_symbols)
 
     def _eval_derivative(self, symbol: Any) -> Any:
-        return Expectation(sp.diff(self.integrand, symbol), self.x)
+        return self.func(sp.diff(self.integrand, symbol), *self.args[1:])
 
     def _latex(self, printer: Any) -> str:
-        return rf"\mathbb{{E}} \left[ {printer._print(self.integrand)} \right]"
+        law = ""
+        if self.density is not None:
+            law = rf"_{{{printer._print(self.x)} \sim {printer._print(self.density)}}}"
+        return rf"\mathbb{{E}}{law} \left[ {printer._print(self.integrand)} \right]"
 
     def _sympystr(self, printer: Any) -> str:
-        return f"E[{printer._print(self.integrand)}]"
+        law = "" if self.density is None else f", {self.x} ~ {printer._print(self.density)}"
+        return f"E[{printer._print(self.integrand)}{law}]"
 
 
 def mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
@@ -114,23 +133,11 @@ def mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
         integrand = tilted(sp.expand(integrand.rewrite(EXPONENTIAL[1:], sp.exp)), x)
         if not integrand.is_polynomial(*x):
             return None
-    return sp.Add(*(_mean(term, x) for term in sp.Add.make_args(integrand)))
+    return polynomial_mean(integrand, x, HERMITE)
 
 
 def tilted(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
-    """Take exponentials of affine forms out of an average, which changes its integrand.
-
-    Parameters
-    ----------
-    integrand : Expr
-        In `x` and anything else.
-    x : sequence of Symbol
-        The Gaussian numbers.
-
-    Returns
-    -------
-    Expr
-        An integrand with the same expectation; no term has such an exponential as a factor.
+    """Integrand of the same mean without exponentials of affine forms as factors of its terms.
 
     Examples
     --------
@@ -151,50 +158,3 @@ def _tilted(term: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
     before = power.xreplace(dict.fromkeys(x, sp.S.Zero)) + sp.Add(*(r**2 for r in slope)) / 2
     moved = {each: each + r for each, r in zip(x, slope, strict=True)}
     return sp.exp(sp.expand(before)) * rest.xreplace(moved)
-
-
-def _mean(term: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
-    factors: list[sp.Expr] = []
-    outside = []
-    for factor in sp.Mul.make_args(term):
-        base, power = factor.as_base_exp()
-        if not factor.has(*x):
-            outside.append(factor)
-        elif power.is_Integer and power > 1:
-            half = base ** (power // 2)
-            factors += [half, half, *([base] if power % 2 else [])]
-        else:
-            factors.append(factor)
-    if not factors:
-        return term
-    # The first factor against the rest: for a square these are equal.
-    one = hermite(factors[0], tuple(x))
-    rest = hermite(sp.Mul(*factors[1:]), tuple(x))
-    found = sp.Add(
-        *(sp.prod(map(factorial, a)) * one[a] * rest[a] for a in sorted(one.keys() & rest.keys()))
-    )
-    return sp.Mul(*outside, found)
-
-
-@functools.lru_cache(maxsize=64)
-def hermite(p: sp.Expr, x: tuple[sp.Symbol, ...]) -> dict[tuple[int, ...], sp.Expr]:
-    """Coefficients of a polynomial in products of (probabilists') Hermite polynomials.
-
-    Examples
-    --------
-    >>> x = sp.Symbol("x")
-    >>> hermite(x**3, (x,))
-    {(3,): 1, (1,): 3}
-    """
-    found: dict[tuple[int, ...], list[sp.Expr]] = {}
-    for powers, coefficient in sp.Poly(p, *x).terms():
-        choices = [[(m - 2 * j, _share(m, j)) for j in range(m // 2 + 1)] for m in powers]
-        for picked in itertools.product(*choices):
-            share = sp.prod(s for _, s in picked)
-            found.setdefault(tuple(k for k, _ in picked), []).append(share * coefficient)
-    return {index: sp.Add(*parts) for index, parts in found.items()}
-
-
-def _share(m: int, j: int) -> int:
-    """Coefficient of `He_{m-2j}` in `x^m`."""
-    return factorial(m) // (2**j * factorial(j) * factorial(m - 2 * j))

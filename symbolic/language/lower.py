@@ -15,10 +15,11 @@ from typing import Any, Literal
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
-from symbolic.language import balls
+from symbolic.language import balls, ramp_numbers
 from symbolic.language.balls import NoBall, Undecided
 from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import in_one_angle
+from symbolic.language.ramps import in_digits
 
 __all__ = ["Backend", "NoBall", "Undecided", "lower"]
 
@@ -122,6 +123,8 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
         return np.where(size < 1, near, size + np.log1p(np.expm1(-2 * size) / 2))[()]
 
     return {
+        "RampMean": lambda *law: ramp_numbers.in_doubles().one(*law),
+        "RampPairMean": lambda *law: ramp_numbers.in_doubles().pair(law[:8], *law[8:]),
         "Softplus": lambda z: np.logaddexp(0.0, z),
         "Sigmoid": special("expit"),
         "LogCosh": log_cosh,
@@ -207,6 +210,8 @@ def _mpmath_table() -> dict[str, Callable[..., Any]]:
         return evaluate
 
     return {
+        "RampMean": lambda *law: in_digits().one(*law),
+        "RampPairMean": lambda *law: in_digits().pair(law[:8], *law[8:]),
         "SinMinusArg": careful(lambda t: mp.sin(t) - t, 2),
         "SinMinusArgCos": careful(lambda t: mp.sin(t) - t * mp.cos(t), 2),
         "CosMinusOne": lambda t: -2 * mp.sin(mp.mpf(t) / 2) ** 2,

@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic.language.latex import raised
+from symbolic.language.ramps import RampMean
 
 __all__ = [
     "AngleBetween",
@@ -238,6 +239,6 @@ def definition(expr: Any) -> Any:
     """
     primitives = (
         *(SinMinusArg, SinMinusArgCos, CosMinusOne, AngleBetween),
-        *(NormMinusArgDot, ArgMinusSinCos, SafeUnit, SafeRatio, SafeNorm),
+        *(NormMinusArgDot, ArgMinusSinCos, SafeUnit, SafeRatio, SafeNorm, RampMean),
     )
     return expr.rewrite(list(primitives), sp.sin)

@@ -13,7 +13,9 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.language.densities import Gaussian, Mixture, Rows
 from symbolic.language.expectation import Expectation
+from symbolic.language.uniform import Cube, Rademacher, Sphere
 
 __all__ = ["MOST_NODES", "restated", "stated"]
 
@@ -28,8 +30,18 @@ OPERATIONS = {
     for kind in (
         *(sp.Add, sp.Mul, sp.Pow, sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.asin, sp.acos),
         *(sp.atan, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.erf, sp.erfc, sp.Abs, sp.Max, sp.Min),
-        *(sp.Heaviside, sp.MatAdd, sp.MatMul, sp.MatPow, sp.Transpose, sp.Inverse, sp.Trace),
-        *(sp.HadamardProduct, Expectation),
+        *(
+            sp.Heaviside,
+            sp.sign,
+            sp.MatAdd,
+            sp.MatMul,
+            sp.MatPow,
+            sp.Transpose,
+            sp.Inverse,
+            sp.Trace,
+        ),
+        *(sp.HadamardProduct, Expectation, sp.Tuple),
+        *(Cube, Gaussian, Mixture, Rademacher, Rows, Sphere),
     )
 }
 CONSTANTS = {"pi": sp.pi, "E": sp.E, "EulerGamma": sp.EulerGamma}

@@ -18,11 +18,13 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import Application
 
-from symbolic.language.expectation import hermite, mean
+from symbolic.language.expectation import mean
 from symbolic.language.expressions import as_expression
+from symbolic.language.moments import HERMITE, coefficients
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
 from symbolic.lemmas.activations import ERF, RELU, STEP, Activation, Erf, Homogeneous
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
+from symbolic.lemmas.ramp_mean import ramp_mean
 
 __all__ = ["activation_mean", "applied", "kernel", "mean_of_derivative"]
 
@@ -123,7 +125,8 @@ def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
         In `x` and anything else. Activations are `erf(u)`, `Max(0, u)`, `Max(u, c u)`, also as
         `Piecewise((u, u > 0), (c u, True))`, `Abs(u)` and `Heaviside(u)`, of linear forms `u`
         without a constant. A product may hold one form with any power of `x`, or two different
-        forms of one activation.
+        forms of one activation. What has kinks along affine forms, with constants and of several
+        activations, is averaged by :mod:`symbolic.lemmas.ramp_mean`.
     x : sequence of Symbol
         Independent standard normal numbers, real.
 
@@ -143,6 +146,11 @@ def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     True
     """
     integrand, x = as_expression(integrand), tuple(x)
+    found = _by_kernels(integrand, x)
+    return ramp_mean(integrand, x) if found is None else found
+
+
+def _by_kernels(integrand: sp.Expr, x: tuple[sp.Symbol, ...]) -> sp.Expr | None:
     known = {e: applied(e, x) for e in integrand.atoms(Application) if e.has(*x)}
     outer = {e: s for e, s in known.items() if s is not None}
     if not outer:
@@ -206,7 +214,7 @@ def _of_one_form(
         c
         * sp.Mul(*(e**k for e, k in zip(direction, a, strict=True)))
         * mean_of_derivative(s, sum(a), variance)
-        for a, c in hermite(polynomial, tuple(x)).items()
+        for a, c in coefficients(polynomial, tuple(x), HERMITE).items()
     ]
     return sp.Add(*terms)
 

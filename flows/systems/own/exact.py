@@ -243,6 +243,8 @@ def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
     Nodes or None
         None where the integrand has no bound, or where the rule takes more than `MOST_NODES` nodes.
     """
+    if loss.measured is not None:
+        return None
     axis = along_one(surveyed(loss.form.integrand, loss.form.x, loss.y, y), RIGHT)
     return None if axis is None or axis.size > MOST_NODES else Nodes(axis)
 

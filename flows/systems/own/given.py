@@ -14,11 +14,14 @@ from flows.core.errors import InputError
 from flows.systems.own.infinite import not_finite_anywhere
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
+from flows.systems.own.measured import Measured, Places
+from flows.systems.own.moving import cells_of
 from flows.systems.own.names import is_name, is_word
 from flows.systems.own.numeric import check_doubles, numeric
 from potentials import SYSTEMS, Claim, Mark
 from potentials.notation import CONSTANTS
-from symbolic.language.blocks import Block, entries, explicit, shape
+from symbolic.language.blocks import Block, Explicit, entries, explicit, shape
+from symbolic.language.kinks import has_kinks
 from symbolic.lemmas.activation_mean import activation_mean
 
 __all__ = [
@@ -195,9 +198,25 @@ def loss_of(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
         text = sp.srepr((blocks, expression))
         return MatrixLoss(blocks, expression, hashlib.sha256(text.encode()).hexdigest())
     symbols = entries_of(blocks)
-    form = explicit(expression, blocks, activation_mean)
-    text = sp.srepr((symbols, *form))
-    return Loss(symbols, form, hashlib.sha256(text.encode()).hexdigest())
+    form = explicit(expression, blocks, activation_mean, sums=True)
+    known = form if form.density is not None else form[:3]
+    text = sp.srepr((symbols, *known))
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    return Loss(symbols, form, fingerprint, _measured(form, symbols))
+
+
+def _measured(form: Explicit, symbols: tuple[sp.Symbol, ...]) -> Measured | None:
+    """The average of a loss over rows of data, or of what has kinks in them."""
+    if form.density is not None:
+        return Measured(form.integrand, form.x, symbols, Places(form.density, len(form.x)))
+    if not has_kinks(form.integrand, form.x):
+        return None
+    try:
+        return cells_of(form.integrand, form.x, symbols)
+    except ValueError:
+        if has_kinks(form.integrand, form.x, pieces=False):
+            raise
+        return None  # pieces that may be smooth together
 
 
 @functools.lru_cache(maxsize=256)

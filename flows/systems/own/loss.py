@@ -26,6 +26,7 @@ from flows.expectations.rules import (
     surveyed,
     turned,
 )
+from flows.systems.own.measured import Measured, curved, summed
 from flows.systems.own.numeric import (
     Numeric,
     check_doubles,
@@ -40,8 +41,6 @@ from symbolic.language.stable import stable
 
 __all__ = ["Estimate", "Loss", "estimate", "field_of", "pack_rule", "unpack_rule"]
 
-# Numbers of an array over directions and nodes.
-BLOCK = 200_000
 # Numbers of an array over states and directions: each step of a program makes one.
 TOGETHER = 1000
 # Where components of size one take over, or oscillate: a first guess that is then refined.
@@ -75,18 +74,26 @@ class Loss:
         The expression.
     fingerprint : str
         Hash of both.
+    measured : Measured, optional
+        The average over other nodes than those of standard normal numbers.
     """
 
     y: tuple[sp.Symbol, ...]
     form: Explicit
     fingerprint: str
+    measured: Measured | None = None
 
     def check(self) -> None:
         """Derive and compile everything, or raise what prevents it."""
         check_pieces(self.form.plain)
         check_doubles(self.form.plain, self.plain, len(self.y))
         if self.averaged:
-            check_doubles(self.form.integrand, self.integrand, len(self.y), len(self.form.x))
+            part = (
+                (self.measured.integrand, self.measured.columns)
+                if self.measured
+                else self.form[1:3]
+            )
+            check_doubles(part[0], self.integrand, len(self.y), len(part[1]))
 
     @property
     def averaged(self) -> bool:
@@ -101,6 +108,8 @@ class Loss:
     @property
     def integrand(self) -> Numeric:
         """What is averaged."""
+        if self.measured is not None:
+            return self.measured.code
         return _in_doubles(self.form.integrand, self.y, self.form.x)
 
     def at(self, y: Array) -> tuple[Array, Array]:
@@ -119,13 +128,8 @@ class Loss:
     def summed(self, y: Array, rule: Rule) -> tuple[Array, Array]:
         """Loss with gradient of one state by a rule, shape (1 + N,), and the sum of sizes."""
         total = stacked(quietly(self.plain.both, *y), ())
-        size = np.abs(total)
-        for nodes, weights in _chunks(rule, 1 + len(y)):
-            each = quietly(self.integrand.both, *y, *nodes.T)
-            values = stacked(each, weights.shape)
-            total = total + weights @ values
-            size = size + np.abs(weights) @ np.abs(values)
-        return total, size
+        average, size = summed(self.integrand, y, rule)
+        return total + average, np.abs(total) + size
 
     def hessians(self, states: Array) -> Array:
         """Hessians of many states of a loss without quadrature, shape (T, N, N)."""
@@ -151,13 +155,10 @@ class Loss:
         axes = np.eye(n)
         rates = quietly(self.plain.rates, *y, *axes)
         found = stacked(rates, (n,))[:, 1:]
-        if rule is not None:
-            for nodes, weights in _chunks(across(rule), n * (1 + n)):
-                each = quietly(self.integrand.rates, *y, *axes[:, :, None], *nodes.T)
-                found = found + np.stack(
-                    [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
-                )
-        return found
+        if rule is None:
+            return found
+        whole = across(rule) if self.measured is None else self.measured.measure.across(rule)
+        return found + curved(self.integrand, y, whole)
 
 
 @functools.lru_cache(maxsize=64)
@@ -170,13 +171,6 @@ def _in_doubles(
 
 def _columns(y: Array) -> list[Any]:
     return [y[..., k] for k in range(y.shape[-1])]
-
-
-def _chunks(rule: Rule, width: int) -> Any:
-    step = max(1, BLOCK // width)
-    for first in range(0, len(rule), step):
-        part = slice(first, first + step)
-        yield rule.nodes[part], rule.weights[part]
 
 
 class Estimate(NamedTuple):
@@ -236,7 +230,10 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
         With the error reached, which is above `tolerance` where the rounding of the sums, or the
         number of nodes, does not allow for it.
     """
-    rule, doubt = _proved(loss, y, tolerance) or _measured(loss, y, tolerance)
+    if loss.measured is not None:
+        rule, doubt = loss.measured.measure.found(loss.measured, y, tolerance)
+    else:
+        rule, doubt = _proved(loss, y, tolerance) or _measured(loss, y, tolerance)
     total, size = loss.summed(y, rule)
     scale = np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
     scale = np.where(scale > 0, scale, 1.0)

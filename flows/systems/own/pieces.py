@@ -31,6 +31,8 @@ LONG = 1e3
 MOVED = 0.05
 # A step is not kept where the error of its rule is so many times the one that it may have.
 WORSE = 10.0
+# Halvings of a step in which kinks change places.
+HALVINGS = 36
 # What the steps of a solver leave in the entries, relative to its tolerances: for LSODA and Radau
 # it was 10 at the most, for BDF and CVODE less than this.
 LEFT = 100.0
@@ -239,17 +241,27 @@ def watch(
     end = float(chart.clock.tau(max(LONG, 10 * chart.clock.t_start)))
     seen = [y]
 
+    def left(now: Array) -> float:
+        """How far the order of kinks in the rule is from another one."""
+        if loss.measured is None:
+            return math.inf
+        return loss.measured.measure.room(now, unpack_rule(chart.weights, chart.shape))
+
     def alarm(tau: float, state: Array) -> float:
         now = chart.raw(tau, state)
         each(tau, now)
         room = min(1 - float(np.max(np.abs(now) / chart.size)) / GROWN, end - tau)
         if loss.averaged:
             far = float(np.max(np.abs(now - seen[0]))) / float(np.abs(seen[0]).max() or 1.0)
-            room = min(room, 1 - far / MOVED)
+            room = min(room, 1 - far / MOVED, left(now))
         return room
 
     def check(before: float, tau: float, state: Array, interpolant: Interpolant) -> Stop | None:
         now = chart.raw(tau, state)
+        if left(now) < 0:
+            # Up to where kinks change places these nodes are right, and they are smooth beyond.
+            tau = _crossing(lambda s: left(chart.raw(s, interpolant(s))), before, tau)
+            return Stop(tau, interpolant(tau))
         ends = tau >= end or bool((np.abs(now) >= GROWN * chart.size).any())
         off = rule_is_off(loss, now, chart, tolerance) if loss.averaged else 0.0
         seen[0] = now
@@ -258,3 +270,11 @@ def watch(
         return Stop(tau, state) if ends or off > 1 else None
 
     return Watch(alarm, check)
+
+
+def _crossing(room: Callable[[float], float], low: float, high: float) -> float:
+    """Return a time just beyond where a function becomes negative."""
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if room(middle) < 0 else (middle, high)
+    return high

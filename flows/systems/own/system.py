@@ -35,7 +35,8 @@ class OwnSystem(Followed):
         entries, in this order and row by row; see :meth:`pack` and :meth:`unpack`.
     expression : Expr
         The loss, in the blocks, their entries and products. `symbolic.Expectation(f, x)` is a
-        Gaussian expectation: that of a polynomial in `x`, times exponentials of affine forms, is
+        Gaussian expectation, or one over a density: that of a polynomial in `x`, times exponentials
+        of affine forms, and of polynomials in `Max`, `Abs`, `sign`, `Heaviside` of affine forms are
         brought into closed form; any other one is computed by quadrature, whose error is an upper
         bound (:mod:`flows.expectations`), or measured where there is none.
     potentials : mapping of str to Expr, optional

@@ -244,6 +244,8 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> 
     loss: Loss | MatrixLoss = loss_of(blocks, expression)
     if isinstance(loss, MatrixLoss):
         return f"more than {MAX_ENTRIES} entries"
+    if loss.measured is not None:
+        return "an average in doubles"
     if loss.averaged and len(loss.form.x) > 1:
         return "an expectation in more than one dimension"
     try:

@@ -10,6 +10,7 @@ from sympy.core.function import Application
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.language.blocks import averages
 from symbolic.language.expectation import Expectation
+from symbolic.language.kinks import has_kinks
 from symbolic.lemmas.activation_mean import activation_mean, applied
 from symbolic.lemmas.activations import Activation
 from symbolic.lemmas.dual_kernel import derive_kernel
@@ -34,7 +35,10 @@ def closed(loss: Loss) -> list[Derivation]:
             if used:
                 rule = "means by parts, kernels of " + " and ".join(sorted({k.name for k in used}))
             given = (f"{', '.join(s.name for s in node.x)} independent, each N(0, 1)",)
-            check = by_kernels if used else by_moments
+            kinked = has_kinks(node.integrand, node.x)
+            if kinked and not used:
+                rule = "means of ramps and steps, by parts"
+            check = by_kernels if kinked or used else by_moments
             mean = a.mean.xreplace(put)
             steps.append(Step(node, mean, rule, assumptions=given, fresh=True, check=check))
     closed = [Derivation("expectations in closed form", SOURCE, tuple(steps))] if steps else []

@@ -3,6 +3,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 import sympy as sp
 from flint import acb, arb, ctx
@@ -22,6 +23,7 @@ from symbolic.language.primitives import (
     SinMinusArgCos,
     definition,
 )
+from symbolic.language.ramps import RampMean, RampPairMean
 
 X, Y = sp.symbols("x y", real=True)
 LOW, HIGH = 128, 256
@@ -63,16 +65,29 @@ def arguments(function, generator):
     """Dyadic numbers, which are the same in every precision."""
     low, high = ARGUMENTS.get(function, (-2, 2))
     count = 2 if function in PAIRS else 1
+    if function in (RampMean, RampPairMean):
+        return law(function, generator)
     if function in ORDERS:
         return generator.randint(0, 3), generator.randint(1, 2**12) / 2**10
     return tuple(round(generator.uniform(low, high) * 2**20) / 2**20 for _ in range(count))
+
+
+def law(function, generator):
+    """Means and covariances of one or two forms, and powers."""
+    b, c, *slopes = (round(generator.uniform(-2, 2) * 2**10) / 2**10 for _ in range(6))
+    first, other = np.array(slopes[:2]), np.array(slopes[2:])
+    p, q = generator.randint(-2, 3), generator.randint(-2, 3)
+    apart, area = c * first - b * other, (first[0] * other[1] - first[1] * other[0]) ** 2
+    dots = [first @ first, first @ other, other @ other, area, first @ apart, -other @ apart]
+    whole = (b, c, *map(float, dots), p, q)
+    return whole if function is RampPairMean else (b, float(dots[0]), p)
 
 
 def value(function, at, bits):
     """The function with an unevaluated argument, so that SymPy works nothing out before."""
     ctx.prec = bits
     symbols = sp.symbols(f"z:{len(at)}", real=True)
-    fixed = {symbols[0]: sp.Integer(at[0])} if function in ORDERS else {}
+    fixed = {s: sp.Integer(a) for s, a in zip(symbols, at, strict=True) if type(a) is int}
     expr = function(*(fixed.get(s, s) for s in symbols), evaluate=False)
     free = [s for s in symbols if s not in fixed]
     return lower([expr], free, "ball")(*(at[symbols.index(s)] for s in free))[0]

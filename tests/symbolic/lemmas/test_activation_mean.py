@@ -51,6 +51,14 @@ CASES = [
     sp.erf(U) * (X[0] ** 3 - X[1]),
     sp.Max(0, U) * sp.Heaviside(U) * X[0],
     sp.Min(U, 2 * U) * X[1],
+    sp.Max(0, U + 1) + sp.Heaviside(1 - 2 * U) * X[1] ** 2,
+    sp.Max(U, T, 1),
+    sp.sign(U - 1) * sp.sign(T) * X[0],
+    sp.Abs(U - 1) * sp.Max(0, T + sp.Rational(1, 2)) ** 2,
+    sp.Min(1, sp.Max(-1, U)) * T,
+    sp.Max(0, 1 - sp.sign(T) * U),
+    sp.Piecewise((U, U > 1), (0, True)),
+    sp.Piecewise((U, T > 0), (X[1], U <= 1), (1, True)),
 ]
 
 
@@ -67,10 +75,10 @@ def test_closed_form_is_the_mean_of_the_definition(integrand, normals):
     [
         sp.tanh(U),
         sp.erf(U + 1),
-        sp.Max(0, U + 1),
-        sp.Max(U, T),
-        sp.Piecewise((U, U > 1), (0, True)),
-        sp.Piecewise((U, T > 0), (0, True)),
+        sp.Max(0, U * T),
+        sp.tanh(sp.Abs(U)),
+        sp.Heaviside(U) * sp.Heaviside(T) * sp.Heaviside(X[0]),
+        sp.Piecewise((U, T**2 > 1), (0, True)),
         sp.erf(U) * sp.erf(T) * sp.erf(X[0]),
         sp.erf(U) * sp.Max(0, T),
         sp.erf(U) * sp.erf(T) * X[0],

@@ -1,0 +1,136 @@
+r"""Averages over other nodes than those of standard normal numbers, which depend on the state.
+
+.. math:: L(y) = A(y) + \sum_j \omega_j\, g(y, c_j)
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import sympy as sp
+
+from flows.core.arrays import Array
+from flows.core.quadrature_rules import Rule
+from flows.expectations.rules import Proved
+from flows.systems.own.numeric import Numeric, numeric, quietly, stacked
+from symbolic.language.density import Density
+from symbolic.language.stable import stable
+
+__all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "summed"]
+
+# Numbers of an array over directions and nodes.
+BLOCK = 200_000
+
+
+class Measure(Protocol):
+    """Where nodes are."""
+
+    def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
+        """Nodes for a state, with bounds of the errors of the average and of its gradient."""
+
+    def room(self, y: Array, rule: Rule) -> float:
+        """How far a state is from where nodes of others serve no more; negative beyond."""
+
+    def across(self, rule: Rule) -> Rule:
+        """Rule that also averages what is quadratic across its nodes, as in a Hessian."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An average as a sum over nodes.
+
+    Parameters
+    ----------
+    integrand : Expr
+        `g`, in the entries and in ``columns``.
+    columns : tuple of Symbol
+        Numbers of a node.
+    y : tuple of Symbol
+        The entries.
+    measure : Measure
+        Where the nodes are.
+    """
+
+    integrand: sp.Expr
+    columns: tuple[sp.Symbol, ...]
+    y: tuple[sp.Symbol, ...]
+    measure: Measure
+
+    @functools.cached_property
+    def code(self) -> Numeric:
+        """Code of the integrand."""
+        return numeric(stable(self.integrand), self.y, self.columns)
+
+
+def summed(code: Numeric, y: Array, rule: Rule) -> tuple[Array, Array]:
+    """Average with its gradient, shape (1 + N,), and the sum of sizes."""
+    total, size = np.zeros(1 + len(y)), np.zeros(1 + len(y))
+    for nodes, weights in _chunks(rule, 1 + len(y)):
+        values = stacked(quietly(code.both, *y, *columns_of(nodes)), weights.shape)
+        total = total + weights @ values
+        size = size + np.abs(weights) @ np.abs(values)
+    return total, size
+
+
+def curved(code: Numeric, y: Array, rule: Rule) -> Array:
+    """Hessian of the average, shape (N, N)."""
+    n = len(y)
+    axes, found = np.eye(n), np.zeros((n, n))
+    for nodes, weights in _chunks(rule, n * (1 + n)):
+        each = quietly(code.rates, *y, *axes[:, :, None], *columns_of(nodes))
+        found = found + np.stack(
+            [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
+        )
+    return found
+
+
+def columns_of(nodes: Array) -> list[Any]:
+    """Numbers of all nodes; one that is the same in all of them is computed with once."""
+    same = (nodes == nodes[:1]).all(axis=0)
+    return [nodes[0, k] if same[k] else nodes[:, k] for k in range(nodes.shape[1])]
+
+
+def _chunks(rule: Rule, width: int) -> Any:
+    """Parts of a rule whose arrays are not too large."""
+    step = max(1, BLOCK // width)
+    for first in range(0, len(rule), step):
+        part = slice(first, first + step)
+        yield rule.nodes[part], rule.weights[part]
+
+
+@dataclass(frozen=True)
+class Places:
+    """A plain sum: rows of data, or signs; nothing but rounding is lost.
+
+    Parameters
+    ----------
+    density : Density
+        Of the sum.
+    size : int
+        Numbers of a row.
+    """
+
+    density: Density
+    size: int
+
+    @functools.cached_property
+    def rule(self) -> Rule:
+        """Places and weights."""
+        nodes, weights = self.density.places(self.size)
+        return Rule(nodes, weights, "plain sum")
+
+    def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
+        """See :class:`Measure`."""
+        return Proved(self.rule, np.zeros(2))
+
+    def room(self, y: Array, rule: Rule) -> float:
+        """Rows stay."""
+        return math.inf
+
+    def across(self, rule: Rule) -> Rule:
+        """Nothing is across a plain sum."""
+        return rule

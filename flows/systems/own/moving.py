@@ -1,0 +1,233 @@
+"""Averages whose integrand has kinks in the data: nodes of cells that move with the state."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from flows.core.arrays import Array
+from flows.core.quadrature_rules import Rule
+from flows.expectations.cells import REACH
+from flows.expectations.forms import forms_of
+from flows.expectations.lines import Plane, axes_of, line, picked, sweep, way_of
+from flows.expectations.rules import Proved
+from flows.systems.own.measured import Measured, columns_of, summed
+from symbolic.language.kinks import Kinks, kinks_of
+from symbolic.language.lower import lower
+from symbolic.language.moving import Moving, moving
+from symbolic.language.stable import stable
+
+__all__ = ["Cells", "cells_of"]
+
+# Kinks of one average; directions that they and the smooth forms may have together.
+MOST_KINKS, MOST_DIRECTIONS = 6, 2
+# The difference to the second rule is counted so many times. What is this near to the ends of the
+# nodes bounds what is beyond them, if it is less than half of what is next to it, or this part of
+# all: a Gaussian falls ever faster.
+SHORT, EDGE, FALLS, NOTHING = 10.0, 0.5, 0.5, 1e-14
+# Kinks that are this near may be one kink, by rounding.
+TOGETHER = 1e-13
+# What rules are called.
+LINE, PLANE = "cells of a line", "cells of a plane"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Nodes between the kinks of an integrand.
+
+    Parameters
+    ----------
+    kinks : Kinks
+        The integrand by steps and ramps.
+    x, y : tuple of Symbol
+        Gaussian numbers and entries.
+    """
+
+    kinks: Kinks
+    x: tuple[sp.Symbol, ...]
+    y: tuple[sp.Symbol, ...]
+
+    @functools.cached_property
+    def moving(self) -> Moving:
+        """The integrand over nodes."""
+        return moving(self.kinks, self.x)
+
+    @functools.cached_property
+    def _rows(self) -> tuple[int, int, Callable[..., Any]]:
+        """Numbers of kinks and of smooth forms, and the code of their slopes and constants."""
+        steps = self.kinks.steps
+        smooth = forms_of(stable(self.kinks.resolved), self.x, (*self.y, *steps)).rows
+        zero = dict.fromkeys(self.x, sp.S.Zero)
+        hard = [[*(sp.diff(z, s) for s in self.x), z.xreplace(zero)] for z in self.kinks.forms]
+        entries = [e for row in (*hard, *smooth.tolist()) for e in row]
+        return len(hard), int(smooth.rows), lower(entries, (*self.y, *steps))
+
+    @functools.cached_property
+    def _lengths(self) -> Callable[..., Any]:
+        """Code of the lengths of cells, and of places in them."""
+        return lower(
+            [e for pair in self.moving.lengths for e in pair], (*self.y, *self.moving.columns)
+        )
+
+    def rows(self, y: Array) -> tuple[Array, Array]:
+        """Kinks, shape (M, d + 1), and smooth forms for all steps, shape (2^M, m, d + 1)."""
+        hard, smooth, code = self._rows
+        patterns = itertools.product((0.0, 1.0), repeat=hard)
+        with np.errstate(all="ignore"):
+            found = np.array([code(*y.tolist(), *steps) for steps in patterns], dtype=np.float64)
+        found = found.reshape(2**hard, hard + smooth, len(self.x) + 1)
+        return found[0, :hard], found[:, hard:]
+
+    def directions(self, y: Array) -> int:
+        """How many directions the forms have together at a state."""
+        hard, smooth = self.rows(y)
+        return axes_of(np.concatenate([hard, smooth.reshape(-1, hard.shape[1])])).shape[1]
+
+    def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
+        """See :class:`flows.systems.own.measured.Measure`."""
+        hard, smooth = self.rows(y)
+        if not (np.isfinite(hard).all() and np.isfinite(smooth).all()):
+            return Proved(
+                Rule(np.zeros((1, len(average.columns))), np.ones(1), ""), np.full(2, math.inf)
+            )
+        first, far = self._nodes(hard, smooth, False, False)
+        total, size = summed(average.code, y, first)
+        plane = first.label == PLANE
+        off = np.zeros(1 + len(y))
+        with np.errstate(all="ignore"):  # of what is infinite
+            for second in [(True, False), (False, True)] if plane else [(True, False)]:
+                other, _ = self._nodes(hard, smooth, *second)
+                off = off + np.abs(summed(average.code, y, other)[0] - total)
+            whole, near, last = (
+                _lengths(sizes)
+                for sizes in (
+                    size,
+                    *(
+                        summed(average.code, y, Rule(first.nodes[at], first.weights[at], ""))[1]
+                        for at in (
+                            (far > REACH - 2 * EDGE) & (far <= REACH - EDGE),
+                            far > REACH - EDGE,
+                        )
+                    ),
+                )
+            )
+            ends = (last < FALLS * near) | (last <= NOTHING * whole)
+            return Proved(first, SHORT * (_lengths(off) + np.where(ends, last, np.inf)))
+
+    def room(self, y: Array, rule: Rule) -> float:
+        """Length of the shortest cell at a state: negative where kinks have changed places."""
+        with np.errstate(all="ignore"):
+            found = self._lengths(*y.tolist(), *columns_of(rule.nodes))
+        # Where the density is nothing, kinks come and go.
+        lengths = (
+            np.min(np.where(np.abs(place) < REACH - EDGE, length, math.inf))
+            for length, place in zip(found[::2], found[1::2], strict=True)
+        )
+        return float(min(lengths)) + TOGETHER
+
+    def across(self, rule: Rule) -> Rule:
+        """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""
+        d = len(self.x)
+        if d == 1:
+            return rule
+        axes = rule.nodes[0, : 2 * d].reshape(2, d)
+        spanned = axes[np.linalg.norm(axes, axis=1) > 0]
+        *_, whole = np.linalg.svd(spanned)
+        apart = whole[len(spanned) :]
+        if not len(apart):
+            return rule
+        moves = math.sqrt(len(apart)) * np.concatenate([apart, -apart])
+        nodes = np.repeat(rule.nodes[:, None], len(moves), axis=1)
+        nodes[:, :, 2 * d : 3 * d] = moves
+        weights = np.repeat(rule.weights / len(moves), len(moves))
+        return Rule(nodes.reshape(-1, nodes.shape[-1]), weights, f"{rule.label}, and across")
+
+    def _nodes(
+        self, hard: Array, smooth: Array, second: bool, second_across: bool
+    ) -> tuple[Rule, Array]:
+        """Nodes with their weights, and how far along an axis they are.
+
+        The second rule may be taken along the lines, or across them.
+        """
+        d, pairs = len(self.x), self.moving.pairs
+        flat = smooth.reshape(-1, d + 1)
+        if d == 1:
+            lines = Plane(hard[:, 0], 0 * hard[:, 0], hard[:, 1])
+            bent = Plane(smooth[..., 0], 0 * smooth[..., 0], smooth[..., 1])
+            inner, u = line(lines, bent, 0.0, second)
+            return Rule(inner[:, :-1], inner[:, -1], LINE), np.abs(u)
+        axes = axes_of(np.concatenate([hard, flat]))
+        axis = way_of(hard, axes)
+        e = axes @ axis
+        f = axes @ np.array([-axis[1], axis[0]]) if len(axis) == 2 else np.zeros(d)
+        lines = Plane(hard[:, :-1] @ e, hard[:, :-1] @ f, hard[:, -1])
+        bent = Plane(smooth[..., :-1] @ e, smooth[..., :-1] @ f, smooth[..., -1])
+        head = [*e, *f, *[0.0] * d]
+        if len(axis) == 1:
+            inner, u = line(lines, bent, 0.0, second)
+            outer = np.array([*picked(0.0, 0, len(pairs)), *picked(1.0, 0, len(pairs)), 0.0])
+            blocks, places = [(inner, outer, math.sqrt(2 * math.pi))], [np.abs(u)]
+        else:
+            blocks, places = [], []
+            for outer, v, weight in sweep(lines, bent, pairs, second_across):
+                inner, u = line(lines, bent, v, second)
+                blocks.append((inner, outer, weight))
+                places.append(np.maximum(np.abs(u), abs(v)))
+        m = len(hard)
+        cut = 2 * (m + 1) + 2
+        nodes = np.concatenate(
+            [
+                np.column_stack(
+                    [
+                        np.tile(head, (len(inner), 1)),
+                        inner[:, :cut],
+                        np.tile(outer, (len(inner), 1)),
+                        inner[:, cut:-1],
+                    ]
+                )
+                for inner, outer, _ in blocks
+            ]
+        )
+        weights = np.concatenate([weight * inner[:, -1] for inner, _, weight in blocks])
+        label = PLANE if len(axis) == 2 else LINE
+        return Rule(nodes, weights, label), np.concatenate(places)
+
+
+def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, ...]) -> Measured:
+    """Average of an integrand with kinks along affine forms.
+
+    Raises
+    ------
+    ValueError
+        For other kinks, too many of them, and forms of more than two directions.
+    """
+    kinks = kinks_of(integrand, x)
+    if kinks is None:
+        raise ValueError(
+            "kinks of what is averaged must be where affine forms of x are zero, as in Max(0, w*x)"
+        )
+    if len(kinks.forms) > MOST_KINKS:
+        raise ValueError(
+            f"expected at most {MOST_KINKS} forms with kinks in what has no closed mean, got"
+            f" {len(kinks.forms)}"
+        )
+    cells = Cells(kinks, x, y)
+    state = np.random.default_rng(0).normal(size=len(y))
+    if (count := cells.directions(state)) > MOST_DIRECTIONS:
+        raise ValueError(
+            "expected kinks and other forms of x in at most two directions in what has no closed"
+            f" mean, got {count}"
+        )
+    return Measured(cells.moving.integrand, cells.moving.columns, y, cells)
+
+
+def _lengths(values: Array) -> Array:
+    """Size of an average, and length of its gradient."""
+    return np.array([values[0], np.linalg.norm(values[1:])])

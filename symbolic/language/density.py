@@ -1,0 +1,141 @@
+r"""What a density of data is: an average over standard normal numbers, or a finite sum.
+
+.. math:: E f(x) = c + E\, g(u), \qquad u \sim N(0, I)
+
+Nothing but this is known of a density elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+__all__ = ["Density", "Reduced", "is_long", "matrix", "number", "shares", "summed"]
+
+Array = NDArray[np.float64]
+# Operations of a sum that is written out.
+MOST_OPERATIONS = 10_000
+
+
+class Reduced(NamedTuple):
+    """`closed + E integrand` over standard normal numbers.
+
+    Parameters
+    ----------
+    closed, integrand : Expr
+        Either may be zero.
+    """
+
+    closed: sp.Expr
+    integrand: sp.Expr
+
+    def __add__(self, other: Any) -> Reduced:
+        """Sum of both parts."""
+        return Reduced(self.closed + other.closed, self.integrand + other.integrand)
+
+    def times(self, share: sp.Expr) -> Reduced:
+        """Multiple of both parts."""
+        return Reduced(share * self.closed, share * self.integrand)
+
+
+class Density(sp.Basic):
+    """A density of one number or of a column of them; numbers in it are exact."""
+
+    @property
+    def size(self) -> int | None:
+        """How many numbers it is of; None of any."""
+        return None
+
+    def terms(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> int:
+        """Terms of the plain sum that an average of `f` is; 0 of what is none."""
+        return 0
+
+    def places(self, size: int) -> tuple[Array, Array]:
+        """Places and weights of a plain sum in doubles, shapes (n, size) and (n,)."""
+        raise NotImplementedError
+
+    def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
+        """Average of `f` in `x` by standard normal numbers of the same names.
+
+        Raises
+        ------
+        ValueError
+            For an integrand that the density does not average.
+        """
+        raise NotImplementedError
+
+    def _sympystr(self, printer: Any) -> str:
+        parts = (str(a.tolist() if isinstance(a, sp.MatrixBase) else a) for a in self.args)
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def number(label: str, value: Any) -> sp.Expr:
+    """A real number as it is: a double is the fraction that it is."""
+    if isinstance(value, (float, np.floating)) and math.isfinite(value):
+        return sp.Rational(float(value))
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return sp.Integer(int(value))
+    if isinstance(value, Fraction):
+        return sp.Rational(value.numerator, value.denominator)
+    if isinstance(value, sp.Float):
+        return sp.Rational(float(value))
+    if isinstance(value, sp.Expr) and value.is_number and value.is_real and value.is_finite:
+        return value
+    raise ValueError(f"{label} must be of real and finite numbers, got {value!r}")
+
+
+def matrix(label: str, given: Any) -> sp.ImmutableMatrix:
+    """Numbers, rows of them, or a matrix."""
+    if isinstance(given, sp.MatrixBase):
+        return sp.ImmutableMatrix(*given.shape, [number(label, e) for e in given])
+    try:
+        rows = np.array(given, dtype=object)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{label} must be numbers in rows of one length, got {given!r}") from None
+    if rows.ndim > 2 or rows.size == 0:
+        raise ValueError(f"{label} must have one or two axes, got shape {rows.shape}")
+    rows = np.atleast_2d(rows)
+    return sp.ImmutableMatrix(*rows.shape, [number(label, e) for e in rows.ravel()])
+
+
+def shares(label: str, count: int, weights: Any) -> sp.ImmutableMatrix:
+    """Weights of sum one."""
+    given = sp.ones(1, count) if weights is None else matrix("weights", weights)
+    if len(given) != count:
+        raise ValueError(f"expected a weight for each of {count} {label}, got {len(given)}")
+    total = sp.Add(*given)
+    if any(w < 0 for w in given) or total == 0:
+        raise ValueError(f"weights must not be negative, nor all zero, got {list(given)}")
+    return sp.ImmutableMatrix(1, count, [w / total for w in given])
+
+
+def is_long(f: sp.Expr, count: int) -> bool:
+    """Whether a sum of so many terms takes too long as an expression."""
+    return count * (1 + int(f.count_ops())) > MOST_OPERATIONS
+
+
+def summed(
+    f: sp.Expr,
+    x: Sequence[sp.Symbol],
+    places: Iterable[Sequence[sp.Expr]],
+    weights: Sequence[sp.Expr],
+) -> Reduced:
+    """Plain sum over places."""
+    if is_long(f, len(weights)):
+        raise ValueError(
+            f"expected a sum of at most {MOST_OPERATIONS} operations here, got {len(weights)} terms"
+            f" of {f.count_ops()}; take fewer rows or signs, or a shorter function"
+        )
+    total = sp.Add(*weights)
+    terms = (
+        w / total * f.xreplace(dict(zip(x, place, strict=True)))
+        for place, w in zip(places, weights, strict=True)
+        if w
+    )
+    return Reduced(sp.Add(*terms), sp.S.Zero)

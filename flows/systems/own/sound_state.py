@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -144,6 +144,17 @@ class SoundState(State):
         energy = self.energy.copy()
         energy[..., 1] = off
         return replace(self, energy=energy)
+
+    def beside(
+        self, others: Sequence[SoundState], observed: Callable[..., SoundState]
+    ) -> SoundState:
+        """States in doubles, observed anew, whose errors are their distances to others."""
+        off = np.zeros_like(self.x)
+        for other in others:
+            off[: len(other)] = np.maximum(off[: len(other)], np.abs(distance(self, other)))
+        error = np.maximum(self.error, off)
+        time = np.where(off > self.error, 0.0, self.time)  # the flow has damped it already
+        return replace(observed(self.x, error, time, self.late), grown=self.grown)
 
 
 def distance(states: SoundState, others: SoundState) -> Array:

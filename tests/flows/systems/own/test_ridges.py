@@ -134,6 +134,20 @@ def test_errors_outgrow_the_flow_by_the_curvature_across_it():
     assert stretched(times, along, np.abs(hessians))[-1] == 0
 
 
+@pytest.mark.parametrize(
+    "times", [[10.0, 20], np.geomspace(1e-3, 20, 40), np.linspace(0.4, 20, 50)]
+)
+def test_a_loss_past_a_saddle_is_known_as_well_whatever_the_output_times(times):
+    system = flows.OwnSystem("saddle", [X, Y], X**2 / 2 - Y**2 / 2 + Y**4 / 4)
+
+    def stated(asked, rtol=1e-8):
+        return flows.integrate(system, [1.0, 1e-4], 20.0, asked, rtol=rtol).absolute_errors("loss")
+
+    alone = stated([20.0])[-1]
+    assert alone / 2 < stated(times)[-1] < 2 * alone < 1e-6
+    assert stated(times, 3e-8)[-1] > 2 * alone
+
+
 def test_members_beside_a_ridge_leave_compiled_steps_and_state_true_errors():
     # Enough members for compiled steps; most start in a valley and have no companions.
     rng = np.random.default_rng(0)

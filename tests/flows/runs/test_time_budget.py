@@ -110,6 +110,25 @@ def test_deadlines_nest_and_the_earlier_one_counts(ticks):
     assert (NEVER.left, NEVER.spent, early.spent) == (None, False, True)
 
 
+def test_a_law_that_takes_longer_than_its_budget_has_a_reason_in_its_place():
+    at = [[0.25, 0], [0.75, 0]]
+    run = flows.integrate(NEURONS, [[0.5, 0.1], [0.5, -0.1]], 1e6)
+    for subject, where in ((NEURONS, at), (run, None)):
+        found = flows.late_time_law(subject, where, max_seconds=1e-3)
+        assert not found.laws and found.chosen is None
+        assert "its budget of 0.001 s was spent on the derivation" in found.reason
+        assert flows.late_time_law(subject, where, max_seconds=LONG).laws
+    with pytest.raises(flows.InputError, match="max_seconds must be a positive number"):
+        flows.late_time_law(NEURONS, at, max_seconds=-1.0)
+
+
+def test_a_law_on_the_command_line_has_a_budget(capsys, tmp_path):
+    path = tmp_path / "at.json"
+    path.write_text("[[0.25, 0], [0.75, 0]]")
+    assert main(["law", "relu_neuron", "--at", str(path), "--max-seconds", "1e-3"]) == 3
+    assert "its budget of 0.001 s was spent" in capsys.readouterr().err
+
+
 def test_members_that_have_not_ended_have_the_status_and_are_no_trials(ticks):
     starts = np.linspace(0.2, 0.6, 6)[:, None] * np.array([1.0, 1.2])
     begun = ticks()

@@ -80,6 +80,16 @@ def test_the_constant_lies_within_its_error(correction, q):
     assert abs(found.value - 2.0) <= found.error < 1e-3 * 2.0
 
 
+@pytest.mark.parametrize("end", [1e-2, 0.5])
+def test_the_constant_lies_within_its_error_at_times_before_one(end):
+    # Of another unit of time: the logarithm of all times is negative.
+    t = np.geomspace(1e-9 * end, end, 91)
+    run = Measured(t, {"loss": 2 * t**-3.0, "loss_dot": -6 * t**-4.0})
+    found = tail_constant(run)
+    assert abs(found.value - 2.0) <= found.error < 1e-6
+    assert abs(found.value - 2.002) > found.error
+
+
 def test_with_a_wrong_exponent_the_constant_is_zero_or_drowned_by_its_error():
     low, high = (tail_constant(power(), exponent=p) for p in (2.0, 4.0))
     assert abs(low.value) <= max(low.error, 1e-6)

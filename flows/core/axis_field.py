@@ -105,6 +105,9 @@ class AxisTerms(NamedTuple):
         Whether a closed form leads to the end from where the flow is linear.
     squares, constant : int, float
         Of how many independent squares the loss is a sum, beside a constant; -1 where it is none.
+    looks : bool
+        Whether the curvature is looked at between charts: a member whose errors outgrow the flow is
+        followed as a run alone then, which sees them.
     """
 
     known: float
@@ -117,3 +120,4 @@ class AxisTerms(NamedTuple):
     ends: bool
     squares: int
     constant: float
+    looks: bool = False

@@ -154,7 +154,8 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
         if alive == 0:
             break
         attempt(lane, near, gradient, work, stages)
-        look_between(looks, lane, owner, near, gradient, work, stages, here)
+        if terms.looks:
+            look_between(looks, lane, owner, near, gradient, work, stages, here)
         dense = False
         for e in range(LANES):
             if not (lane.live[e] and stages.good[e]):
@@ -219,7 +220,8 @@ def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends,
         if anew:
             evaluate(lane, near, gradient, work)
         step_on(lane, near, gradient, tableau, work)
-        look_within(looks, lane, owner, near, work, here)
+        if terms.looks:
+            look_within(looks, lane, owner, near, work, here)
         again_at = False
         for e in range(LANES):
             if owner[e] < 0:

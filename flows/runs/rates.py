@@ -219,8 +219,8 @@ def tail_constant(
     asymptotic window. Where `q` stands still, one correction `a t^-q` is left, for which this is
     exact (corrections to the loss with `q` about 1/3 occur). The error is a tenth of `v/q`, plus
     the numerical error of the run, plus twice what `(log t)^-1/2` may still do, of which no more is
-    there than the change of `q`, and errors of `v`, can hide. Where two corrections cancel, `c` is
-    the last one, and as much may be there as their sum was a decade before. Where `c` moves like a
+    there than the change of `q` can hide. Where two corrections cancel, `c` is the last one, and as
+    much may be there as their sum was a decade before. Where `c` moves like a
     power of `log t`, its limit is not seen: of a loss that falls it is anything between 0 and `c`,
     otherwise the error is infinite, as where `c` moves faster and faster, or the state can still
     turn (:func:`flows.runs.bends.turns`). Three corrections can cancel unseen.
@@ -294,16 +294,16 @@ def tail_constant(
     if law is not None and law.kind == "power" and law.direction:  # of a valley none is known
         known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
         return TailConstant(*known, exponent, window)
+    rate = min(moves.rate, 1.0) if moves.falls(ORDER) else ORDER / max(1.0, log_t[-1])
     slow = SAFETY * max(1.0, float(log_t[-1])) / SLOWEST  # what a slow change of one adds up to
     if moves.falls(ORDER) and moves.stands:
         left = moves.last / moves.rate if resolved else 0.0
-        error = 0.1 * abs(moves.last) / moves.rate + slow * moves.hidden * abs(moves.last)
-        return TailConstant(last + left, error + numerical + slow * noise, exponent, window)
+        error = (0.1 / moves.rate + slow * moves.hidden) * abs(moves.last)
+        return TailConstant(last + left, error + numerical + noise / rate, exponent, window)
     if moves.falls(ORDER) or not resolved:
         seen_before = abs(moves.middle) + abs(moves.last)  # as large is each of two that cancel
-        return TailConstant(last, numerical + slow * (noise + seen_before), exponent, window)
-    falls = name == "loss" and last > 0 > moves.last
-    error = last + numerical if falls else np.inf
+        return TailConstant(last, numerical + noise / rate + slow * seen_before, exponent, window)
+    error = last + numerical if name == "loss" and last > 0 > moves.last else np.inf
     return TailConstant(last, error, exponent, window, "it moves like a power of log t")
 
 

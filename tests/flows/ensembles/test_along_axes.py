@@ -459,6 +459,6 @@ def test_errors_at_outputs_are_those_of_runs_that_end_there(
     for row in rows[2:]:
         ended = flows.integrate_ensemble(VALLEY, starts, told.t[row], [told.t[row]], **asked)
         ratio = told["loss_error"][:, row] / ended["loss_error"][:, 1]
-        beside = told["loss_error"][:, row - 3] / ended["loss_error"][:, 1]
+        beside = told["loss_error"][:, row - 9] / ended["loss_error"][:, 1]
         assert np.abs(np.log(ratio)).max() < BESIDE
         assert not np.abs(np.log(beside)).max() < BESIDE

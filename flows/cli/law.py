@@ -10,7 +10,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.options import FlowCommand, flow_options, given
-from flows.cli.runs import check_given, result_file
+from flows.cli.runs import check_given, result_file, solver
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.runs.law_bounds import Bound
 
 # Options that say nothing about a minimiser.
-OF_RUNS = ("t_end", "t_eval", "rtol", "method", "max_seconds", "initial", "scale", "seed")
+OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 
 
 @click.command(cls=FlowCommand, epilog=examples.LAW)
@@ -77,13 +77,14 @@ def law(
 def _derived(subject: str, at: str | None, confined: bool, options: dict[str, Any]) -> LateLaw:
     from flows.runs.find_law import late_time_law
 
+    asked = {"confined": confined or None, "max_seconds": solver(options)["max_seconds"]}
     if subject not in SYSTEMS:
-        result_file(subject, options)
+        result_file(subject, {**options, "max_seconds": None})
         if at is not None:
             raise InputError("--at does not apply to a result file; leave it out")
         from flows.runs.load import load
 
-        return late_time_law(load(subject), confined=confined or None)
+        return late_time_law(load(subject), **asked)
     for name in given(options):
         if name in OF_RUNS:
             raise InputError(
@@ -92,7 +93,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
             )
     check_given(subject, options)
     system, where = SYSTEMS[subject].from_options({**options, "initial": at})
-    return late_time_law(system, None if at is None else where, confined=confined or None)
+    return late_time_law(system, None if at is None else where, **asked)
 
 
 def _in_n(bound: Bound) -> str:

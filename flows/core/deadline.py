@@ -102,7 +102,8 @@ def look() -> None:
     TimeSpent
         If it is.
     """
-    if _DEADLINE.get().spent:
+    limit = _DEADLINE.get()
+    if limit is not NEVER and limit.spent:
         raise TimeSpent
 
 

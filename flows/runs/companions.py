@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def confirmed(
     if is_exact(run.provenance) or not grown[-1] > FREE:
         return run
     if run.status in STOPPED:  # nothing is known from where errors outgrow the flow
-        return _beside(run, run, request.rtol, [], [run])
+        return _beside(run, run, request.rtol, *_alike(run, []), [run])
     runs, rtol = {request.rtol: run}, request.rtol
     most = min(request.max_steps, TIMES * int(run.stats["steps"]) + MORE)
 
@@ -86,38 +87,53 @@ def confirmed(
             runs[tolerance] = again(asked)
         return runs[tolerance]
 
-    while rtol > FINEST:
-        last, size = runs[rtol], rtol * math.exp(_grown(runs[rtol])[-1])
-        if size <= LINEAR and last.status != FIELD_FAILED:
+    while True:
+        while rtol > FINEST:
+            last, size = runs[rtol], rtol * math.exp(_grown(runs[rtol])[-1])
+            if size <= LINEAR and last.status != FIELD_FAILED:
+                break
+            finer = max(FINEST, min(rtol / FINER, LINEAR * rtol / size))
+            if len(led(finer).t) < len(last.t) + (last.status == FIELD_FAILED):
+                break  # it leads no farther
+            rtol = finer
+        others: list[Trajectory] = []
+        for coarser in sorted({min(part * rtol, COARSEST) for part in COARSER} - {rtol}):
+            if all(each.status not in STOPPED for each in runs.values()):
+                others.append(led(coarser))
+        known, near = _alike(runs[rtol], others)
+        ended = any(each.status in STOPPED for each in runs.values())
+        if ended or rtol <= FINEST or known == len(_whole(runs[rtol]).t):
             break
-        finer = max(FINEST, min(rtol / FINER, LINEAR * rtol / size))
-        if len(led(finer).t) < len(last.t) + (last.status == FIELD_FAILED):
-            break  # it leads no farther
+        finer = max(FINEST, rtol / FINER)  # beside which this one is a companion
+        if len(led(finer).t) < len(runs[rtol].t):
+            break
         rtol = finer
-    fine = runs[rtol]
-    others: list[Trajectory] = []
-    for coarser in sorted({min(part * rtol, COARSEST) for part in COARSER} - {rtol}):
-        if all(each.status not in STOPPED for each in runs.values()):
-            others.append(led(coarser))
-    return _beside(run, fine, rtol, others, list(runs.values()))
+    return _beside(run, runs[rtol], rtol, known, near, list(runs.values()))
+
+
+def _alike(fine: Trajectory, others: list[Trajectory]) -> tuple[int, list[Any]]:
+    """How many states are known, and those of others that have gone the same way."""
+    grown, near = _grown(fine), []
+    known = int(np.sum(np.cumsum(grown > FREE) == 0))
+    for other in map(_whole, others):
+        count = min(len(grown), len(other.t))
+        apart = np.abs(_grown(other)[:count] - grown[:count]) > ALIKE + PART * grown[:count]
+        alike = int(np.sum(np.cumsum(apart) == 0))
+        near.append(other.states.at(slice(0, alike)))
+        known = max(known, alike)
+    return known, near
 
 
 def _beside(
     run: Trajectory,
     fine: Trajectory,
     rtol: float,
-    others: list[Trajectory],
+    known: int,
+    near: list[Any],
     every: list[Trajectory],
 ) -> Trajectory:
-    """The finest run, as far as others have gone the same way, with errors that they show."""
-    whole, grown = _whole(fine), _grown(fine)
-    known, near = int(np.sum(np.cumsum(grown > FREE) == 0)), []
-    for other in map(_whole, others):
-        count = min(len(whole.t), len(other.t))
-        apart = np.abs(_grown(other)[:count] - grown[:count]) > ALIKE + PART * grown[:count]
-        alike = int(np.sum(np.cumsum(apart) == 0))
-        near.append(other.states.at(slice(0, alike)))
-        known = max(known, alike)
+    """The finest run as far as it is known, with errors that states of others show."""
+    whole = _whole(fine)
     with unlimited():
         states = whole.system.beside(whole.frame, whole.states.at(slice(0, known)), near)
     stats = {name: sum(each.stats[name] for each in every) for name in run.stats}
@@ -133,7 +149,7 @@ def _beside(
     ended = [each.status for each in every if each.status in STOPPED]
     if ended:
         return replace(found, status=ended[0], message=ENDED)
-    told = UNKNOWN.format(math.exp(float(grown[known])), rtol)
+    told = UNKNOWN.format(math.exp(float(_grown(fine)[known])), rtol)
     return replace(found, status=FIELD_FAILED, message=told)
 
 

@@ -68,7 +68,7 @@ def measure(
     measured = Sides(lhs, rhs, error, chosen, once)
     if not c.asymptotic:
         found = decide_stated(run, claim, place, measured, uncertainty)
-        if c.at_infinity and found.holds and not regime.begun:
+        if c.at_infinity and found.holds and not regime.lasts:
             return replace(
                 found,
                 holds=None,

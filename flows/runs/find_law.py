@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from flows.core.deadline import Deadline, TimeSpent, within
 from flows.core.errors import InputError
 from flows.core.system import System
 from flows.runs.late_law import LateLaw
@@ -14,6 +16,7 @@ from flows.runs.law_of_run import law_of_run
 from flows.runs.trajectory import Trajectory
 from symbolic.asymptotics.law import LateTimeLaw
 from symbolic.asymptotics.refusal import NoLaw
+from symbolic.evidence.time_limit import OutOfTime, time_limit
 
 __all__ = ["late_time_law"]
 
@@ -25,6 +28,7 @@ def late_time_law(
     confined: bool | None = None,
     valleys: bool | None = None,
     log_terms: bool = True,
+    max_seconds: float | None = None,
 ) -> LateLaw:
     r"""Derive the late-time law of a system at a minimiser, or of a run.
 
@@ -45,18 +49,21 @@ def late_time_law(
         Follow zeros of the leading form, see `symbolic.late_time_law`.
     log_terms : bool
         Whether the next term of a power law is derived too, which takes a third of the time.
+    max_seconds : float, optional
+        Budget of time; of SymPy's work processor time counts, and in the main thread only. One
+        number that is evaluated, or one function that is compiled, is not cut off.
 
     Returns
     -------
     LateLaw
         Its `laws`, the `chosen` one, and `claims()` for `flows.check`; no laws and a `reason`
-        where none is derived.
+        where none is derived, or where the budget was spent before.
 
     Raises
     ------
     InputError
-        For a minimiser of another shape, a system with many minimisers and none given, and a run
-        together with a minimiser.
+        For a minimiser of another shape, a system with many minimisers and none given, a run
+        together with a minimiser, and a budget that is no positive number.
 
     Notes
     -----
@@ -77,16 +84,22 @@ def late_time_law(
             raise InputError(
                 "at: expected none beside a run, whose minimiser is read off; leave it"
             )
-        return law_of_run(subject, confined, valleys, log_terms)
-    if not isinstance(subject, System):
+    elif not isinstance(subject, System):
         raise InputError(f"expected a system or a run, got {type(subject).__name__}")
+    limit = Deadline.after(max_seconds)
     try:
-        minimiser = subject.minimiser(at)
-    except NoLaw as reason:
-        where = np.asarray(at, dtype=complex if np.iscomplexobj(at) else float)
-        return LateLaw(subject.name, subject.parameters, where, LateTimeLaw((), str(reason)))
+        with within(limit), nullcontext() if max_seconds is None else time_limit(limit.seconds):
+            if isinstance(subject, Trajectory):
+                return law_of_run(subject, confined, valleys, log_terms)
+            minimiser = subject.minimiser(at)
+            return law_at_minimiser(subject, minimiser, confined, valleys, log_terms)
+    except (NoLaw, TimeSpent, OutOfTime) as stop:
+        reason = str(stop) if isinstance(stop, NoLaw) else limit.told("on the derivation")
     except InputError:
         raise
     except ValueError as problem:  # of an expression, which knows no user
         raise InputError(f"at: {problem}") from None
-    return law_at_minimiser(subject, minimiser, confined, valleys, log_terms)
+    if isinstance(subject, Trajectory):
+        at, subject = subject.state_at(-1), subject.system
+    where = np.asarray(at, dtype=complex if np.iscomplexobj(at) else float)
+    return LateLaw(subject.name, subject.parameters, where, LateTimeLaw((), reason))

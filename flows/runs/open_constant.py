@@ -3,7 +3,8 @@
 On a finite run some constant always serves; the tightest one is reported. Decided is whether it
 goes on serving: the slope of `log(lhs/rhs)` against `log t` must not be positive for `<=` (negative
 for `>=`) as `t` grows; where the right side is negative, the other way round. That has a meaning in
-the late regime only (:mod:`flows.runs.regime`); before it, nothing is decided. The slope is taken
+the late regime only (:mod:`flows.runs.regime`), in which the state cannot turn any more; before it,
+nothing is decided. The slope is taken
 from the state where the rates of both sides are known, and from the values otherwise, in the two
 halves of the last stretch of the late regime; the interval for its limit continues the change
 between the halves three times (a slope that dies out: to zero), widened by the numerical error. A
@@ -133,11 +134,12 @@ def decide_open(
     noise = 2 * relative / width
     doubt = max(2 * noise / STILL, relative * max(np.abs(lhs_slope).max(), np.abs(rhs_slope).max()))
     growth = _growth(sense * slope, log_t, noise, doubt)
-    holds = True if growth.bounded and gap is None else None
+    holds = True if growth.bounded and gap is None and not regime.turns else None
     # A transient can look like anything: to refute takes two decades, or an exponential that was
     # followed until doubles are exhausted.
     settled = (
         regime.settled
+        and not regime.turns
         and regime.kind != "exponential"
         and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
     )
@@ -155,10 +157,12 @@ def decide_open(
         f"on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
         f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
     )
-    if holds is None and (gap or growth.lasts):
-        message += (
-            f"; {gap}" if gap else "; it still grows, and no more slowly than 1/log t dies out"
-        )
+    if holds is None and gap:
+        message += f"; {gap}"
+    elif holds is None and growth.lasts:
+        message += "; it still grows, and no more slowly than 1/log t dies out"
+    elif holds is None and regime.turns:
+        message += f"; {waiting(regime)}"
     if holds:
         unseen = _unseen(sense * slope, log_t, noise, doubt)
         message += f"; it would not hold if it were sharper by more than t^{unseen:.1e}"

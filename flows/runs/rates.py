@@ -38,6 +38,8 @@ FIT_POINTS = 6
 #: The constant moves by a power of time only if its change falls faster than this power of `log t`:
 #: a correction `1/(log t)^3` to the constant changes it by one like `1/(log t)^4`.
 ORDER = 5.0
+#: The slowest correction is `(log t)^-k` with this `k`; what is seen of it counts so many times.
+SLOWEST, SAFETY = 0.5, 2.0
 #: With a law: so many slow corrections.
 LAW_POWERS = 3
 #: Below this a double has lost digits or is about to: the quantity carries no more information.
@@ -215,13 +217,13 @@ def tail_constant(
 
     `c(t) = t^p Phi(t)` and `v` are read from the state over the last three decades of the
     asymptotic window. Where `q` stands still, one correction `a t^-q` is left, for which this is
-    exact (corrections to the loss with `q` about 1/3 occur). The error is a tenth of `v/q` and what
-    the change of `q` does to it, plus the numerical error of the run. Where two corrections cancel,
-    `c` is the last one, and the error is what they were a decade before. Where `c` moves like a
+    exact (corrections to the loss with `q` about 1/3 occur). The error is a tenth of `v/q`, plus
+    the numerical error of the run, plus twice what `(log t)^-1/2` may still do, of which no more is
+    there than the change of `q` can hide. Where two corrections cancel, `c` is the last one, and as
+    much may be there as their sum was a decade before. Where `c` moves like a
     power of `log t`, its limit is not seen: of a loss that falls it is anything between 0 and `c`,
     otherwise the error is infinite, as where `c` moves faster and faster, or the state can still
-    turn: beside a saddle of the leading form, or before a direction has had its time
-    (:func:`flows.runs.bends.turns`).
+    turn (:func:`flows.runs.bends.turns`). Three corrections can cancel unseen.
 
     With a derived `law` its own corrections are fitted in place of one pure power, which a
     logarithm is not: `t^-2gamma` of the slow directions, `t^-1/(p-2)` and its powers of terms of
@@ -280,8 +282,7 @@ def tail_constant(
     change = scaled * (exponent + local_exponent(run, name)[span])
     fit = log_t >= log_t[-1] - decades
     relative, last = float(run.errors(name)[span][fit].max()), float(scaled[-1])
-    numerical = relative * abs(last)
-    noise = relative * float(np.abs(exponent * scaled[fit]).max())
+    numerical, noise = relative * abs(last), relative * float(np.abs(exponent * scaled[fit]).max())
     seen = np.flatnonzero(np.abs(change) > noise)[-1:]
     until = log_t[seen[0]] if len(seen) else log_t[-1]  # below its error it dies out as before
     part = (log_t <= until) & (log_t >= until - decades)
@@ -294,16 +295,15 @@ def tail_constant(
         known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
         return TailConstant(*known, exponent, window)
     rate = min(moves.rate, 1.0) if moves.falls(ORDER) else ORDER / max(1.0, log_t[-1])
-    if moves.falls(ORDER) and moves.stands and resolved:
-        left, drift = moves.last / moves.rate, abs(moves.rate - moves.before) / moves.rate
-        error = abs(left) * (0.1 + 3 * drift) + numerical + noise / rate
-        return TailConstant(last + left, error, exponent, window)
+    slow = SAFETY * max(1.0, float(log_t[-1])) / SLOWEST  # what a slow change of one adds up to
+    if moves.falls(ORDER) and moves.stands:
+        left = moves.last / moves.rate if resolved else 0.0
+        error = (0.1 / moves.rate + slow * moves.hidden) * abs(moves.last)
+        return TailConstant(last + left, error + numerical + noise / rate, exponent, window)
     if moves.falls(ORDER) or not resolved:
-        # Where two corrections cancel, each is as large as it was seen before.
-        beside = 0.1 * abs(moves.last) if moves.stands else abs(moves.middle)
-        return TailConstant(last, numerical + (noise + beside) / rate, exponent, window)
-    falls = name == "loss" and last > 0 > moves.last
-    error = last + numerical if falls else np.inf
+        seen_before = abs(moves.middle) + abs(moves.last)  # as large is each of two that cancel
+        return TailConstant(last, numerical + noise / rate + slow * seen_before, exponent, window)
+    error = last + numerical if name == "loss" and last > 0 > moves.last else np.inf
     return TailConstant(last, error, exponent, window, "it moves like a power of log t")
 
 

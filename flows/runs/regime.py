@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.runs.bends import turns
 from flows.runs.quantities import Run
 from flows.runs.rates import (
     DRIFT,
@@ -69,6 +70,10 @@ class Regime:
         Time from which it is seen; NaN if none has begun.
     settled : bool
         Whether its exponent stands still, so that an open constant can be refuted.
+    turns : bool
+        Whether the state can still turn to where the loss has another constant, or another power
+        (:func:`flows.runs.bends.turns`): beside a saddle of the leading form nothing moves for a
+        time that is a power of how near it is.
     reason : str
         Why it has not begun.
     not_before : float
@@ -78,6 +83,7 @@ class Regime:
     kind: str
     since: float = np.nan
     settled: bool = True
+    turns: bool = False
     reason: str = ""
     not_before: float = np.nan
 
@@ -85,6 +91,11 @@ class Regime:
     def begun(self) -> bool:
         """Whether a verdict about later times means something."""
         return bool(self.kind)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it has begun, and the state cannot turn out of it."""
+        return self.begun and not self.turns
 
 
 def late_regime(run: Run) -> Regime:
@@ -122,7 +133,7 @@ def late_regime(run: Run) -> Regime:
     if window.steady and abs(level) <= MOVED:
         return _limit(run, t, float(exponent[-1]))
     if window.steady and t[-1] >= 10 * late:
-        return Regime("power", late)
+        return Regime("power", late, turns=turns(run, -level))
     if window.steady:
         return _not_yet("the regime has just changed", 10 * late)
     if _exponential(exponent, t, window):
@@ -130,7 +141,7 @@ def late_regime(run: Run) -> Regime:
             return Regime("exponential", float(t[-1]) / 10)
         return _not_yet("the loss falls exponentially, and a slower tail can follow", np.nan)
     if passed and exponent[-1] < -MOVED and t[-1] >= 10 * _last_event(run):
-        return Regime("power", float(t[-1]) / 10, settled=False)
+        return Regime("power", float(t[-1]) / 10, False, turns(run, -level))
     return _not_yet("the exponent of the loss still changes", np.nan)
 
 

@@ -79,5 +79,7 @@ def has_exponent(claim: Claim, place: int) -> bool:
 
 def waiting(regime: Regime) -> str:
     """Why a claim about later times is not decided."""
+    if regime.turns:
+        return "the state can still turn, to where the loss has another constant or power"
     when = f"; not before t = {regime.not_before:.3g}" if np.isfinite(regime.not_before) else ""
     return f"the late regime has not begun: {regime.reason}{when}"

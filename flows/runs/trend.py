@@ -44,8 +44,8 @@ class Trend:
         `q` of the last third; NaN where the change is not resolved.
     before : float
         `q` of the third before it.
-    time : float
-        `log t` in the middle of the last third.
+    time, length : float
+        `log t` in the middle of the last third, and its length.
     """
 
     last: float
@@ -55,6 +55,7 @@ class Trend:
     rate: float
     before: float
     time: float
+    length: float
 
     def falls(self, order: float) -> bool:
         """Whether its size falls like a power of time, faster than `(log t)^-order`."""
@@ -65,6 +66,18 @@ class Trend:
         """Whether it has one sign and falls so, or so fast that it may go on more slowly."""
         fast = self.rate * self.time >= FAST * order
         return self.one_sign and (self.falls(order) or fast)
+
+    @property
+    def hidden(self) -> float:
+        r"""Part of the change at the end that may be of something slower, as far as that is seen.
+
+        Of two changes of the rates `q` and about zero the slower one is the part `w` in the middle
+        of the last third, and the rate is `q (1 - w)`: it has changed by `q w (1 - e^{-q h})` in
+        the length `h` of a third, and the part is larger by `q h/(1 - e^{-q h})` at the end.
+        """
+        fallen = self.rate * self.length
+        known = -np.expm1(-fallen)
+        return float(abs(self.rate - self.before) / self.rate * fallen / known**2)
 
     @property
     def stands(self) -> bool:
@@ -99,5 +112,5 @@ def trend(change: Array, log_t: Array, noise: float) -> Trend:
         rates = -np.diff(np.log(np.abs(x))) / np.diff(at)
     before, rate = map(float, rates)
     one_sign = bool((np.sign(x) == np.sign(x[-1])).all())
-    time = float(at[-2:].mean())
-    return Trend(float(x[-1]), resolved, float(x[len(x) // 2]), one_sign, rate, before, time)
+    times = float(at[-2:].mean()), float(np.ptp(at[-2:]))
+    return Trend(float(x[-1]), resolved, float(x[len(x) // 2]), one_sign, rate, before, *times)

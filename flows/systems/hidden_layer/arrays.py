@@ -122,42 +122,46 @@ def gradient(network: Network, y: Array) -> Array:
 
 
 def hessian(network: Network, y: Array) -> Array:
-    """Hessian of one flat state, shape (N, N); NaN where a neuron is zero and there is a kink."""
-    found, n, d = _pairs(network, y), network.students, network.d
+    """Hessian of flat states, shape (..., N, N); NaN where a neuron is zero, with a kink."""
+    found, n, d, lead = _pairs(network, y), network.students, network.d, y.shape[:-1]
     kernel, mu = kernel_of(network.activation, "numpy"), found.mu
     value, by_own, _, by_other = found.values
     w, u, eye = found.w, found.u, np.eye(d)
     if kernel.bent:
         own, cross = _bent_blocks(found, n)
         own, cross = kernel.kink * own, kernel.kink * cross
-        by_own, value = kernel.kink * by_own, kernel.kink * value + kernel.linear * (w @ u.T)
+        by_own, value = (
+            kernel.kink * by_own,
+            kernel.kink * value + kernel.linear * (w @ np.swapaxes(u, -1, -2)),
+        )
         by_other = kernel.linear + kernel.kink * by_other
         cross = cross + kernel.linear * eye
     else:
         own, cross = _smooth_blocks(found, kernel.curves(*found.sizes))
-    kappa, slope, bend = _filled(kernel.own(np.sum(w**2, axis=1)), (n,))
-    a, others = mu[:n], mu * (1 - np.eye(n, len(mu)))
-    blocks = (a[:, None] * a)[..., None, None] * cross[:, :n]
-    outer = w[:, :, None] * w[:, None, :]
-    mine = slope[:, None, None] * eye + 2 * bend[:, None, None] * outer
-    alone = (a**2)[:, None, None] * mine
-    blocks[np.arange(n), np.arange(n)] = alone + a[:, None, None] * np.einsum(
-        "iq,iqxz->ixz", others, own
+    kappa, slope, bend = _filled(kernel.own(np.sum(w**2, axis=-1)), (*lead, n))
+    a, others, i = mu[..., :n], mu[..., None, :] * (1 - np.eye(n, mu.shape[-1])), np.arange(n)
+    blocks = (a[..., :, None] * a[..., None, :])[..., None, None] * cross[..., :n, :, :]
+    outer = w[..., :, None] * w[..., None, :]
+    mine = slope[..., None, None] * eye + 2 * bend[..., None, None] * outer
+    alone = (a**2)[..., None, None] * mine
+    blocks[..., i, i, :, :] = alone + a[..., None, None] * np.einsum(
+        "...iq,...iqxz->...ixz", others, own
     )
-    matrix = blocks.transpose(0, 2, 1, 3).reshape(n * d, n * d)
+    matrix = np.swapaxes(blocks, -3, -2).reshape(*lead, n * d, n * d)
     stretch = network.stretch[:, None] * network.stretch
     if not network.trained:
-        return np.asarray((matrix + matrix.T) / 2 * stretch)
-    pull = by_own[..., None] * w[:, None, :] + by_other[..., None] * u
-    mixed = a[:, None, None] * pull[:, :n]
-    mixed[np.arange(n), np.arange(n)] = 2 * (a * slope)[:, None] * w + np.einsum(
-        "iq,iqx->ix", others, pull
+        return np.asarray((matrix + np.swapaxes(matrix, -1, -2)) / 2 * stretch)
+    pull = by_own[..., None] * w[..., :, None, :] + by_other[..., None] * u[..., None, :, :]
+    mixed = a[..., None, None] * pull[..., :n, :]
+    mixed[..., i, i, :] = 2 * (a * slope)[..., None] * w + np.einsum(
+        "...iq,...iqx->...ix", others, pull
     )
-    mixed = mixed.transpose(0, 2, 1).reshape(n * d, n)
-    outputs = value[:, :n].copy()
-    outputs[np.arange(n), np.arange(n)] = kappa
-    full = np.block([[matrix, mixed], [mixed.T, outputs]])
-    return np.asarray((full + full.T) / 2 * stretch)
+    mixed = np.swapaxes(mixed, -1, -2).reshape(*lead, n * d, n)
+    outputs = value[..., :n].copy()
+    outputs[..., i, i] = kappa
+    rows = [matrix, mixed], [np.swapaxes(mixed, -1, -2), outputs]
+    full = np.concatenate([np.concatenate(row, axis=-1) for row in rows], axis=-2)
+    return np.asarray((full + np.swapaxes(full, -1, -2)) / 2 * stretch)
 
 
 def _bent_blocks(found: _Pairs, n: int) -> tuple[Array, Array]:
@@ -174,11 +178,11 @@ def _bent_blocks(found: _Pairs, n: int) -> tuple[Array, Array]:
     )
     half = (chord / 2)[..., None]
     across = half * s - np.sqrt(1 - np.minimum(half, 1.0) ** 2) * c
-    unit = found.w / found.sizes[0][:, :1]
+    unit = found.w / found.sizes[0][..., :1]
     turn = across[..., :, None] * across[..., None, :]
-    flat = eye - unit[:, :, None] * unit[:, None, :]
+    flat = eye - unit[..., :, None] * unit[..., None, :]
     spread, twist = (np.where(plane, x, 0.0)[..., None, None] for x in (spread, twist))
-    own = spread * (flat[:, None] + turn)
+    own = spread * (flat[..., :, None, :, :] + turn)
     cross = twist * (s[..., :, None] * s[..., None, :] - c[..., :, None] * c[..., None, :])
     return own, cross + found.values[3][..., None, None] * eye
 
@@ -188,7 +192,7 @@ def _smooth_blocks(found: _Pairs, curves: Sequence[Any]) -> tuple[Array, Array]:
     shape, eye = found.values[0].shape, np.eye(found.w.shape[-1])
     aa, _, ab, ac, bc, cc = (x[..., None, None] for x in _filled(curves, shape))
     by_own, by_other = (found.values[k][..., None, None] for k in (1, 3))
-    w, u = np.broadcast_arrays(found.w[:, None, :], found.u[None, :, :])
+    w, u = np.broadcast_arrays(found.w[..., :, None, :], found.u[..., None, :, :])
     ww, wu, uu = (x[..., :, None] * z[..., None, :] for x, z in ((w, w), (w, u), (u, u)))
     uw = np.swapaxes(wu, -1, -2)
     own = by_own * eye + 4 * aa * ww + 2 * ac * (wu + uw) + cc * uu

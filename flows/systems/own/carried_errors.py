@@ -14,7 +14,7 @@ from flows.core.arrays import Array
 from flows.core.symmetric import eigen
 from flows.systems.own.sharp_axes import SharpAxes
 
-__all__ = ["LARGEST", "MOST_GROWTH", "Errors", "shifted"]
+__all__ = ["LARGEST", "MOST_GROWTH", "Errors", "become", "shifted"]
 
 # What each step leaves at the end of a chart, in which the energy falls by the square of this.
 ANEW = 0.1
@@ -59,6 +59,15 @@ def shifted(error: Array, late: float, curvature: Array, slope: Array) -> Array:
         return np.full_like(error, np.inf)
     found: Array = math.exp(min(2 * part, MOST_GROWTH)) * (error + late * np.abs(slope))
     return found
+
+
+def become(curvature: Array, overlaps: Array) -> NDArray[np.intp]:
+    """Which axis of now (row) each one of before is: by rank, or what one below zero turned to."""
+    order = np.arange(len(curvature))
+    for k in range(int(np.searchsorted(curvature, 0.0))):
+        last = k + int(np.argmax(np.abs(overlaps[order[k:], k])))
+        order[k : last + 1] = np.roll(order[k : last + 1], 1)
+    return order
 
 
 class _Alike(NamedTuple):
@@ -299,11 +308,14 @@ class Errors:
         """Curvature times time of slow axes, the smaller of both ends; how those that turn mix.
 
         Axes are slow, or fast: of these the curvature times time grows like time, by rank, since an
-        axis that turns tells nothing of itself. Of either kind those that turn into each other
+        axis that turns tells nothing of itself, but where the loss curved downward, by what it has
+        become: it may have passed others since. Of either kind those that turn into each other
         decay by the smallest of their rates; one takes from another what it has turned, times the
         difference of their rates, in log-time, and what turns into fast ones twice comes back. The
         last number is what slow ones take from fast ones before these have decayed.
         """
+        order = become(self.curvature, overlaps)
+        h, overlaps = h[order], overlaps[order]
         first, last, ends = self.curvature * self.since, now * since, since * h
         length = np.log(since / self.since)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -313,22 +325,23 @@ class Errors:
         grows = (first > 0) & (growth > GROWING * length) & (length > 0)
         fast = np.logical_and.accumulate(grows[::-1])[::-1]  # it and all above it
         kind = fast[:, None] == fast
-        curved = (first > 0) & (first < FAST)
-        near = (np.abs(overlaps) > TURNS) & (h[:, None] > 0) & curved & kind
-        # Of one rate any axes will do, and they turn as they like.
-        apart = np.abs(ends[:, None] - first) > DIFFER
         away = np.where(fast, 0.0, np.linalg.norm(overlaps[fast], axis=0))
-        several = (near & apart).any(axis=0) & (near.sum(axis=0) > 1)
-        turns = np.zeros_like(overlaps)
-        for k in np.flatnonzero(several | ((away > TURNS) & near.any(axis=0))):
-            into = np.flatnonzero(near[:, k])
-            group = np.flatnonzero(near[into].any(axis=0))
-            rates = np.concatenate([first[group], ends[into]])
-            least[k] = rates.min()
-            moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
-            turns[into, k] = moved * (rates.max() - rates.min()) * length + away[k] ** 2
-        decayed = float(first[fast].min()) * length if fast.any() else 0.0
-        early = np.where(fast & ~kind, np.abs(overlaps) / max(1.0, decayed), 0.0)
+        (turns, early), turned = np.zeros((2, *overlaps.shape)), np.abs(overlaps) > TURNS
+        if (turned.sum(axis=0) > 1).any() or (away > TURNS).any():
+            near = turned & (h[:, None] > 0) & (first > 0) & (first < FAST) & kind
+            # Of one rate any axes will do, and they turn as they like.
+            apart = np.abs(ends[:, None] - first) > DIFFER
+            several = (near & apart).any(axis=0) & (near.sum(axis=0) > 1)
+            for k in np.flatnonzero(several | ((away > TURNS) & near.any(axis=0))):
+                into = np.flatnonzero(near[:, k])
+                group = np.flatnonzero(near[into].any(axis=0))
+                rates = np.concatenate([first[group], ends[into]])
+                least[k] = rates.min()
+                moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
+                turns[order[into], k] = moved * (rates.max() - rates.min()) * length + away[k] ** 2
+        if not kind.all():
+            decayed = float(first[fast].min()) * length
+            early[order] = np.where(fast & ~kind, np.abs(overlaps) / max(1.0, decayed), 0.0)
         return least, turns, early
 
     @property

@@ -58,7 +58,8 @@ class Carry(NamedTuple):
     ``into`` (N, lanes): 1 for slow axes of before that may turn, and for those of now that they may
     turn into, 2 for fast ones, other numbers for others; ``moved`` (N, lanes): what axes take from
     one that mixes; ``lowest``, ``highest`` (N, lanes): rates that have come to an axis; ``rate``,
-    ``grown``, ``came`` (N, lanes); ``length`` (lanes,): how much later it is, in log-time.
+    ``grown``, ``came`` (N, lanes); ``length`` (lanes,): how much later it is, in log-time;
+    ``order`` (N, lanes): where axes of now were taken from, see :func:`reorder`.
     """
 
     curvature: Any
@@ -86,6 +87,7 @@ class Carry(NamedTuple):
     grown: Any
     came: Any
     length: Any
+    order: Any
 
 
 @inner
@@ -118,7 +120,43 @@ def carry_of(n):
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros(lanes),
+        np.zeros((n, lanes)),
     )
+
+
+@lean
+def rolled(carry, e, first, last, back):
+    """Put an axis of now before those from another one on, or `back` to where it was."""
+    n, step = len(carry.h), -1 if back else 1
+    i = first if back else last
+    while i != (last if back else first):
+        for rows in (carry.h, carry.later):
+            rows[i, e], rows[i - step, e] = rows[i - step, e], rows[i, e]
+        for k in range(n):
+            one, other = carry.overlaps[i, k, e], carry.overlaps[i - step, k, e]
+            carry.overlaps[i, k, e], carry.overlaps[i - step, k, e] = other, one
+        i -= step
+
+
+@lean
+def reorder(carry):
+    """Put axes of now in the order of those that they were."""
+    for e in range(WIDTH):
+        for k in range(len(carry.h)):
+            last = k
+            for i in range(k, len(carry.h) if carry.curvature[k, e] < 0.0 else k):
+                overlaps = abs(carry.overlaps[i, k, e]), abs(carry.overlaps[last, k, e])
+                last = i if overlaps[0] > overlaps[1] else last
+            rolled(carry, e, k, last, False)
+            carry.order[k, e] = last
+
+
+@lean
+def put_back(carry):
+    """Put axes of now in their own order."""
+    for e in range(WIDTH):
+        for k in range(len(carry.h) - 1, -1, -1):
+            rolled(carry, e, k, int(carry.order[k, e]), True)
 
 
 @lean
@@ -257,13 +295,14 @@ def carried_along(carry):
     for e in range(WIDTH):
         carry.length[e] = math.log(carry.since[e] / carry.began[e])
     lead(carry)
+    differ = ALIKE * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
+    reorder(carry)
     early = kinds(carry)
     any_mixes = turn(carry)
     grow(carry)
     back = carry.first  # along the axes of before
     come(carry, early, back)
     passed = load(carry.since, 0) - load(carry.began, 0)
-    differ = ALIKE * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
     for i in range(n):
         h, square, total = load(carry.h, i), spread(0.0), smaller(LARGEST, load(carry.later, i))
         for k in range(n):
@@ -279,3 +318,4 @@ def carried_along(carry):
             square = where(alike, square + share * share, square)
             total = where(alike, total, total + share) + reach * load(back, k)
         store(carry.later, i, root(square) + total + load(carry.came, i))
+    put_back(carry)

@@ -201,8 +201,8 @@ def energy_piece(
     begins = stays and state.energy[1] < STAYS
 
     def hessians(places: Array) -> Array:
-        if coded:
-            return loss.hessians(places)
+        if rule is None:
+            return np.asarray(loss.hessians(places))
         return np.array([loss.hessian(place, rule) for place in places])
 
     near = np.array([float(x) for x in centre])
@@ -250,7 +250,7 @@ def energy_piece(
         ),
         STAYS if stays else float(state.energy[1]),
         trail,
-        Passage(since, near, axes, unit, hessians if isinstance(loss, Loss) else None),
+        Passage(since, near, axes, unit, hessians, codes[1]),
         None if nodes is None else Serving(loss, nodes),
     )
 

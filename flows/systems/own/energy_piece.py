@@ -118,8 +118,9 @@ class EnergyPiece(Piece):
         since = self.frame.unit + np.broadcast_to(self.chart.clock.time(tau), len(many))
         known = np.stack([since, np.full(len(many), self.off)], axis=-1)
         found = self.observed([self.increment.place(u) for u in many], known, errors)
-        grown = np.minimum(self.state.grown + self.passage.stretch(tau), MOST)
-        found = replace(found, grown=np.broadcast_to(grown, len(many)))
+        grown = self.state.grown + self.passage.stretch(tau)
+        if np.any(grown):
+            found = replace(found, grown=np.broadcast_to(np.minimum(grown, MOST), len(many)))
         return found if np.ndim(y) > 1 else found.at(0)
 
     def watch(self, rtol: float) -> Watch:

@@ -231,8 +231,7 @@ class Increment:
 
     def curvature(self, u: Array) -> Array:
         """Hessian in the user's coordinates, in balls and rounded; NaN where no bits tell it."""
-        one = np.ones(len(u))
-        return self._curvature(u, lambda rows: rows, one)
+        return self._curvature(u, lambda rows: rows)
 
     def coupling(self, u: Array) -> Array:
         r"""How slopes along axes change, in units: :math:`(Q^T H Q)_{ij} s_j/s_i`, as above.
@@ -242,19 +241,21 @@ class Increment:
         """
         return self._curvature(u, lambda rows: self._back * rows * self._axes, self.size)
 
-    def _curvature(self, u: Array, turn: Callable[[Any], Any], units: Array) -> Array:
+    def _curvature(self, u: Array, turn: Callable[[Any], Any], units: Array | None = None) -> Array:
         size, bits = len(u), self.bits
         while bits <= MOST_BITS:
             # Of a student beside its teacher, balls of too few bits hold the kink between them.
             with precision(int(bits)), contextlib.suppress(Undecided):
                 rows = self.loss.hessian(self._place(u))
                 turned = turn(arb_mat(size, size, [x for row in rows for x in row])).entries()
-                pairs = np.array([[float(x), float(x.rad())] for x in turned])
-                found, error = pairs.T.reshape(2, size, size)
-                with np.errstate(over="ignore", invalid="ignore"):
-                    scaled, doubt = (x * units / units[:, None] for x in (found, error))
-                if np.isfinite(scaled).all() and (doubt <= CURVATURE * np.abs(found).max()).all():
-                    return np.asarray(scaled)
+                found = np.array([float(x) for x in turned]).reshape(size, size)
+                doubt = np.array([float(x.rad()) for x in turned]).reshape(size, size)
+                allowed = CURVATURE * np.abs(found).max()
+                if units is not None:
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        found, doubt = (x * units / units[:, None] for x in (found, doubt))
+                if np.isfinite(found).all() and (doubt <= allowed).all():
+                    return found
             bits *= MORE
         return np.full((size, size), np.nan)
 

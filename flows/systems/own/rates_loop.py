@@ -10,7 +10,7 @@ import numpy as np
 from flows.core.compiled import loop
 from flows.core.rates_along import plain_rates, twofold_rates
 
-__all__ = ["hessian", "twofold_hessian"]
+__all__ = ["convex", "hessian", "twofold_hessian"]
 
 
 def _hessian(y, operation, operands, constants, results, found):
@@ -36,6 +36,52 @@ hessian = loop(
         _reals[:, ::1],
         _whole[::1],
         _reals[:, ::1],
+    ),
+)
+
+
+def _convex(times, states, rounded, operation, operands, constants, results):
+    """Whether Hessians at states (K, N) have no eigenvalue below `-1/s` at their times, (K,).
+
+    The part `rounded` of the largest entry is taken to be rounding. What is beyond doubles is not
+    convex: who asks looks closer.
+    """
+    n = states.shape[1]
+    found, low = np.empty((n, n)), np.empty((n, n))
+    axes = np.eye(n)
+    for k in range(len(times)):
+        r = plain_rates(states[k], axes, operation, operands, constants)
+        largest = 0.0
+        for i in range(n):
+            for j in range(n):
+                found[i, j] = r[results[i], j]
+                largest = max(largest, abs(found[i, j]))
+        if not largest < np.inf:
+            return False
+        for i in range(n):  # Cholesky
+            for j in range(i + 1):
+                total = found[i, j] + (1.0 / times[k] + rounded * largest if i == j else 0.0)
+                for m in range(j):
+                    total -= low[i, m] * low[j, m]
+                if j < i:
+                    low[i, j] = total / low[j, j]
+                elif total > 0.0:
+                    low[i, i] = np.sqrt(total)
+                else:
+                    return False
+    return True
+
+
+convex = loop(
+    _convex,
+    numba.boolean(
+        _reals[::1],
+        _reals[:, ::1],
+        numba.float64,
+        _whole[::1],
+        _whole[:, ::1],
+        _reals[:, ::1],
+        _whole[::1],
     ),
 )
 

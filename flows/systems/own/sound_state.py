@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -32,6 +32,8 @@ PER_STEP = 100.0
 # A run is off by less than so many times its distance to a run of a larger tolerance: the error of
 # that one is ten times as large, unless both are small by chance.
 APART = 3.0
+# Losses in balls are rounded to this part of them: a few last bits.
+ROUNDED = 1e-15
 # Bounds of losses are no smaller: it is the least double that has all digits.
 LEAST = float(np.finfo(float).tiny)
 # A gradient that is known changes by less in the time by which its state is early or late.
@@ -145,6 +147,17 @@ class SoundState(State):
         energy[..., 1] = off
         return replace(self, energy=energy)
 
+    def beside(
+        self, others: Sequence[SoundState], observed: Callable[..., SoundState]
+    ) -> SoundState:
+        """States in doubles, observed anew, whose errors are their distances to others."""
+        off = np.zeros_like(self.x)
+        for other in others:
+            off[: len(other)] = np.maximum(off[: len(other)], np.abs(distance(self, other)))
+        error = np.maximum(self.error, off)
+        time = np.where(off > self.error, 0.0, self.time)  # the flow has damped it already
+        return replace(observed(self.x, error, time, self.late), grown=self.grown)
+
 
 def distance(states: SoundState, others: SoundState) -> Array:
     """Way from others to the states at their times, `APART` times, shape (T, N) or (N,)."""
@@ -190,6 +203,9 @@ def stated_errors(
 ) -> dict[str, Array]:
     r"""Absolute errors beside the tolerance: the part `rounding` of everything, and of the time.
 
+    That of a loss is no more than its ``doubt``, beside rounding: a gradient that vanishes, or a
+    potential, may be known to a much larger part of it.
+
     How long a flow stays on a plateau, or beside a saddle, is known to the tolerance of a step, and
     what it does afterwards is so much earlier or later.
 
@@ -200,6 +216,10 @@ def stated_errors(
     """
     late = tolerance / PER_STEP * t
     found = {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+    part = np.nan_to_num(features.get("expectation_error", np.zeros(len(t))), posinf=TRUSTED)
+    if "loss" in found:
+        own = doubt + (part + ROUNDED) * np.abs(features["loss"])
+        found["loss"] = np.fmin(found["loss"], own)
     # A rate that is not known is that of a gradient next to zero, or beyond doubles.
     unknown = np.where((features["gradient_norm"] > STEEP) & (late > 0), np.inf, 0.0)
     for name in found:
@@ -207,7 +227,6 @@ def stated_errors(
             rate = np.abs(features[f"{name}_dot"])
             found[name] = found[name] + np.where(np.isnan(rate), unknown, late * rate)
     if "loss" in found:
-        part = np.nan_to_num(features.get("expectation_error", np.zeros(len(t))), posinf=TRUSTED)
         with np.errstate(divide="ignore"):
             bound = doubt * (1 + (1 + part) / np.maximum(TRUSTED - part, 0))
         lost = np.isnan(features["loss"]) & np.isfinite(bound)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.axis_field import Code
 
 __all__ = ["MOST", "Passage", "stretched"]
 
@@ -84,38 +85,55 @@ class Passage:
         Time `s` at which the chart begins.
     centre, axes, unit : ndarray, shapes (N,), (N, N) and (N,)
         Where it begins, in doubles, its axes, columns, and the units of increments along them.
-    hessians : callable, optional
-        Hessians at places, shape (K, N) to (K, N, N), in doubles; nothing is told without them.
+    hessians : callable
+        Hessians at places, shape (K, N) to (K, N, N), in doubles.
+    rates : Code, optional
+        Program of the gradient's rates, by which most charts are seen to have no such curvature.
     """
 
     since: float
     centre: Array
     axes: Array
     unit: Array
-    hessians: Callable[[Array], Array] | None
-    _steps: list[tuple[float, Array]] = field(default_factory=list)
-    _found: dict[float, tuple[Array, Array]] = field(default_factory=dict)
+    hessians: Callable[[Array], Array]
+    rates: Code | None = None
+    _steps: list[tuple[Array, Array]] = field(default_factory=list)
+    _found: dict[float, tuple[Array, Array] | None] = field(default_factory=dict)
 
     def noted(self, taus: Array, states: Array) -> None:
         """Put down steps; later ones, of a solver that has failed, are forgotten."""
-        first = taus[0] if len(taus) else np.inf
-        while self._steps and self._steps[-1][0] >= first:
-            self._steps.pop()
-        self._steps.extend(zip(taus.tolist(), states.copy(), strict=True))
+        if not len(taus):
+            return
+        while self._steps and self._steps[-1][0][-1] >= taus[0]:
+            before, known = self._steps.pop()
+            kept = int(np.searchsorted(before, taus[0]))
+            if kept:
+                self._steps.append((before[:kept], known[:kept]))
+        self._steps.append((taus.copy(), states.copy()))
 
-    def stretch(self, tau: Array | float) -> Array:
+    def stretch(self, tau: Array | float) -> Array | float:
         """Integral from the start of the chart to solver times."""
-        if not self._steps or self.hessians is None:
-            return np.zeros(np.shape(tau))
-        last = self._steps[-1][0]
+        if not self._steps:
+            return 0.0
+        last = float(self._steps[-1][0][-1])
         if last not in self._found:
-            apart = math.ceil(len(self._steps) / max(FEWEST, ROWS // len(self.unit)))
-            some = self._steps[::-apart][::-1]
-            taus = np.array([0.0, *(step[0] for step in some)])
-            states = np.array([np.zeros_like(self.unit), *(step[1] for step in some)])
-            moved = (states * self.unit) @ self.axes.T
-            moves, places = np.diff(moved, axis=0), self.centre + moved
-            grown = stretched(self.since * np.exp(taus), moves, self.hessians(places))
             self._found.clear()
-            self._found[last] = taus, grown
-        return np.asarray(np.interp(tau, *self._found[last]))
+            self._found[last] = self._whole()
+        found = self._found[last]
+        return 0.0 if found is None else np.asarray(np.interp(tau, *found))
+
+    def _whole(self) -> tuple[Array, Array] | None:
+        """Solver times and the integral up to these; None where it is zero."""
+        taus, states = map(np.concatenate, zip(*self._steps, strict=True))
+        apart = math.ceil(len(taus) / max(FEWEST, ROWS // len(self.unit)))
+        some = slice((len(taus) - 1) % apart, None, apart)
+        taus = np.concatenate([[0.0], taus[some]])
+        moved = np.zeros((len(taus), len(self.unit)))
+        np.matmul(states[some] * self.unit, self.axes.T, out=moved[1:])
+        times, places = self.since * np.exp(taus), self.centre + moved
+        if self.rates is not None:
+            from flows.systems.own.rates_loop import convex  # Numba, where it is needed
+
+            if convex(times, places, ROUNDED, *self.rates):
+                return None
+        return taus, stretched(times, np.diff(moved, axis=0), self.hessians(places))

@@ -37,7 +37,7 @@ from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import rough_at
-from flows.systems.own.sound_state import SoundState, distance
+from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.averaged import summed
 from symbolic.asymptotics.decimals import DIGITS
 from symbolic.asymptotics.given import exact as fractions
@@ -148,13 +148,7 @@ class View:
         nodes = self.nodes(states.x[0]) if states.exact else None
         if states.exact and not isinstance(nodes, str):
             return self.exact_view(nodes).beside(states, others)
-        off = np.zeros_like(states.x)
-        for other in others:
-            off[: len(other)] = np.maximum(off[: len(other)], np.abs(distance(states, other)))
-        error = np.maximum(states.error, off)
-        time = np.where(off > states.error, 0.0, states.time)  # the flow has damped it already
-        found = self.in_doubles(states.x, error, time, states.late)
-        return replace(found, grown=states.grown)
+        return states.beside(others, self.in_doubles)
 
     def recorded(self, states: SoundState) -> SoundState:
         """States of a file, seen anew: potentials may be others than when they were run."""

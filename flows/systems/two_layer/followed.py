@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms, Code
@@ -154,6 +156,17 @@ class Followed(Evaluated):
         if not isinstance(self._way, OneTeacher):
             return {}
         return self._way.later_errors(frame, states, features, t, usual, tolerance)
+
+    def outgrown(self, states: Any) -> Array:
+        """What the states carry; of one ReLU teacher :meth:`magnification` tells it."""
+        return (
+            np.asarray(states.grown) if isinstance(self._way, SpanRun) else super().outgrown(states)
+        )
+
+    def beside(self, frame: Any, states: Any, others: Sequence[Any]) -> Any:
+        """States, seen anew, whose errors are their distances to others at the first times."""
+        assert isinstance(self._way, SpanRun)
+        return self._way.beside(frame, states, others)
 
     def remark(self, frame: Any, states: Any, t: Array) -> str:
         """Say from when on something is not known."""

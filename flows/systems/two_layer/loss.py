@@ -42,11 +42,10 @@ class PairLoss:
             return arrays.loss(self.network, y), arrays.gradient(self.network, y)
 
     def hessian(self, y: Array, rule: Any = None) -> Array:
-        """Hessian of one state, shape (N, N)."""
+        """Hessian of states, shape (..., N, N)."""
         with np.errstate(all="ignore"):
             return arrays.hessian(self.network, y)
 
     def hessians(self, states: Array) -> Array:
         """Hessians of many states, shape (T, N, N)."""
-        size = self.network.size
-        return np.array([self.hessian(y) for y in states]).reshape(-1, size, size)
+        return self.hessian(states)

@@ -51,7 +51,7 @@ from flows.systems.two_layer.span import (
     teachers_in,
 )
 from flows.systems.two_layer.spectrum import curvatures, spectrum
-from flows.systems.two_layer.vanishing import SHORT, STEPS, KinkedPiece
+from flows.systems.two_layer.vanishing import SHORT, STEPS, KinkedPiece, named
 from potentials import Statements
 from symbolic.asymptotics.refusal import NoLaw
 
@@ -176,7 +176,7 @@ class SpanRun:
         if not self._bent:
             return piece
         network, beyond = self._within(frame), self._beyond(frame)
-        names = functools.partial(_vanished, frame.member)
+        names = functools.partial(named, frame.member)
         return KinkedPiece(piece.chart, piece, network, beyond, place, gradient, names)
 
     def _smooth(self, view: ExactView, frame: Frame, state: SoundState, time: float) -> _Smooth:
@@ -273,6 +273,12 @@ class SpanRun:
             return view.states([place], known, None).at(0)
 
         return Smooth(velocity, jacobian, state.x.tolist(), decode)
+
+    def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
+        """States, seen anew, whose errors are their distances to others at the first times."""
+        if states.exact:
+            return self._view(frame).beside(states, others)
+        return states.beside(others, functools.partial(self._in_doubles, frame))
 
     # What is seen ------------------------------------------------------------------------
 
@@ -409,11 +415,3 @@ def _entry(found: Callable[[], dict[str, Array]], name: str) -> Array:
 def rounded(values: Sequence[Any]) -> Array:
     """Centres of balls as doubles."""
     return np.array([float(x) for x in values])
-
-
-def _vanished(member: Any, distinct: int) -> str:
-    """Sentence of the students that are one and vanish."""
-    which = [str(i + 1) for i in np.flatnonzero(member == distinct)]
-    if len(which) == 1:
-        return f"student {which[0]} is"
-    return f"students {', '.join(which[:-1])} and {which[-1]} are"

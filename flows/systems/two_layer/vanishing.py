@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array, lengths
 from flows.core.chart import Chart
@@ -29,7 +30,7 @@ from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own.sound_state import SoundState
 
-__all__ = ["KinkedPiece", "Vanishing", "vanishing"]
+__all__ = ["KinkedPiece", "Vanishing", "named", "vanishing"]
 
 # A student is looked at where it is shorter than this part of the longest one, or than what so many
 # steps are off.
@@ -115,6 +116,14 @@ def vanishing(
         return None
     ends, _ = slope.descended(slope.others)
     return Vanishing(i, float(size[i] / end), float(end), float(min(end, ends.min())))
+
+
+def named(member: NDArray[np.intp], distinct: int) -> str:
+    """Sentence of the students that are one and vanish."""
+    which = [str(i + 1) for i in np.flatnonzero(member == distinct)]
+    if len(which) == 1:
+        return f"student {which[0]} is"
+    return f"students {', '.join(which[:-1])} and {which[-1]} are"
 
 
 class _Slope:
@@ -228,7 +237,8 @@ class KinkedPiece(Piece):
             return found_at(tau, y.tobytes())
 
         def alarm(tau: float, y: Array) -> float:
-            return -1.0 if near(tau, y) else inner.alarm(tau, y)
+            found = inner.alarm(tau, y)  # which puts down the step
+            return -1.0 if near(tau, y) else found
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
             found = near(tau, y)
@@ -237,6 +247,8 @@ class KinkedPiece(Piece):
         def alarms(taus: Array, states: Array) -> Array:
             # Compiled steps end where the piece does, but know nothing of students.
             found = np.full(len(taus), -1.0)
+            if inner.noted is not None:
+                inner.noted(taus, states)
             for k, (tau, y) in enumerate(zip(taus.tolist(), states, strict=True)):
                 if near(tau, y):
                     break

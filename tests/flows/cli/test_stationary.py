@@ -39,6 +39,21 @@ def test_a_random_start_is_followed_first(capsys):
     assert "minimum" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("from_file", [False, True])
+def test_a_flow_that_its_budget_ends_leads_to_no_point(capsys, tmp_path, from_file):
+    words = ["gmm_em", "--n", "2", "--d", "2", "--t-end", "1e5"]
+    if from_file:
+        path, near = tmp_path / "loss.json", tmp_path / "near.json"
+        known = flows.OwnSystem("well", [X], X**4 / 4 - X**2 / 2).certified[1]
+        path.write_text(json.dumps({k: known[k] for k in ("name", "blocks", "terms")}))
+        near.write_text("[0.2]")
+        words = [str(path), "--initial", str(near), "--t-end", "10"]
+    assert main(["stationary", *words, "--max-seconds", "1e-6"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "the flow did not come to its end: its budget" in error
+    assert main(["stationary", *words]) == 0
+
+
 def test_a_proof_where_there_is_none_is_a_clear_line(capsys, tmp_path):
     near = tmp_path / "near.json"
     near.write_text("[[0.9, 0.1]]")

@@ -53,6 +53,7 @@ EXACT: dict[str, tuple[Any, Any, float]] = {
     "neuron at its teacher": (flows.ReLUNeuron(n=1, d=2), [[1.0, 0.0]], 1e3),
     "neuron opposite": (flows.ReLUNeuron(n=1, d=2), [[-1.0, 0.0]], 1e3),
     "means opposite": (flows.ScoreMatching(n=2, d=1), [[1.0], [-1.0]], 1e4),
+    "components at one place": (flows.GMMEM(n=2, d=2), [[1.0, 0.5]] * 2, 1e4),
     "layers at a minimum": (LAYERS, np.stack([np.eye(2)] * 4), 1e3),
     "layers at zero": (LAYERS, np.zeros((4, 2, 2)), 1e3),
     "balanced layers": (LAYERS, LAYERS.initial(0.3, 1, balanced=True), 1e3),
@@ -69,6 +70,7 @@ GENERIC: dict[str, tuple[Any, Any, float]] = {
         flows.TwoLayer(students=3, teachers=2).initial(0.5, 0),
         30.0,
     ),
+    "components": (flows.GMMEM(n=2, d=2), flows.GMMEM(n=2, d=2).initial(1.0, 0), 1e3),
     "layers that fail": (ONE, ONE.initial(0.5, 1), 1e12),
     "layers": (LAYERS, LAYERS.initial(0.3, 1), 1e3),
 }

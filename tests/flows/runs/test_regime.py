@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+import flows
 from flows.core.piece import Event
 from flows.runs import open_constant
 from flows.runs.check import check
@@ -408,3 +409,22 @@ def test_eigenvalues_times_the_time_say_what_has_passed(eigenvalues, found):
 
 def test_without_eigenvalues_nothing_has_passed_and_one_direction_may_be_slow():
     assert _spectrum(fall(power, 1e3), 1.0) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("across", "beside", "outcome"),
+    [
+        (1.0, 1e-8, "INCONCLUSIVE"),  # t^2 L is 1/64, and 1/8 from t = 1e32 on
+        (1.8, 1e-8, "INCONCLUSIVE"),
+        (2.1, 1e-8, "HOLDS"),  # here the state turns back to where t^2 L is 1/64
+        (1.0, 0.1, "HOLDS"),  # and here it has turned
+    ],
+)
+def test_a_bound_is_not_decided_while_a_direction_waits_beside_a_saddle(across, beside, outcome):
+    x, y, c = sp.symbols("x y C", real=True)
+    system = flows.OwnSystem("waits", [x, y], x**4 + across * x**2 * y**2 + y**4 / 8)
+    run = flows.integrate(system, [1.0, beside], 1e9)
+    (found,) = flows.check(run, symbol("loss") <= c * symbol("t") ** -2)
+    assert found.verdict == outcome
+    waits = outcome == "INCONCLUSIVE"
+    assert late_regime(run).turns == waits == ("can still turn" in found.message)

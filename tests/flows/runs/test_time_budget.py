@@ -19,6 +19,7 @@ from flows.core import deadline
 from flows.core.deadline import NEVER, Deadline, TimeSpent, look, unlimited, within
 from flows.core.problem import TIME_BUDGET
 from flows.ensembles import along_axes
+from flows.runs import companions
 
 A, B = sp.symbols("a b")
 NEURONS = flows.ReLUNeuron(2, 2)
@@ -108,6 +109,46 @@ def test_deadlines_nest_and_the_earlier_one_counts(ticks):
             look()
     look()
     assert (NEVER.left, NEVER.spent, early.spent) == (None, False, True)
+
+
+def test_a_budget_that_ends_during_companions_keeps_what_they_have_shown(ticks, monkeypatch):
+    x, y = sp.symbols("x y", real=True)
+    ridge = flows.OwnSystem("ridge", [x, y], -x + ((y - x**2 / 4) ** 2 - 1) ** 2)
+    asked = {"start": [0.0, 0.0280603403615326], "t_end": 8.0, "rtol": 1e-8}
+    # Of all ticks: those of the run alone, and those with its companions.
+    with monkeypatch.context() as without:
+        without.setattr(companions, "FREE", np.inf)
+        begun = ticks()
+        alone = flows.integrate(ridge, **asked, max_seconds=1e9)
+        first = ticks() - begun
+    whole = flows.integrate(ridge, **asked, max_seconds=1e9)
+    every = ticks() - begun - first
+    assert alone.completed and whole.completed and every > 2 * first
+    run = flows.integrate(ridge, **asked, max_seconds=(first + every) / 2)
+    assert run.status == TIME_BUDGET and run.message == companions.ENDED
+    assert 0 < len(run.t) < len(whole.t)
+    apart = np.abs(run["loss"] - whole["loss"][: len(run.t)])
+    stated = run.absolute_errors("loss") + whole.absolute_errors("loss")[: len(run.t)]
+    assert (apart <= stated).all()
+
+
+def test_a_law_that_takes_longer_than_its_budget_has_a_reason_in_its_place():
+    at = [[0.25, 0], [0.75, 0]]
+    run = flows.integrate(NEURONS, [[0.5, 0.1], [0.5, -0.1]], 1e6)
+    for subject, where in ((NEURONS, at), (run, None)):
+        found = flows.late_time_law(subject, where, max_seconds=1e-3)
+        assert not found.laws and found.chosen is None
+        assert "its budget of 0.001 s was spent on the derivation" in found.reason
+        assert flows.late_time_law(subject, where, max_seconds=LONG).laws
+    with pytest.raises(flows.InputError, match="max_seconds must be a positive number"):
+        flows.late_time_law(NEURONS, at, max_seconds=-1.0)
+
+
+def test_a_law_on_the_command_line_has_a_budget(capsys, tmp_path):
+    path = tmp_path / "at.json"
+    path.write_text("[[0.25, 0], [0.75, 0]]")
+    assert main(["law", "relu_neuron", "--at", str(path), "--max-seconds", "1e-3"]) == 3
+    assert "its budget of 0.001 s was spent" in capsys.readouterr().err
 
 
 def test_members_that_have_not_ended_have_the_status_and_are_no_trials(ticks):

@@ -183,3 +183,16 @@ def test_pieces_begin_anew_in_their_modes_only_where_a_residual_stays() -> None:
         run = flows.integrate(system, system.initial(0.5, seed), 100.0)
         turns = system.piece(run.frame, run.states.at(-1), 100.0).turns
         assert (turns is not None) == stays
+
+
+def test_layers_of_which_a_mode_is_zero_keep_it_and_have_their_defects_in_the_others():
+    # Of a mode that is zero a defect says nothing: its equations are singular.
+    layers = np.stack([np.diag([s, 0.0]) for s in (0.8, 0.5, 0.3)])
+    defects = chains.defects(layers)
+    wanted = defects + 1e-6 * np.array([[[1.0, 0.0], [0.0, 0.0]], [[-2.0, 0.0], [0.0, 0.0]]])
+    found = on_defects(layers, wanted)
+    assert np.abs(chains.defects(found) - wanted).max() < ROUNDING
+    assert (found[:, 1] == 0).all() and (found[:, :, 1] == 0).all()
+    assert np.abs(chains.defects(layers) - wanted).max() > 1e-7
+    nothing = np.zeros((3, 2, 2))
+    assert np.array_equal(on_defects(nothing, np.zeros((2, 2, 2))), nothing)

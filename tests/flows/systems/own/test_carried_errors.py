@@ -6,7 +6,7 @@ import scipy.linalg
 import sympy as sp
 
 import flows
-from flows.systems.own.carried_errors import Errors
+from flows.systems.own.carried_errors import ANEW, Errors
 from symbolic import Expectation
 
 # Steps of 1e-10, whose errors the flow contracts.
@@ -39,6 +39,18 @@ def test_errors_along_a_slow_axis_decay_as_its_flow_does(power, exact_decay):
     wanted = 1e-9 * (first / last) ** p if exact_decay else least
     assert error == pytest.approx(wanted, rel=1e-12)
     assert error <= least * (1 + 1e-12)
+
+
+def test_an_axis_that_was_a_saddles_passes_others_and_says_nothing_of_them():
+    # Curvature -1 along the first axis, where the gradient is, becomes 2; along the second it is 1.
+    fresh, slope = np.array([5e-13, 5e-9]), np.array([1e-4, 1.0])
+    known = Errors(np.eye(2), np.array([-1.0, 1.0]), np.zeros(2), fresh, 0.5, slope=slope)
+    for last in (0.9, 2.0):  # below the second one, and above it
+        gradient = np.array([1.0, 1e-5])
+        _, axes, error = known.carried(np.diag([last, 1.0]), 10.5, gradient=gradient)
+        along = float(error[np.argmax(np.abs(axes[1]))])
+        # What each step leaves along the second axis has decayed to that of the last ones.
+        assert along == pytest.approx(ANEW * fresh[1], rel=0.1)
 
 
 def test_errors_at_the_same_time_turn_with_the_axes_and_say_nothing_else():

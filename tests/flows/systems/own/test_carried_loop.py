@@ -68,6 +68,29 @@ def many(first: int) -> tuple[Any, list[Any]]:
     return carry, told
 
 
+def leaves_a_saddle(seed: int) -> tuple[Errors, Any, float, Any]:
+    """Axes along which the loss has curved downward, and that have passed others since."""
+    generator = np.random.default_rng(seed)
+    h = np.sort(generator.normal(size=SIZE))
+    turned = np.linalg.qr(np.eye(SIZE) + 0.03 * generator.normal(size=(SIZE, SIZE)))[0]
+    now = turned @ np.diag(np.where(h < 0, 3 - h, h)) @ turned.T
+    error, fresh = generator.uniform(size=(2, SIZE))
+    slope, gradient = generator.normal(size=(2, SIZE))
+    return Errors(np.eye(SIZE), h, error, fresh, 0.5, slope=slope), now, 7.0, gradient
+
+
+def test_errors_in_lanes_that_leave_saddles_are_those_of_runs_alone() -> None:
+    """And axes of now are in their own order again."""
+    carry, told = room(SIZE), [leaves_a_saddle(e) for e in range(WIDTH)]
+    for e, one in enumerate(told):
+        put(carry, e, *one)
+    given = carry.h.copy(), carry.overlaps.copy()
+    carry_on(carry)
+    expected = [known.carried(now, since, gradient=g)[2] for known, now, since, g in told]
+    assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
+    assert all(np.array_equal(*both) for both in zip(given, (carry.h, carry.overlaps), strict=True))
+
+
 @pytest.mark.parametrize("first", [0, WIDTH])
 def test_errors_in_lanes_are_those_of_runs_alone(first: int) -> None:
     """Charts of all lengths, axes that turn little and far, and gradients; not of others."""

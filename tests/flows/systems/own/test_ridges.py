@@ -14,6 +14,7 @@ from oracles.ridges import case
 from oracles.taylor import flow
 
 import flows
+from flows.core.piece import Event
 from flows.core.problem import INTERRUPTED
 from flows.runs import companions, integrate
 from flows.systems.own.stretch import stretched
@@ -134,6 +135,20 @@ def test_errors_outgrow_the_flow_by_the_curvature_across_it():
     assert stretched(times, along, np.abs(hessians))[-1] == 0
 
 
+@pytest.mark.parametrize(
+    "times", [[10.0, 20], np.geomspace(1e-3, 20, 40), np.linspace(0.4, 20, 50)]
+)
+def test_a_loss_past_a_saddle_is_known_as_well_whatever_the_output_times(times):
+    system = flows.OwnSystem("saddle", [X, Y], X**2 / 2 - Y**2 / 2 + Y**4 / 4)
+
+    def stated(asked, rtol=1e-8):
+        return flows.integrate(system, [1.0, 1e-4], 20.0, asked, rtol=rtol).absolute_errors("loss")
+
+    alone = stated([20.0])[-1]
+    assert alone / 2 < stated(times)[-1] < 2 * alone < 1e-6
+    assert stated(times, 3e-8)[-1] > 2 * alone
+
+
 def test_members_beside_a_ridge_leave_compiled_steps_and_state_true_errors():
     # Enough members for compiled steps; most start in a valley and have no companions.
     rng = np.random.default_rng(0)
@@ -147,6 +162,29 @@ def test_members_beside_a_ridge_leave_compiled_steps_and_state_true_errors():
     exact = truth(list(starts[5]))
     # A usual member has a hundred times its tolerance.
     assert np.abs(found["loss"][5][1:] - exact) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_coarsest_tolerance_has_no_companion_that_is_coarser():
+    # A finer run would take more steps than there are: what is left is the run at a tenth.
+    system = flows.OwnSystem("ridge", [X, Y], CURVED)
+    steps = ridge_run(STARTS[2], 0.1).stats["steps"]
+    for budget in (20, 40, steps):
+        run = flows.integrate(system, [0.0, STARTS[2]], 8.0, TIMES, rtol=0.1, max_steps=budget)
+        assert off(run, truth([0.0, STARTS[2]])).max() < 1
+
+
+def test_a_run_that_is_cut_has_no_events_of_later_times(monkeypatch):
+    times, alone = [0.5, 3.0, 6.0, 11.0], integrate._alone
+    events = tuple(Event(time, "passed", "by") for time in times)
+    monkeypatch.setattr(integrate, "_alone", lambda *given: replace(alone(*given), events=events))
+    run = flows.integrate(
+        flows.OwnSystem("ridge", [X, Y], CURVED), [0.0, RIDGE], 12.0, [1.0, 3, 12]
+    )
+    assert not run.completed and 1 < len(run.t) < 4
+    assert [event.time for event in run.events] == [t for t in times if t <= run.t[-1]]
+    monkeypatch.setattr(companions, "FREE", np.inf)
+    whole = flows.integrate(flows.OwnSystem("ridge", [X, Y], CURVED), [0.0, RIDGE], 12.0, [12.0])
+    assert [event.time for event in whole.events] == times
 
 
 def test_an_interruption_of_companions_keeps_what_they_have_shown(monkeypatch):

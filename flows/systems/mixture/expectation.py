@@ -142,7 +142,7 @@ def _sum(calculus: Calculus, means: Means, tolerance: float, terms: Array, numbe
             for t in some:
                 last = _random(calculus, means.at(t), tolerance, terms[t], numbers[t])
             continue
-        parts = components_of(means.at(some), frame.home[some], frame.axes[some])
+        parts = components_of(means.at(some), frame.axes[some])
         terms[some] = of_list(means.form, calculus, parts, found.numbers)
         numbers[some] = found.error, found.size
         if count == 1:

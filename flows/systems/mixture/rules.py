@@ -118,7 +118,7 @@ def rule(
         return _plain(means.form, np.where(flat, 0.0, widths), tolerance, curve, lightest)
     from flows.systems.mixture.nodes import Region
 
-    home = int(frame.home[0])
+    home = means.home
     logs = np.log(means.weight) - 0.5 * (means.mu**2).sum(axis=1)
     gap = logs[home] - logs
     step = np.linalg.norm(means.mu - means.mu[home], axis=1)

@@ -65,19 +65,18 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
     return Moments(kl, fisher, total[2:].reshape(k, r), sizes, second)
 
 
-def components_of(means: Means, home: Any = None, axes: Any = None) -> Any:
+def components_of(means: Means, axes: Any = None) -> Any:
     """Components of one state or several as compiled sums take them.
 
-    ``home`` is the component at home where it is known, and ``axes`` those along which nodes are
-    given, the coordinates' own by default.
+    ``axes`` are those along which nodes are given, the coordinates' own by default. Who is at home
+    is decided once, by the means: two that are equally near are told apart by last bits.
     """
     from flows.systems.mixture.node_posteriors import Components
 
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
-    if home is None:
-        home = np.zeros(mu.shape[:-2], np.int64)
-        if means.form == FAR:
-            home = means.at_home.argmax(axis=-1)
+    home = np.zeros(mu.shape[:-2], np.int64)
+    if means.form == FAR:
+        home = means.at_home.argmax(axis=-1)
     if axes is None:
         r = mu.shape[-1]
         axes = np.zeros((*mu.shape[:-2], r, r)) + np.eye(r)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mpmath import mp
 
+import flows
 from flows.core import exponentials
 from flows.core.quadrature import Rule, tensor
 from flows.core.vectors import WIDTH, load, store
@@ -169,3 +170,13 @@ def test_several_states_have_the_bits_of_each_alone(loss, form):
     other = expectation.expect_several(loss, moved, 1e-10)
     assert (other.pull[:-1] == found.pull[:-1]).all()
     assert (other.pull[-1] != found.pull[-1]).any()
+
+
+@pytest.mark.parametrize("system", [flows.GMMEM(2, 1), flows.ScoreMatching(2, 1)])
+def test_last_bits_of_means_on_both_sides_do_not_tell_two_gradients(system):
+    for a in np.linspace(0.9, 1.1, 41):
+        for other in (a, np.nextafter(a, 2.0), np.nextafter(a, 0.0)):
+            one, two = system.gradient([[a], [-other]])
+            assert abs(one + two)[0] <= ROUNDING
+    # Means that differ by more than last bits have gradients that do.
+    assert abs(system.gradient([[1.0], [-1.0 - 1e-6]]).sum()) > ROUNDING

@@ -74,7 +74,7 @@ def components_of(means: Means, axes: Any = None) -> Any:
     from flows.systems.mixture.node_posteriors import Components
 
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
-    home = np.zeros(mu.shape[:-2], np.int64)
+    home: Any = np.zeros(mu.shape[:-2], np.int64)
     if means.form == FAR:
         home = means.at_home.argmax(axis=-1)
     if axes is None:

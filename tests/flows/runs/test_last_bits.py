@@ -53,6 +53,7 @@ EXACT: dict[str, tuple[Any, Any, float]] = {
     "neuron at its teacher": (flows.ReLUNeuron(n=1, d=2), [[1.0, 0.0]], 1e3),
     "neuron opposite": (flows.ReLUNeuron(n=1, d=2), [[-1.0, 0.0]], 1e3),
     "means opposite": (flows.ScoreMatching(n=2, d=1), [[1.0], [-1.0]], 1e4),
+    "means opposite, by EM": (flows.GMMEM(n=2, d=1), [[1.0], [-1.0]], 1e4),
     "components at one place": (flows.GMMEM(n=2, d=2), [[1.0, 0.5]] * 2, 1e4),
     "layers at a minimum": (LAYERS, np.stack([np.eye(2)] * 4), 1e3),
     "layers at zero": (LAYERS, np.zeros((4, 2, 2)), 1e3),

@@ -20,12 +20,12 @@ from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
 from flows.expectations.rules import (
     Proved,
-    across,
     lattice,
     panelled,
     surveyed,
     turned,
 )
+from flows.systems.own.by_forms import Formed, formed
 from flows.systems.own.numeric import (
     Numeric,
     check_doubles,
@@ -40,8 +40,6 @@ from symbolic.language.stable import stable
 
 __all__ = ["Estimate", "Loss", "estimate", "field_of", "pack_rule", "unpack_rule"]
 
-# Numbers of an array over directions and nodes.
-BLOCK = 200_000
 # Numbers of an array over states and directions: each step of a program makes one.
 TOGETHER = 1000
 # Where components of size one take over, or oscillate: a first guess that is then refined.
@@ -50,8 +48,8 @@ DISTANCE = 1.0
 WIDER = 8.0
 #: Rounding of a sum over nodes, relative to the sum of absolute values.
 ROUNDING = 1e-14
-#: Rounding of the integrand against what two moves of the last bits of the entries show of it.
-SPREAD = 4.0
+#: Rounding of the integrand against what some moves of the last bits of the entries show of it.
+MOVES, SPREAD = 2, 4.0
 # Rules of one family may share an error: the difference of two is counted so many times.
 SHORT = 10.0
 # How often a rule is refined for the average that the one before has given.
@@ -86,7 +84,7 @@ class Loss:
         check_pieces(self.form.plain)
         check_doubles(self.form.plain, self.plain, len(self.y))
         if self.averaged:
-            check_doubles(self.form.integrand, self.integrand, len(self.y), len(self.form.x))
+            check_doubles(self.form.integrand, self.formed.code, len(self.formed.variables))
 
     @property
     def averaged(self) -> bool:
@@ -99,9 +97,9 @@ class Loss:
         return _in_doubles(self.form.plain, self.y)
 
     @property
-    def integrand(self) -> Numeric:
-        """What is averaged."""
-        return _in_doubles(self.form.integrand, self.y, self.form.x)
+    def formed(self) -> Formed:
+        """What is averaged, as a function of forms."""
+        return formed(self.form.integrand, self.form.x, self.y)
 
     def at(self, y: Array) -> tuple[Array, Array]:
         """Loss and gradient of states, shapes (...) and (..., N), of a loss without quadrature."""
@@ -119,13 +117,8 @@ class Loss:
     def summed(self, y: Array, rule: Rule) -> tuple[Array, Array]:
         """Loss with gradient of one state by a rule, shape (1 + N,), and the sum of sizes."""
         total = stacked(quietly(self.plain.both, *y), ())
-        size = np.abs(total)
-        for nodes, weights in _chunks(rule, 1 + len(y)):
-            each = quietly(self.integrand.both, *y, *nodes.T)
-            values = stacked(each, weights.shape)
-            total = total + weights @ values
-            size = size + np.abs(weights) @ np.abs(values)
-        return total, size
+        average, size = self.formed.summed(np.asarray(y, dtype=float), rule)
+        return total + average, np.abs(total) + size
 
     def hessians(self, states: Array) -> Array:
         """Hessians of many states of a loss without quadrature, shape (T, N, N)."""
@@ -151,13 +144,7 @@ class Loss:
         axes = np.eye(n)
         rates = quietly(self.plain.rates, *y, *axes)
         found = stacked(rates, (n,))[:, 1:]
-        if rule is not None:
-            for nodes, weights in _chunks(across(rule), n * (1 + n)):
-                each = quietly(self.integrand.rates, *y, *axes[:, :, None], *nodes.T)
-                found = found + np.stack(
-                    [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
-                )
-        return found
+        return found if rule is None else found + self.formed.hessian(np.asarray(y), rule)
 
 
 @functools.lru_cache(maxsize=64)
@@ -170,13 +157,6 @@ def _in_doubles(
 
 def _columns(y: Array) -> list[Any]:
     return [y[..., k] for k in range(y.shape[-1])]
-
-
-def _chunks(rule: Rule, width: int) -> Any:
-    step = max(1, BLOCK // width)
-    for first in range(0, len(rule), step):
-        part = slice(first, first + step)
-        yield rule.nodes[part], rule.weights[part]
 
 
 class Estimate(NamedTuple):
@@ -309,9 +289,14 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
 
 
 def _last_bits(loss: Loss, y: Array, rule: Rule, total: Array) -> Array:
-    """Change of the sums where the last bits of the entries move: what cancels in the integrand."""
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(2, len(y)))
+    """Change of the sums where last bits of entries or nodes move: what cancels in the integrand.
+
+    Axes of a plane have lengths of one but for their last bit, and offsets do not move with them.
+    """
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(MOVES, len(y)))
     moved = [loss.summed(y * (1 + EPSILON * sign), rule)[0] for sign in signs]
+    longer = Rule(rule.nodes * (1 + EPSILON), rule.weights, rule.label)
+    moved.append(loss.summed(y, longer)[0])
     return np.max(np.abs(np.array(moved) - total), axis=0)
 
 

@@ -26,6 +26,9 @@ __all__ = ["Tape", "taped"]
 
 # Beyond this change of an argument a function is evaluated at both ends: then they are apart.
 APART = 0.5
+EPSILON = float(np.finfo(float).eps)
+# Rounding of one function, in last bits.
+LAST = 4.0
 # Nodes of an integral of the slope over a change: right to all digits up to there.
 _T, _W = np.polynomial.legendre.leggauss(12)
 
@@ -92,6 +95,10 @@ def _in_balls(function: Any) -> Callable[[Any], Any]:
     return lambda x: found(x)[0]
 
 
+# Operations whose changes do not ask for their values.
+_SUMS = (None, "add", "times")
+
+
 class _Row(NamedTuple):
     """One operation on earlier registers; a constant has none, and is a number."""
 
@@ -115,16 +122,10 @@ class Tape:
 
     def __init__(self, rows: Sequence[_Row], count: int, results: Sequence[int]) -> None:
         self.rows, self.count, self.results = tuple(rows), count, tuple(results)
-        # Registers that a change or a result asks for.
-        asked = set(results)
-        for row in rows:
-            if row.operation != "add":
-                asked |= set(row.parts)
-        for k, row in enumerate(rows):
-            if isinstance(row.operation, str) or row.operation is None:
-                continue
-            asked.add(count + k)
-        self.asked = sorted(asked)
+        # Registers that changes of others, or results, are made of.
+        asked = set(results).union(*(row.parts for row in rows if row.operation != "add"))
+        functions = (k for k, row in enumerate(rows, count) if row.operation not in _SUMS)
+        self.asked = sorted(asked.union(functions))
 
     def values(self, variables: Sequence[Any]) -> list[Any]:
         """Registers in doubles, of arrays."""
@@ -190,6 +191,46 @@ class Tape:
                 else:
                     found.append(_changed(operation, known[parts[0]], known[k], d[0]))
         return found
+
+    def rounded(self, known: Sequence[Any], off: Sequence[Any]) -> list[Any]:
+        """Rounding of all registers in doubles, of variables that are off by so much."""
+        found = list(off)
+        with np.errstate(all="ignore"):
+            for k, (operation, parts, _) in enumerate(self.rows, self.count):
+                a, e, last = [known[p] for p in parts], [found[p] for p in parts], known[k]
+                if operation is None:
+                    left = 0.0
+                elif operation == "add":
+                    left = sum(e) + len(a) * EPSILON * sum(np.abs(x) for x in a)
+                elif operation == "times":
+                    left = np.abs(a[0]) * e[1] + np.abs(a[1]) * e[0]
+                else:
+                    both = (np.abs(_changed(operation, a[0], last, s * e[0])) for s in (1, -1))
+                    left = np.maximum(*both)
+                found.append(left + LAST * EPSILON * np.abs(last))
+        return found
+
+    def off(self, known: Sequence[Any], doubt: Sequence[Any], changes: Sequence[Any]) -> list[Any]:
+        """Rounding of the results where registers have changed."""
+        found: list[Any] = [0.0 if d is None else EPSILON * np.abs(d) for d in changes[: self.count]]
+        with np.errstate(all="ignore"):
+            for k, (operation, parts, _) in enumerate(self.rows, self.count):
+                d, e, last = [changes[p] for p in parts], [found[p] for p in parts], changes[k]
+                if last is None:
+                    found.append(0.0)
+                elif operation == "add":
+                    sizes = sum(np.abs(x) for x in d if x is not None)
+                    found.append(sum(e) + len(d) * EPSILON * sizes)
+                elif operation == "times":
+                    (a, b), (da, db) = (known[p] for p in parts), (0.0 if x is None else x for x in d)
+                    near = np.abs(a) + np.abs(da), np.abs(b) + np.abs(db)
+                    kept = np.abs(da) * doubt[parts[1]] + np.abs(db) * doubt[parts[0]]
+                    sizes = np.abs(da) * near[1] + np.abs(db) * near[0]
+                    found.append(near[1] * e[0] + near[0] * e[1] + kept + LAST * EPSILON * sizes)
+                else:
+                    slope = np.abs(np.divide(last, d[0], out=np.zeros_like(last), where=d[0] != 0))
+                    found.append(2 * slope * e[0] + LAST * EPSILON * np.abs(last))
+        return [found[k] + doubt[k] for k in self.results]
 
 
 def _changed(operation: Any, z: Any, v: Any, d: Any) -> Any:

@@ -101,6 +101,11 @@ class Forms:
         }
         return list(many), lower(list(many.values()), self.y)
 
+    @property
+    def affine(self) -> bool:
+        """Whether `A` and `b` are affine in the entries."""
+        return not self._bent[0]
+
     def at(self, y: Array) -> Array:
         """`A` and `b` at a state `y`, then their derivatives by its entries.
 

@@ -191,13 +191,14 @@ class Near(NamedTuple):
         entries = slack * float(np.abs(y).max(initial=0.0))
         return cls(slack, rows.tolist(), thin.tolist(), slack * scale, entries)
 
-    def holds(self, before: Plane, now: Plane, y0: Array, y: Array) -> bool:
-        """Whether a state is one of them."""
+    def parts(self, before: Plane, now: Plane, moved: float) -> float:
+        """How far a state is off, in units of what it may be: at 1 or less, bounds hold."""
         rows, thin = np.array(self.rows), np.array(self.thin, dtype=bool)
         off = np.where(thin, np.abs(now.rows), np.abs(now.rows - before.rows))
-        aside = np.abs(now.offsets - before.offsets).max(initial=0.0)
-        moved = np.abs(y - y0).max(initial=0.0)
-        return bool((off <= rows).all() and aside <= self.offsets and moved <= self.entries)
+        aside = float(np.abs(now.offsets - before.offsets).max(initial=0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = [(off / rows).max(initial=0.0), *np.divide([aside, moved], [self.offsets, self.entries])]
+        return float(np.nan_to_num(shares, nan=0.0, posinf=np.inf).max())
 
 
 @dataclass(frozen=True)
@@ -321,7 +322,8 @@ def strips(
     k = len(lines)
     if not k:  # the average of a constant, whose gradient is affine
         return Strips(plane, (), (), [], [], [], np.zeros(2), Near.of(plane, y, (), slack))
-    edges = tuple(line.edges(LENGTHS[k - 1]) for line in lines)
+    wide = max(1, sum(not line.thin for line in lines))
+    edges = tuple(line.edges(LENGTHS[wide - 1]) for line in lines)
     near = Near.of(plane, y, lines, slack)
     real = _sizes(forms, y, plane, lines, edges, 0, np.zeros(1), near)[:, 0]
     if not np.isfinite(real).all():
@@ -332,7 +334,7 @@ def strips(
         if not line.thin and np.any(share[[0, -1]] > NOTHING * share.sum(axis=0)):
             return None
     scale = np.abs(plane.rows).max(axis=0)
-    fine = slice(None) if k == 1 else slice(1, None, k + 1)
+    fine = slice(None) if wide == 1 else slice(1, None, wide + 1)
     widths, found = [], []
     for e, line in enumerate(lines):
         relative = np.array(RELATIVE[fine]) / max(float(scale[e]), TINY)

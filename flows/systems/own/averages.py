@@ -1,0 +1,234 @@
+r"""Averages over a plane at exact states: known to all digits at one, and by changes around it.
+
+.. math:: \nabla L(y) = \sum_j w_j\, \nabla F(v_j + d_j), \qquad v_j = v(y_0, x_j),
+   \quad d_j = v(y, x_j) - v(y_0, x_j)
+
+The sum over a fixed rule *is* the loss, an analytic function of the state. Near a minimum all that
+is left of it is what cancels at each node, so that sixteen digits of the terms are none of the sum.
+Every number at each node is therefore computed once at an exact state `y_0`, with as many digits as
+that takes, and around it by its change, in which nothing cancels (:mod:`flows.expectations.changes`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from flint import arb, ctx
+
+from flows.core.arrays import Array
+from flows.core.balls import precision
+from flows.core.limit import Balls
+from flows.expectations.changes import Tape, taped
+from flows.expectations.planes import PlaneNodes
+from flows.systems.own.by_forms import Formed
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric
+from symbolic.language.lower import NoBall, lower
+from symbolic.language.program import gradient
+
+__all__ = ["KNOWN", "averages", "has_changes"]
+
+#: What changes tell of a sum, relative to it, if not much else cancels.
+KNOWN = 1e-12
+# Bits below which nothing but doubles is asked for.
+FEW = 160
+EPSILON = float(np.finfo(float).eps)
+# Rounding of a sum over nodes, in last bits.
+ADDED = 4.0
+# Errors that were computed serve for changes that are no larger than these.
+LARGER = 1.5
+
+
+@dataclass
+class _Anchor:
+    """A state at which every register is known.
+
+    Parameters
+    ----------
+    y : list of arb
+        The exact state.
+    rows : list of arb
+        `A` and `b` there.
+    known, doubt : list
+        Registers, and their rounding.
+    checked : tuple
+        Length of changes whose rounding is known, and it.
+    """
+
+    y: list[Any]
+    rows: list[Any]
+    known: list[Any]
+    doubt: list[Any]
+    checked: tuple[float, Any] = (-1.0, None)
+
+
+@functools.lru_cache(maxsize=64)
+def _tape(formed: Formed) -> Tape | None:
+    """Program of `F` with its derivatives by forms and entries besides."""
+    return taped(gradient(formed.forms.function, formed.variables), formed.variables)
+
+
+def has_changes(loss: Loss) -> bool:
+    """Whether all functions of an integrand have changes and balls."""
+    tape = _tape(loss.formed)
+    if tape is None:
+        return False
+    try:
+        tape.exact([arb(0.5)] * len(loss.formed.variables))
+        _rows(loss.formed)
+        numeric(loss.form.plain, loss.y, (), "ball")
+    except NoBall:
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(formed: Formed) -> Any:
+    """`A` and `b` in balls, row by row."""
+    return lower(list(formed.forms.rows), formed.forms.y, "ball")
+
+
+class Averages:
+    """Value and gradient at exact states, by nodes in a plane.
+
+    Parameters
+    ----------
+    loss : Loss
+        With an expectation.
+    nodes : PlaneNodes
+        The rule.
+    """
+
+    def __init__(self, loss: Loss, nodes: PlaneNodes) -> None:
+        self._loss, self._nodes = loss, nodes
+        tape = _tape(loss.formed)
+        assert tape is not None
+        self._tape = tape
+        self._formed = loss.formed
+        self._plain = numeric(loss.form.plain, loss.y, (), "ball")
+        self._many = len(self._formed.forms.symbols)
+        ones = np.ones((len(nodes), 1))
+        self._longer = np.concatenate([nodes.places, ones], axis=1)
+        # What stands behind it is averaged with each of the first moments.
+        self._weighted = self._longer * nodes.weights[:, None]
+        self._anchor: _Anchor | None = None
+        self._last: tuple[list[Any], int] = ([], 0)
+        self._curved: tuple[Array, Array] | None = None
+
+    def both(self, y: Sequence[Any]) -> list[Any]:
+        """Value and gradient; asked for more bits at the same state, it is looked at anew."""
+        place = [arb(x).mid() for x in y]
+        again = ctx.prec > self._last[1] and place == self._last[0]
+        if self._anchor is None or again:
+            self._anchor = self._anchored(place, ctx.prec if again else FEW)
+        self._last = place, ctx.prec
+        found, error = self._around(self._anchor, place)
+        plain = self._plain.both(*y)
+        return [p + arb(v, e) for p, v, e in zip(plain, found.tolist(), error.tolist(), strict=True)]
+
+    def rates(self, y: Sequence[Any], dy: Sequence[Any]) -> list[Any]:
+        """Derivatives of these in a direction, in doubles."""
+        place = np.array([float(x) for x in y])
+        if self._curved is None or not np.array_equal(self._curved[0], place):
+            matrix = self._formed.hessian(place, self._nodes.rule)
+            slope = self._formed.summed(place, self._nodes.rule)[0][1:]
+            self._curved = place, np.concatenate([slope[None], matrix])
+        direction = np.array([float(x) for x in dy])
+        moved = (self._curved[1] @ direction).tolist()
+        return [p + v for p, v in zip(self._plain.rates(*y, *dy), moved, strict=True)]
+
+    def _anchored(self, y: list[Any], bits: int) -> _Anchor:
+        """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
+        rows = [arb(x) for x in _rows(self._formed)(*y)]
+        doubles = np.array([float(x) for x in rows]).reshape(self._many, -1)
+        own = [y[k] for k in self._formed.beside]
+        along = np.concatenate([doubles[:, :-1] @ self._nodes.axes, doubles[:, -1:]], axis=1)
+        forms = along @ self._longer.T
+        if bits <= FEW:
+            size = np.abs(along) @ np.abs(self._longer).T
+            # Products with axes are rounded too.
+            off = [*(2 * len(along[0]) * EPSILON * size), *(0.0 for _ in own)]
+            given = [*forms, *(float(x) for x in own)]
+            known = self._tape.values(given)
+            off[self._many :] = [EPSILON * abs(x) for x in given[self._many :]]
+            return _Anchor(y, rows, known, self._tape.rounded(known, off))
+        known = self._exactly(rows, own)
+        doubt = [None if v is None else EPSILON * np.abs(v) for v in known]
+        return _Anchor(y, rows, known, doubt)
+
+    def _exactly(self, rows: list[Any], own: list[Any]) -> list[Any]:
+        """Registers at all nodes in balls, rounded at the end."""
+        d = len(self._nodes.axes)
+        axes = [[arb(q) for q in column] for column in self._nodes.axes.T.tolist()]
+        along = []
+        for k in range(self._many):
+            *row, offset = rows[k * (d + 1) : (k + 1) * (d + 1)]
+            along.append(([_dot(row, column) for column in axes], offset))
+        asked = self._tape.asked
+        found = np.empty((len(asked), len(self._nodes)))
+        for j, place in enumerate(self._nodes.places.tolist()):
+            forms = [_dot(row, place) + offset for row, offset in along]
+            registers = self._tape.exact([*forms, *own])
+            found[:, j] = [float(registers[k]) for k in asked]
+        known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
+        for k, row in zip(asked, found, strict=True):
+            known[k] = row
+        return known
+
+    def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
+        """Sum with gradient at a state, and their rounding."""
+        step = [a - b for a, b in zip(y, anchor.y, strict=True)]
+        delta = np.array([float(x) for x in step])
+        place = np.array([float(x) for x in y])
+        tape, many = self._tape, self._many
+        moves: list[Any] = [None] * tape.count
+        length = float(np.abs(delta).max(initial=0.0))
+        if length > 0:
+            rows = [a - b for a, b in zip(_rows(self._formed)(*y), anchor.rows, strict=True)]
+            turned = np.array([float(x) for x in rows]).reshape(many, -1)
+            turned = np.concatenate([turned[:, :-1] @ self._nodes.axes, turned[:, -1:]], axis=1)
+            for k in range(many):
+                if turned[k].any():
+                    moves[k] = self._longer @ turned[k]
+            for k, entry in enumerate(self._formed.beside, many):
+                moves[k] = delta[entry] if delta[entry] else None
+        changes = tape.changes(anchor.known, moves)
+        values, sizes = [], []
+        if not length <= LARGER * anchor.checked[0]:
+            anchor.checked = length, tape.off(anchor.known, anchor.doubt, changes)
+        doubts = anchor.checked[1]
+        at = self._formed.forms.at(place)
+        for k, doubt in zip(tape.results, doubts, strict=True):
+            value = anchor.known[k] if changes[k] is None else anchor.known[k] + changes[k]
+            values.append(np.broadcast_to(value, len(self._nodes)))
+            sizes.append(np.broadcast_to(doubt + ADDED * EPSILON * np.abs(value), len(self._nodes)))
+        totals = np.stack(values) @ self._weighted
+        rounded = np.stack(sizes) @ np.abs(self._weighted)
+        along = np.concatenate([at[1:, :, :-1] @ self._nodes.axes, at[1:, :, -1:]], axis=-1)
+        found, error = (
+            self._gathered(sums, part) for sums, part in ((totals, along), (rounded, np.abs(along)))
+        )
+        return found, error
+
+    def _gathered(self, sums: Array, moves: Array) -> Array:
+        """Value and gradient of moments of `F` and its derivatives."""
+        many = self._many
+        found = np.append(sums[0, -1], np.tensordot(moves, sums[1 : 1 + many], 2))
+        found[1 + np.array(self._formed.beside, dtype=int)] += sums[1 + many :, -1]
+        return found
+
+
+def _dot(x: Sequence[Any], y: Sequence[Any]) -> Any:
+    return sum((a * b for a, b in zip(x, y, strict=True)), arb(0))
+
+
+@functools.lru_cache(maxsize=16)
+def averages(loss: Loss, nodes: PlaneNodes) -> Balls:
+    """Loss as a function of exact numbers, of which about twelve digits are told."""
+    found = Averages(loss, nodes)
+    return Balls(found.both, found.rates, None, KNOWN)

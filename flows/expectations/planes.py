@@ -15,7 +15,7 @@ from flows.expectations.forms import STEEP, Forms, Plane
 from flows.expectations.strips import MOST_AXES, THIN, Axis, Gauss, Line, Strips, strips
 from flows.expectations.tubes import has_bound
 
-__all__ = ["PlaneNodes", "plane_nodes"]
+__all__ = ["MOST_NODES", "PlaneNodes", "plane_nodes"]
 
 # What a rule leaves of the average of sizes at most.
 RIGHT = 1e-13
@@ -23,8 +23,8 @@ RIGHT = 1e-13
 SLACK = 0.2
 # Rows that reach out of the plane by more than this part of the longest one have another plane.
 OUT = 1e-9
-# More nodes cost more than a second a step.
-MOST_NODES = 150_000
+#: More nodes cost more than a second a step.
+MOST_NODES = 300_000
 # A second rule has spacings that are this part, more Gauss-Hermite nodes, and nodes farther out.
 FINER, MORE, FARTHER = 0.7, 3, 1.0
 # A rule with this part of the nodes is taken instead.

@@ -38,8 +38,10 @@ KNOWN = 1e-12
 # Bits below which nothing but doubles is asked for.
 FEW = 160
 EPSILON = float(np.finfo(float).eps)
-# Rounding of a sum over nodes, in last bits.
-ADDED = 4.0
+# Places of more bits are the same up to this part of them.
+SAME = 2.0**-120
+# Rounding of a sum over nodes, in last bits of its terms.
+ADDED = 1.0
 # Errors that were computed serve for changes that are no larger than these.
 LARGER = 1.5
 
@@ -123,13 +125,19 @@ class Averages:
     def both(self, y: Sequence[Any]) -> list[Any]:
         """Value and gradient; asked for more bits at the same state, it is looked at anew."""
         place = [arb(x).mid() for x in y]
-        again = ctx.prec > self._last[1] and place == self._last[0]
+        again = ctx.prec > self._last[1] and self._is_last(place)
         if self._anchor is None or again:
             self._anchor = self._anchored(place, ctx.prec if again else FEW)
         self._last = place, ctx.prec
         found, error = self._around(self._anchor, place)
         plain = self._plain.both(*y)
         return [p + arb(v, e) for p, v, e in zip(plain, found.tolist(), error.tolist(), strict=True)]
+
+    def _is_last(self, place: list[Any]) -> bool:
+        """Whether it is where it was asked before, but for what more bits make of the place."""
+        pairs = zip(place, self._last[0], strict=True) if self._last[0] else ()
+        far = [abs(float(a - b)) for a, b in pairs]
+        return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in place)
 
     def rates(self, y: Sequence[Any], dy: Sequence[Any]) -> list[Any]:
         """Derivatives of these in a direction, in doubles."""

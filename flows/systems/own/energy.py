@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from flint import arb, arb_mat
 
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms, Code
@@ -34,10 +35,11 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
+from flows.expectations.planes import PlaneNodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
-from flows.systems.own.exact import Nodes, Serving, from_doubles
+from flows.systems.own.exact import Nodes, Serving, balls, from_doubles
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
@@ -79,6 +81,10 @@ STIFF, FEW = 1e13, 6
 LINGERS = 1e3
 #: Steps of many members are asked for this part where potentials are observed.
 SMALL = 0.01
+#: A gradient of which a rule leaves a hundredth says nothing of where a state goes.
+UNSEEN = 1e4
+# Doubles tell a slope, beside a saddle, where it is a thousand times its error, not `ABOVE`.
+OF_DOUBLES = 2.0**10 / ABOVE
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
 LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
@@ -87,7 +93,7 @@ LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
 def energy_piece(
     loss: Any,
     exact: Balls,
-    nodes: Nodes | None,
+    nodes: Nodes | PlaneNodes | None,
     observed: Callable[..., SoundState],
     steps: tuple[float, float, bool, bool],
     frame: Any,
@@ -129,20 +135,20 @@ def energy_piece(
     still = np.zeros(size)
 
     def hessian(increment: Increment, u: Array, s: float) -> Array:
-        if size > FEW:
+        if size > FEW or exact.known:
             place = np.array([float(x) for x in increment.place(u)])
             found = loss.hessian(place, rule)
-            if np.isfinite(found).all() and s * np.abs(found).max() < STIFF:
+            if np.isfinite(found).all() and (s * np.abs(found).max() < STIFF or exact.known):
                 return found
         return increment.curvature(u)
 
     def coupling(u: Array, s: float) -> Array:
         """How slopes change along the axes, in units."""
-        if size > FEW:
+        if size > FEW or exact.known:
             found = axes.T @ hessian(increment, u, s) @ axes
             # Its rounding along the largest axis is small beside the curvature of each axis.
             spread = unit.max() / (unit * (1 + s * np.maximum(h, 0))).min()
-            if s * np.abs(found).max() * spread < STIFF:
+            if s * np.abs(found).max() * spread < STIFF or exact.known:
                 return np.asarray(found * unit / unit[:, None])
         return increment.coupling(u)
 
@@ -158,9 +164,16 @@ def energy_piece(
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
     rests = UNDERFLOW if nodes is None else AVERAGED
+    averaging = 0 * slopes
+    if isinstance(nodes, PlaneNodes):
+        averaging = _left_by(loss, nodes, centre, slopes, axes)
+        # Where the rule tells nothing of what is left, the state stays.
+        rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
+        averaging = averaging + unsure
+        unsure = unsure * OF_DOUBLES
     moving = energy > rests and state.energy[1] < STAYS
     unit = units(slopes, unsure, h, since) if moving else np.ones(size)
-    increment.measure(unit, floored)
+    increment.measure(unit, floored, energy)
 
     def bounds(reach: float) -> tuple[float, float, float]:
         return max(energy / reach, rests), energy * reach, math.log(reach)
@@ -171,6 +184,7 @@ def energy_piece(
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
     still_falls = (h * since < FALLS) & (slopes == 0) & (unsure == 0)
     fresh = np.where(still_falls, 0.0, left * unit) if moving else np.zeros(size)
+    fresh = fresh + averaging / floored
     last: list[tuple[float, Array, Array]] = [(0.0, still, slopes)]
 
     def gradient(tau: float, u: Array) -> Array:
@@ -243,7 +257,7 @@ def energy_piece(
             state.error,
             fresh,
             since,
-            functools.partial(_sharp, exact, centre, axes),
+            None if exact.known else functools.partial(_sharp, exact, centre, axes),
             slope=slopes,
             between=trail.between,
             late=float(state.late),
@@ -299,6 +313,20 @@ def _increment(
             return found, slopes, unsure
     found = Increment(exact, centre, orthonormal(axes), rtol)
     return found, *found.slopes(floored)
+
+
+def _left_by(
+    loss: Loss, nodes: PlaneNodes, centre: list[Any], slopes: Array, axes: Array
+) -> Array:
+    """What the nodes leave of the gradient along each axis."""
+
+    def other() -> list[Any]:
+        found = balls(loss, nodes.finer).both(centre)
+        slope = arb_mat(len(axes), 1, list(found[1:]))
+        turn = arb_mat(*axes.T.shape, [arb(x) for x in axes.T.ravel().tolist()])
+        return [found[0], *(turn * slope).entries()]
+
+    return Serving(loss, nodes).doubt(math.inf, slopes, other)[1:]
 
 
 def _leaves_after(h: Array, since: float) -> float:

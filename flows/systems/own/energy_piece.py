@@ -130,6 +130,8 @@ class EnergyPiece(Piece):
             if self.serving is None:
                 return True
             place = self._rounded(u)
+            if self.serving.cheap:
+                return self.serving.left(place) <= SERVES
             size = float(np.abs(seen[0]).max()) if seen else 0.0
             if not seen or float(np.abs(place - seen[0]).max()) > MOVED * size:
                 seen[:] = [place]
@@ -162,7 +164,7 @@ class EnergyPiece(Piece):
         if not np.isfinite(curved).all():
             return True  # it may
         h, axes = eigen(curved)
-        least = -SECOND_ORDER * float(np.abs(h).max())
+        least = -max(SECOND_ORDER, self.increment.loss.known) * float(np.abs(h).max())
         down = [k for k in np.flatnonzero(h < 0) if self.increment.bends(u, axes[:, k]) < least]
         place = self.increment.place(u)
         slopes = self.increment.loss.both(place)[1:]
@@ -195,7 +197,7 @@ class EnergyPiece(Piece):
         state = self._seen(stop.tau, stop.y, errors)
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)
-        if self.serving and (why := failing(self.serving.loss, state.x)):
+        if self.serving and (why := failing(self.serving.loss, state.x, self.serving)):
             return Restart(self.frame, state, time, (), why)
         rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
         if rests or falls:

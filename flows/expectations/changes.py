@@ -87,14 +87,12 @@ _FUNCTIONS: dict[Any, _Function] = {
 }
 
 
-@functools.cache
-def _in_balls(function: Any) -> Callable[[Any], Any]:
-    """The function of a ball."""
-    z = sp.Symbol("z", real=True)
-    found = lower([function(z)], (z,), "ball")
-    return lambda x: found(x)[0]
-
-
+_STEPS: dict[str, Callable[..., Any]] = {
+    "add": sp.Add,
+    "times": sp.Mul,
+    "inverse": lambda a: 1 / a,
+    "root": sp.sqrt,
+}
 # Operations whose changes do not ask for their values.
 _SUMS = (None, "add", "times")
 
@@ -147,24 +145,21 @@ class Tape:
                     found.append(_FUNCTIONS[operation].value(a[0]))
         return found
 
-    def exact(self, variables: Sequence[Any]) -> list[Any]:
-        """Registers in balls, of one place."""
-        found = list(variables)
-        for operation, parts, number in self.rows:
-            a = [found[k] for k in parts]
+    @functools.cached_property
+    def exact(self) -> Callable[..., Any]:
+        """Registers that are asked for, in balls: a function of the variables at one place."""
+        names = [sp.Symbol(f"_v{k}", real=True) for k in range(self.count + len(self.rows))]
+        steps = []
+        for name, (operation, parts, number) in zip(names[self.count :], self.rows, strict=True):
+            a = [names[k] for k in parts]
             if operation is None:
-                found.append(_ball_of(number))
-            elif operation == "add":
-                found.append(functools.reduce(lambda x, y: x + y, a))
-            elif operation == "times":
-                found.append(a[0] * a[1])
-            elif operation == "inverse":
-                found.append(1 / a[0])
-            elif operation == "root":
-                found.append(a[0].sqrt())
+                step = number
+            elif isinstance(operation, str):
+                step = _STEPS[operation](*a)
             else:
-                found.append(_in_balls(operation)(a[0]))
-        return found
+                step = operation(*a)
+            steps.append((name, step))
+        return lower([names[k] for k in self.asked], names[: self.count], "ball", steps)
 
     def changes(self, known: Sequence[Any], moves: Sequence[Any]) -> list[Any]:
         """Changes of all registers where the variables change by these; `None` where none does."""
@@ -243,17 +238,6 @@ def _changed(operation: Any, z: Any, v: Any, d: Any) -> Any:
     found = function.change(z, v, d)
     far = np.abs(d) > APART
     return np.where(far, function.value(z + d) - v, found) if np.any(far) else found
-
-
-@functools.lru_cache(maxsize=4096)
-def _ball_at(number: sp.Expr, bits: int) -> Any:
-    return lower([number], (), "ball")()[0]
-
-
-def _ball_of(number: sp.Expr) -> Any:
-    from flint import ctx
-
-    return _ball_at(number, ctx.prec)
 
 
 def taped(program: Program, variables: Sequence[sp.Symbol]) -> Tape | None:

@@ -101,6 +101,12 @@ class Forms:
         }
         return list(many), lower(list(many.values()), self.y)
 
+    @functools.cached_property
+    def beside(self) -> tuple[int, ...]:
+        """Entries that `F` depends on besides its forms."""
+        free = self.function.free_symbols
+        return tuple(k for k, s in enumerate(self.y) if s in free)
+
     @property
     def affine(self) -> bool:
         """Whether `A` and `b` are affine in the entries."""

@@ -83,8 +83,8 @@ class PlaneNodes:
             return math.inf
         now, moved = forms.plane(y, self.made.plane.axes), np.abs(y - self.y)
         # What stands in forms alone moves these.
-        beside = [k for k, s in enumerate(forms.y) if s in forms.function.free_symbols]
-        return self.made.near.parts(self.made.plane, now, float(moved[beside].max(initial=0.0)))
+        beside = float(moved[list(forms.beside)].max(initial=0.0))
+        return self.made.near.parts(self.made.plane, now, beside)
 
     @functools.cached_property
     def finer(self) -> PlaneNodes:

@@ -81,7 +81,7 @@ def has_changes(loss: Loss) -> bool:
     if tape is None:
         return False
     try:
-        tape.exact([arb(0.5)] * len(loss.formed.variables))
+        tape.exact(*[arb(0.5)] * len(loss.formed.variables))
         _rows(loss.formed)
         numeric(loss.form.plain, loss.y, (), "ball")
     except NoBall:
@@ -121,6 +121,7 @@ class Averages:
         self._anchor: _Anchor | None = None
         self._last: tuple[list[Any], int] = ([], 0)
         self._curved: tuple[Array, Array] | None = None
+        self._moves: Array | None = None
 
     def both(self, y: Sequence[Any]) -> list[Any]:
         """Value and gradient; asked for more bits at the same state, it is looked at anew."""
@@ -177,12 +178,11 @@ class Averages:
         for k in range(self._many):
             *row, offset = rows[k * (d + 1) : (k + 1) * (d + 1)]
             along.append(([_dot(row, column) for column in axes], offset))
-        asked = self._tape.asked
+        asked, exact = self._tape.asked, self._tape.exact
         found = np.empty((len(asked), len(self._nodes)))
         for j, place in enumerate(self._nodes.places.tolist()):
             forms = [_dot(row, place) + offset for row, offset in along]
-            registers = self._tape.exact([*forms, *own])
-            found[:, j] = [float(registers[k]) for k in asked]
+            found[:, j] = list(map(float, exact(*forms, *own)))
         known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
         for k, row in zip(asked, found, strict=True):
             known[k] = row
@@ -190,38 +190,47 @@ class Averages:
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
-        step = [a - b for a, b in zip(y, anchor.y, strict=True)]
-        delta = np.array([float(x) for x in step])
-        place = np.array([float(x) for x in y])
+        delta = np.array([float(a - b) for a, b in zip(y, anchor.y, strict=True)])
+        along = self._along(y)
         tape, many = self._tape, self._many
         moves: list[Any] = [None] * tape.count
         length = float(np.abs(delta).max(initial=0.0))
         if length > 0:
-            rows = [a - b for a, b in zip(_rows(self._formed)(*y), anchor.rows, strict=True)]
-            turned = np.array([float(x) for x in rows]).reshape(many, -1)
-            turned = np.concatenate([turned[:, :-1] @ self._nodes.axes, turned[:, -1:]], axis=1)
+            turned = self._turned(anchor, y, delta, along)
             for k in range(many):
                 if turned[k].any():
                     moves[k] = self._longer @ turned[k]
             for k, entry in enumerate(self._formed.beside, many):
                 moves[k] = delta[entry] if delta[entry] else None
         changes = tape.changes(anchor.known, moves)
-        values, sizes = [], []
         if not length <= LARGER * anchor.checked[0]:
             anchor.checked = length, tape.off(anchor.known, anchor.doubt, changes)
-        doubts = anchor.checked[1]
-        at = self._formed.forms.at(place)
-        for k, doubt in zip(tape.results, doubts, strict=True):
-            value = anchor.known[k] if changes[k] is None else anchor.known[k] + changes[k]
-            values.append(np.broadcast_to(value, len(self._nodes)))
-            sizes.append(np.broadcast_to(doubt + ADDED * EPSILON * np.abs(value), len(self._nodes)))
-        totals = np.stack(values) @ self._weighted
-        rounded = np.stack(sizes) @ np.abs(self._weighted)
-        along = np.concatenate([at[1:, :, :-1] @ self._nodes.axes, at[1:, :, -1:]], axis=-1)
-        found, error = (
-            self._gathered(sums, part) for sums, part in ((totals, along), (rounded, np.abs(along)))
-        )
-        return found, error
+        values, sizes = np.empty((2, len(tape.results), len(self._nodes)))
+        for row, k in enumerate(tape.results):
+            known, change = anchor.known[k], changes[k]
+            values[row] = known if change is None else known + change
+            sizes[row] = anchor.checked[1][row]
+        totals = values @ self._weighted
+        rounded = (sizes + ADDED * EPSILON * np.abs(values)) @ np.abs(self._weighted)
+        return self._gathered(totals, along), self._gathered(rounded, np.abs(along))
+
+    def _along(self, y: list[Any]) -> Array:
+        """Derivatives of forms along the axes by the entries, shape (N, m, k + 1)."""
+        if self._moves is not None:
+            return self._moves
+        at = self._formed.forms.at(np.array([float(x) for x in y]))
+        found = np.concatenate([at[1:, :, :-1] @ self._nodes.axes, at[1:, :, -1:]], axis=-1)
+        if self._formed.forms.affine:  # the same everywhere
+            self._moves = found
+        return found
+
+    def _turned(self, anchor: _Anchor, y: list[Any], delta: Array, along: Array) -> Array:
+        """Changes of the rows of forms along the axes, and of their offsets."""
+        if self._formed.forms.affine:
+            return np.tensordot(delta, along, 1)
+        rows = [a - b for a, b in zip(_rows(self._formed)(*y), anchor.rows, strict=True)]
+        moved = np.array([float(x) for x in rows]).reshape(self._many, -1)
+        return np.concatenate([moved[:, :-1] @ self._nodes.axes, moved[:, -1:]], axis=1)
 
     def _gathered(self, sums: Array, moves: Array) -> Array:
         """Value and gradient of moments of `F` and its derivatives."""

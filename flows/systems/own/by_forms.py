@@ -43,11 +43,10 @@ class Formed:
 
     forms: Forms
 
-    @functools.cached_property
+    @property
     def beside(self) -> tuple[int, ...]:
         """Entries that `F` depends on besides its forms."""
-        free = self.forms.function.free_symbols
-        return tuple(k for k, s in enumerate(self.forms.y) if s in free)
+        return self.forms.beside
 
     @property
     def variables(self) -> tuple[sp.Symbol, ...]:

@@ -83,6 +83,8 @@ LINGERS = 1e3
 SMALL = 0.01
 #: A gradient of which a rule leaves a hundredth says nothing of where a state goes.
 UNSEEN = 1e4
+# Steps of a chart at which a Hessian is averaged.
+LOOKS = 16
 # Doubles tell a slope, beside a saddle, where it is a thousand times its error, not `ABOVE`.
 OF_DOUBLES = 2.0**10 / ABOVE
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
@@ -217,7 +219,16 @@ def energy_piece(
     def hessians(places: Array) -> Array:
         if coded:
             return loss.hessians(places)
-        return np.array([loss.hessian(place, rule) for place in places])
+        if not exact.known:
+            return np.array([loss.hessian(place, rule) for place in places])
+        # Of many steps some are looked at: between them it is linear.
+        some = np.unique(np.linspace(0, len(places) - 1, min(len(places), LOOKS)).astype(int))
+        looks = np.array([loss.hessian(places[k], rule) for k in some])
+        parts = np.interp(np.arange(len(places)), some, np.arange(len(some)))
+        first = np.minimum(parts.astype(int), max(len(some) - 2, 0))
+        last = np.minimum(first + 1, len(some) - 1)
+        share = (parts - first)[:, None, None]
+        return np.asarray((1 - share) * looks[first] + share * looks[last])
 
     near = np.array([float(x) for x in centre])
     trail = Trail(since, axes, functools.partial(hessian, increment))

@@ -207,7 +207,9 @@ class Tape:
 
     def off(self, known: Sequence[Any], doubt: Sequence[Any], changes: Sequence[Any]) -> list[Any]:
         """Rounding of the results where registers have changed."""
-        found: list[Any] = [0.0 if d is None else EPSILON * np.abs(d) for d in changes[: self.count]]
+        found: list[Any] = [
+            0.0 if d is None else EPSILON * np.abs(d) for d in changes[: self.count]
+        ]
         with np.errstate(all="ignore"):
             for k, (operation, parts, _) in enumerate(self.rows, self.count):
                 d, e, last = [changes[p] for p in parts], [found[p] for p in parts], changes[k]
@@ -217,7 +219,10 @@ class Tape:
                     sizes = sum(np.abs(x) for x in d if x is not None)
                     found.append(sum(e) + len(d) * EPSILON * sizes)
                 elif operation == "times":
-                    (a, b), (da, db) = (known[p] for p in parts), (0.0 if x is None else x for x in d)
+                    (a, b), (da, db) = (
+                        (known[p] for p in parts),
+                        (0.0 if x is None else x for x in d),
+                    )
                     near = np.abs(a) + np.abs(da), np.abs(b) + np.abs(db)
                     kept = np.abs(da) * doubt[parts[1]] + np.abs(db) * doubt[parts[0]]
                     sizes = np.abs(da) * near[1] + np.abs(db) * near[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class PlaneNodes:
     axes : ndarray, shape (d, k)
         Orthonormal columns: they stay the same along a run, whose gradient leaves its plane as it
         is.
+    turn : ndarray, shape (k, k)
+        Axes of the rule along them.
     places : ndarray, shape (M, k)
         Nodes along them.
     weights : ndarray, shape (M,)
@@ -57,6 +59,7 @@ class PlaneNodes:
     """
 
     axes: Array
+    turn: Array
     places: Array
     weights: Array
     label: str
@@ -74,14 +77,22 @@ class PlaneNodes:
         """Nodes in space."""
         return Rule(self.places @ self.axes.T, self.weights, self.label)
 
-    def off(self, forms: Forms, y: Array) -> float:
+    def turned(self, forms: Forms, y: Array) -> PlaneNodes:
+        """Nodes in the plane of forms at a state, along axes as near to these as there are."""
+        _, _, plane = np.linalg.svd(forms.at(y)[0, :, :-1], full_matrices=True)
+        span = plane[: self.axes.shape[1]].T
+        one, _, other = np.linalg.svd(span.T @ self.axes)
+        return replace(self, axes=span @ (one @ other))
+
+    def off(self, forms: Forms, y: Array, axes: Array | None = None) -> float:
         """How far a state is off, in units of what it may be: no node is visited.
 
-        At 1 or less the bound holds.
+        At 1 or less the bound holds, of nodes along other ``axes`` too.
         """
-        if _leaves(forms, y, self.axes):
+        axes = self.axes if axes is None else axes
+        if _leaves(forms, y, axes):
             return math.inf
-        now, moved = forms.plane(y, self.made.plane.axes), np.abs(y - self.y)
+        now, moved = forms.plane(y, axes @ self.turn), np.abs(y - self.y)
         # What stands in forms alone moves these.
         beside = float(moved[list(forms.beside)].max(initial=0.0))
         return self.made.near.parts(self.made.plane, now, beside)
@@ -126,9 +137,9 @@ def _made(
         bound = bound + 2 * known.real[:, outside].sum(axis=-1)
         boxes = (_boxes(axis, edge) for axis, edge in zip(rules, known.edges, strict=True))
         kept = kept & ~outside[np.ix_(*boxes)]
-    turn = axes.T @ known.plane.axes
+    turn = axes.T @ known.plane.axes  # along the axes of the rule
     label = " x ".join(str(axis.size) for axis in rules)
-    return PlaneNodes(axes, grid[kept] @ turn.T, weights[kept], label, bound, known, y, rules)
+    return PlaneNodes(axes, turn, grid[kept] @ turn.T, weights[kept], label, bound, known, y, rules)
 
 
 def _boxes(axis: Any, edges: Array) -> Any:

@@ -197,7 +197,10 @@ class Near(NamedTuple):
         off = np.where(thin, np.abs(now.rows), np.abs(now.rows - before.rows))
         aside = float(np.abs(now.offsets - before.offsets).max(initial=0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            shares = [(off / rows).max(initial=0.0), *np.divide([aside, moved], [self.offsets, self.entries])]
+            shares = [
+                (off / rows).max(initial=0.0),
+                *np.divide([aside, moved], [self.offsets, self.entries]),
+            ]
         return float(np.nan_to_num(shares, nan=0.0, posinf=np.inf).max())
 
 

@@ -4,26 +4,26 @@ r"""Averages over a plane at exact states: known to all digits at one, and by ch
    \quad d_j = v(y, x_j) - v(y_0, x_j)
 
 The sum over a fixed rule *is* the loss, an analytic function of the state. Near a minimum all that
-is left of it is what cancels at each node, so that sixteen digits of the terms are none of the sum.
-Every number at each node is therefore computed once at an exact state `y_0`, with as many digits as
-that takes, and around it by its change, in which nothing cancels (:mod:`flows.expectations.changes`).
+is left of it is what cancels at each node, and sixteen digits of the terms are none of the sum.
+So every number at each node is computed once at an exact state `y_0`, with as many digits as that
+takes, and around it by its change, in which nothing cancels (:mod:`flows.expectations.changes`).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from flint import arb, ctx
 
 from flows.core.arrays import Array
-from flows.core.balls import precision
 from flows.core.limit import Balls
+from flows.core.quadrature_rules import Rule
 from flows.expectations.changes import Tape, taped
+from flows.expectations.forms import Forms
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.loss import Loss
@@ -31,7 +31,7 @@ from flows.systems.own.numeric import numeric
 from symbolic.language.lower import NoBall, lower
 from symbolic.language.program import gradient
 
-__all__ = ["KNOWN", "averages", "has_changes"]
+__all__ = ["KNOWN", "GroupNodes", "averages", "has_changes"]
 
 #: What changes tell of a sum, relative to it, if not much else cancels.
 KNOWN = 1e-12
@@ -42,6 +42,8 @@ EPSILON = float(np.finfo(float).eps)
 SAME = 2.0**-120
 # Rounding of a sum over nodes, in last bits of its terms.
 ADDED = 1.0
+# Rounding of sums in doubles, relative to the sum of sizes.
+ROUNDED = 1e-15
 # Errors that were computed serve for changes that are no larger than these.
 LARGER = 1.5
 
@@ -77,7 +79,7 @@ def _tape(formed: Formed) -> Tape | None:
 
 def has_changes(loss: Loss) -> bool:
     """Whether all functions of an integrand have changes and balls."""
-    tape = _tape(loss.formed)
+    tape = _tape(loss.formed) if loss.formed.forms.symbols else None
     if tape is None:
         return False
     try:
@@ -95,24 +97,89 @@ def _rows(formed: Formed) -> Any:
     return lower(list(formed.forms.rows), formed.forms.y, "ball")
 
 
-class Averages:
-    """Value and gradient at exact states, by nodes in a plane.
+@dataclass(frozen=True, eq=False)
+class GroupNodes:
+    """Nodes for each of several integrands whose sum is averaged.
 
     Parameters
     ----------
-    loss : Loss
-        With an expectation.
+    formed : tuple of Formed
+        The integrands.
+    parts : tuple of PlaneNodes
+        The nodes of each.
+    """
+
+    formed: tuple[Formed, ...]
+    parts: tuple[PlaneNodes, ...]
+
+    def __len__(self) -> int:
+        """Return the number of all nodes."""
+        return sum(map(len, self.parts))
+
+    @property
+    def forms(self) -> tuple[Forms, ...]:
+        """Those of each integrand."""
+        return tuple(one.forms for one in self.formed)
+
+    @property
+    def bound(self) -> Array:
+        """Of the errors of the average, and of the length of its gradient, shape (2,)."""
+        return np.sum([part.bound for part in self.parts], axis=0)
+
+    @property
+    def rule(self) -> GroupNodes:
+        """What sums in doubles are taken by."""
+        return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one integrand, whose plane the flow leaves as it is."""
+        return len(self.parts) == 1
+
+    def at(self, y: Array) -> tuple[PlaneNodes, ...]:
+        """Nodes at a state: planes of several integrands turn as it moves."""
+        if self.alone:
+            return self.parts
+        pairs = zip(self.forms, self.parts, strict=True)
+        return tuple(part.turned(forms, y) for forms, part in pairs)
+
+    def rules(self, y: Array) -> tuple[tuple[Formed, Rule], ...]:
+        """Integrands, with nodes in space at a state."""
+        pairs = zip(self.formed, self.at(y), strict=True)
+        return tuple((one, part.rule) for one, part in pairs)
+
+    @functools.cached_property
+    def finer(self) -> GroupNodes:
+        """Nodes that show what these leave where the average is small beside its terms."""
+        return GroupNodes(self.formed, tuple(part.finer for part in self.parts))
+
+    def off(self, y: Array) -> float:
+        """How far a state is off, in units of what it may be: at 1 or less the bound holds."""
+        given = zip(self.forms, self.parts, self.at(y), strict=True)
+        return max(part.off(one, y, now.axes) for one, part, now in given)
+
+    def cancels(self, y: Array) -> float:
+        """Part of the sizes of all that is left of their sum."""
+        total, size = np.sum([one.summed(y, rule) for one, rule in self.rules(y)], axis=0)
+        return abs(float(total[0])) / float(size[0])
+
+
+class Averages:
+    """Value and gradient of one integrand at exact states, by nodes in a plane.
+
+    Parameters
+    ----------
+    formed : Formed
+        The integrand.
     nodes : PlaneNodes
         The rule.
     """
 
-    def __init__(self, loss: Loss, nodes: PlaneNodes) -> None:
-        self._loss, self._nodes = loss, nodes
-        tape = _tape(loss.formed)
+    def __init__(self, formed: Formed, nodes: PlaneNodes) -> None:
+        self._formed, self._nodes = formed, nodes
+        tape = _tape(formed)
         assert tape is not None
         self._tape = tape
-        self._formed = loss.formed
-        self._plain = numeric(loss.form.plain, loss.y, (), "ball")
         self._many = len(self._formed.forms.symbols)
         ones = np.ones((len(nodes), 1))
         self._longer = np.concatenate([nodes.places, ones], axis=1)
@@ -120,36 +187,25 @@ class Averages:
         self._weighted = self._longer * nodes.weights[:, None]
         self._anchor: _Anchor | None = None
         self._last: tuple[list[Any], int] = ([], 0)
-        self._curved: tuple[Array, Array] | None = None
         self._moves: Array | None = None
 
-    def both(self, y: Sequence[Any]) -> list[Any]:
-        """Value and gradient; asked for more bits at the same state, it is looked at anew."""
+    def both(self, y: Sequence[Any]) -> tuple[Array, Array]:
+        """Value and gradient with their rounding, shape (1 + N,).
+
+        Asked for more bits at the same state, it is looked at anew.
+        """
         place = [arb(x).mid() for x in y]
         again = ctx.prec > self._last[1] and self._is_last(place)
         if self._anchor is None or again:
             self._anchor = self._anchored(place, ctx.prec if again else FEW)
         self._last = place, ctx.prec
-        found, error = self._around(self._anchor, place)
-        plain = self._plain.both(*y)
-        return [p + arb(v, e) for p, v, e in zip(plain, found.tolist(), error.tolist(), strict=True)]
+        return self._around(self._anchor, place)
 
     def _is_last(self, place: list[Any]) -> bool:
         """Whether it is where it was asked before, but for what more bits make of the place."""
         pairs = zip(place, self._last[0], strict=True) if self._last[0] else ()
         far = [abs(float(a - b)) for a, b in pairs]
         return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in place)
-
-    def rates(self, y: Sequence[Any], dy: Sequence[Any]) -> list[Any]:
-        """Derivatives of these in a direction, in doubles."""
-        place = np.array([float(x) for x in y])
-        if self._curved is None or not np.array_equal(self._curved[0], place):
-            matrix = self._formed.hessian(place, self._nodes.rule)
-            slope = self._formed.summed(place, self._nodes.rule)[0][1:]
-            self._curved = place, np.concatenate([slope[None], matrix])
-        direction = np.array([float(x) for x in dy])
-        moved = (self._curved[1] @ direction).tolist()
-        return [p + v for p, v in zip(self._plain.rates(*y, *dy), moved, strict=True)]
 
     def _anchored(self, y: list[Any], bits: int) -> _Anchor:
         """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
@@ -245,7 +301,34 @@ def _dot(x: Sequence[Any], y: Sequence[Any]) -> Any:
 
 
 @functools.lru_cache(maxsize=16)
-def averages(loss: Loss, nodes: PlaneNodes) -> Balls:
+def averages(loss: Loss, nodes: GroupNodes) -> Balls:
     """Loss as a function of exact numbers, of which about twelve digits are told."""
-    found = Averages(loss, nodes)
-    return Balls(found.both, found.rates, None, KNOWN)
+    plain = numeric(loss.form.plain, loss.y, (), "ball")
+    told = _around_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
+    curved: list[tuple[Array, Array]] = []
+
+    def both(y: Sequence[Any]) -> list[Any]:
+        found, error = (part.tolist() for part in told(y))
+        outside = plain.both(*y)
+        return [p + arb(v, e) for p, v, e in zip(outside, found, error, strict=True)]
+
+    def rates(y: Sequence[Any], dy: Sequence[Any]) -> list[Any]:
+        place = np.array([float(x) for x in y])
+        if not curved or not np.array_equal(curved[0][0], place):
+            slope = loss.summed(place, nodes)[0][1:]
+            curved[:] = [(place, np.concatenate([slope[None], loss.hessian(place, nodes)]))]
+        direction = np.array([float(x) for x in dy])
+        return [arb(x) for x in (curved[0][1] @ direction).tolist()]
+
+    return Balls(both, rates, None, KNOWN)
+
+
+def _around_one(nodes: GroupNodes) -> Callable[[Sequence[Any]], tuple[Array, Array]]:
+    return Averages(nodes.formed[0], nodes.parts[0]).both
+
+
+def _of_doubles(nodes: GroupNodes, y: Sequence[Any]) -> tuple[Array, Array]:
+    """Sums of several integrands, which do not cancel much, and their rounding."""
+    place = np.array([float(x) for x in y])
+    total, size = np.sum([one.summed(place, rule) for one, rule in nodes.rules(place)], axis=0)
+    return total, ROUNDED * size

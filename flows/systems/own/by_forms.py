@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import sympy as sp
@@ -23,7 +23,7 @@ from flows.expectations.forms import Forms, forms_of
 from flows.systems.own.numeric import Numeric, numeric, quietly, stacked
 from symbolic.language.stable import stable
 
-__all__ = ["Formed", "formed"]
+__all__ = ["Formed", "Rules", "formed"]
 
 # Numbers of an array over directions and nodes.
 BLOCK = 20_000
@@ -117,6 +117,13 @@ class Formed:
         there = np.einsum("abpq,mbq->apm", both, moves, optimize=True)
         found: Array = np.tensordot(moves, there, 2)
         return (found + found.T) / 2 + self.forms.bends(y, first)
+
+
+class Rules(Protocol):
+    """Rules of integrands whose sum is averaged."""
+
+    def rules(self, y: Array) -> tuple[tuple[Formed, Rule], ...]:
+        """Integrands and their rules at a state."""
 
 
 @functools.lru_cache(maxsize=64)

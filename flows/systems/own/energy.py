@@ -35,11 +35,11 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
-from flows.expectations.planes import PlaneNodes
+from flows.systems.own.averages import GroupNodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
-from flows.systems.own.exact import Nodes, Serving, balls, from_doubles
+from flows.systems.own.exact import Nodes, balls, from_doubles
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
@@ -49,6 +49,7 @@ from flows.systems.own.increment import (
     orthonormal,
 )
 from flows.systems.own.loss import Loss
+from flows.systems.own.serving import Serving
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.sound_state import SoundState
 from flows.systems.own.stretch import Passage
@@ -95,7 +96,7 @@ LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
 def energy_piece(
     loss: Any,
     exact: Balls,
-    nodes: Nodes | PlaneNodes | None,
+    nodes: Nodes | GroupNodes | None,
     observed: Callable[..., SoundState],
     steps: tuple[float, float, bool, bool],
     frame: Any,
@@ -167,7 +168,7 @@ def energy_piece(
     rtol, atol, _, multistep = steps
     rests = UNDERFLOW if nodes is None else AVERAGED
     averaging = 0 * slopes
-    if isinstance(nodes, PlaneNodes):
+    if isinstance(nodes, GroupNodes):
         averaging = _left_by(loss, nodes, centre, slopes, axes)
         # Where the rule tells nothing of what is left, the state stays.
         rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
@@ -326,9 +327,7 @@ def _increment(
     return found, *found.slopes(floored)
 
 
-def _left_by(
-    loss: Loss, nodes: PlaneNodes, centre: list[Any], slopes: Array, axes: Array
-) -> Array:
+def _left_by(loss: Loss, nodes: GroupNodes, centre: list[Any], slopes: Array, axes: Array) -> Array:
     """What the nodes leave of the gradient along each axis."""
 
     def other() -> list[Any]:

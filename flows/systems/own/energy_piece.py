@@ -17,9 +17,10 @@ from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FALLS
-from flows.systems.own.exact import SERVES, WRONG, Serving, failing
+from flows.systems.own.exact import SERVES, WRONG
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
+from flows.systems.own.serving import Serving, failing
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
 from flows.systems.own.stretch import MOST, Passage

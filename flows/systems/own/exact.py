@@ -21,11 +21,9 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.quadrature import Rule
-from flows.expectations.planes import MOST_NODES as MOST_IN_PLANE
-from flows.expectations.planes import PlaneNodes, plane_nodes
-from flows.expectations.rules import along_one, left_by, surveyed
+from flows.expectations.rules import along_one, surveyed
 from flows.expectations.strips import Axis
-from flows.systems.own.averages import averages, has_changes
+from flows.systems.own.averages import GroupNodes, averages
 from flows.systems.own.code import split
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric, rates_code, steps_of
@@ -37,15 +35,12 @@ __all__ = [
     "SERVES",
     "WRONG",
     "Nodes",
-    "Serving",
     "balls",
-    "failing",
     "fixed_rule",
     "from_doubles",
     "is_even",
     "is_sharp",
     "is_steep",
-    "nodes_for",
     "to_double",
     "to_doubles",
     "value_of",
@@ -65,14 +60,6 @@ SUM_BITS = 2300
 #: kept.
 RIGHT, SERVES, WRONG = 1e-30, 1e-25, 1e-15
 MOST_NODES = 2000
-# A rule in a plane whose bound is exceeded by this factor has not served on the way.
-TOO_FAR = 2.0
-# Whose gradient is known to this part.
-SURE = 1e-10
-# Its bound is what it leaves, where that is this part of an average; and the difference to another
-# rule is counted so many times.
-SEEN, SHORT = 1e-9, 10.0
-EPSILON = float(np.finfo(float).eps)
 # How much finer, and how much farther along a line and along a mapped one, a second rule is.
 FINER, FARTHER, FARTHER_MAPPED = 0.625, 4.0, 0.5
 
@@ -181,7 +168,7 @@ def work(loss: Loss, nodes: Nodes) -> int:
     return len(nodes.at(BITS, is_even(loss))) * steps_of(loss.form.integrand, loss.y)
 
 
-def balls(loss: Loss, nodes: Nodes | PlaneNodes | None = None) -> Balls:
+def balls(loss: Loss, nodes: Nodes | GroupNodes | None = None) -> Balls:
     """Loss in balls, its expectation by a fixed rule.
 
     Raises
@@ -189,7 +176,7 @@ def balls(loss: Loss, nodes: Nodes | PlaneNodes | None = None) -> Balls:
     NoBall
         For functions that have no ball arithmetic.
     """
-    if isinstance(nodes, PlaneNodes):
+    if isinstance(nodes, GroupNodes):
         return averages(loss, nodes)
     plain = numeric(loss.form.plain, loss.y, (), "ball")
     if nodes is None:
@@ -272,84 +259,3 @@ def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
     """
     axis = along_one(surveyed(loss.form.integrand, loss.form.x, loss.y, y), RIGHT)
     return None if axis is None or axis.size > MOST_NODES else Nodes(axis)
-
-
-def nodes_for(
-    loss: Loss, y: Array, before: Nodes | PlaneNodes | None = None
-) -> Nodes | PlaneNodes | None:
-    """Nodes that serve near a state, of a line or of a plane; None without any.
-
-    Those of the run so far, ``before``, are kept where they lie in a plane and serve.
-    """
-    if len(loss.form.x) == 1:
-        return fixed_rule(loss, y)
-    if not has_changes(loss):
-        return None
-    return plane_nodes(loss.formed.forms, y, before if isinstance(before, PlaneNodes) else None)
-
-
-@dataclass(frozen=True)
-class Serving:
-    """The rule of a chart, and whether it serves where the state has moved.
-
-    Parameters
-    ----------
-    loss : Loss
-        With an expectation.
-    nodes : Nodes or PlaneNodes
-        The rule.
-    """
-
-    loss: Loss
-    nodes: Nodes | PlaneNodes
-
-    @property
-    def cheap(self) -> bool:
-        """Whether it is seen at once: no node is visited."""
-        return isinstance(self.nodes, PlaneNodes)
-
-    def left(self, y: Array) -> float:
-        """Largest part of the average that the rule may leave at a state `y`, shape (N,).
-
-        In a plane, where its bound is no part of the average, it is `SERVES` or less while the
-        bound holds.
-        """
-        if isinstance(self.nodes, PlaneNodes):
-            off = self.nodes.off(self.loss.formed.forms, y)
-            return SERVES * off if off <= TOO_FAR else math.inf
-        form = self.loss.form
-        return left_by(self.nodes.axis, form.integrand, form.x, self.loss.y, y)
-
-    def anew(self, y: Array) -> Nodes | PlaneNodes | None:
-        """Nodes for a state that a run has reached by these."""
-        return nodes_for(self.loss, y, self.nodes)
-
-    def doubt(self, value: float, slope: Array, other: Callable[[], Sequence[Any]]) -> Array:
-        """What the rule leaves of an average in a plane, and of its gradient, shape (1 + N,).
-
-        The bound, or where that is no small part of them the difference to what another rule tells.
-        """
-        assert isinstance(self.nodes, PlaneNodes)
-        bound = np.array([self.nodes.bound[0], *[self.nodes.bound[1]] * len(slope)])
-        here = np.array([value, *slope])
-        size = np.array([abs(value), *[float(np.linalg.norm(slope))] * len(slope)])
-        if (bound <= SEEN * size).all():
-            return bound
-        known = value_of(other, lambda found: is_steep(found, SURE))
-        if known is None:
-            return bound
-        there = np.array([float(x) for x in known])
-        return np.minimum(bound, SHORT * np.maximum(np.abs(there - here), EPSILON * size))
-
-
-def failing(loss: Loss, y: Array, before: Serving | None = None) -> str:
-    """Why no fixed rule serves from a state on, or nothing."""
-    if not loss.averaged:
-        return ""
-    if (nodes_for(loss, y) if before is None else before.anew(y)) is not None:
-        return ""
-    most = MOST_NODES if len(loss.form.x) == 1 else MOST_IN_PLANE
-    return (
-        f"the expectation takes more than {most} nodes here, or has no bound: where fewer"
-        " digits are enough, take arithmetic='doubles'"
-    )

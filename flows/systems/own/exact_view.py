@@ -16,13 +16,12 @@ from flows.core.limit import NO_POWER, NO_SHRINKING, NOT_FOUND, Limit, find_limi
 from flows.core.quadrature import Rule
 from flows.core.symmetric import eigen
 from flows.core.system import Excess
-from flows.expectations.planes import PlaneNodes
+from flows.systems.own.averages import GroupNodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FLAT
 from flows.systems.own.exact import (
     SERVES,
     Nodes,
-    Serving,
     balls,
     from_doubles,
     is_steep,
@@ -33,6 +32,7 @@ from flows.systems.own.exact import (
 )
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.reading import ROUGH, errors_of, observe_exact
+from flows.systems.own.serving import Serving
 from flows.systems.own.sound_state import APART, TRUSTED, SoundState, distance, feature_names
 
 __all__ = ["ExactView", "above_limits", "told"]
@@ -74,7 +74,7 @@ class ExactView:
 
     @classmethod
     def by(
-        cls, loss: Any, nodes: Nodes | PlaneNodes | None, potentials: Any, rough: float
+        cls, loss: Any, nodes: Nodes | GroupNodes | None, potentials: Any, rough: float
     ) -> ExactView:
         """View by a fixed rule of its expectation, or of a loss in closed form."""
         if nodes is None:

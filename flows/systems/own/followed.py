@@ -21,12 +21,13 @@ from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import balls, failing, nodes_for
+from flows.systems.own.exact import balls
 from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
 from flows.systems.own.served import RESERVE, failure
+from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of

@@ -25,7 +25,7 @@ from flows.expectations.rules import (
     surveyed,
     turned,
 )
-from flows.systems.own.by_forms import Formed, formed
+from flows.systems.own.by_forms import Formed, Rules, formed
 from flows.systems.own.numeric import (
     Numeric,
     check_doubles,
@@ -114,11 +114,18 @@ class Loss:
         both = stacked(quietly(self.plain.both, *_columns(y)), y.shape[:-1])
         return both[..., 0], both[..., 1:]
 
-    def summed(self, y: Array, rule: Rule) -> tuple[Array, Array]:
+    def summed(self, y: Array, rule: Rule | Rules) -> tuple[Array, Array]:
         """Loss with gradient of one state by a rule, shape (1 + N,), and the sum of sizes."""
-        total = stacked(quietly(self.plain.both, *y), ())
-        average, size = self.formed.summed(np.asarray(y, dtype=float), rule)
-        return total + average, np.abs(total) + size
+        total, place = stacked(quietly(self.plain.both, *y), ()), np.asarray(y, dtype=float)
+        size = np.abs(total)
+        for one, each in self._parts(place, rule):
+            average, sizes = one.summed(place, each)
+            total, size = total + average, size + sizes
+        return total, size
+
+    def _parts(self, y: Array, rule: Rule | Rules) -> tuple[tuple[Formed, Rule], ...]:
+        """Integrands and rules at a state."""
+        return ((self.formed, rule),) if isinstance(rule, Rule) else rule.rules(y)
 
     def hessians(self, states: Array) -> Array:
         """Hessians of many states of a loss without quadrature, shape (T, N, N)."""
@@ -130,7 +137,7 @@ class Loss:
             parts.append(stacked(rates, (len(some), size))[..., 1:])
         return np.concatenate(parts)
 
-    def hessian(self, y: Array, rule: Rule | None = None) -> Array:
+    def hessian(self, y: Array, rule: Rule | Rules | None = None) -> Array:
         """Hessian of one state, shape (N, N)."""
         n = len(y)
         code = None if self.averaged else rates_code(self.form.plain, self.y)
@@ -144,7 +151,10 @@ class Loss:
         axes = np.eye(n)
         rates = quietly(self.plain.rates, *y, *axes)
         found = stacked(rates, (n,))[:, 1:]
-        return found if rule is None else found + self.formed.hessian(np.asarray(y), rule)
+        place = np.asarray(y, dtype=float)
+        for one, each in () if rule is None else self._parts(place, rule):
+            found = found + one.hessian(place, each)
+        return found
 
 
 @functools.lru_cache(maxsize=64)

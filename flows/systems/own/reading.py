@@ -18,10 +18,11 @@ from flows.core.limit import Balls
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors, shifted
 from flows.systems.own.energy_units import FLAT, units
-from flows.systems.own.exact import RELATIVE, Serving, is_sharp, is_steep, to_double, value_of
+from flows.systems.own.exact import RELATIVE, is_sharp, is_steep, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
+from flows.systems.own.serving import Serving
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import PER_STEP, TRUSTED, feature_names
 from symbolic.language.lower import Undecided

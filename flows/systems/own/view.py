@@ -20,9 +20,8 @@ from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
-from flows.expectations.planes import PlaneNodes
 from flows.expectations.strips import Axis, Line
-from flows.systems.own.averages import has_changes
+from flows.systems.own.averages import GroupNodes, has_changes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     Nodes,
@@ -30,7 +29,6 @@ from flows.systems.own.exact import (
     fixed_rule,
     from_doubles,
     is_even,
-    nodes_for,
     work,
 )
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
@@ -40,6 +38,7 @@ from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import rough_at
+from flows.systems.own.serving import nodes_for
 from flows.systems.own.sound_state import SoundState, distance
 from symbolic.asymptotics.averaged import summed
 from symbolic.asymptotics.decimals import DIGITS
@@ -101,7 +100,7 @@ class View:
         """Potentials in the entries by name."""
         return {name: closed(self.blocks, p) for name, p in self.potentials}
 
-    def nodes(self, start: Array) -> Nodes | PlaneNodes | str | None:
+    def nodes(self, start: Array) -> Nodes | GroupNodes | str | None:
         """Rule with which exact states are evaluated, None without one, or why they are not."""
         if self.arithmetic == "doubles":
             return "arithmetic in doubles"
@@ -116,7 +115,7 @@ class View:
             raise InputError(f"arithmetic: expected a loss that balls evaluate, got {told}")
         return told or nodes
 
-    def chosen(self, start: Array) -> Nodes | PlaneNodes | str | None:
+    def chosen(self, start: Array) -> Nodes | GroupNodes | str | None:
         """As :meth:`nodes`, and also not where balls are slow, unless they are asked for."""
         nodes = self.nodes(start)
         slow = isinstance(nodes, Nodes) and work(self.loss, nodes) > MOST_WORK
@@ -138,12 +137,12 @@ class View:
         places: list[list[Any]],
         energy: Array,
         errors: Errors | None,
-        nodes: Nodes | PlaneNodes | None,
+        nodes: Nodes | GroupNodes | None,
     ) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
         return self.exact_view(nodes).states(places, energy, errors)
 
-    def exact_view(self, nodes: Nodes | PlaneNodes | None) -> ExactView:
+    def exact_view(self, nodes: Nodes | GroupNodes | None) -> ExactView:
         """Return the loss with its potentials, as exact states are seen by."""
         known = tuple(self.known.items())
         return ExactView.by(self.loss, nodes, known, rough_at(self.rtol))
@@ -176,7 +175,7 @@ class View:
                 " arithmetic='balls' keeps more digits"
             )
         nodes = self.nodes(states.x[-1])
-        if isinstance(nodes, PlaneNodes):
+        if isinstance(nodes, GroupNodes):
             nodes = PLANE
         if isinstance(nodes, str):
             return f"limit not found: {nodes}"

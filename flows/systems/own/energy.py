@@ -26,7 +26,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat
 
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms, Code
@@ -39,8 +38,9 @@ from flows.systems.own.averages import GroupNodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
-from flows.systems.own.exact import Nodes, balls, from_doubles
+from flows.systems.own.exact import Nodes, from_doubles
 from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.in_plane import OF_DOUBLES, UNSEEN, few_looks, left_by, reached
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
     PART_TWOFOLD,
@@ -82,12 +82,6 @@ STIFF, FEW = 1e13, 6
 LINGERS = 1e3
 #: Steps of many members are asked for this part where potentials are observed.
 SMALL = 0.01
-#: A gradient of which a rule leaves a hundredth says nothing of where a state goes.
-UNSEEN = 1e4
-# Steps of a chart at which a Hessian is averaged.
-LOOKS = 16
-# Doubles tell a slope, beside a saddle, where it is a thousand times its error, not `ABOVE`.
-OF_DOUBLES = 2.0**10 / ABOVE
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
 LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
@@ -167,9 +161,11 @@ def energy_piece(
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
     rests = UNDERFLOW if nodes is None else AVERAGED
-    averaging = 0 * slopes
+    averaging, inside = 0 * slopes, 1.0 + 0 * slopes
     if isinstance(nodes, GroupNodes):
-        averaging = _left_by(loss, nodes, centre, slopes, axes)
+        inside = reached(loss, nodes, np.array([float(x) for x in centre]), axes)
+        slopes, unsure = inside * slopes, inside * unsure
+        averaging = inside * left_by(loss, nodes, centre, slopes, axes)
         # Where the rule tells nothing of what is left, the state stays.
         rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
         averaging = averaging + unsure
@@ -185,7 +181,7 @@ def energy_piece(
     many = compiled is None and (size > MANY or dear)
     left = (LEFT_MULTISTEP if multistep else LEFT_MANY if many else LEFT) * max(rtol, atol)
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
-    still_falls = (h * since < FALLS) & (slopes == 0) & (unsure == 0)
+    still_falls = ((h * since < FALLS) & (slopes == 0) & (unsure == 0)) | (inside == 0)
     fresh = np.where(still_falls, 0.0, left * unit) if moving else np.zeros(size)
     fresh = fresh + averaging / floored
     last: list[tuple[float, Array, Array]] = [(0.0, still, slopes)]
@@ -193,7 +189,7 @@ def energy_piece(
     def gradient(tau: float, u: Array) -> Array:
         before, where, found = last[0]
         if before != tau or not np.array_equal(where, u):
-            found = increment.gradient(u)
+            found = inside * increment.gradient(u)
             last[0] = (tau, u.copy(), found)
         return found
 
@@ -207,7 +203,7 @@ def energy_piece(
         with np.errstate(all="ignore"):
             out[:] = -s * gradient(tau, u) / unit
             if want_jacobian:
-                jacobian[:] = -s * coupling(u, s)
+                jacobian[:] = -s * inside[:, None] * coupling(u, s)
 
     def left_over(tau: float, u: Array) -> float:
         # A solver has evaluated its field at the end of the step, or next to it.
@@ -222,14 +218,7 @@ def energy_piece(
             return loss.hessians(places)
         if not exact.known:
             return np.array([loss.hessian(place, rule) for place in places])
-        # Of many steps some are looked at: between them it is linear.
-        some = np.unique(np.linspace(0, len(places) - 1, min(len(places), LOOKS)).astype(int))
-        looks = np.array([loss.hessian(places[k], rule) for k in some])
-        parts = np.interp(np.arange(len(places)), some, np.arange(len(some)))
-        first = np.minimum(parts.astype(int), max(len(some) - 2, 0))
-        last = np.minimum(first + 1, len(some) - 1)
-        share = (parts - first)[:, None, None]
-        return np.asarray((1 - share) * looks[first] + share * looks[last])
+        return few_looks(functools.partial(loss.hessian, rule=rule), places)
 
     near = np.array([float(x) for x in centre])
     trail = Trail(since, axes, functools.partial(hessian, increment))
@@ -325,18 +314,6 @@ def _increment(
             return found, slopes, unsure
     found = Increment(exact, centre, orthonormal(axes), rtol)
     return found, *found.slopes(floored)
-
-
-def _left_by(loss: Loss, nodes: GroupNodes, centre: list[Any], slopes: Array, axes: Array) -> Array:
-    """What the nodes leave of the gradient along each axis."""
-
-    def other() -> list[Any]:
-        found = balls(loss, nodes.finer).both(centre)
-        slope = arb_mat(len(axes), 1, list(found[1:]))
-        turn = arb_mat(*axes.T.shape, [arb(x) for x in axes.T.ravel().tolist()])
-        return [found[0], *(turn * slope).entries()]
-
-    return Serving(loss, nodes).doubt(math.inf, slopes, other)[1:]
 
 
 def _leaves_after(h: Array, since: float) -> float:

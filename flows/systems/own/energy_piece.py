@@ -20,7 +20,7 @@ from flows.systems.own.energy_units import FALLS
 from flows.systems.own.exact import SERVES, WRONG
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
-from flows.systems.own.serving import Serving, failing
+from flows.systems.own.serving import Serving, no_rule
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
 from flows.systems.own.stretch import MOST, Passage
@@ -198,17 +198,20 @@ class EnergyPiece(Piece):
         state = self._seen(stop.tau, stop.y, errors)
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)
-        if self.serving and (why := failing(self.serving.loss, state.x, self.serving)):
-            return Restart(self.frame, state, time, (), why)
+        frame = self.frame
+        if self.serving is not None:
+            if (found := self.serving.anew(state.x)) is None:
+                return Restart(frame, state, time, (), no_rule(self.serving.loss))
+            frame = frame.by(found)
         rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
         if rests or falls:
             why = self._leaves(stop.y, state, energy, rests)
             if why:
-                return Restart(self.frame, state, time, (), why)
+                return Restart(frame, state, time, (), why)
         if not rests:
-            return Restart(self.frame, state, time)
+            return Restart(frame, state, time)
         told = f"the energy that is left is below {self.rests:g}; the state stays"
-        return Restart(self.frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
+        return Restart(frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
 
     def stuck(self, last: Stop) -> str:
         """Say so where the gradient jumps downhill of a state: steps go to and fro there.

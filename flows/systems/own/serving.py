@@ -16,12 +16,13 @@ from flows.expectations.forms import Forms
 from flows.expectations.planes import MOST_NODES as MOST_IN_PLANE
 from flows.expectations.planes import plane_nodes
 from flows.expectations.rules import left_by
+from flows.systems.own import exact
 from flows.systems.own.averages import GroupNodes, has_changes
 from flows.systems.own.by_forms import Formed
-from flows.systems.own.exact import MOST_NODES, SERVES, Nodes, fixed_rule, is_steep, value_of
+from flows.systems.own.exact import SERVES, Nodes, fixed_rule, is_steep, value_of
 from flows.systems.own.loss import Loss
 
-__all__ = ["Serving", "failing", "nodes_for"]
+__all__ = ["Serving", "failing", "no_rule", "nodes_for"]
 
 # A rule in a plane whose bound is exceeded by this factor has not served on the way.
 TOO_FAR = 2.0
@@ -168,13 +169,14 @@ class Serving:
         return np.minimum(bound, SHORT * np.maximum(np.abs(there - here), EPSILON * size))
 
 
-def failing(loss: Loss, y: Array, before: Serving | None = None) -> str:
+def failing(loss: Loss, y: Array) -> str:
     """Why no fixed rule serves from a state on, or nothing."""
-    if not loss.averaged:
-        return ""
-    if (nodes_for(loss, y) if before is None else before.anew(y)) is not None:
-        return ""
-    most = MOST_NODES if len(loss.form.x) == 1 else MOST_IN_PLANE
+    return no_rule(loss) if loss.averaged and nodes_for(loss, y) is None else ""
+
+
+def no_rule(loss: Loss) -> str:
+    """Say that no rule serves, and what to do."""
+    most = MOST_IN_PLANE if len(loss.form.x) > 1 else exact.MOST_NODES
     return (
         f"the expectation takes more than {most} nodes here, or has no bound: where fewer"
         " digits are enough, take arithmetic='doubles'"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 from scipy.special import erf, expit
+from sympy.codegen.cfunctions import log1p
 
 from symbolic.language.lower import lower
 from symbolic.language.program import Program
@@ -87,11 +88,16 @@ _FUNCTIONS: dict[Any, _Function] = {
 }
 
 
-_STEPS: dict[str, Callable[..., Any]] = {
+# As they are computed in balls.
+_STEPS: dict[Any, Callable[..., Any]] = {
     "add": sp.Add,
     "times": sp.Mul,
     "inverse": lambda a: 1 / a,
     "root": sp.sqrt,
+    # To all digits of small ones, too.
+    Sigmoid: lambda a: 1 / (1 + sp.exp(-a)),
+    Softplus: lambda a: log1p(sp.exp(a)),
+    LogCosh: lambda a: log1p(2 * sp.sinh(a / 2) ** 2),
 }
 # Operations whose changes do not ask for their values.
 _SUMS = (None, "add", "times")
@@ -152,12 +158,7 @@ class Tape:
         steps = []
         for name, (operation, parts, number) in zip(names[self.count :], self.rows, strict=True):
             a = [names[k] for k in parts]
-            if operation is None:
-                step = number
-            elif isinstance(operation, str):
-                step = _STEPS[operation](*a)
-            else:
-                step = operation(*a)
+            step = number if operation is None else _STEPS.get(operation, operation)(*a)
             steps.append((name, step))
         return lower([names[k] for k in self.asked], names[: self.count], "ball", steps)
 

@@ -100,7 +100,7 @@ class PlaneNodes:
     @functools.cached_property
     def finer(self) -> PlaneNodes:
         """Nodes that show what these leave where the average is small beside its terms."""
-        rules = []
+        rules: list[Axis | Gauss] = []
         for axis in self.rules:
             if isinstance(axis, Gauss):
                 rules.append(axis._replace(size=axis.size + MORE))

@@ -167,7 +167,8 @@ def along_one(known: Sequence[Strips], part: float) -> Axis | None:
     """
     lines = (each for each in known if len(each.lines) == 1)
     found = [each.axes(part * each.size)[0] for each in lines]
-    return min((axis for axis in found if axis.size), key=lambda a: a.size, default=None)
+    some = (axis for axis in found if isinstance(axis, Axis) and axis.size)
+    return min(some, key=lambda a: a.size, default=None)
 
 
 def left_by(

@@ -230,7 +230,7 @@ class Averages:
         """Registers at all nodes in balls, rounded at the end."""
         d = len(self._nodes.axes)
         axes = [[arb(q) for q in column] for column in self._nodes.axes.T.tolist()]
-        along = []
+        along: list[Any] = []
         for k in range(self._many):
             *row, offset = rows[k * (d + 1) : (k + 1) * (d + 1)]
             along.append(([_dot(row, column) for column in axes], offset))
@@ -240,8 +240,8 @@ class Averages:
             forms = [_dot(row, place) + offset for row, offset in along]
             found[:, j] = list(map(float, exact(*forms, *own)))
         known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
-        for k, row in zip(asked, found, strict=True):
-            known[k] = row
+        for k, values in zip(asked, found, strict=True):
+            known[k] = values
         return known
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:

@@ -66,7 +66,7 @@ class ExactView:
     loss: Any
     exact: Any
     potentials: tuple[tuple[str, Any], ...] = ()
-    rule: Rule | None = None
+    rule: Rule | GroupNodes | None = None
     finer: Any = None
     graded: Axes | None = None
     rough: float = ROUGH

@@ -49,7 +49,7 @@ def left_by(loss: Loss, nodes: GroupNodes, centre: list[Any], slopes: Array, axe
     def other() -> list[Any]:
         found = balls(loss, nodes.finer).both(centre)
         slope = arb_mat(len(axes), 1, list(found[1:]))
-        turn = arb_mat(*axes.T.shape, [arb(x) for x in axes.T.ravel().tolist()])
+        turn = arb_mat(len(axes), len(axes), [arb(x) for x in axes.T.ravel().tolist()])
         return [found[0], *(turn * slope).entries()]
 
     return Serving(loss, nodes).doubt(math.inf, slopes, other)[1:]

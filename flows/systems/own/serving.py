@@ -22,7 +22,7 @@ from flows.systems.own.by_forms import Formed
 from flows.systems.own.exact import SERVES, Nodes, fixed_rule, is_steep, value_of
 from flows.systems.own.loss import Loss
 
-__all__ = ["Serving", "failing", "no_rule", "nodes_for"]
+__all__ = ["Serving", "failing", "groups_of", "in_planes", "no_rule", "nodes_for", "placed"]
 
 # A rule in a plane whose bound is exceeded by this factor has not served on the way.
 TOO_FAR = 2.0
@@ -63,7 +63,7 @@ def groups_of(forms: Forms) -> tuple[Forms, ...]:
     return tuple(whole)
 
 
-def _placed(forms: tuple[Forms, ...], y: Array, before: GroupNodes | None) -> GroupNodes | None:
+def placed(forms: tuple[Forms, ...], y: Array, before: GroupNodes | None) -> GroupNodes | None:
     """Nodes of each group; None where one has none."""
     kept: tuple[Any, ...] = (None,) * len(forms)
     if before is not None and before.forms == forms:
@@ -86,17 +86,17 @@ def in_planes(loss: Loss, y: Array, before: GroupNodes | None) -> GroupNodes | N
     whole = (loss.formed.forms,)
     groups = groups_of(loss.formed.forms)
     if len(groups) == 1:
-        return _placed(whole, y, before)
+        return placed(whole, y, before)
     if before is not None and before.forms == whole:
-        found = _placed(whole, y, before)
+        found = placed(whole, y, before)
         if found is not None and len(found) <= SMALL:
             return found
-    apart = _placed(groups, y, before)
+    apart = placed(groups, y, before)
     if apart is None:
-        return _placed(whole, y, before)
+        return placed(whole, y, before)
     if apart is before and apart.cancels(y) > FAR:
         return apart
-    together = _placed(whole, y, before)
+    together = placed(whole, y, before)
     if together is None:
         return apart
     few = len(together) <= max(SMALL, DEARER * len(apart))

@@ -188,8 +188,18 @@ def plane_nodes(
             for new, old, now, then in thinner
         ):
             return before
-    if sum(not line.thin for line in lines) > MOST_AXES:
-        return None
+    found = None
+    # Where singularities are near, a Gauss-Hermite rule of a thin axis has too few nodes.
+    for each in dict.fromkeys([lines, tuple(Line() for _ in lines)]):
+        if found is None and sum(not line.thin for line in each) <= MOST_AXES:
+            found = _fitting(forms, y, plane, axes, each, most)
+    return found
+
+
+def _fitting(
+    forms: Forms, y: Array, plane: Plane, axes: Array, lines: tuple[Line, ...], most: int
+) -> PlaneNodes | None:
+    """Nodes on axes that are divided so; None where nothing is proved, or it takes more nodes."""
     known = strips(forms, y, plane, lines, SLACK if forms.affine else 0.0)
     if known is None:
         return None

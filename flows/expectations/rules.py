@@ -87,7 +87,7 @@ def surveyed(
     # On a line the trapezoidal rule costs next to nothing, and serves in any number of digits.
     thin = (k > 1) & (np.abs(plane.rows).max(axis=0, initial=0.0) <= THIN)
     usual = tuple(Line(thin=bool(t)) for t in thin)
-    lines = [usual]
+    lines = [usual, *([(Line(),) * k] if thin.any() else [])]
     steep = np.abs(plane.rows[:, 0]) if k else np.zeros(1)
     if steep.max() > (TURNING if k == 1 else STEEP):
         sharpest = int(steep.argmax())

@@ -99,8 +99,9 @@ class Formed:
             rates = quietly(self.code.rates, *given, *axes)
             shape = (count, len(weights))
             second = np.stack([np.broadcast_to(r, shape) for r in rates[1:]])
-            values = stacked(quietly(self.code.both, *given), weights.shape)
-            first += (values[:, 1 : 1 + many] * weights[:, None]).T @ x
+            if not self.forms.affine:
+                values = stacked(quietly(self.code.both, *given), weights.shape)
+                first += (values[:, 1 : 1 + many] * weights[:, None]).T @ x
             for a in range(count):
                 for b in range(a, count):
                     both[a, b] += (x * (second[a, b] * weights)[:, None]).T @ x
@@ -114,9 +115,10 @@ class Formed:
         moves[:, :many] = at[1:]
         for place, k in enumerate(self.beside, many):  # it stands by itself, like an offset
             moves[k, place, d] = 1.0
-        there = np.einsum("abpq,mbq->apm", both, moves, optimize=True)
+        there = np.tensordot(both, moves, ((1, 3), (1, 2)))
         found: Array = np.tensordot(moves, there, 2)
-        return (found + found.T) / 2 + self.forms.bends(y, first)
+        found = (found + found.T) / 2
+        return found if self.forms.affine else found + self.forms.bends(y, first)
 
 
 class Rules(Protocol):

@@ -26,7 +26,7 @@ UNSEEN = 1e4
 #: Doubles tell a slope beside a saddle where it is a thousand times its error, not `2^60`.
 OF_DOUBLES = 2.0**-50
 # Steps of a chart at which a Hessian is averaged.
-LOOKS = 16
+LOOKS = 10
 # An axis along which forms change by this part of it, or less, in their plane is across it.
 ACROSS = 1e-6
 

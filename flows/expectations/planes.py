@@ -79,7 +79,10 @@ class PlaneNodes:
 
     def turned(self, forms: Forms, y: Array) -> PlaneNodes:
         """Nodes in the plane of forms at a state, along axes as near to these as there are."""
-        _, _, plane = np.linalg.svd(forms.at(y)[0, :, :-1], full_matrices=True)
+        rows = forms.at(y)[0, :, :-1]
+        if not np.isfinite(rows).all():  # no state
+            return self
+        _, _, plane = np.linalg.svd(rows, full_matrices=True)
         span = plane[: self.axes.shape[1]].T
         one, _, other = np.linalg.svd(span.T @ self.axes)
         return replace(self, axes=span @ (one @ other))
@@ -116,7 +119,9 @@ def _leaves(forms: Forms, y: Array, axes: Array) -> bool:
     """Whether rows of forms reach out of a plane."""
     rows = forms.at(y)[0, :, :-1]
     beyond = rows - rows @ axes @ axes.T
-    return bool(np.abs(beyond).max(initial=0.0) > OUT * np.abs(rows).max(initial=0.0))
+    return not np.isfinite(beyond).all() or bool(
+        np.abs(beyond).max(initial=0.0) > OUT * np.abs(rows).max(initial=0.0)
+    )
 
 
 def _made(
@@ -179,6 +184,8 @@ def plane_nodes(
     if not k or not np.isfinite(axes).all():
         return None
     plane = forms.plane(y, axes)
+    if not np.isfinite(plane.rows).all():
+        return None
     plane = forms.plane(y, axes @ _turn(plane.rows))
     lines = _lines(plane)
     if before is not None and kept and before.off(forms, y) <= 1:

@@ -21,7 +21,7 @@ from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.expectations.strips import Axis, Line
-from flows.systems.own.averages import GroupNodes, has_changes
+from flows.systems.own.averages import GroupNodes, has_changes, is_square
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     Nodes,
@@ -119,7 +119,10 @@ class View:
         """As :meth:`nodes`, and also not where balls are slow, unless they are asked for."""
         nodes = self.nodes(start)
         slow = isinstance(nodes, Nodes) and work(self.loss, nodes) > MOST_WORK
-        return "a slow rule" if slow and self.arithmetic == "auto" else nodes
+        if slow and self.arithmetic == "auto":
+            return "a slow rule"
+        vain = isinstance(nodes, GroupNodes) and not is_square(self.loss)
+        return "terms that cancel between nodes" if vain and self.arithmetic == "auto" else nodes
 
     def in_doubles(
         self,

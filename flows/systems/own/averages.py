@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from flint import arb, ctx
 
 from flows.core.arrays import Array
@@ -105,7 +106,7 @@ def is_square(loss: Loss) -> bool:
     teachers = len(rows) - moving
     plain = not forms.beside and all(row[-1] == 0 for row in rows) and loss.form.plain == 0
     fits = len(kinds) == 1 and moving >= teachers > 0
-    return bool(square.is_Pow and square.exp == 2 and share > 0 and fits and plain)
+    return bool(square.is_Pow and square.exp == 2 and share.is_positive and fits and plain)
 
 
 @functools.lru_cache(maxsize=64)

@@ -59,10 +59,10 @@ class OwnSystem(Followed):
         forms, right to 1e-13 of the terms by proof, and where these cancel to what a second rule
         tells (:mod:`flows.systems.own.averages`). `doubles`: no state has more than 16 digits.
         `auto` is `balls`, and `doubles` where those are not possible (an expectation that 2000
-        nodes do not resolve, or 300000 in a plane, or one over several numbers but of students of a teacher;
-        a function without ball arithmetic), and where
-        they are slow: for more than 150 entries, and for an expectation in one dimension whose
-        gradient takes more than 12000 steps of its program, over all nodes.
+        nodes do not resolve, or 300000 in a plane; one over several numbers that is not of students
+        of a teacher; a function without ball arithmetic), and where they are slow: for more than
+        150 entries, and for an expectation in one dimension whose gradient takes more than 12000
+        steps of its program, over all nodes.
 
     Raises
     ------

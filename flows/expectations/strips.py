@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import gauss
 from flows.expectations.forms import Forms, Plane
+from flows.expectations.lines import Axis, Gauss, Line
 from flows.expectations.tubes import Tube, enclosed, number
 
 __all__ = ["MOST_AXES", "THIN", "Axis", "Gauss", "Line", "Strips", "strips"]
@@ -39,7 +39,7 @@ __all__ = ["MOST_AXES", "THIN", "Axis", "Gauss", "Line", "Strips", "strips"]
 #: More axes take too many nodes.
 MOST_AXES = 3
 # Rectangles: of this length up to where the density is small, from there on longer and longer.
-LENGTHS, NEAR, FAR = (0.25, 0.5, 0.9), 9.0, (10.0, 12.0, 15.0, 20.0, 28.0, 40.0)
+LENGTHS = (0.25, 0.5, 0.9)
 # Beyond the last one nothing is left of an integrand whose share of it is below this.
 NOTHING = 1e-60
 # Half widths of strips: absolute ones, and ones in units of the scale of steep integrands.
@@ -57,107 +57,10 @@ TINY = 1e-30
 THIN = 0.15
 # A thinner axis is taken to be as thick as this one.
 THINNEST = 1e-8
-# Its `R`, its largest number of nodes, and the half widths of its strips, in units of its scale.
-REACH, MOST_GAUSS, AROUND = 12.0, 24, (0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 2.0, 3.0)
+# Its largest number of nodes, and the half widths of its strips, in units of its scale.
+MOST_GAUSS, AROUND = 24, (0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 2.0, 3.0)
 # Bounds are of sums of rounded numbers.
 UPWARD = 1.0 + 1e-9
-
-
-class Line(NamedTuple):
-    """How an axis is divided: `u = tau`, or `u = centre + scale sinh(tau)`, or it is thin.
-
-    Parameters
-    ----------
-    scale : float
-        Infinite where the axis is not mapped.
-    centre : float
-        Where nodes are dense.
-    thin: bool
-        Whether one rectangle is all of it, as the integrand hardly changes.
-    """
-
-    scale: float = math.inf
-    centre: float = 0.0
-    thin: bool = False
-
-    @property
-    def mapped(self) -> bool:
-        """Whether nodes are dense somewhere."""
-        return math.isfinite(self.scale)
-
-    def edges(self, length: float) -> Array:
-        """Ends of rectangles in `tau`."""
-        if self.thin:
-            return np.array([-REACH, REACH])
-        if not self.mapped:
-            near = np.linspace(0, NEAR, math.ceil(NEAR / length) + 1)
-            half = np.concatenate([near, FAR])
-            return np.concatenate([-half[:0:-1], half])
-        low, high = (math.asinh((side * FAR[-1] - self.centre) / self.scale) for side in (-1, 1))
-        return np.linspace(low, high, math.ceil((high - low) / min(length, 0.25)) + 1)
-
-    def tube(self, low: Array, high: Array, c: Array) -> Tube:
-        """Rectangles of `u` for rectangles of `tau`."""
-        if self.thin:  # discs around each place
-            return Tube(low - c, high + c, c)
-        if not self.mapped:
-            return Tube(low, high, c)
-        turn, most = np.cos(c), np.maximum(np.abs(low), np.abs(high))
-        lower = np.sinh(low) * np.where(low > 0, turn, 1.0)
-        upper = np.sinh(high) * np.where(high > 0, 1.0, turn)
-        return Tube(
-            self.centre + self.scale * lower,
-            self.centre + self.scale * upper,
-            self.scale * np.cosh(most) * np.sin(c),
-        )
-
-    def measure(self, low: Array, high: Array, c: Array, more: float) -> Array:
-        """Largest `|phi(u) u'|` on rectangles that are longer by ``more``, times their lengths."""
-        if self.thin:
-            return np.ones(1)
-        u = self.tube(low, high, c)
-        bound = np.exp(-(u.least**2 - u.width**2) / 2) / math.sqrt(2 * math.pi)
-        if self.mapped:
-            bound = bound * self.scale * np.cosh(np.maximum(np.abs(low), np.abs(high)))
-        return bound * (high - low + more)
-
-    def at(self, tau: Array) -> tuple[Array, Array]:
-        """Places and `phi(u) u'`."""
-        u = self.centre + self.scale * np.sinh(tau) if self.mapped else tau
-        weight: Array = np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)
-        return u, weight * self.scale * np.cosh(tau) if self.mapped else weight
-
-
-class Axis(NamedTuple):
-    """Nodes `tau = j h`, `first <= j <= last`, along a line."""
-
-    line: Line
-    spacing: float
-    first: int
-    last: int
-
-    @property
-    def size(self) -> int:
-        """Number of nodes."""
-        return self.last - self.first + 1
-
-    @property
-    def nodes(self) -> tuple[Array, Array]:
-        """Places and weights."""
-        u, density = self.line.at(self.spacing * np.arange(self.first, self.last + 1.0))
-        return u, self.spacing * density
-
-
-class Gauss(NamedTuple):
-    """A Gauss-Hermite rule of a thin axis."""
-
-    line: Line
-    size: int
-
-    @property
-    def nodes(self) -> tuple[Array, Array]:
-        """Places and weights."""
-        return gauss(self.size)
 
 
 class Near(NamedTuple):

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from flint import arb, ctx
 
 from flows.core.arrays import Array
@@ -32,7 +31,7 @@ from flows.systems.own.numeric import numeric
 from symbolic.language.lower import NoBall, lower
 from symbolic.language.program import gradient
 
-__all__ = ["KNOWN", "GroupNodes", "averages", "has_changes", "is_square"]
+__all__ = ["KNOWN", "GroupNodes", "averages", "has_changes"]
 
 #: What changes tell of a sum, relative to it, if not much else cancels.
 KNOWN = 1e-12
@@ -90,23 +89,6 @@ def has_changes(loss: Loss) -> bool:
     except NoBall:
         return False
     return True
-
-
-def is_square(loss: Loss) -> bool:
-    """Whether an integrand is a square that students can bring to zero at each node.
-
-    They are sums of one activation without other parameters, and no fewer than their teachers. What
-    vanishes only as a sum over nodes has no more digits than these have.
-    """
-    share, square = loss.form.integrand.as_independent(*loss.form.x, as_Add=False)
-    forms = loss.formed.forms
-    kinds = {e.func for e in forms.function.atoms(sp.Function)}
-    rows = [forms.rows[i, :] for i in range(forms.rows.rows)]
-    moving = sum(bool(row.free_symbols) for row in rows)
-    teachers = len(rows) - moving
-    plain = not forms.beside and all(row[-1] == 0 for row in rows) and loss.form.plain == 0
-    fits = len(kinds) == 1 and moving >= teachers > 0
-    return bool(square.is_Pow and square.exp == 2 and share.is_positive and fits and plain)
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,16 @@ from flows.systems.own.by_forms import Formed
 from flows.systems.own.exact import SERVES, Nodes, fixed_rule, is_steep, value_of
 from flows.systems.own.loss import Loss
 
-__all__ = ["Serving", "failing", "groups_of", "in_planes", "no_rule", "nodes_for", "placed"]
+__all__ = [
+    "Serving",
+    "failing",
+    "groups_of",
+    "in_planes",
+    "is_square",
+    "no_rule",
+    "nodes_for",
+    "placed",
+]
 
 # A rule in a plane whose bound is exceeded by this factor has not served on the way.
 TOO_FAR = 2.0
@@ -39,6 +48,23 @@ MOST_TERMS, MOST_FORMS = 200, 3
 CANCELS, FAR = 1e-4, 1e-2
 # One rule of all is taken where it has so many nodes, or this times those of all groups.
 SMALL, DEARER = 4000, 3.0
+
+
+def is_square(loss: Loss) -> bool:
+    """Whether an integrand is a square that students can bring to zero at each node.
+
+    They are sums of one activation without other parameters, and no fewer than their teachers. What
+    vanishes only as a sum over nodes has no more digits than these have.
+    """
+    share, square = loss.form.integrand.as_independent(*loss.form.x, as_Add=False)
+    forms = loss.formed.forms
+    kinds = {e.func for e in forms.function.atoms(sp.Function)}
+    rows = [forms.rows[i, :] for i in range(forms.rows.rows)]
+    moving = sum(bool(row.free_symbols) for row in rows)
+    teachers = len(rows) - moving
+    plain = not forms.beside and all(row[-1] == 0 for row in rows) and loss.form.plain == 0
+    fits = len(kinds) == 1 and moving >= teachers > 0
+    return bool(square.is_Pow and square.exp == 2 and share.is_positive and fits and plain)
 
 
 @functools.lru_cache(maxsize=64)

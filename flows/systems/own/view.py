@@ -21,7 +21,7 @@ from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.expectations.strips import Axis, Line
-from flows.systems.own.averages import GroupNodes, has_changes, is_square
+from flows.systems.own.averages import GroupNodes, has_changes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     Nodes,
@@ -38,7 +38,7 @@ from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import rough_at
-from flows.systems.own.serving import nodes_for
+from flows.systems.own.serving import is_square, nodes_for
 from flows.systems.own.sound_state import SoundState, distance
 from symbolic.asymptotics.averaged import summed
 from symbolic.asymptotics.decimals import DIGITS

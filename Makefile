@@ -36,8 +36,9 @@ fuzz: .venv/installed
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
 	  tests/flows/runs/test_law_fuzz.py tests/flows/runs/test_known_flows.py \
 	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py \
-	  tests/flows/systems/own/test_ridges.py tests/flows/systems/mixture/test_digits.py \
-	  tests/flows/expectations/test_posteriors.py tests/flows/certificates/verifier/test_leaves.py
+	  tests/flows/systems/own/test_planes.py tests/flows/systems/own/test_ridges.py \
+	  tests/flows/systems/mixture/test_digits.py tests/flows/expectations/test_posteriors.py \
+	  tests/flows/certificates/verifier/test_leaves.py
 	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \
 	  tests/flows/certificates/test_forever.py tests/flows/certificates/test_later.py
 

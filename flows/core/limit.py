@@ -63,11 +63,14 @@ class Balls(NamedTuple):
         `rates(y, dy)`, the derivatives of these in the direction `dy`.
     coarse : callable, optional
         `coarse(y)`, the Hessian in two doubles, an `arb_mat`, or None where they do not tell it.
+    known : float
+        Part of a number to which it is told at best; 0 where more bits always tell more.
     """
 
     both: Callable[[Sequence[Any]], list[Any]]
     rates: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
     coarse: Callable[[Sequence[Any]], Any] | None = None
+    known: float = 0.0
 
     def hessian(self, y: Sequence[Any]) -> list[list[Any]]:
         """Hessian, row by row."""

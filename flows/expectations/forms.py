@@ -88,16 +88,59 @@ class Forms:
         where = [place for place, e in many.items() if e != 0]
         return where, lower([many[place] for place in where], self.y)
 
-    def plane(self, y: Array) -> Plane:
-        """Forms at a state `y`, shape (N,), along axes of the plane that they span.
+    @functools.cached_property
+    def _bent(self) -> tuple[list[tuple[int, int, int, int]], Any]:
+        """Places where second derivatives of `A` and `b` are not zero, and their code."""
+        many = {
+            (k, n, i, j): slope
+            for (i, j), e in np.ndenumerate(np.array(self.rows, dtype=object))
+            for k, one in enumerate(self.y)
+            if one in e.free_symbols
+            for n, other in enumerate(self.y)
+            if (slope := sp.diff(e, one, other)) != 0
+        }
+        return list(many), lower(list(many.values()), self.y)
 
-        Steep forms have the longest one along the first axis.
+    @functools.cached_property
+    def beside(self) -> tuple[int, ...]:
+        """Entries that `F` depends on besides its forms."""
+        free = self.function.free_symbols
+        return tuple(k for k, s in enumerate(self.y) if s in free)
+
+    @property
+    def affine(self) -> bool:
+        """Whether `A` and `b` are affine in the entries."""
+        return not self._bent[0]
+
+    def at(self, y: Array) -> Array:
+        """`A` and `b` at a state `y`, then their derivatives by its entries.
+
+        Returns
+        -------
+        ndarray, shape (1 + N, m, d + 1)
         """
         where, evaluate = self._moved
         found = np.zeros((1 + len(self.y), *self.rows.shape))
-        found[tuple(np.array(where, dtype=int).T)] = evaluate(*y.tolist())
+        found[tuple(np.array(where, dtype=int).reshape(-1, 3).T)] = evaluate(*y.tolist())
+        return found
+
+    def bends(self, y: Array, by: Array) -> Array:
+        """Second derivatives of `A` and `b`, times weights of shape (m, d + 1), shape (N, N)."""
+        where, evaluate = self._bent
+        found = np.zeros((len(self.y), len(self.y)))
+        if where:
+            k, n, i, j = np.array(where, dtype=int).T
+            np.add.at(found, (k, n), np.array(evaluate(*y.tolist()), dtype=float) * by[i, j])
+        return found
+
+    def plane(self, y: Array, axes: Array | None = None) -> Plane:
+        """Forms at a state `y`, shape (N,), along axes of the plane that they span, or others.
+
+        Steep forms have the longest one along the first axis.
+        """
+        found = self.at(y)
         rows = found[0, :, :-1]
-        axes = _axes(rows)
+        axes = _axes(rows) if axes is None else axes
         moves = np.concatenate([found[1:, :, :-1] @ axes, found[1:, :, -1:]], axis=-1)
         return Plane(axes, rows @ axes, found[0, :, -1], moves)
 
@@ -116,9 +159,10 @@ def _axes(rows: Array) -> Array:
             rest = rest - found @ (found.T @ rest)
         if (length := float(np.linalg.norm(rest))) > SPANNED:
             found = np.column_stack([found, rest / length])
-    if lengths.max(initial=0.0) <= STEEP and found.shape[1] > 1:
-        _, _, turned = np.linalg.svd(rows @ found)
-        found = found @ turned.T
+    first = int(lengths.max(initial=0.0) > STEEP)
+    if found.shape[1] > 1 + first:
+        _, _, turned = np.linalg.svd(rows @ found[:, first:])
+        found[:, first:] = found[:, first:] @ turned.T
     if not found.size:
         return found
     # Of two directions the one whose largest entry is positive.

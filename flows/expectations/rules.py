@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.forms import STEEP, Forms, forms_of
-from flows.expectations.strips import MOST_AXES, TURNS, Axis, Line, Strips, strips
+from flows.expectations.strips import MOST_AXES, THIN, TURNS, Axis, Gauss, Line, Strips, strips
 from flows.expectations.tubes import has_bound
 from symbolic.language.stable import stable
 
 __all__ = [
     "Proved",
-    "across",
     "along_one",
     "lattice",
     "left_by",
@@ -35,8 +34,6 @@ TURNING = 0.5
 PANELS, ON_PANEL, REACH = 96, 10, 12.0
 # A box may have this many times the largest number of nodes, before its corners are left out.
 CORNERS = 3
-# A direction that nodes do not span has no variance by them, and one that they span has 1.
-SPANNED = 0.5
 
 
 class Proved(NamedTuple):
@@ -87,14 +84,17 @@ def surveyed(
     k = plane.axes.shape[1]
     if k > MOST_AXES or not np.isfinite(plane.rows).all() or not np.isfinite(plane.offsets).all():
         return ()
-    lines = [(Line(),) * k]
+    # On a line the trapezoidal rule costs next to nothing, and serves in any number of digits.
+    thin = (k > 1) & (np.abs(plane.rows).max(axis=0, initial=0.0) <= THIN)
+    usual = tuple(Line(thin=bool(t)) for t in thin)
+    lines = [usual, *([(Line(),) * k] if thin.any() else [])]
     steep = np.abs(plane.rows[:, 0]) if k else np.zeros(1)
     if steep.max() > (TURNING if k == 1 else STEEP):
         sharpest = int(steep.argmax())
         turned = -plane.offsets[sharpest] / plane.rows[sharpest, 0]
         # Powers of two, so that nearby states have the same nodes.
         scale = 2.0 ** round(math.log2(TURNS / steep.max()))
-        lines.append((Line(scale, float(turned)), *(Line(),) * (k - 1)))
+        lines.append((Line(scale, float(turned)), *usual[1:]))
     found = (strips(forms, y, plane, each) for each in lines)
     return tuple(each for each in found if each is not None)
 
@@ -116,7 +116,7 @@ def lattice(known: Sequence[Strips], asked: Array, most: int) -> Proved | None:
     Proved or None
         The rule with its bounds; None where it takes more nodes.
     """
-    best: tuple[int, Strips, tuple[Axis, ...]] | None = None
+    best: tuple[int, Strips, tuple[Axis | Gauss, ...]] | None = None
     for each in known:
         axes = each.axes(asked)
         count = math.prod(axis.size for axis in axes)
@@ -142,8 +142,10 @@ def lattice(known: Sequence[Strips], asked: Array, most: int) -> Proved | None:
     return Proved(Rule(grid[kept] @ chosen.plane.axes.T, weight[kept], label), bound)
 
 
-def _box_of(axis: Axis, edges: Array) -> NDArray[np.int64]:
+def _box_of(axis: Axis | Gauss, edges: Array) -> NDArray[np.int64]:
     """Number of the rectangle of each node."""
+    if isinstance(axis, Gauss):
+        return np.zeros(axis.size, dtype=np.int64)
     tau = axis.spacing * np.arange(axis.first, axis.last + 1.0)
     return np.clip(np.searchsorted(edges, tau, side="right") - 1, 0, len(edges) - 2)
 
@@ -165,7 +167,8 @@ def along_one(known: Sequence[Strips], part: float) -> Axis | None:
     """
     lines = (each for each in known if len(each.lines) == 1)
     found = [each.axes(part * each.size)[0] for each in lines]
-    return min((axis for axis in found if axis.size), key=lambda a: a.size, default=None)
+    some = (axis for axis in found if isinstance(axis, Axis) and axis.size)
+    return min(some, key=lambda a: a.size, default=None)
 
 
 def left_by(
@@ -214,21 +217,3 @@ def turned(rule: Rule) -> Rule:
         return rule
     axes, _ = np.linalg.qr(np.random.default_rng(size).normal(size=(size, size)))
     return Rule(rule.nodes @ axes, rule.weights, f"{rule.label}, turned")
-
-
-def across(rule: Rule) -> Rule:
-    r"""Rule that also averages quadratic terms across the plane of its nodes, as in a Hessian.
-
-    .. math:: x \to x \pm \sqrt p\, e_j, \qquad j = 1, \ldots, p,
-
-    for orthonormal `e_j` that the nodes do not span.
-    """
-    spread = (rule.nodes * rule.weights[:, None]).T @ rule.nodes
-    variance, axes = np.linalg.eigh(spread)
-    apart = axes[:, variance < SPANNED].T
-    if not len(apart):
-        return rule
-    moves = math.sqrt(len(apart)) * np.concatenate([apart, -apart])
-    nodes = (rule.nodes[:, None] + moves).reshape(-1, rule.nodes.shape[1])
-    weights = np.repeat(rule.weights / len(moves), len(moves))
-    return Rule(nodes, weights, f"{rule.label}, and across")

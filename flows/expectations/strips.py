@@ -9,11 +9,19 @@ if `g` is analytic for `|Im tau| <= c` (Trefethen & Weideman 2014, SIAM Review 5
 The integrand is enclosed on rectangles that cover the strip (:mod:`flows.expectations.tubes`), so
 `M` is an upper bound, and it is proved that `g` is analytic. Errors of several axes add up, with
 sums along the others. Nodes end where the same rectangles show that little is left out. A map
-`u = u_0 + w sinh(tau)` puts nodes where a steep integrand turns. Bounds hold up to rounding.
+`u = u_0 + w sinh(tau)` puts nodes where a steep integrand turns.
+
+Along a thin axis, on which the integrand hardly changes, a Gauss-Hermite rule takes fewer nodes:
+
+.. math:: |E f - Q_n f| = \frac{n!}{(2n)!} |f^{(2n)}(\xi)| \leq \frac{n!}{c^{2n}}
+   \max_{|\mathrm{Re}\, u| \leq R + c,\ |\mathrm{Im}\, u| \leq c} |f|
+
+where `xi` is an average over a density that has nothing beyond `R`. Bounds hold up to rounding.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,14 +31,15 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.expectations.forms import Forms, Plane
+from flows.expectations.lines import Axis, Gauss, Line
 from flows.expectations.tubes import Tube, enclosed, number
 
-__all__ = ["MOST_AXES", "Axis", "Line", "Strips", "strips"]
+__all__ = ["MOST_AXES", "THIN", "Axis", "Gauss", "Line", "Strips", "strips"]
 
 #: More axes take too many nodes.
 MOST_AXES = 3
 # Rectangles: of this length up to where the density is small, from there on longer and longer.
-LENGTHS, NEAR, FAR = (0.25, 0.5, 0.9), 9.0, (10.0, 12.0, 15.0, 20.0, 28.0, 40.0)
+LENGTHS = (0.25, 0.5, 0.9)
 # Beyond the last one nothing is left of an integrand whose share of it is below this.
 NOTHING = 1e-60
 # Half widths of strips: absolute ones, and ones in units of the scale of steep integrands.
@@ -44,84 +53,58 @@ RUNGS, WIDEST = 4, 1.0
 TURNS = 2.0
 # A scale below this is none.
 TINY = 1e-30
+#: Rows of forms are at most this long along a thin axis.
+THIN = 0.15
+# A thinner axis is taken to be as thick as this one.
+THINNEST = 1e-8
+# Its largest number of nodes, and the half widths of its strips, in units of its scale.
+MOST_GAUSS, AROUND = 24, (0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 2.0, 3.0)
 # Bounds are of sums of rounded numbers.
 UPWARD = 1.0 + 1e-9
 
 
-class Line(NamedTuple):
-    """How an axis is divided: `u = tau`, or `u = centre + scale sinh(tau)`.
+class Near(NamedTuple):
+    """States near one, at which its bounds hold too.
 
     Parameters
     ----------
-    scale : float
-        Infinite where the axis is not mapped.
-    centre : float
-        Where nodes are dense.
+    slack : float
+        Part of the largest row, offset and entry.
+    rows : list of float
+        How far rows may be off along each axis; along a thin one, how long they may be.
+    thin : list of bool
+        Which axes are thin.
+    offsets, entries : float
+        How far these may be off.
     """
 
-    scale: float = math.inf
-    centre: float = 0.0
+    slack: float
+    rows: list[float]
+    thin: list[bool]
+    offsets: float
+    entries: float
 
-    @property
-    def mapped(self) -> bool:
-        """Whether nodes are dense somewhere."""
-        return math.isfinite(self.scale)
+    @classmethod
+    def of(cls, plane: Plane, y: Array, lines: tuple[Line, ...], slack: float) -> Near:
+        """States within a part of the largest row along each axis, and of all else."""
+        largest = np.abs(plane.rows).max(axis=0, initial=0.0)
+        thin = np.array([line.thin for line in lines])
+        rows = np.where(thin, (1 + slack) * np.maximum(largest, THINNEST), slack * largest)
+        scale = max(float(np.abs(plane.offsets).max(initial=0.0)), float(largest.max(initial=0.0)))
+        entries = slack * float(np.abs(y).max(initial=0.0))
+        return cls(slack, rows.tolist(), thin.tolist(), slack * scale, entries)
 
-    def edges(self, length: float) -> Array:
-        """Ends of rectangles in `tau`."""
-        if not self.mapped:
-            near = np.linspace(0, NEAR, math.ceil(NEAR / length) + 1)
-            half = np.concatenate([near, FAR])
-            return np.concatenate([-half[:0:-1], half])
-        low, high = (math.asinh((side * FAR[-1] - self.centre) / self.scale) for side in (-1, 1))
-        return np.linspace(low, high, math.ceil((high - low) / min(length, 0.25)) + 1)
-
-    def tube(self, low: Array, high: Array, c: Array) -> Tube:
-        """Rectangles of `u` for rectangles of `tau`."""
-        if not self.mapped:
-            return Tube(low, high, c)
-        turn, most = np.cos(c), np.maximum(np.abs(low), np.abs(high))
-        lower = np.sinh(low) * np.where(low > 0, turn, 1.0)
-        upper = np.sinh(high) * np.where(high > 0, 1.0, turn)
-        return Tube(
-            self.centre + self.scale * lower,
-            self.centre + self.scale * upper,
-            self.scale * np.cosh(most) * np.sin(c),
-        )
-
-    def density(self, low: Array, high: Array, c: Array) -> Array:
-        """Largest `|phi(u) u'|` on rectangles."""
-        u = self.tube(low, high, c)
-        bound = np.exp(-(u.least**2 - u.width**2) / 2) / math.sqrt(2 * math.pi)
-        if self.mapped:
-            bound = bound * self.scale * np.cosh(np.maximum(np.abs(low), np.abs(high)))
-        return bound
-
-    def at(self, tau: Array) -> tuple[Array, Array]:
-        """Places and `phi(u) u'`."""
-        u = self.centre + self.scale * np.sinh(tau) if self.mapped else tau
-        weight: Array = np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)
-        return u, weight * self.scale * np.cosh(tau) if self.mapped else weight
-
-
-class Axis(NamedTuple):
-    """Nodes `tau = j h`, `first <= j <= last`, along a line."""
-
-    line: Line
-    spacing: float
-    first: int
-    last: int
-
-    @property
-    def size(self) -> int:
-        """Number of nodes."""
-        return self.last - self.first + 1
-
-    @property
-    def nodes(self) -> tuple[Array, Array]:
-        """Places and weights."""
-        u, density = self.line.at(self.spacing * np.arange(self.first, self.last + 1.0))
-        return u, self.spacing * density
+    def parts(self, before: Plane, now: Plane, moved: float) -> float:
+        """How far a state is off, in units of what it may be: at 1 or less, bounds hold."""
+        rows, thin = np.array(self.rows), np.array(self.thin, dtype=bool)
+        off = np.where(thin, np.abs(now.rows), np.abs(now.rows - before.rows))
+        aside = float(np.abs(now.offsets - before.offsets).max(initial=0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = [
+                (off / rows).max(initial=0.0),
+                *np.divide([aside, moved], [self.offsets, self.entries]),
+            ]
+        return float(np.nan_to_num(shares, nan=0.0, posinf=np.inf).max())
 
 
 @dataclass(frozen=True)
@@ -143,6 +126,8 @@ class Strips:
         Of each axis: half widths of strips, and `M` of both.
     real : ndarray, shape (2, B1, .., Bk)
         Upper bounds of the parts of both in each rectangle.
+    near : Near
+        Where they hold.
     """
 
     plane: Plane
@@ -152,21 +137,25 @@ class Strips:
     widths: list[Array]
     sizes: list[Array]
     real: Array
+    near: Near
 
     @property
     def size(self) -> Array:
         """Upper bounds of `E |f|`, and of that of the gradient, shape (2,)."""
         return np.zeros(2) if not self.shares else np.asarray(self.shares[0].sum(axis=0))
 
-    def axes(self, asked: Array) -> tuple[Axis, ...]:
+    def axes(self, asked: Array) -> tuple[Axis | Gauss, ...]:
         """Axes whose rule has at most the error asked for, shape (2,)."""
         part = np.maximum(asked, TINY**2) / (4 * max(len(self.lines), 1))
         return tuple(self._axis(e, part) for e in range(len(self.lines)))
 
-    def bound(self, axes: tuple[Axis, ...]) -> Array:
+    def bound(self, axes: tuple[Axis | Gauss, ...]) -> Array:
         """Upper bounds of the error of the loss, and of the gradient, by a rule, shape (2,)."""
         total = np.zeros(2)
         for e, axis in enumerate(axes):
+            if isinstance(axis, Gauss):
+                total += self._thin(e, axis.size).min(axis=0)
+                continue
             with np.errstate(all="ignore"):
                 turns = 2 * math.pi * self.widths[e] / axis.spacing
                 strip = 2 * self.sizes[e] / np.expm1(turns)[:, None]
@@ -184,8 +173,18 @@ class Strips:
         found[order] = (np.cumsum(shares[:, order], axis=1) <= 0.25).all(axis=0)
         return found.reshape(self.real.shape[1:])
 
-    def _axis(self, e: int, part: Array) -> Axis:
+    def _thin(self, e: int, size: int) -> Array:
+        """Bounds of the errors of a Gauss-Hermite rule, shape (C, 2)."""
+        with np.errstate(all="ignore"):
+            share = np.exp(math.lgamma(size + 1) - 2 * size * np.log(self.widths[e]))
+            found = share[:, None] * self.sizes[e]
+        return np.where(np.isnan(found), np.inf, found)
+
+    def _axis(self, e: int, part: Array) -> Axis | Gauss:
         """Widest spacing, and the fewest nodes, whose errors are at most a part each."""
+        if self.lines[e].thin:
+            fits = (n for n in range(2, MOST_GAUSS + 1) if (self._thin(e, n) <= part).all(1).any())
+            return Gauss(self.lines[e], next(fits, 0))
         with np.errstate(all="ignore"):
             digits = np.log1p(2 * self.sizes[e] / part).max(axis=1)
             spacings = 2 * math.pi * self.widths[e] / digits
@@ -202,7 +201,9 @@ class Strips:
 
 
 @np.errstate(all="ignore")  # a number that overflows is no bound
-def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Strips | None:
+def strips(
+    forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...], slack: float = 0.0
+) -> Strips | None:
     """Bounds of an integrand on strips; None where it has none, even on the line.
 
     Parameters
@@ -215,6 +216,9 @@ def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Str
         Its forms there.
     lines : tuple of Line
         How each axis is divided.
+    slack : float
+        Bounds also hold where rows along an axis, offsets and entries move by this part of the
+        largest ones, if rows are affine in the entries.
 
     Returns
     -------
@@ -223,27 +227,31 @@ def strips(forms: Forms, y: Array, plane: Plane, lines: tuple[Line, ...]) -> Str
     """
     k = len(lines)
     if not k:  # the average of a constant, whose gradient is affine
-        return Strips(plane, (), (), [], [], [], np.zeros(2))
-    edges = tuple(line.edges(LENGTHS[k - 1]) for line in lines)
-    real = _sizes(forms, y, plane, lines, edges, 0, np.zeros(1))[:, 0]
+        return Strips(plane, (), (), [], [], [], np.zeros(2), Near.of(plane, y, (), slack))
+    wide = max(1, sum(not line.thin for line in lines))
+    edges = tuple(line.edges(LENGTHS[wide - 1]) for line in lines)
+    near = Near.of(plane, y, lines, slack)
+    real = _sizes(forms, y, plane, lines, edges, 0, np.zeros(1), near)[:, 0]
     if not np.isfinite(real).all():
         return None
     places = range(1, k + 1)
     shares = [real.sum(axis=tuple(j for j in places if j != e)).T for e in places]
-    for share in shares:
-        if np.any(share[[0, -1]] > NOTHING * share.sum(axis=0)):
+    for line, share in zip(lines, shares, strict=True):
+        if not line.thin and np.any(share[[0, -1]] > NOTHING * share.sum(axis=0)):
             return None
     scale = np.abs(plane.rows).max(axis=0)
-    fine = slice(None) if k == 1 else slice(1, None, k + 1)
+    fine = slice(None) if wide == 1 else slice(1, None, wide + 1)
     widths, found = [], []
     for e, line in enumerate(lines):
         relative = np.array(RELATIVE[fine]) / max(float(scale[e]), TINY)
         some = relative[relative < ABSOLUTE[-1]], np.array(ABSOLUTE[fine])
         cs = np.array(MAPPED[fine]) if line.mapped else np.concatenate(some)
+        if line.thin:
+            cs = np.array(AROUND) / max(float(scale[e]), THINNEST)
         widths.append(cs)
-        sizes = _sizes(forms, y, plane, lines, edges, e, cs)
+        sizes = _sizes(forms, y, plane, lines, edges, e, cs, near)
         found.append(sizes.reshape(2, len(cs), -1).sum(axis=-1).T)
-    return Strips(plane, lines, edges, shares, widths, found, real)
+    return Strips(plane, lines, edges, shares, widths, found, real, near)
 
 
 def _sizes(
@@ -254,6 +262,7 @@ def _sizes(
     edges: tuple[Array, ...],
     axis: int,
     cs: Array,
+    near: Near,
 ) -> Array:
     """Bounds of loss and gradient times density on all rectangles, shape (2, C, B1, .., Bk).
 
@@ -267,14 +276,15 @@ def _sizes(
         low, high = edge[:-1].reshape(shape), edge[1:].reshape(shape)
         c = cs.reshape(-1, *[1] * k) if e == axis else np.zeros((1,) * (k + 1))
         tubes.append(line.tube(low, high, c))
-        length = high - low + (WIDEST if e != axis or not cs.any() else 0.0)
-        weight = weight * line.density(low, high, c) * length
+        more = WIDEST if e != axis or not cs.any() else 0.0
+        weight = weight * line.measure(low, high, c, more)
     known = {
-        symbol: _form(tubes, row, offset)
+        symbol: _form(tubes, row, offset, near)
         for symbol, row, offset in zip(forms.symbols, plane.rows, plane.offsets, strict=True)
     }
     for symbol, value in zip(forms.y, y.tolist(), strict=True):
-        known[symbol] = number(value)
+        place = number(value)
+        known[symbol] = Tube(place.low - near.entries, place.high + near.entries, place.width)
     of_value, *slopes = (tube.size for tube in enclosed(forms.slopes, known))
     of_forms, beside = slopes[: len(forms.symbols)], slopes[len(forms.symbols) :]
     lengths = np.linalg.norm(plane.moves, axis=0)
@@ -288,12 +298,19 @@ def _sizes(
     return np.where(np.isnan(found), np.inf, found)
 
 
-def _form(tubes: list[Tube], row: Array, offset: float) -> Tube:
-    """An affine form of independent numbers, as it is."""
-    low, high, width = np.full(1, offset), np.full(1, offset), np.zeros(1)
-    for r, tube in zip(row.tolist(), tubes, strict=True):
-        if r:
+def _form(tubes: list[Tube], row: Array, offset: float, near: Near) -> Tube:
+    """An affine form of independent numbers, as it is, and where its row is a little off."""
+    low, high = np.full(1, offset - near.offsets), np.full(1, offset + near.offsets)
+    width, none = np.zeros(1), near.slack == 0
+    for r, off, thin, tube in zip(row.tolist(), near.rows, near.thin, tubes, strict=True):
+        if r and none:
             one, other = r * tube.low, r * tube.high
             low, high = low + np.minimum(one, other), high + np.maximum(one, other)
             width = width + abs(r) * tube.width
+        elif off:
+            ends = (-off, off) if thin else (r - off, r + off)
+            products = [end * x for end in ends for x in (tube.low, tube.high)]
+            low = low + functools.reduce(np.minimum, products)
+            high = high + functools.reduce(np.maximum, products)
+            width = width + max(abs(end) for end in ends) * tube.width
     return Tube(low, high, width)

@@ -11,8 +11,7 @@ from flows.core.arrays import Array
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.balls import PairBalls
 from flows.systems.hidden_layer.network import Network
-from flows.systems.own.exact import value_of
-from flows.systems.own.reading import is_sharp, is_steep
+from flows.systems.own.exact import is_sharp, is_steep, value_of
 
 __all__ = ["gradient", "hessian", "loss"]
 

@@ -34,11 +34,13 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
+from flows.systems.own.averages import GroupNodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
-from flows.systems.own.exact import Nodes, Serving, from_doubles
+from flows.systems.own.exact import Nodes, from_doubles
 from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.in_plane import OF_DOUBLES, UNSEEN, few_looks, left_by, reached
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
     PART_TWOFOLD,
@@ -47,6 +49,7 @@ from flows.systems.own.increment import (
     orthonormal,
 )
 from flows.systems.own.loss import Loss
+from flows.systems.own.serving import Serving
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.sound_state import SoundState
 from flows.systems.own.stretch import Passage
@@ -87,7 +90,7 @@ LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
 def energy_piece(
     loss: Any,
     exact: Balls,
-    nodes: Nodes | None,
+    nodes: Nodes | GroupNodes | None,
     observed: Callable[..., SoundState],
     steps: tuple[float, float, bool, bool],
     frame: Any,
@@ -129,20 +132,20 @@ def energy_piece(
     still = np.zeros(size)
 
     def hessian(increment: Increment, u: Array, s: float) -> Array:
-        if size > FEW:
+        if size > FEW or exact.known:
             place = np.array([float(x) for x in increment.place(u)])
             found = loss.hessian(place, rule)
-            if np.isfinite(found).all() and s * np.abs(found).max() < STIFF:
+            if np.isfinite(found).all() and (s * np.abs(found).max() < STIFF or exact.known):
                 return found
         return increment.curvature(u)
 
     def coupling(u: Array, s: float) -> Array:
         """How slopes change along the axes, in units."""
-        if size > FEW:
+        if size > FEW or exact.known:
             found = axes.T @ hessian(increment, u, s) @ axes
             # Its rounding along the largest axis is small beside the curvature of each axis.
             spread = unit.max() / (unit * (1 + s * np.maximum(h, 0))).min()
-            if s * np.abs(found).max() * spread < STIFF:
+            if s * np.abs(found).max() * spread < STIFF or exact.known:
                 return np.asarray(found * unit / unit[:, None])
         return increment.coupling(u)
 
@@ -158,9 +161,18 @@ def energy_piece(
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
     rests = UNDERFLOW if nodes is None else AVERAGED
+    averaging, inside = 0 * slopes, 1.0 + 0 * slopes
+    if isinstance(nodes, GroupNodes):
+        inside = reached(loss, nodes, np.array([float(x) for x in centre]), axes)
+        slopes, unsure = inside * slopes, inside * unsure
+        averaging = inside * left_by(loss, nodes, centre, slopes, axes)
+        # Where the rule tells nothing of what is left, the state stays.
+        rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
+        averaging = averaging + unsure
+        unsure = unsure * OF_DOUBLES
     moving = energy > rests and state.energy[1] < STAYS
     unit = units(slopes, unsure, h, since) if moving else np.ones(size)
-    increment.measure(unit, floored)
+    increment.measure(unit, floored, energy)
 
     def bounds(reach: float) -> tuple[float, float, float]:
         return max(energy / reach, rests), energy * reach, math.log(reach)
@@ -169,14 +181,15 @@ def energy_piece(
     many = compiled is None and (size > MANY or dear)
     left = (LEFT_MULTISTEP if multistep else LEFT_MANY if many else LEFT) * max(rtol, atol)
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
-    still_falls = (h * since < FALLS) & (slopes == 0) & (unsure == 0)
+    still_falls = ((h * since < FALLS) & (slopes == 0) & (unsure == 0)) | (inside == 0)
     fresh = np.where(still_falls, 0.0, left * unit) if moving else np.zeros(size)
+    fresh = fresh + averaging / floored
     last: list[tuple[float, Array, Array]] = [(0.0, still, slopes)]
 
     def gradient(tau: float, u: Array) -> Array:
         before, where, found = last[0]
         if before != tau or not np.array_equal(where, u):
-            found = increment.gradient(u)
+            found = inside * increment.gradient(u)
             last[0] = (tau, u.copy(), found)
         return found
 
@@ -190,7 +203,7 @@ def energy_piece(
         with np.errstate(all="ignore"):
             out[:] = -s * gradient(tau, u) / unit
             if want_jacobian:
-                jacobian[:] = -s * coupling(u, s)
+                jacobian[:] = -s * inside[:, None] * coupling(u, s)
 
     def left_over(tau: float, u: Array) -> float:
         # A solver has evaluated its field at the end of the step, or next to it.
@@ -201,9 +214,11 @@ def energy_piece(
     begins = stays and state.energy[1] < STAYS
 
     def hessians(places: Array) -> Array:
-        if rule is None:
+        if coded:
             return np.asarray(loss.hessians(places))
-        return np.array([loss.hessian(place, rule) for place in places])
+        if nodes is None:
+            return np.array([loss.hessian(place, rule) for place in places])
+        return few_looks(functools.partial(loss.hessian, rule=rule), places)
 
     near = np.array([float(x) for x in centre])
     trail = Trail(since, axes, functools.partial(hessian, increment))
@@ -243,7 +258,7 @@ def energy_piece(
             state.error,
             fresh,
             since,
-            functools.partial(_sharp, exact, centre, axes),
+            None if exact.known else functools.partial(_sharp, exact, centre, axes),
             slope=slopes,
             between=trail.between,
             late=float(state.late),

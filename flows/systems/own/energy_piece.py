@@ -17,9 +17,10 @@ from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FALLS
-from flows.systems.own.exact import SERVES, WRONG, Serving, failing
+from flows.systems.own.exact import SERVES, WRONG
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
+from flows.systems.own.serving import Serving, no_rule
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
 from flows.systems.own.stretch import MOST, Passage
@@ -131,6 +132,8 @@ class EnergyPiece(Piece):
             if self.serving is None:
                 return True
             place = self._rounded(u)
+            if self.serving.cheap:
+                return self.serving.left(place) <= SERVES
             size = float(np.abs(seen[0]).max()) if seen else 0.0
             if not seen or float(np.abs(place - seen[0]).max()) > MOVED * size:
                 seen[:] = [place]
@@ -163,7 +166,7 @@ class EnergyPiece(Piece):
         if not np.isfinite(curved).all():
             return True  # it may
         h, axes = eigen(curved)
-        least = -SECOND_ORDER * float(np.abs(h).max())
+        least = -max(SECOND_ORDER, self.increment.loss.known) * float(np.abs(h).max())
         down = [k for k in np.flatnonzero(h < 0) if self.increment.bends(u, axes[:, k]) < least]
         place = self.increment.place(u)
         slopes = self.increment.loss.both(place)[1:]
@@ -196,17 +199,20 @@ class EnergyPiece(Piece):
         state = self._seen(stop.tau, stop.y, errors)
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)
-        if self.serving and (why := failing(self.serving.loss, state.x)):
-            return Restart(self.frame, state, time, (), why)
+        frame = self.frame
+        if self.serving is not None:
+            if (found := self.serving.anew(state.x)) is None:
+                return Restart(frame, state, time, (), no_rule(self.serving.loss))
+            frame = frame.by(found)
         rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
         if rests or falls:
             why = self._leaves(stop.y, state, energy, rests)
             if why:
-                return Restart(self.frame, state, time, (), why)
+                return Restart(frame, state, time, (), why)
         if not rests:
-            return Restart(self.frame, state, time)
+            return Restart(frame, state, time)
         told = f"the energy that is left is below {self.rests:g}; the state stays"
-        return Restart(self.frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
+        return Restart(frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
 
     def stuck(self, last: Stop) -> str:
         """Say so where the gradient jumps downhill of a state: steps go to and fro there.

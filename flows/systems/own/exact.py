@@ -21,8 +21,9 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.quadrature import Rule
-from flows.expectations.rules import along_one, left_by, surveyed
+from flows.expectations.rules import along_one, surveyed
 from flows.expectations.strips import Axis
+from flows.systems.own.averages import GroupNodes, averages
 from flows.systems.own.code import split
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric, rates_code, steps_of
@@ -34,12 +35,12 @@ __all__ = [
     "SERVES",
     "WRONG",
     "Nodes",
-    "Serving",
     "balls",
-    "failing",
     "fixed_rule",
     "from_doubles",
     "is_even",
+    "is_sharp",
+    "is_steep",
     "to_double",
     "to_doubles",
     "value_of",
@@ -167,7 +168,7 @@ def work(loss: Loss, nodes: Nodes) -> int:
     return len(nodes.at(BITS, is_even(loss))) * steps_of(loss.form.integrand, loss.y)
 
 
-def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
+def balls(loss: Loss, nodes: Nodes | GroupNodes | None = None) -> Balls:
     """Loss in balls, its expectation by a fixed rule.
 
     Raises
@@ -175,6 +176,8 @@ def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
     NoBall
         For functions that have no ball arithmetic.
     """
+    if isinstance(nodes, GroupNodes):
+        return averages(loss, nodes)
     plain = numeric(loss.form.plain, loss.y, (), "ball")
     if nodes is None:
         return Balls(
@@ -228,6 +231,17 @@ def value_of(evaluate: Callable[[], Sequence[Any]], small: Callable[[Sequence[An
     return None
 
 
+def is_sharp(found: Sequence[Any], part: float = RELATIVE) -> bool:
+    """Whether every ball is known to a small part of it, or exactly."""
+    return all(x.is_exact() or float(x.rad()) <= part * abs(float(x)) for x in found)
+
+
+def is_steep(found: Sequence[Any], part: float = RELATIVE) -> bool:
+    """Whether the length of the gradient is known to a small part of it, or exactly."""
+    slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
+    return math.hypot(*error) <= part * math.hypot(*slope)
+
+
 def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
     """Fixed rule of a loss near a state, proved to be right to 1e-30 of the average of sizes.
 
@@ -247,34 +261,3 @@ def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
         return None
     axis = along_one(surveyed(loss.form.integrand, loss.form.x, loss.y, y), RIGHT)
     return None if axis is None or axis.size > MOST_NODES else Nodes(axis)
-
-
-@dataclass(frozen=True)
-class Serving:
-    """The fixed rule of a chart, and whether it serves where the state has moved.
-
-    Parameters
-    ----------
-    loss : Loss
-        With an expectation in one dimension.
-    nodes : Nodes
-        The rule.
-    """
-
-    loss: Loss
-    nodes: Nodes
-
-    def left(self, y: Array) -> float:
-        """Largest part of the average that the rule may leave at a state `y`, shape (N,)."""
-        form = self.loss.form
-        return left_by(self.nodes.axis, form.integrand, form.x, self.loss.y, y)
-
-
-def failing(loss: Loss, y: Array) -> str:
-    """Why no fixed rule serves from a state on, or nothing."""
-    if not loss.averaged or fixed_rule(loss, y) is not None:
-        return ""
-    return (
-        f"the expectation takes more than {MOST_NODES} nodes here, or has no bound: where fewer"
-        " digits are enough, take arithmetic='doubles'"
-    )

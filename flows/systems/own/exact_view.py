@@ -16,22 +16,23 @@ from flows.core.limit import NO_POWER, NO_SHRINKING, NOT_FOUND, Limit, find_limi
 from flows.core.quadrature import Rule
 from flows.core.symmetric import eigen
 from flows.core.system import Excess
+from flows.systems.own.averages import GroupNodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FLAT
 from flows.systems.own.exact import (
     SERVES,
     Nodes,
-    Serving,
     balls,
-    fixed_rule,
     from_doubles,
+    is_steep,
     to_double,
     to_doubles,
     value_of,
     width,
 )
 from flows.systems.own.graded import Axes, better_axes
-from flows.systems.own.reading import ROUGH, errors_of, is_steep, observe_exact
+from flows.systems.own.reading import ROUGH, errors_of, observe_exact
+from flows.systems.own.serving import Serving
 from flows.systems.own.sound_state import APART, TRUSTED, SoundState, distance, feature_names
 
 __all__ = ["ExactView", "above_limits", "told"]
@@ -65,14 +66,16 @@ class ExactView:
     loss: Any
     exact: Any
     potentials: tuple[tuple[str, Any], ...] = ()
-    rule: Rule | None = None
+    rule: Rule | GroupNodes | None = None
     finer: Any = None
     graded: Axes | None = None
     rough: float = ROUGH
     serving: Serving | None = None
 
     @classmethod
-    def by(cls, loss: Any, nodes: Nodes | None, potentials: Any, rough: float) -> ExactView:
+    def by(
+        cls, loss: Any, nodes: Nodes | GroupNodes | None, potentials: Any, rough: float
+    ) -> ExactView:
         """View by a fixed rule of its expectation, or of a loss in closed form."""
         if nodes is None:
             return cls(loss, balls(loss), potentials, rough=rough)
@@ -87,7 +90,7 @@ class ExactView:
         """Return the view, by another rule where that one does not serve; None without one."""
         if self.serving is None or self.serving.left(x) <= SERVES:
             return self
-        nodes = fixed_rule(self.loss, x)
+        nodes = self.serving.anew(x)
         return ExactView.by(self.loss, nodes, self.potentials, self.rough) if nodes else None
 
     def states(self, places: list[list[Any]], energy: Array, errors: Errors | None) -> SoundState:
@@ -123,6 +126,7 @@ class ExactView:
             self.finer,
             self.graded,
             self.rough,
+            self.serving,
         )
         return replace(states, seen=seen, error=error, late=late, doubt=doubt)
 

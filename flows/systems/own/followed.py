@@ -21,12 +21,13 @@ from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import balls, failing, fixed_rule
+from flows.systems.own.exact import balls
 from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
 from flows.systems.own.served import RESERVE, failure
+from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
@@ -67,7 +68,8 @@ class Followed(Evaluated):
         rule = None if nodes is None else nodes.rule
         unit = first_time(start, self.gradient(start), self._loss.hessian(start, rule))
         places = [arb(x) for x in start.tolist()]
-        return Frame(unit), view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
+        state = view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
+        return Frame(unit).by(nodes), state
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""
@@ -115,14 +117,17 @@ class Followed(Evaluated):
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
         if state.exact:
-            return Restart(frame, state, 0.0, (), failing(self._loss, state.x))
+            told = "" if frame.nodes is not None else failing(self._loss, state.x)
+            return Restart(frame, state, 0.0, (), told)
         told = failure(self._loss, state.x, self.tolerance)
         return Restart(frame, state, 0.0, (), told)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
         """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""
         if state.exact:
-            found = fixed_rule(self._loss, state.x) if self._loss.averaged else None
+            found = None
+            if self._loss.averaged:
+                found = nodes_for(self._loss, state.x, frame.nodes)
             observed = functools.partial(self._view.exactly, nodes=found)
             return energy.energy_piece(
                 self._loss,

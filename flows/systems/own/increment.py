@@ -28,6 +28,8 @@ FIELD = 1e-16
 # Two doubles are taken where they know it to this part of the tolerance of a step, or to the
 # second one: an axis that a symmetry keeps has a slope of the rounding of its own direction.
 PART_TWOFOLD, FIELD_TWOFOLD = 1e-3, 1e-14
+# Of what doubles tell of exact states.
+PART_TOLD, SHARE = 0.1, 0.01
 # Hessians are known to this part of their largest entry.
 CURVATURE = 1e-14
 # From the digits of doubles to four times as many: each step squares what is left.
@@ -82,6 +84,8 @@ class Increment:
         size = len(centre)
         self._axes = arb_mat(size, size, 1) if axes is None else axes
         self._enough = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD) / FIELD
+        # Of numbers that more bits do not tell, a part of what a step leaves is enough.
+        self._told = PART_TOLD * rtol / FIELD if loss.known else 1.0
         self._back = self._axes.transpose()
         self._twofold: Twofold | None = None
         self._codes: tuple[Code, Code, Array] | None = None
@@ -93,9 +97,13 @@ class Increment:
         self._twofold = Twofold(code, self.centre, axes)
         self._codes = code, rates, axes
 
-    def measure(self, size: Array, floored: Array) -> None:
-        """Set the units of the increment, to whose energies the field is compared."""
-        self.size, self.allowed = size, FIELD * floored * size / 2
+    def measure(self, size: Array, floored: Array, energy: float) -> None:
+        """Set the units of the increment, to whose energies the field is compared.
+
+        Of numbers that more bits do not tell, also to a part of the energy that is left.
+        """
+        least = SHARE * np.sqrt(2 * energy / floored) if self.loss.known else 0.0
+        self.size, self.allowed = size, FIELD * floored * np.maximum(size, least) / 2
         self._size = [arb(x) for x in size.tolist()]
 
     def compiled(
@@ -202,7 +210,8 @@ class Increment:
             if (error <= self._enough * self.allowed).all():
                 return np.asarray(found)
             self._twofold = None  # nor will they later in the chart
-        return self._gradient(u, lambda _, error: bool((error <= self.allowed).all()))[0]
+        allowed = self._told * self.allowed
+        return self._gradient(u, lambda _, error: bool((error <= allowed).all()))[0]
 
     def slopes(self, floored: Array) -> tuple[Array, Array]:
         """Gradient at the centre with its error, known to a part of the energy that it leaves."""

@@ -20,12 +20,12 @@ from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
 from flows.expectations.rules import (
     Proved,
-    across,
     lattice,
     panelled,
     surveyed,
     turned,
 )
+from flows.systems.own.by_forms import Formed, Rules, formed
 from flows.systems.own.measured import Measured, curved, summed
 from flows.systems.own.numeric import (
     Numeric,
@@ -49,8 +49,8 @@ DISTANCE = 1.0
 WIDER = 8.0
 #: Rounding of a sum over nodes, relative to the sum of absolute values.
 ROUNDING = 1e-14
-#: Rounding of the integrand against what two moves of the last bits of the entries show of it.
-SPREAD = 4.0
+#: Rounding of the integrand against what some moves of the last bits of the entries show of it.
+MOVES, SPREAD = 2, 4.0
 # Rules of one family may share an error: the difference of two is counted so many times.
 SHORT = 10.0
 # How often a rule is refined for the average that the one before has given.
@@ -88,12 +88,11 @@ class Loss:
         check_pieces(self.form.plain)
         check_doubles(self.form.plain, self.plain, len(self.y))
         if self.averaged:
-            part = (
-                (self.measured.integrand, self.measured.columns)
-                if self.measured
-                else self.form[1:3]
-            )
-            check_doubles(part[0], self.integrand, len(self.y), len(part[1]))
+            if self.measured is not None:
+                code = self.measured.integrand, self.measured.code
+                check_doubles(*code, len(self.y), len(self.measured.columns))
+            else:
+                check_doubles(self.form.integrand, self.formed.code, len(self.formed.variables))
 
     @property
     def averaged(self) -> bool:
@@ -106,11 +105,9 @@ class Loss:
         return _in_doubles(self.form.plain, self.y)
 
     @property
-    def integrand(self) -> Numeric:
-        """What is averaged."""
-        if self.measured is not None:
-            return self.measured.code
-        return _in_doubles(self.form.integrand, self.y, self.form.x)
+    def formed(self) -> Formed:
+        """What is averaged, as a function of forms."""
+        return formed(self.form.integrand, self.form.x, self.y)
 
     def at(self, y: Array) -> tuple[Array, Array]:
         """Loss and gradient of states, shapes (...) and (..., N), of a loss without quadrature."""
@@ -125,11 +122,22 @@ class Loss:
         both = stacked(quietly(self.plain.both, *_columns(y)), y.shape[:-1])
         return both[..., 0], both[..., 1:]
 
-    def summed(self, y: Array, rule: Rule) -> tuple[Array, Array]:
+    def summed(self, y: Array, rule: Rule | Rules) -> tuple[Array, Array]:
         """Loss with gradient of one state by a rule, shape (1 + N,), and the sum of sizes."""
-        total = stacked(quietly(self.plain.both, *y), ())
-        average, size = summed(self.integrand, y, rule)
-        return total + average, np.abs(total) + size
+        total, place = stacked(quietly(self.plain.both, *y), ()), np.asarray(y, dtype=float)
+        size = np.abs(total)
+        if self.measured is not None:
+            assert isinstance(rule, Rule)
+            average, sizes = summed(self.measured.code, place, rule)
+            return total + average, size + sizes
+        for one, each in self._parts(place, rule):
+            average, sizes = one.summed(place, each)
+            total, size = total + average, size + sizes
+        return total, size
+
+    def _parts(self, y: Array, rule: Rule | Rules) -> tuple[tuple[Formed, Rule], ...]:
+        """Integrands and rules at a state."""
+        return ((self.formed, rule),) if isinstance(rule, Rule) else rule.rules(y)
 
     def hessians(self, states: Array) -> Array:
         """Hessians of many states of a loss without quadrature, shape (T, N, N)."""
@@ -141,7 +149,7 @@ class Loss:
             parts.append(stacked(rates, (len(some), size))[..., 1:])
         return np.concatenate(parts)
 
-    def hessian(self, y: Array, rule: Rule | None = None) -> Array:
+    def hessian(self, y: Array, rule: Rule | Rules | None = None) -> Array:
         """Hessian of one state, shape (N, N)."""
         n = len(y)
         code = None if self.averaged else rates_code(self.form.plain, self.y)
@@ -157,8 +165,14 @@ class Loss:
         found = stacked(rates, (n,))[:, 1:]
         if rule is None:
             return found
-        whole = across(rule) if self.measured is None else self.measured.measure.across(rule)
-        return found + curved(self.integrand, y, whole)
+        place = np.asarray(y, dtype=float)
+        if self.measured is not None:
+            assert isinstance(rule, Rule)
+            whole = self.measured.measure.across(rule)
+            return np.asarray(found + curved(self.measured.code, place, whole))
+        for one, each in self._parts(place, rule):
+            found = found + one.hessian(place, each)
+        return found
 
 
 @functools.lru_cache(maxsize=64)
@@ -306,9 +320,14 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
 
 
 def _last_bits(loss: Loss, y: Array, rule: Rule, total: Array) -> Array:
-    """Change of the sums where the last bits of the entries move: what cancels in the integrand."""
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(2, len(y)))
+    """Change of the sums where last bits of entries or nodes move: what cancels in the integrand.
+
+    Axes of a plane have lengths of one but for their last bit, and offsets do not move with them.
+    """
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(MOVES, len(y)))
     moved = [loss.summed(y * (1 + EPSILON * sign), rule)[0] for sign in signs]
+    longer = Rule(rule.nodes * (1 + EPSILON), rule.weights, rule.label)
+    moved.append(loss.summed(y, longer)[0])
     return np.max(np.abs(np.array(moved) - total), axis=0)
 
 

@@ -16,7 +16,7 @@ from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.cells import REACH
 from flows.expectations.forms import forms_of
-from flows.expectations.lines import Plane, axes_of, line, picked, sweep, way_of
+from flows.expectations.kink_lines import Plane, axes_of, line, picked, sweep, way_of
 from flows.expectations.rules import Proved
 from flows.systems.own.measured import Measured, columns_of, summed
 from symbolic.language.kinks import Kinks, kinks_of

@@ -18,15 +18,16 @@ from flows.core.limit import Balls
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors, shifted
 from flows.systems.own.energy_units import FLAT, units
-from flows.systems.own.exact import RELATIVE, to_double, value_of
+from flows.systems.own.exact import RELATIVE, is_sharp, is_steep, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
+from flows.systems.own.serving import Serving
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import PER_STEP, TRUSTED, feature_names
 from symbolic.language.lower import Undecided
 
-__all__ = ["ROUGH", "Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact", "rough_at"]
+__all__ = ["ROUGH", "Doubt", "errors_of", "observe_exact", "rough_at"]
 
 # Bits of products of what is known.
 RATES = 400
@@ -88,6 +89,7 @@ def observe_exact(
     finer: Balls | None = None,
     graded: Axes | None = None,
     rough: float = ROUGH,
+    serving: Serving | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """Loss, rates, potentials of exact states, in the order of :func:`feature_names`.
 
@@ -111,6 +113,8 @@ def observe_exact(
         Axes of the Hessian beyond those of doubles.
     rough : float
         See :func:`rough_at`.
+    serving : Serving, optional
+        Which tells what a rule in a plane leaves.
 
     Returns
     -------
@@ -128,7 +132,7 @@ def observe_exact(
     for k, (state, known) in enumerate(zip(states, energy, strict=True)):
         given = errors if isinstance(errors, Errors) else (errors[0][k], float(errors[1][k]))
         columns, far[k], late[k], doubt[k] = _observed(
-            loss, exact, compiled, state, known, given, rule, finer, graded, rough
+            loss, exact, compiled, state, known, given, rule, finer, graded, rough, serving
         )
         seen[k] = [columns.get(name, np.nan) for name in names]
     return seen, far, late, doubt
@@ -145,15 +149,18 @@ def _observed(
     finer: Balls | None,
     graded: Axes | None,
     rough: float,
+    serving: Serving | None,
 ) -> tuple[dict[str, float], Array, float, float]:
     """Return the features of one state by name, its errors, and that of its loss."""
+    part = max(RELATIVE, exact.known)
     both = value_of(
-        lambda: exact.both(state), lambda found: is_sharp(found[:1]) and is_steep(found)
+        lambda: exact.both(state),
+        lambda found: is_sharp(found[:1], part) and is_steep(found, part),
     )
     if both is None:  # the loss may be zero to all digits, and the gradient not
-        both = value_of(lambda: exact.both(state), is_steep)
+        both = value_of(lambda: exact.both(state), lambda found: is_steep(found, part))
     if both is None:
-        both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1]))
+        both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1], part))
     if both is None:
         return {}, np.full(len(state), np.inf), 0.0, math.inf
     off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded, rough)
@@ -164,13 +171,21 @@ def _observed(
             "loss_dot": -to_double(square),
             "gradient_norm": to_double(square.sqrt()),
         }
-    averaging = 0.0 if finer is None else _off(finer, state, both[0])
+    averaging, across = 0.0, 0.0
+    if serving is not None and serving.cheap:
+        assert finer is not None
+        rounded = np.array([float(x) for x in both])
+        left = serving.doubt(rounded[0], rounded[1:], functools.partial(finer.both, state))
+        averaging, across = float(left[0]), float(np.linalg.norm(left[1:]))
+    elif finer is not None:
+        averaging = _off(finer, state, both[0])
     of_rule = averaging / size if (size := abs(float(both[0]))) else averaging
     if not np.isfinite(off.far).all():  # nothing is known there
         return {"rounding": 0.0, "expectation_error": of_rule}, off.across, off.late, math.inf
     levels = {
         "loss": averaging + float(both[0].rad()) + off.of_loss,
-        "gradient_norm": math.hypot(*(float(x.rad()) for x in both[1:]))
+        "gradient_norm": across
+        + math.hypot(*(float(x.rad()) for x in both[1:]))
         + math.hypot(*(off.curvature * off.far).tolist()),
     }
     near = _neighbours(state, off) if potentials else []
@@ -305,14 +320,3 @@ def _neighbours(state: Sequence[Any], off: Doubt) -> list[list[Any]]:
     moves = (signs * off.far) @ off.axes.T
     with precision(RATES):
         return [[x + arb(d) for x, d in zip(state, move, strict=True)] for move in moves.tolist()]
-
-
-def is_sharp(found: Sequence[Any]) -> bool:
-    """Whether every ball is known to a small part of it, or exactly."""
-    return all(x.is_exact() or float(x.rad()) <= RELATIVE * abs(float(x)) for x in found)
-
-
-def is_steep(found: Sequence[Any]) -> bool:
-    """Whether the length of the gradient is known to a small part of it, or exactly."""
-    slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
-    return math.hypot(*error) <= RELATIVE * math.hypot(*slope)

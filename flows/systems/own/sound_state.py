@@ -56,6 +56,17 @@ class Frame:
 
     unit: float = math.nan
 
+    @property
+    def nodes(self) -> Any:
+        """Nodes of an expectation that the run has used last; they are no part of a file."""
+        return vars(self).get("_nodes")
+
+    def by(self, nodes: Any) -> Frame:
+        """Return the same with nodes."""
+        found = Frame(self.unit)
+        object.__setattr__(found, "_nodes", nodes)
+        return found
+
 
 @dataclass(frozen=True)
 class SoundState(State):

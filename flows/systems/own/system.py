@@ -56,11 +56,14 @@ class OwnSystem(Followed):
         How states are kept. `balls`: exact states, of about 160 bits and of more where it takes
         them, the gradient in ball arithmetic, increments in units of the energy that is left
         (:mod:`flows.systems.own.energy`); expectations in one dimension by a fixed trapezoidal rule
-        that is proved to be right to 1e-30. `doubles`: no state has more than 16 digits. `auto` is
-        `balls`, and `doubles` where those are not possible (an expectation in two or more
-        dimensions, or one that 2000 nodes do not resolve; a function without ball arithmetic), and
-        where they are slow: for more than 150 entries, and for an expectation whose gradient takes
-        more than 12000 steps of its program, over all nodes.
+        that is proved to be right to 1e-30, and in more dimensions by nodes in the planes of affine
+        forms, right to 1e-13 of the terms by proof, and where these cancel to what a second rule
+        tells (:mod:`flows.systems.own.averages`). `doubles`: no state has more than 16 digits.
+        `auto` is `balls`, and `doubles` where those are not possible (an expectation that 2000
+        nodes do not resolve, or 300000 in a plane; one over several numbers that is not of students
+        of a teacher; a function without ball arithmetic), and where they are slow: for more than
+        150 entries, and for an expectation in one dimension whose gradient takes more than 12000
+        steps of its program, over all nodes.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.expectations.strips import Axis, Line
+from flows.systems.own.averages import GroupNodes, has_changes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     Nodes,
@@ -37,6 +38,7 @@ from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import rough_at
+from flows.systems.own.serving import is_square, nodes_for
 from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.averaged import summed
 from symbolic.asymptotics.decimals import DIGITS
@@ -53,6 +55,8 @@ MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 12_000
+# Why limits are not told.
+PLANE = "an expectation in more than one dimension"
 # Nodes of a rule for a law have the digits of its point.
 BITS_OF_DIGITS = 256
 # It is chosen so far from there, relative to the entries.
@@ -96,7 +100,7 @@ class View:
         """Potentials in the entries by name."""
         return {name: closed(self.blocks, p) for name, p in self.potentials}
 
-    def nodes(self, start: Array) -> Nodes | str | None:
+    def nodes(self, start: Array) -> Nodes | GroupNodes | str | None:
         """Rule with which exact states are evaluated, None without one, or why they are not."""
         if self.arithmetic == "doubles":
             return "arithmetic in doubles"
@@ -105,17 +109,20 @@ class View:
             told = f"more than {MOST_EXACT} entries"
         nodes = None
         if not told and self.loss.averaged:
-            nodes = fixed_rule(self.loss, start)
+            nodes = nodes_for(self.loss, start)
             told = "" if nodes is not None else "no fixed rule for the expectation"
         if told and self.arithmetic == "balls":
             raise InputError(f"arithmetic: expected a loss that balls evaluate, got {told}")
         return told or nodes
 
-    def chosen(self, start: Array) -> Nodes | str | None:
+    def chosen(self, start: Array) -> Nodes | GroupNodes | str | None:
         """As :meth:`nodes`, and also not where balls are slow, unless they are asked for."""
         nodes = self.nodes(start)
         slow = isinstance(nodes, Nodes) and work(self.loss, nodes) > MOST_WORK
-        return "a slow rule" if slow and self.arithmetic == "auto" else nodes
+        if slow and self.arithmetic == "auto":
+            return "a slow rule"
+        vain = isinstance(nodes, GroupNodes) and not is_square(self.loss)
+        return "terms that cancel between nodes" if vain and self.arithmetic == "auto" else nodes
 
     def in_doubles(
         self,
@@ -133,12 +140,12 @@ class View:
         places: list[list[Any]],
         energy: Array,
         errors: Errors | None,
-        nodes: Nodes | None,
+        nodes: Nodes | GroupNodes | None,
     ) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
         return self.exact_view(nodes).states(places, energy, errors)
 
-    def exact_view(self, nodes: Nodes | None) -> ExactView:
+    def exact_view(self, nodes: Nodes | GroupNodes | None) -> ExactView:
         """Return the loss with its potentials, as exact states are seen by."""
         known = tuple(self.known.items())
         return ExactView.by(self.loss, nodes, known, rough_at(self.rtol))
@@ -165,6 +172,8 @@ class View:
                 " arithmetic='balls' keeps more digits"
             )
         nodes = self.nodes(states.x[-1])
+        if isinstance(nodes, GroupNodes):
+            nodes = PLANE
         if isinstance(nodes, str):
             return f"limit not found: {nodes}"
         return self.exact_view(nodes).limit(states, t)
@@ -183,6 +192,8 @@ class View:
         told = _no_balls(self.blocks, self.expression, self.potentials)
         if not told and len(state.x) > MOST_EXACT:
             told = f"more than {MOST_EXACT} entries"
+        if not told and _in_space(self.loss):
+            told = PLANE
         nodes = fixed_rule(self.loss, state.x) if not told and self.loss.averaged else None
         if not told and self.loss.averaged and nodes is None:
             told = "no fixed rule for the expectation"
@@ -206,7 +217,8 @@ class View:
 
     def with_sum(self, minimiser: Minimiser) -> Minimiser:
         """Minimiser with an expectation over one number as a sum over the nodes of a rule too."""
-        if _no_balls(self.blocks, self.expression, ()) or not self.loss.averaged:
+        refused = _no_balls(self.blocks, self.expression, ())
+        if refused or not self.loss.averaged or _in_space(self.loss):
             return minimiser
 
         def number(x: Any) -> sp.Float:
@@ -232,6 +244,11 @@ class View:
         return self.exactly([place], np.array([[1.0, 0.0]]), None, None).at(0)
 
 
+def _in_space(loss: Any) -> bool:
+    """Whether a loss is an expectation over several numbers."""
+    return bool(loss.averaged and len(loss.form.x) > 1)
+
+
 @functools.lru_cache(maxsize=64)
 def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> str:
     """Why balls do not evaluate a loss and its potentials, or nothing."""
@@ -240,10 +257,12 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> 
         return f"more than {MAX_ENTRIES} entries"
     if loss.measured is not None:
         return "an average in doubles"
-    if loss.averaged and len(loss.form.x) > 1:
-        return "an expectation in more than one dimension"
+    in_space = _in_space(loss)
+    if in_space and not has_changes(loss):
+        return "an expectation of functions without changes"
     try:
-        balls(loss, Nodes(Axis(Line(), 1.0, -1, 1)) if loss.averaged else None)
+        line = Nodes(Axis(Line(), 1.0, -1, 1)) if loss.averaged and not in_space else None
+        balls(loss, line)
         for _, potential in potentials:
             numeric(closed(blocks, potential), loss.y, (), "ball")
     except NoBall as problem:

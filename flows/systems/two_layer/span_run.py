@@ -25,10 +25,9 @@ from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.hidden_layer.program import codes_of
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import from_doubles, value_of
+from flows.systems.own.exact import from_doubles, is_steep, value_of
 from flows.systems.own.exact_view import ExactView, told
 from flows.systems.own.observed_doubles import observe
-from flows.systems.own.reading import is_steep
 from flows.systems.own.served import RESERVE
 from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.two_layer.features import (

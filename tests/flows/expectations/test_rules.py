@@ -10,7 +10,7 @@ from mpmath import mp
 
 from flows.core.balls import precision
 from flows.core.quadrature_rules import Rule
-from flows.expectations.rules import across, along_one, lattice, left_by, panelled, surveyed, turned
+from flows.expectations.rules import along_one, lattice, left_by, panelled, surveyed, turned
 from flows.expectations.strips import Line, Strips
 from flows.systems.own.loss import Loss, estimate
 from symbolic.language.blocks import Explicit
@@ -240,15 +240,32 @@ def test_what_has_no_bound_has_no_rule():
 
 
 def test_a_hessian_across_the_plane_of_the_nodes_is_averaged_too():
-    # E x_i x_j is the identity, which nodes on a line do not see.
-    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
-    along = np.array([3.0, 4.0, 0.0]) / 5
-    rule = Rule(nodes[:, None] * along, weights / weights.sum(), "a line")
-    whole = across(rule)
-    second = (whole.nodes * whole.weights[:, None]).T @ whole.nodes
-    assert second == pytest.approx(np.eye(3), abs=ROUNDED)
-    assert (rule.nodes * rule.weights[:, None]).T @ rule.nodes != pytest.approx(np.eye(3))
-    assert across(whole) is whole
+    # E cos(w.x) = exp(-|w|^2/2), whose Hessian is (w w^T - I) times that; nodes lie on a line.
+    loss = Loss(W, Explicit(sp.S.Zero, sp.cos(FIRST), X), "")
+    w = np.array([0.6, -0.8, 0.5])
+    rule = estimate(loss, w, ASKED).rule
+    assert np.linalg.matrix_rank(rule.nodes) == 1
+    truth = (np.outer(w, w) - np.eye(3)) * np.exp(-w @ w / 2)
+    assert loss.hessian(w, rule) == pytest.approx(truth, abs=ROUNDED)
+    assert loss.hessian(w, rule) != pytest.approx(1.001 * truth, abs=ROUNDED)
+
+
+def test_a_form_that_is_not_linear_in_the_entries_has_its_whole_hessian():
+    # E cos(a w x + b) = exp(-a^2 w^2/2) cos b, with the second derivatives of a product.
+    a, w, b, x = sp.symbols("a w b x", real=True)
+    loss = Loss((a, w, b), Explicit(sp.S.Zero, b * sp.cos(a * w * x + b), (x,)), "")
+    state = np.array([0.7, -1.3, 0.4])
+    rule = estimate(loss, state, ASKED).rule
+    closed = b * sp.exp(-((a * w) ** 2) / 2) * sp.cos(b)
+    slopes = [sp.diff(closed, s) for s in (a, w, b)]
+    curved = sp.hessian(closed, (a, w, b))
+    known = dict(zip((a, w, b), state, strict=True))
+    total, size = loss.summed(state, rule)
+    assert total == pytest.approx([float(e.subs(known)) for e in (closed, *slopes)], abs=ROUNDED)
+    assert (size >= np.abs(total)).all()
+    truth = np.array(curved.subs(known), dtype=float)
+    assert loss.hessian(state, rule) == pytest.approx(truth, abs=ROUNDED)
+    assert loss.hessian(state, rule) != pytest.approx(1.001 * truth, abs=ROUNDED)
 
 
 def test_a_constant_plane_takes_one_node():

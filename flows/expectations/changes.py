@@ -1,0 +1,315 @@
+r"""How much an expression changes, to all digits of the change, on arrays.
+
+.. math:: f(v + d) - f(v), \qquad \tanh(z + d) - \tanh z =
+   \frac{\tanh d\, (1 - \tanh^2 z)}{1 + \tanh z \tanh d}, \qquad \ldots
+
+Each step of a program has a formula for its change in which nothing cancels. So an expression that
+is known to all digits at one place, however much cancels there, is known to nearly as many digits
+around it, in doubles.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy as sp
+from scipy.special import erf, expit
+from sympy.codegen.cfunctions import log1p
+
+from symbolic.language.lower import lower
+from symbolic.language.program import Program
+from symbolic.language.stable import LogCosh, Sigmoid, Softplus
+
+__all__ = ["Tape", "taped"]
+
+# Beyond this change of an argument a function is evaluated at both ends: then they are apart.
+APART = 0.5
+EPSILON = float(np.finfo(float).eps)
+# Rounding of one function, in last bits.
+LAST = 4.0
+# Nodes of an integral of the slope over a change: right to all digits up to there.
+_T, _W = np.polynomial.legendre.leggauss(12)
+
+
+class _Function(NamedTuple):
+    """A function: `value(z)`, and `change(z, value, d)` where `d` is at most `APART`."""
+
+    value: Callable[[Any], Any]
+    change: Callable[[Any, Any, Any], Any]
+
+
+def _by_slope(value: Callable[[Any], Any], slope: Callable[[Any], Any]) -> _Function:
+    """A function whose change is the integral of its slope."""
+
+    def change(z: Any, v: Any, d: Any) -> Any:
+        return d * sum(w / 2 * slope(z + (1 + t) / 2 * d) for t, w in zip(_T, _W, strict=True))
+
+    return _Function(value, change)
+
+
+def _log_cosh(z: Any) -> Any:
+    size = np.abs(z)
+    near = np.log1p(2 * np.sinh(np.minimum(size, 1.0) / 2) ** 2)
+    return np.where(size < 1, near, size + np.log1p(np.expm1(-2 * size) / 2))
+
+
+def _tanh(z: Any, v: Any, d: Any) -> Any:
+    t = np.tanh(d)
+    return t * ((1 - v) * (1 + v)) / (1 + v * t)
+
+
+def _sigmoid(z: Any, v: Any, d: Any) -> Any:
+    grown = np.expm1(d)
+    return v * expit(-z) * grown / (1 + v * grown)
+
+
+_FUNCTIONS: dict[Any, _Function] = {
+    sp.exp: _Function(np.exp, lambda z, v, d: v * np.expm1(d)),
+    sp.log: _Function(np.log, lambda z, v, d: np.log1p(d / z)),
+    sp.sin: _Function(np.sin, lambda z, v, d: 2 * np.cos(z + d / 2) * np.sin(d / 2)),
+    sp.cos: _Function(np.cos, lambda z, v, d: -2 * np.sin(z + d / 2) * np.sin(d / 2)),
+    sp.sinh: _Function(np.sinh, lambda z, v, d: 2 * np.cosh(z + d / 2) * np.sinh(d / 2)),
+    sp.cosh: _Function(np.cosh, lambda z, v, d: 2 * np.sinh(z + d / 2) * np.sinh(d / 2)),
+    sp.tanh: _Function(np.tanh, _tanh),
+    sp.atan: _Function(np.arctan, lambda z, v, d: np.arctan2(d, 1 + z * (z + d))),
+    sp.asinh: _by_slope(np.arcsinh, lambda z: 1 / np.hypot(1.0, z)),
+    sp.erf: _by_slope(erf, lambda z: 2 / np.sqrt(np.pi) * np.exp(-z * z)),
+    Sigmoid: _Function(expit, _sigmoid),
+    Softplus: _Function(
+        lambda z: np.logaddexp(0.0, z), lambda z, v, d: np.log1p(expit(z) * np.expm1(d))
+    ),
+    LogCosh: _Function(
+        _log_cosh,
+        lambda z, v, d: np.log1p(2 * np.sinh(d / 2) ** 2 + np.tanh(z) * np.sinh(d)),
+    ),
+}
+
+
+# As they are computed in balls.
+_STEPS: dict[Any, Callable[..., Any]] = {
+    "add": sp.Add,
+    "times": sp.Mul,
+    "inverse": lambda a: 1 / a,
+    "root": sp.sqrt,
+    # To all digits of small ones, too.
+    Sigmoid: lambda a: 1 / (1 + sp.exp(-a)),
+    Softplus: lambda a: log1p(sp.exp(a)),
+    LogCosh: lambda a: log1p(2 * sp.sinh(a / 2) ** 2),
+}
+# Operations whose changes do not ask for their values.
+_SUMS = (None, "add", "times")
+
+
+class _Row(NamedTuple):
+    """One operation on earlier registers; a constant has none, and is a number."""
+
+    operation: Any
+    parts: tuple[int, ...]
+    number: Any = None
+
+
+class Tape:
+    """A program whose values, and their changes, are computed step by step on arrays.
+
+    Parameters
+    ----------
+    rows : sequence
+        Operations; the first registers are those of the variables.
+    count : int
+        Variables.
+    results : sequence of int
+        Registers of the results.
+    """
+
+    def __init__(self, rows: Sequence[_Row], count: int, results: Sequence[int]) -> None:
+        self.rows, self.count, self.results = tuple(rows), count, tuple(results)
+        # Registers that changes of others, or results, are made of.
+        asked = set(results).union(*(row.parts for row in rows if row.operation != "add"))
+        functions = (k for k, row in enumerate(rows, count) if row.operation not in _SUMS)
+        self.asked = sorted(asked.union(functions))
+
+    def values(self, variables: Sequence[Any]) -> list[Any]:
+        """Registers in doubles, of arrays."""
+        found = list(variables)
+        with np.errstate(all="ignore"):
+            for operation, parts, number in self.rows:
+                a = [found[k] for k in parts]
+                if operation is None:
+                    found.append(float(number))
+                elif operation == "add":
+                    found.append(functools.reduce(lambda x, y: x + y, a))
+                elif operation == "times":
+                    found.append(a[0] * a[1])
+                elif operation == "inverse":
+                    found.append(1 / a[0])
+                elif operation == "root":
+                    found.append(np.sqrt(a[0]))
+                else:
+                    found.append(_FUNCTIONS[operation].value(a[0]))
+        return found
+
+    @functools.cached_property
+    def exact(self) -> Callable[..., Any]:
+        """Registers that are asked for, in balls: a function of the variables at one place."""
+        names = [sp.Symbol(f"_v{k}", real=True) for k in range(self.count + len(self.rows))]
+        steps = []
+        for name, (operation, parts, number) in zip(names[self.count :], self.rows, strict=True):
+            a = [names[k] for k in parts]
+            step = number if operation is None else _STEPS.get(operation, operation)(*a)
+            steps.append((name, step))
+        return lower([names[k] for k in self.asked], names[: self.count], "ball", steps)
+
+    def changes(self, known: Sequence[Any], moves: Sequence[Any]) -> list[Any]:
+        """Changes of all registers where the variables change by these; `None` where none does."""
+        found = list(moves)
+        with np.errstate(all="ignore"):
+            for k, (operation, parts, _) in enumerate(self.rows, self.count):
+                d = [found[p] for p in parts]
+                if all(x is None for x in d):
+                    found.append(None)
+                elif operation == "add":
+                    found.append(
+                        functools.reduce(lambda x, y: x + y, (x for x in d if x is not None))
+                    )
+                elif operation == "times":
+                    (a, b), (da, db) = (known[p] for p in parts), d
+                    if parts[0] == parts[1]:
+                        found.append(da * (2 * a + da))
+                    elif db is None:
+                        found.append(da * b)
+                    elif da is None:
+                        found.append(a * db)
+                    else:
+                        found.append(da * (b + db) + a * db)
+                else:
+                    found.append(_changed(operation, known[parts[0]], known[k], d[0]))
+        return found
+
+    def rounded(self, known: Sequence[Any], off: Sequence[Any]) -> list[Any]:
+        """Rounding of all registers in doubles, of variables that are off by so much."""
+        found = list(off)
+        with np.errstate(all="ignore"):
+            for k, (operation, parts, _) in enumerate(self.rows, self.count):
+                a, e, last = [known[p] for p in parts], [found[p] for p in parts], known[k]
+                if operation is None:
+                    left = 0.0
+                elif operation == "add":
+                    left = sum(e) + len(a) * EPSILON * sum(np.abs(x) for x in a)
+                elif operation == "times":
+                    left = np.abs(a[0]) * e[1] + np.abs(a[1]) * e[0]
+                else:
+                    both = (np.abs(_changed(operation, a[0], last, s * e[0])) for s in (1, -1))
+                    left = np.maximum(*both)
+                found.append(left + LAST * EPSILON * np.abs(last))
+        return found
+
+    def off(self, known: Sequence[Any], doubt: Sequence[Any], changes: Sequence[Any]) -> list[Any]:
+        """Rounding of the results where registers have changed."""
+        found: list[Any] = [
+            0.0 if d is None else EPSILON * np.abs(d) for d in changes[: self.count]
+        ]
+        with np.errstate(all="ignore"):
+            for k, (operation, parts, _) in enumerate(self.rows, self.count):
+                d, e, last = [changes[p] for p in parts], [found[p] for p in parts], changes[k]
+                if last is None:
+                    found.append(0.0)
+                elif operation == "add":
+                    sizes = sum(np.abs(x) for x in d if x is not None)
+                    found.append(sum(e) + len(d) * EPSILON * sizes)
+                elif operation == "times":
+                    (a, b), (da, db) = (
+                        (known[p] for p in parts),
+                        (0.0 if x is None else x for x in d),
+                    )
+                    near = np.abs(a) + np.abs(da), np.abs(b) + np.abs(db)
+                    kept = np.abs(da) * doubt[parts[1]] + np.abs(db) * doubt[parts[0]]
+                    sizes = np.abs(da) * near[1] + np.abs(db) * near[0]
+                    found.append(near[1] * e[0] + near[0] * e[1] + kept + LAST * EPSILON * sizes)
+                else:
+                    slope = np.abs(np.divide(last, d[0], out=np.zeros_like(last), where=d[0] != 0))
+                    found.append(2 * slope * e[0] + LAST * EPSILON * np.abs(last))
+        return [found[k] + doubt[k] for k in self.results]
+
+
+def _changed(operation: Any, z: Any, v: Any, d: Any) -> Any:
+    """Change of a function of one number."""
+    if operation == "inverse":
+        return -d * v / (z + d)
+    if operation == "root":
+        return d / (v + np.sqrt(z + d))
+    function = _FUNCTIONS[operation]
+    found = function.change(z, v, d)
+    far = np.abs(d) > APART
+    return np.where(far, function.value(z + d) - v, found) if np.any(far) else found
+
+
+def taped(program: Program, variables: Sequence[sp.Symbol]) -> Tape | None:
+    """Tape of a program; None where it has a function whose changes are not known.
+
+    Parameters
+    ----------
+    program : Program
+        In the variables.
+    variables : sequence of Symbol
+        Whose changes are given.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x", real=True)
+    >>> tape = taped(Program((), (sp.tanh(x) - x,)), (x,))
+    >>> known = tape.values([np.array(0.5)])
+    >>> float(tape.changes(known, [np.array(1e-20)])[tape.results[0]])
+    -2.1355...e-21
+    """
+    rows: list[_Row] = []
+    known: dict[Any, int] = {x: k for k, x in enumerate(variables)}
+
+    def put(operation: Any, parts: Sequence[int], number: Any = None) -> int:
+        if operation in ("add", "times"):
+            parts = sorted(parts)
+        key = (operation, tuple(parts), number)
+        if key not in known:
+            rows.append(_Row(*key))
+            known[key] = len(variables) + len(rows) - 1
+        return known[key]
+
+    def power(base: int, exponent: int) -> int:
+        found, square = None, base
+        while exponent:
+            if exponent & 1:
+                found = square if found is None else put("times", (found, square))
+            exponent >>= 1
+            square = put("times", (square, square)) if exponent else square
+        assert found is not None
+        return found
+
+    def visit(e: Any) -> int:
+        if e in known:
+            return known[e]
+        if e.is_number:
+            found = put(None, (), e)
+        elif e.is_Add:
+            found = put("add", [visit(x) for x in e.args])
+        elif e.is_Mul:
+            found = functools.reduce(lambda a, b: put("times", (a, b)), map(visit, e.args))
+        elif e.is_Pow and (2 * e.exp).is_Integer:
+            twice = abs(int(2 * e.exp))
+            base = visit(e.base)
+            found = power(put("root", (base,)), twice) if twice % 2 else power(base, twice // 2)
+            found = put("inverse", (found,)) if e.exp < 0 else found
+        elif e.func in _FUNCTIONS:
+            found = put(e.func, (visit(e.args[0]),))
+        else:
+            raise NotImplementedError(str(e.func))
+        known[e] = found
+        return found
+
+    try:
+        for symbol, step in program.steps:
+            known[symbol] = visit(step)
+        return Tape(rows, len(variables), [visit(e) for e in program.results])
+    except NotImplementedError:
+        return None

@@ -1,0 +1,334 @@
+r"""Averages over a plane at exact states: known to all digits at one, and by changes around it.
+
+.. math:: \nabla L(y) = \sum_j w_j\, \nabla F(v_j + d_j), \qquad v_j = v(y_0, x_j),
+   \quad d_j = v(y, x_j) - v(y_0, x_j)
+
+The sum over a fixed rule *is* the loss, an analytic function of the state. Near a minimum all that
+is left of it is what cancels at each node, and sixteen digits of the terms are none of the sum.
+So every number at each node is computed once at an exact state `y_0`, with as many digits as that
+takes, and around it by its change, in which nothing cancels (:mod:`flows.expectations.changes`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+
+from flows.core.arrays import Array
+from flows.core.limit import Balls
+from flows.core.quadrature_rules import Rule
+from flows.expectations.changes import Tape, taped
+from flows.expectations.forms import Forms
+from flows.expectations.planes import PlaneNodes
+from flows.systems.own.by_forms import Formed
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric
+from symbolic.language.lower import NoBall, lower
+from symbolic.language.program import gradient
+
+__all__ = ["KNOWN", "GroupNodes", "averages", "has_changes"]
+
+#: What changes tell of a sum, relative to it, if not much else cancels.
+KNOWN = 1e-12
+# Bits below which nothing but doubles is asked for.
+FEW = 160
+EPSILON = float(np.finfo(float).eps)
+# Places of more bits are the same up to this part of them.
+SAME = 2.0**-120
+# Rounding of a sum over nodes, in last bits of its terms.
+ADDED = 1.0
+# Rounding of sums in doubles, relative to the sum of sizes.
+ROUNDED = 1e-15
+# Errors that were computed serve for changes that are no larger than these.
+LARGER = 1.5
+
+
+@dataclass
+class _Anchor:
+    """A state at which every register is known.
+
+    Parameters
+    ----------
+    y : list of arb
+        The exact state.
+    rows : list of arb
+        `A` and `b` there.
+    known, doubt : list
+        Registers, and their rounding.
+    checked : tuple
+        Length of changes whose rounding is known, and it.
+    """
+
+    y: list[Any]
+    rows: list[Any]
+    known: list[Any]
+    doubt: list[Any]
+    checked: tuple[float, Any] = (-1.0, None)
+
+
+@functools.lru_cache(maxsize=64)
+def _tape(formed: Formed) -> Tape | None:
+    """Program of `F` with its derivatives by forms and entries besides."""
+    return taped(gradient(formed.forms.function, formed.variables), formed.variables)
+
+
+def has_changes(loss: Loss) -> bool:
+    """Whether all functions of an integrand have changes and balls."""
+    tape = _tape(loss.formed) if loss.formed.forms.symbols else None
+    if tape is None:
+        return False
+    try:
+        tape.exact(*[arb(0.5)] * len(loss.formed.variables))
+        _rows(loss.formed)
+        numeric(loss.form.plain, loss.y, (), "ball")
+    except NoBall:
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(formed: Formed) -> Any:
+    """`A` and `b` in balls, row by row."""
+    return lower(list(formed.forms.rows), formed.forms.y, "ball")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupNodes:
+    """Nodes for each of several integrands whose sum is averaged.
+
+    Parameters
+    ----------
+    formed : tuple of Formed
+        The integrands.
+    parts : tuple of PlaneNodes
+        The nodes of each.
+    """
+
+    formed: tuple[Formed, ...]
+    parts: tuple[PlaneNodes, ...]
+
+    def __len__(self) -> int:
+        """Return the number of all nodes."""
+        return sum(map(len, self.parts))
+
+    @property
+    def forms(self) -> tuple[Forms, ...]:
+        """Those of each integrand."""
+        return tuple(one.forms for one in self.formed)
+
+    @property
+    def bound(self) -> Array:
+        """Of the errors of the average, and of the length of its gradient, shape (2,)."""
+        return np.sum([part.bound for part in self.parts], axis=0)
+
+    @property
+    def rule(self) -> GroupNodes:
+        """What sums in doubles are taken by."""
+        return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one integrand, whose plane the flow leaves as it is."""
+        return len(self.parts) == 1
+
+    def at(self, y: Array) -> tuple[PlaneNodes, ...]:
+        """Nodes at a state: planes of several integrands turn as it moves."""
+        if self.alone:
+            return self.parts
+        pairs = zip(self.forms, self.parts, strict=True)
+        return tuple(part.turned(forms, y) for forms, part in pairs)
+
+    def rules(self, y: Array) -> tuple[tuple[Formed, Rule], ...]:
+        """Integrands, with nodes in space at a state."""
+        pairs = zip(self.formed, self.at(y), strict=True)
+        return tuple((one, part.rule) for one, part in pairs)
+
+    @functools.cached_property
+    def finer(self) -> GroupNodes:
+        """Nodes that show what these leave where the average is small beside its terms."""
+        return GroupNodes(self.formed, tuple(part.finer for part in self.parts))
+
+    def off(self, y: Array) -> float:
+        """How far a state is off, in units of what it may be: at 1 or less the bound holds."""
+        given = zip(self.forms, self.parts, self.at(y), strict=True)
+        return max(part.off(one, y, now.axes) for one, part, now in given)
+
+    def cancels(self, y: Array) -> float:
+        """Part of the sizes of all that is left of their sum."""
+        total, size = np.sum([one.summed(y, rule) for one, rule in self.rules(y)], axis=0)
+        return abs(float(total[0])) / float(size[0])
+
+
+class Averages:
+    """Value and gradient of one integrand at exact states, by nodes in a plane.
+
+    Parameters
+    ----------
+    formed : Formed
+        The integrand.
+    nodes : PlaneNodes
+        The rule.
+    """
+
+    def __init__(self, formed: Formed, nodes: PlaneNodes) -> None:
+        self._formed, self._nodes = formed, nodes
+        tape = _tape(formed)
+        assert tape is not None
+        self._tape = tape
+        self._many = len(self._formed.forms.symbols)
+        ones = np.ones((len(nodes), 1))
+        self._longer = np.concatenate([nodes.places, ones], axis=1)
+        # What stands behind it is averaged with each of the first moments.
+        self._weighted = self._longer * nodes.weights[:, None]
+        self._anchor: _Anchor | None = None
+        self._last: tuple[list[Any], int] = ([], 0)
+        self._moves: Array | None = None
+
+    def both(self, y: Sequence[Any]) -> tuple[Array, Array]:
+        """Value and gradient with their rounding, shape (1 + N,).
+
+        Asked for more bits at the same state, it is looked at anew.
+        """
+        place = [arb(x).mid() for x in y]
+        again = ctx.prec > self._last[1] and self._is_last(place)
+        if self._anchor is None or again:
+            self._anchor = self._anchored(place, ctx.prec if again else FEW)
+        self._last = place, ctx.prec
+        return self._around(self._anchor, place)
+
+    def _is_last(self, place: list[Any]) -> bool:
+        """Whether it is where it was asked before, but for what more bits make of the place."""
+        pairs = zip(place, self._last[0], strict=True) if self._last[0] else ()
+        far = [abs(float(a - b)) for a, b in pairs]
+        return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in place)
+
+    def _anchored(self, y: list[Any], bits: int) -> _Anchor:
+        """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
+        rows = [arb(x) for x in _rows(self._formed)(*y)]
+        doubles = np.array([float(x) for x in rows]).reshape(self._many, -1)
+        own = [y[k] for k in self._formed.beside]
+        along = np.concatenate([doubles[:, :-1] @ self._nodes.axes, doubles[:, -1:]], axis=1)
+        forms = along @ self._longer.T
+        if bits <= FEW:
+            size = np.abs(along) @ np.abs(self._longer).T
+            # Products with axes are rounded too.
+            off = [*(2 * len(along[0]) * EPSILON * size), *(0.0 for _ in own)]
+            given = [*forms, *(float(x) for x in own)]
+            known = self._tape.values(given)
+            off[self._many :] = [EPSILON * abs(x) for x in given[self._many :]]
+            return _Anchor(y, rows, known, self._tape.rounded(known, off))
+        known = self._exactly(rows, own)
+        doubt = [None if v is None else EPSILON * np.abs(v) for v in known]
+        return _Anchor(y, rows, known, doubt)
+
+    def _exactly(self, rows: list[Any], own: list[Any]) -> list[Any]:
+        """Registers at all nodes in balls, rounded at the end."""
+        d = len(self._nodes.axes)
+        axes = [[arb(q) for q in column] for column in self._nodes.axes.T.tolist()]
+        along: list[Any] = []
+        for k in range(self._many):
+            *row, offset = rows[k * (d + 1) : (k + 1) * (d + 1)]
+            along.append(([_dot(row, column) for column in axes], offset))
+        asked, exact = self._tape.asked, self._tape.exact
+        found = np.empty((len(asked), len(self._nodes)))
+        for j, place in enumerate(self._nodes.places.tolist()):
+            forms = [_dot(row, place) + offset for row, offset in along]
+            found[:, j] = list(map(float, exact(*forms, *own)))
+        known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
+        for k, values in zip(asked, found, strict=True):
+            known[k] = values
+        return known
+
+    def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
+        """Sum with gradient at a state, and their rounding."""
+        delta = np.array([float(a - b) for a, b in zip(y, anchor.y, strict=True)])
+        along = self._along(y)
+        tape, many = self._tape, self._many
+        moves: list[Any] = [None] * tape.count
+        length = float(np.abs(delta).max(initial=0.0))
+        if length > 0:
+            turned = self._turned(anchor, y, delta, along)
+            for k in range(many):
+                if turned[k].any():
+                    moves[k] = self._longer @ turned[k]
+            for k, entry in enumerate(self._formed.beside, many):
+                moves[k] = delta[entry] if delta[entry] else None
+        changes = tape.changes(anchor.known, moves)
+        if not length <= LARGER * anchor.checked[0]:
+            anchor.checked = length, tape.off(anchor.known, anchor.doubt, changes)
+        values, sizes = np.empty((2, len(tape.results), len(self._nodes)))
+        for row, k in enumerate(tape.results):
+            known, change = anchor.known[k], changes[k]
+            values[row] = known if change is None else known + change
+            sizes[row] = anchor.checked[1][row]
+        totals = values @ self._weighted
+        rounded = (sizes + ADDED * EPSILON * np.abs(values)) @ np.abs(self._weighted)
+        return self._gathered(totals, along), self._gathered(rounded, np.abs(along))
+
+    def _along(self, y: list[Any]) -> Array:
+        """Derivatives of forms along the axes by the entries, shape (N, m, k + 1)."""
+        if self._moves is not None:
+            return self._moves
+        at = self._formed.forms.at(np.array([float(x) for x in y]))
+        found = np.concatenate([at[1:, :, :-1] @ self._nodes.axes, at[1:, :, -1:]], axis=-1)
+        if self._formed.forms.affine:  # the same everywhere
+            self._moves = found
+        return found
+
+    def _turned(self, anchor: _Anchor, y: list[Any], delta: Array, along: Array) -> Array:
+        """Changes of the rows of forms along the axes, and of their offsets."""
+        if self._formed.forms.affine:
+            return np.tensordot(delta, along, 1)
+        rows = [a - b for a, b in zip(_rows(self._formed)(*y), anchor.rows, strict=True)]
+        moved = np.array([float(x) for x in rows]).reshape(self._many, -1)
+        return np.concatenate([moved[:, :-1] @ self._nodes.axes, moved[:, -1:]], axis=1)
+
+    def _gathered(self, sums: Array, moves: Array) -> Array:
+        """Value and gradient of moments of `F` and its derivatives."""
+        many = self._many
+        found = np.append(sums[0, -1], np.tensordot(moves, sums[1 : 1 + many], 2))
+        found[1 + np.array(self._formed.beside, dtype=int)] += sums[1 + many :, -1]
+        return found
+
+
+def _dot(x: Sequence[Any], y: Sequence[Any]) -> Any:
+    return sum((a * b for a, b in zip(x, y, strict=True)), arb(0))
+
+
+@functools.lru_cache(maxsize=16)
+def averages(loss: Loss, nodes: GroupNodes) -> Balls:
+    """Loss as a function of exact numbers, of which about twelve digits are told."""
+    plain = numeric(loss.form.plain, loss.y, (), "ball")
+    told = _around_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
+    curved: list[tuple[Array, Array]] = []
+
+    def both(y: Sequence[Any]) -> list[Any]:
+        found, error = (part.tolist() for part in told(y))
+        outside = plain.both(*y)
+        return [p + arb(v, e) for p, v, e in zip(outside, found, error, strict=True)]
+
+    def rates(y: Sequence[Any], dy: Sequence[Any]) -> list[Any]:
+        place = np.array([float(x) for x in y])
+        if not curved or not np.array_equal(curved[0][0], place):
+            slope = loss.summed(place, nodes)[0][1:]
+            curved[:] = [(place, np.concatenate([slope[None], loss.hessian(place, nodes)]))]
+        direction = np.array([float(x) for x in dy])
+        return [arb(x) for x in (curved[0][1] @ direction).tolist()]
+
+    return Balls(both, rates, None, KNOWN)
+
+
+def _around_one(nodes: GroupNodes) -> Callable[[Sequence[Any]], tuple[Array, Array]]:
+    return Averages(nodes.formed[0], nodes.parts[0]).both
+
+
+def _of_doubles(nodes: GroupNodes, y: Sequence[Any]) -> tuple[Array, Array]:
+    """Sums of several integrands, which do not cancel much, and their rounding."""
+    place = np.array([float(x) for x in y])
+    total, size = np.sum([one.summed(place, rule) for one, rule in nodes.rules(place)], axis=0)
+    return total, ROUNDED * size

@@ -1,0 +1,211 @@
+"""Which rule serves where an exact state is, on a line or in planes, and what it leaves there."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from flows.core.arrays import Array
+from flows.expectations.forms import Forms
+from flows.expectations.planes import MOST_NODES as MOST_IN_PLANE
+from flows.expectations.planes import plane_nodes
+from flows.expectations.rules import left_by
+from flows.systems.own import exact
+from flows.systems.own.averages import GroupNodes, has_changes
+from flows.systems.own.by_forms import Formed
+from flows.systems.own.exact import SERVES, Nodes, fixed_rule, is_steep, value_of
+from flows.systems.own.loss import Loss
+
+__all__ = [
+    "Serving",
+    "failing",
+    "groups_of",
+    "in_planes",
+    "is_square",
+    "no_rule",
+    "nodes_for",
+    "placed",
+]
+
+# A rule in a plane whose bound is exceeded by this factor has not served on the way.
+TOO_FAR = 2.0
+# Its bound is what it leaves, where that is this part of an average; and the difference to another
+# rule is counted so many times.
+SEEN, SHORT = 1e-9, 10.0
+# Whose gradient is known to this part.
+SURE = 1e-10
+EPSILON = float(np.finfo(float).eps)
+# An expanded integrand has no more terms, and they have no more forms each.
+MOST_TERMS, MOST_FORMS = 200, 3
+# Terms of this size, relative to their sum, are not averaged one by one; and above the second part
+# nobody looks for one rule of all instead.
+CANCELS, FAR = 1e-4, 1e-2
+# One rule of all is taken where it has so many nodes, or this times those of all groups.
+SMALL, DEARER = 4000, 3.0
+
+
+def is_square(loss: Loss) -> bool:
+    """Whether an integrand is a square that students can bring to zero at each node.
+
+    They are sums of one activation without other parameters, and no fewer than their teachers. What
+    vanishes only as a sum over nodes has no more digits than these have.
+    """
+    share, square = loss.form.integrand.as_independent(*loss.form.x, as_Add=False)
+    forms = loss.formed.forms
+    kinds = {e.func for e in forms.function.atoms(sp.Function)}
+    rows = [forms.rows[i, :] for i in range(forms.rows.rows)]
+    moving = sum(bool(row.free_symbols) for row in rows)
+    teachers = len(rows) - moving
+    plain = not forms.beside and all(row[-1] == 0 for row in rows) and loss.form.plain == 0
+    fits = len(kinds) == 1 and moving >= teachers > 0
+    return bool(square.is_Pow and square.exp == 2 and share.is_positive and fits and plain)
+
+
+@functools.lru_cache(maxsize=64)
+def groups_of(forms: Forms) -> tuple[Forms, ...]:
+    """Terms of an expanded integrand, together where they have the same forms; one if none is less.
+
+    The square of a sum of activations is a sum of functions of two forms, however many there are.
+    """
+    terms = sp.Add.make_args(sp.expand(forms.function))
+    if len(terms) > MOST_TERMS:
+        return (forms,)
+    found: dict[tuple[sp.Symbol, ...], list[sp.Expr]] = {}
+    for term in terms:
+        own = tuple(s for s in forms.symbols if s in term.free_symbols)
+        found.setdefault(own or forms.symbols[:1], []).append(term)
+    if max(map(len, found)) in (len(forms.symbols), *range(MOST_FORMS + 1, len(forms.symbols))):
+        return (forms,)
+    whole = []
+    for own, parts in found.items():
+        rows = [forms.rows[forms.symbols.index(s), :] for s in own]
+        whole.append(Forms(sp.Add(*parts), own, sp.ImmutableMatrix.vstack(*rows), forms.y))
+    return tuple(whole)
+
+
+def placed(forms: tuple[Forms, ...], y: Array, before: GroupNodes | None) -> GroupNodes | None:
+    """Nodes of each group; None where one has none."""
+    kept: tuple[Any, ...] = (None,) * len(forms)
+    if before is not None and before.forms == forms:
+        kept = before.at(y)
+    parts = []
+    for one, last in zip(forms, kept, strict=True):
+        found = plane_nodes(one, y, last)
+        if found is None:
+            return None
+        parts.append(found)
+    if before is not None and all(a is b for a, b in zip(parts, kept, strict=True)):
+        return before
+    return GroupNodes(tuple(map(Formed, forms)), tuple(parts))
+
+
+def in_planes(loss: Loss, y: Array, before: GroupNodes | None) -> GroupNodes | None:
+    """Nodes of all at once, or of groups of terms, which are fewer where terms do not cancel."""
+    if not has_changes(loss):
+        return None
+    whole = (loss.formed.forms,)
+    groups = groups_of(loss.formed.forms)
+    if len(groups) == 1:
+        return placed(whole, y, before)
+    if before is not None and before.forms == whole:
+        found = placed(whole, y, before)
+        if found is not None and len(found) <= SMALL:
+            return found
+    apart = placed(groups, y, before)
+    if apart is None:
+        return placed(whole, y, before)
+    if apart is before and apart.cancels(y) > FAR:
+        return apart
+    together = placed(whole, y, before)
+    if together is None:
+        return apart
+    few = len(together) <= max(SMALL, DEARER * len(apart))
+    return together if few or apart.cancels(y) < CANCELS else apart
+
+
+def nodes_for(
+    loss: Loss, y: Array, before: Nodes | GroupNodes | None = None
+) -> Nodes | GroupNodes | None:
+    """Nodes that serve near a state, of a line or of a plane; None without any.
+
+    Those of the run so far, ``before``, are kept where they lie in a plane and serve.
+    """
+    if loss.measured is not None:
+        return None
+    if len(loss.form.x) == 1:
+        return fixed_rule(loss, y)
+    return in_planes(loss, y, before if isinstance(before, GroupNodes) else None)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The rule of a chart, and whether it serves where the state has moved.
+
+    Parameters
+    ----------
+    loss : Loss
+        With an expectation.
+    nodes : Nodes or GroupNodes
+        The rule.
+    """
+
+    loss: Loss
+    nodes: Nodes | GroupNodes
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it is seen at once: no node is visited."""
+        return isinstance(self.nodes, GroupNodes)
+
+    def left(self, y: Array) -> float:
+        """Largest part of the average that the rule may leave at a state `y`, shape (N,).
+
+        In a plane, where its bound is no part of the average, it is `SERVES` or less while the
+        bound holds.
+        """
+        if isinstance(self.nodes, GroupNodes):
+            off = self.nodes.off(y)
+            return SERVES * off if off <= TOO_FAR else math.inf
+        form = self.loss.form
+        return left_by(self.nodes.axis, form.integrand, form.x, self.loss.y, y)
+
+    def anew(self, y: Array) -> Nodes | GroupNodes | None:
+        """Nodes for a state that a run has reached by these."""
+        return nodes_for(self.loss, y, self.nodes)
+
+    def doubt(self, value: float, slope: Array, other: Callable[[], Sequence[Any]]) -> Array:
+        """What the rule leaves of an average in a plane, and of its gradient, shape (1 + N,).
+
+        The bound, or where that is no small part of them the difference to what another rule tells.
+        """
+        assert isinstance(self.nodes, GroupNodes)
+        bound = np.array([self.nodes.bound[0], *[self.nodes.bound[1]] * len(slope)])
+        here = np.array([value, *slope])
+        size = np.array([abs(value), *[float(np.linalg.norm(slope))] * len(slope)])
+        if (bound <= SEEN * size).all():
+            return bound
+        known = value_of(other, lambda found: is_steep(found, SURE))
+        if known is None:
+            return bound
+        there = np.array([float(x) for x in known])
+        return np.minimum(bound, SHORT * np.maximum(np.abs(there - here), EPSILON * size))
+
+
+def failing(loss: Loss, y: Array) -> str:
+    """Why no fixed rule serves from a state on, or nothing."""
+    return no_rule(loss) if loss.averaged and nodes_for(loss, y) is None else ""
+
+
+def no_rule(loss: Loss) -> str:
+    """Say that no rule serves, and what to do."""
+    most = MOST_IN_PLANE if len(loss.form.x) > 1 else exact.MOST_NODES
+    return (
+        f"the expectation takes more than {most} nodes here, or has no bound: where fewer"
+        " digits are enough, take arithmetic='doubles'"
+    )

@@ -1,0 +1,177 @@
+"""Expectations over several numbers: nodes in planes, exact states, and digits at late times.
+
+`make fuzz` takes more of the random ones.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb
+from mpmath import mp
+from scipy.integrate import solve_ivp
+from scipy.special import erf, expit
+
+import flows
+from flows.core.balls import precision
+from flows.systems.own.exact import BITS, balls
+from flows.systems.own.serving import groups_of, in_planes, placed
+from symbolic import Expectation
+
+# Random integrands in all, and the seed of the first one. `make fuzz` asks for 500.
+RUNS = int(os.environ.get("POPFLOW_FUZZ", "24")) // 3
+FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
+# Steps of 1e-10, whose errors the flow contracts.
+DIGITS = 1e-9
+# Of the sums by hand, relative to the sum of sizes.
+BY_HAND = 3e-13
+
+
+def cube(dimension, panels, order=12, reach=9.0):
+    """Nodes and weights of a normal density: Gauss-Legendre on panels, which no run takes."""
+    t, w = np.polynomial.legendre.leggauss(order)
+    half = reach / panels
+    x = (np.linspace(half - reach, reach - half, panels)[:, None] + half * t).ravel()
+    w = np.tile(half * w, panels) * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    nodes = np.stack(np.meshgrid(*[x] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
+    weights = w
+    for _ in range(dimension - 1):
+        weights = np.multiply.outer(weights, w)
+    kept = weights.ravel() > 1e-20
+    return nodes[kept], weights.ravel()[kept]
+
+
+ACTIVATIONS = {
+    "tanh": (sp.tanh, np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "logistic": (lambda z: 1 / (1 + sp.exp(-z)), expit, lambda z: expit(z) * expit(-z)),
+    "softplus": (lambda z: sp.log(1 + sp.exp(z)), lambda z: np.logaddexp(0, z), expit),
+    "cosine": (sp.cos, np.cos, lambda z: -np.sin(z)),
+    "gelu": (
+        lambda z: z * (1 + sp.erf(z / sp.sqrt(2))) / 2,
+        lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
+        lambda z: (1 + erf(z / np.sqrt(2))) / 2 + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi),
+    ),
+    "swish": (
+        lambda z: z / (1 + sp.exp(-z)),
+        lambda z: z * expit(z),
+        lambda z: expit(z) + z * expit(z) * expit(-z),
+    ),
+    "arc tangent": (sp.atan, np.arctan, lambda z: 1 / (1 + z**2)),
+}
+
+
+def students(name, count, d, arithmetic="auto"):
+    """Students of one teacher, the first coordinate: `E (sum_i s(w_i.x) - s(x_1))^2/2`."""
+    s = ACTIVATIONS[name][0]
+    x = sp.MatrixSymbol("x", d, 1)
+    blocks = [sp.MatrixSymbol(f"w{k}", d, 1) for k in range(count)]
+    gap = sum(s(sum(w[i, 0] * x[i, 0] for i in range(d))) for w in blocks) - s(x[0, 0])
+    loss = Expectation(gap**2, x) / 2
+    return flows.OwnSystem("students", blocks, loss, arithmetic=arithmetic)
+
+
+def by_hand(name, state, count, panels):
+    """The loss of students with its gradient, in the plane of all of them, and sums of sizes."""
+    _, s, slope = ACTIVATIONS[name]
+    w = state.reshape(count, -1)
+    teacher = np.eye(w.shape[1])[:1]
+    plane, _ = np.linalg.qr(np.concatenate([teacher, w]).T)
+    nodes, weights = cube(plane.shape[1], panels)
+    z = nodes @ (w @ plane).T
+    off = s(z).sum(axis=1) - s(nodes @ (teacher @ plane).T)[:, 0]
+    each = (weights * off)[:, None] * slope(z)
+    size = weights @ (np.abs(s(z)).sum(axis=1) + np.abs(s(nodes @ (teacher @ plane).T)[:, 0])) ** 2
+    return weights @ off**2 / 2, (each.T @ nodes @ plane.T).ravel(), size
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + RUNS))
+def test_no_sum_in_planes_is_outside_its_bound(seed):
+    rng = np.random.default_rng(seed)
+    name = sorted(ACTIVATIONS)[seed % len(ACTIVATIONS)]
+    d = int(rng.integers(2, 11))
+    system = students(name, 1, d)
+    state = rng.normal(size=d) * 10 ** rng.uniform(-2, 0.5)
+    state *= min(1.0, 5 / np.linalg.norm(state))
+    value, slope, size = by_hand(name, state, 1, 40)
+    loss = system._loss
+    nodes = in_planes(loss, state, None)
+    if nodes is None:  # its singularities are near: it takes too many nodes
+        assert name == "arc tangent" and np.linalg.norm(state) > 3
+        return
+    with precision(BITS):
+        found = balls(loss, nodes).both([arb(x) for x in state.tolist()])
+    got, rounded = (np.array([float(f(x)) for x in found]) for f in (arb.mid, arb.rad))
+    allowed = BY_HAND * (size + np.linalg.norm(slope))
+    assert abs(got[0] - value) <= nodes.bound[0] + rounded[0] + allowed
+    off = np.linalg.norm(got[1:] - slope)
+    assert off <= nodes.bound[1] + np.linalg.norm(rounded[1:]) + allowed
+    # It says something, and a control is seen: a number that is off by a thousandth.
+    assert nodes.bound.max() < 1e-9 * (1 + size) and rounded.max() < 1e-11 * (1 + size)
+    assert abs(1.001 * got[0] - value) > nodes.bound[0] + rounded[0] + allowed
+
+
+@pytest.mark.parametrize("name", ["tanh", "swish"])
+def test_terms_of_a_square_are_averaged_apart_and_have_the_same_sum(name):
+    system, rng = students(name, 2, 2), np.random.default_rng(3)
+    loss, state = system._loss, 0.6 * rng.normal(size=4)
+    groups = groups_of(loss.formed.forms)
+    assert len(groups) == 6 and max(len(g.symbols) for g in groups) == 2
+    nodes = placed(groups, state, None)
+    # They turn with the state: each plane is that of its own forms.
+    for moved in (state, state + 0.001 * rng.normal(size=4)):
+        assert nodes.off(moved) <= 1
+        value, slope, size = by_hand(name, moved, 2, 12)
+        total, _ = loss.summed(moved, nodes)
+        allowed = nodes.bound + BY_HAND * size
+        assert abs(total[0] - value) <= allowed[0]
+        assert np.linalg.norm(total[1:] - slope) <= allowed[1]
+        assert abs(1.001 * total[0] - value) > allowed[0]
+    # Control: farther away the bound is not claimed.
+    assert nodes.off(2 * state) > 1
+
+
+def test_two_students_in_the_plane_are_where_a_solver_by_hand_takes_them():
+    start, times = 0.5 * np.random.default_rng(0).normal(size=4), np.array([0.1, 0.5, 1.5, 4.0])
+    truth = solve_ivp(
+        *(lambda t, y: -by_hand("tanh", y, 2, 10)[1], (0, times[-1]), start, "DOP853", times),
+        rtol=1e-11,
+        atol=1e-13,
+    )
+    run = flows.integrate(students("tanh", 2, 2), start, t_end=times[-1], t_eval=times)
+    losses = np.array([by_hand("tanh", y, 2, 10)[0] for y in truth.y.T])
+    stated = run.errors("loss")[1:]
+    assert run.completed and (np.abs(run["loss"][1:] / losses - 1) <= stated).all()
+    assert (stated < 1e-7).all() and run.state[1:] == pytest.approx(truth.y.T, abs=DIGITS)
+    assert (np.abs(1.001 * run["loss"][1:] / losses - 1) > stated).all()
+
+
+def test_a_student_in_space_falls_at_the_rate_of_its_hessian_for_many_decades():
+    # Beside w = e_1 the slowest axis is e_1 itself: curvature E x^2 sech^4(x).
+    start = np.array([0.4, -0.3, 0.5])
+    run = flows.integrate(students("tanh", 1, 3), start, t_end=1e9)
+    loss = run["loss"]
+    late = np.flatnonzero((loss > 1e-55) & (loss < 1e-20))
+    with mp.workdps(25):
+        density = lambda x: mp.npdf(x) * x**2 * mp.sech(x) ** 4  # noqa: E731
+        rate = 2 * float(2 * mp.quad(density, [0, 1, 2, 4, 8]))
+    fell = np.log(loss[late[0]] / loss[late[-1]]) / (run.t[late[-1]] - run.t[late[0]])
+    assert run.completed and fell == pytest.approx(rate, rel=DIGITS)
+    assert fell != pytest.approx(1.001 * rate, rel=DIGITS)
+    assert np.log10(loss[late[0]] / loss[late[-1]]) > 25
+    assert (run.errors("loss")[late] < 1e-6).all()
+    # Where the states no longer tell it, it is unknown, not zero.
+    assert np.isnan(loss[-1])
+
+
+def test_a_student_in_ten_dimensions_is_that_of_its_plane():
+    rng = np.random.default_rng(5)
+    way = rng.normal(size=9)
+    way /= np.linalg.norm(way)
+    flat, times = np.array([0.6, 0.3]), [1.0, 30.0, 200.0]
+    plane = flows.integrate(students("tanh", 1, 2), flat, times[-1], times)
+    whole = flows.integrate(students("tanh", 1, 10), [flat[0], *(flat[1] * way)], times[-1], times)
+    assert whole["loss"] == pytest.approx(plane["loss"], rel=1e-8, abs=0)
+    assert plane["loss"][-1] < 1e-18
+    other = flows.integrate(students("tanh", 1, 2), 1.001 * flat, times[-1], times)
+    assert whole["loss"] != pytest.approx(other["loss"], rel=1e-8, abs=0)

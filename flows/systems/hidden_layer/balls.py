@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from flint import arb, arb_mat, ctx
 
@@ -38,6 +38,8 @@ class PairBalls:
         Students and teachers.
     """
 
+    #: More bits always tell more.
+    known: ClassVar[float] = 0.0
     network: Network
 
     def both(self, y: Vector) -> list[Any]:

@@ -243,7 +243,7 @@ def watch(
 
     def left(now: Array) -> float:
         """How far the order of kinks in the rule is from another one."""
-        if loss.measured is None:
+        if not isinstance(loss, Loss) or loss.measured is None:
             return math.inf
         return loss.measured.measure.room(now, unpack_rule(chart.weights, chart.shape))
 

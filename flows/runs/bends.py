@@ -19,6 +19,9 @@ __all__ = ["Bends", "bends_along", "turns"]
 NEUTRAL = 0.95
 #: Along a valley curvature times time falls, over so many decades, to less than the second part.
 DECADES, KEPT = 2.0, 0.5
+#: Beside a minimum a leading form of the degree `m` has `P = 1 + 2/(m - 2)`. A smaller one is `1/t`
+#: with logarithms, of a state that recedes for ever and tends to no minimum.
+LEAST_POWER = 1.1
 #: Rounding of a Hessian at a state in doubles, relative to its largest eigenvalue.
 ROUNDING = 1e-13
 
@@ -78,7 +81,7 @@ def turns(run: Run, power: float) -> bool:
         False also where the Hessian is not known.
     """
     system, last = getattr(run, "system", None), run.curvatures
-    if system is None or last is None or not power > 1:
+    if system is None or last is None or not power > LEAST_POWER:
         return False
     t = np.asarray(run.t, dtype=float)
     k = max(int(np.searchsorted(t, t[-1] / 10**DECADES)), 1)

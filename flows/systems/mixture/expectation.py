@@ -85,8 +85,9 @@ def _expect(
     mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
     means = Means(mu, deviation, mean, weight, form)
     several = expect_several(calculus, means.at(None), tolerance)
-    parts = {name: getattr(several, name)[0] for name in ("kl", "fisher", "size", "error", "nodes")}
-    sizes = several.sizes[0][0], several.sizes[1][0]
+    names = "kl", "fisher", "size", "error", "nodes"
+    parts = {name: getattr(several, name)[0].item() for name in names}
+    sizes = several.sizes[0][0].item(), several.sizes[1][0].item()
     return Expected(pull=several.pull[0], sizes=sizes, rule=several.rule, **parts)
 
 

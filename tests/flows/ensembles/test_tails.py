@@ -19,6 +19,8 @@ RTOL, FINE = 1e-8, 1e-11
 LITTLE = 1e-3
 # What a run states of a loss above its limit, beside its error, is a hundred times its tolerance.
 STATED = 100 * RTOL
+# Growth along a valley that a saddle has turned counts, though it decays in the end.
+MORE = 30
 
 WELL = (u * v - 1) ** 2 / 2 + (u - v - 1) ** 2 / 2
 VALLEY = (u * v - 1) ** 2 / 2
@@ -178,7 +180,7 @@ def test_errors_along_a_valley_are_not_taken_for_errors_across_it(seen: list[Any
     assert (seen[0][0].reached == len(e.t)).all()
     tail = (e["loss"] > 0) & (e["loss"] < 1e-20)
     assert tail.sum() > 20
-    assert (e["loss_error"] <= 10 * STATED * e["loss"])[tail].all()
+    assert (e["loss_error"] <= MORE * STATED * e["loss"])[tail].all()
 
 
 def test_rows_of_tails_are_the_same_whatever_the_chunks_are() -> None:

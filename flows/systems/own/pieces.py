@@ -15,8 +15,9 @@ from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.systems.own.carried_errors import LARGEST
 from flows.systems.own.kink import KINK, jump_beside
-from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
+from flows.systems.own.loss import Loss, estimate
 from flows.systems.own.pace import TINY, Pace
+from flows.systems.own.plain_field import field_of, pack_rule, unpack_rule
 from flows.systems.own.served import RESERVE, failure, rule_is_off
 from flows.systems.own.sound_state import SoundState
 from flows.systems.own.stretch import MOST

@@ -8,7 +8,8 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
-from flows.systems.own.loss import Loss, estimate, unpack_rule
+from flows.systems.own.loss import Loss, estimate
+from flows.systems.own.plain_field import unpack_rule
 
 __all__ = ["RESERVE", "failure", "rule_is_off"]
 

@@ -30,6 +30,9 @@ AHEAD = 2
 # Processes take seconds to begin: they do so for what would take this one so many seconds more,
 # unless its threads keep so much of their cores busy by themselves.
 LONG, BUSY = 10.0, 0.8
+# loky says this of workers that Ctrl-C has ended. It reaches all of a group: this process may see its
+# workers gone before the signal, and lose that where an object is let go of.
+INTERRUPTED = "SIGINT"
 # loky takes growth by 300 MB for a leak and ends the process; what one derives and compiles stays.
 AROUND = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 
@@ -177,6 +180,8 @@ def _apart(
             lost: list[int] = []
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 k, problem = running.pop(future), future.exception()
+                if isinstance(problem, BrokenExecutor) and INTERRUPTED in str(problem):
+                    raise KeyboardInterrupt
                 if problem is None:
                     yield k, future.result()
                 elif executor is not None or (alone and isinstance(problem, BrokenExecutor)):

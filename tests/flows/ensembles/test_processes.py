@@ -136,6 +136,33 @@ except KeyboardInterrupt:
 """
 
 
+GONE = """
+import os, signal, time
+from flows.ensembles.workers import Hands, finished
+
+def gone(k):
+    os.kill(os.getpid(), signal.SIGINT if k == 0 else signal.SIGKILL if k == 1 else 0)
+    return k
+
+try:
+    print(sorted((k, type(r).__name__) for k, r in finished(gone, CALLS, Hands(0, 2))))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(
+    ("calls", "said"),
+    [("[(0,)]", "interrupted\n"), ("[(1,), (2,)]", "[(0, 'TerminatedWorkerError'), (1, 'int')]\n")],
+)
+def test_workers_that_ctrl_c_has_ended_end_the_run_whoever_sees_it_first(calls, said):
+    program = GONE.replace("CALLS", calls)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (run.returncode, run.stdout) == (0, said)
+
+
 def test_ctrl_c_ends_processes_at_once():
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SLOW],
@@ -147,7 +174,10 @@ def test_ctrl_c_ends_processes_at_once():
         assert run.stdout is not None
         pids = [int(run.stdout.readline()) for _ in range(2)]
         os.killpg(run.pid, signal.SIGINT)
-        out, err = run.communicate(timeout=PATIENCE)
+        try:
+            out, err = run.communicate(timeout=PATIENCE)
+        finally:  # it does not wait for what does not end
+            run.kill()
     assert (run.returncode, out, err) == (0, "interrupted\n", "")
     for pid in pids:
         with pytest.raises(ProcessLookupError):

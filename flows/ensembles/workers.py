@@ -30,8 +30,8 @@ AHEAD = 2
 # Processes take seconds to begin: they do so for what would take this one so many seconds more,
 # unless its threads keep so much of their cores busy by themselves.
 LONG, BUSY = 10.0, 0.8
-# loky says this of workers that Ctrl-C has ended. It reaches all of a group: this process may see its
-# workers gone before the signal, and lose that where an object is let go of.
+# loky says this of workers that Ctrl-C has ended. It reaches all of a group: this process may see
+# its workers gone before the signal, and lose that where an object is let go of.
 INTERRUPTED = "SIGINT"
 # loky takes growth by 300 MB for a leak and ends the process; what one derives and compiles stays.
 AROUND = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}

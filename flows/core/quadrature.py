@@ -2,8 +2,8 @@ r"""Expectations over `N(0, I_r)` of functions on arrays, with a measured error.
 
 .. math:: E f(x) \approx \sum_j w_j f(x_j)
 
-Posteriors of a Gaussian mixture are analytic in each coordinate up to poles at the distance
-`b = pi/D` from the real line, `D` the largest distance of two means along it. So rules that
+Sigmoids of affine forms are analytic in each coordinate up to poles at the distance `b = pi/D` from
+the real line, `D` the largest slope along it. So rules that
 converge exponentially are used, and each for what it does best (`q = -log(tolerance)`):
 
 * Gauss-Hermite, about `(q D / 2 pi)^2` nodes: few for small means, far too many for large ones;

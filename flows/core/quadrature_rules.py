@@ -21,7 +21,6 @@ __all__ = [
     "GAUSS",
     "LAST_RUNG",
     "Rule",
-    "axis_rule",
     "gauss",
     "least_weight",
     "most_nodes",
@@ -233,8 +232,3 @@ def random(r: int, power: int, replicate: int) -> Rule:
     inside = np.clip(uniform, 2.0**-54, 1 - 2.0**-53)  # a scrambled point may round to an end
     size = 2**power
     return Rule(scipy.special.ndtri(inside), np.full(size, 1 / size), f"Sobol 2^{power}")
-
-
-def axis_rule(rung: int, reach: float) -> tuple[Array, Array]:
-    """Rule of one coordinate, number ``rung`` of the ladder."""
-    return _axis(rung, reach, (-math.inf, math.inf))

@@ -29,13 +29,8 @@ CERTAIN = 0.99
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.
 SHORT = 0.5
-# Nodes are left out where every component but that at home has less than this part of its largest
-# contribution.
-DROPPED = 1e-18
 # Offsets in a cluster below this are none: their squares would underflow.
 UNSEEN = 1e-120
-#: Instead of the rungs of a rule: no nodes.
-NO_RULE = -1
 
 
 class Means(NamedTuple):

@@ -51,7 +51,7 @@ def two_rules(system: flows.GMMEM, means: np.ndarray, found: Any) -> list[float]
         else len(GAUSS) + int(np.ceil(2 * np.log2(max(1.0, 1.2 * d)))) + 1
         for d in distances
     )
-    finer = moments(system.law, components, tensor(rungs, reach))
+    finer = moments(system.calculus, components, tensor(rungs, reach))
     gradient = derivatives.gradient(frame, components, finer.pull) @ frame.basis.T
     kl, fisher = (x + y for x, y in zip((finer.kl, finer.fisher), components.constant, strict=True))
     return [

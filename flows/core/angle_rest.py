@@ -17,7 +17,7 @@ import functools
 import math
 from typing import Any
 
-from flows.core.compiled import inner, loop
+from flows.arithmetic.kept import inner, loop
 
 unfolding: Any = functools.partial(inner, unfolds=True)
 

@@ -283,8 +283,8 @@ def wrap(raw: Callable[..., None], *, arrays: bool = False) -> Callable[..., Non
 def wrapped_once(
     make_raw: Callable[[], Callable[..., None]], *, arrays: bool = False
 ) -> Callable[..., None]:
-    """Wrapped field of ``make_raw()``, compiled once a version (:mod:`flows.core.compiled`)."""
-    from flows.core.compiled import kept  # Numba loads where it is first needed
+    """Wrapped field of ``make_raw()``, compiled once a version (:mod:`flows.arithmetic.kept`)."""
+    from flows.arithmetic.kept import kept  # Numba loads where it is first needed
 
     def make() -> Callable[..., None]:
         return wrap(make_raw(), arrays=arrays)

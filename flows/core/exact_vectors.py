@@ -14,8 +14,8 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core.cgutils import get_or_insert_function
 
-from flows.core.compiled import inner
-from flows.core.vectors import intrinsic_of_vectors
+from flows.arithmetic.kept import inner
+from flows.arithmetic.vectors import intrinsic_of_vectors
 
 __all__ = ["add", "gather", "joined", "multiply", "product"]
 

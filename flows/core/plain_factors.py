@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from flows.core.compiled import lean
+from flows.arithmetic.kept import lean
 
 __all__ = ["shifted", "substitute"]
 

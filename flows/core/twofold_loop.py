@@ -13,7 +13,7 @@ import math
 import numba
 import numpy as np
 
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
 from flows.core.twofold_pairs import add, arctangent, divided, multiply, product
 
 __all__ = ["defect", "evaluate", "moves", "plain", "step", "turned"]

@@ -17,9 +17,9 @@ from flint import arb
 from numba import types
 from numba.extending import intrinsic
 
+from flows.arithmetic.kept import loop
 from flows.core.arrays import Array
 from flows.core.balls import precision
-from flows.core.compiled import loop
 
 __all__ = ["add", "arctangent", "divided", "multiply", "product"]
 

@@ -19,9 +19,9 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import lean
-from flows.core.exponentials import exponential
-from flows.core.vectors import WIDTH, load, spread, store
+from flows.arithmetic.exponentials import exponential
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import WIDTH, load, spread, store
 from flows.systems.own.seen_loop import KNOWN
 from flows.systems.own.sound_state import STEEP, TRUSTED
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
-from flows.core.vectors import load, spread, store
+from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.vectors import load, spread, store
 from flows.ensembles.axis_chords import fill, part_of
 from flows.ensembles.axis_lanes import again, aim
 from flows.ensembles.axis_line import NEARLY, line_of, see_errors, stand_in

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
 from flows.solvers.near_lanes import LANES, PARTS, Near
 from flows.solvers.near_plan import plan_of
 from flows.solvers.near_state import GOES_ON

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
 from flows.ensembles.axis_lanes import load_matrix, near_of
 from flows.solvers.near_hessian import any_stiff, hessian, sharpen
 from flows.solvers.near_lanes import LANES, change

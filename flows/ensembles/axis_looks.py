@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
 from flows.ensembles.axis_lanes import near_of
 from flows.runs.companions import FREE
 from flows.solvers.near_explicit import SLOPE

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean, loop
+from flows.arithmetic.kept import inner, lean, loop
 from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
 from flows.ensembles.axis_found import Found, found_of
 from flows.ensembles.axis_lanes import (

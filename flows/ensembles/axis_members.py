@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.vectors import WIDTH
 from flows.core.limit import FAST
-from flows.core.vectors import WIDTH
 from flows.ensembles.axis_lanes import registers_of, steepest
 from flows.solvers.axis_slopes import finite, hessian_along
 from flows.solvers.axis_steps import EPSILON

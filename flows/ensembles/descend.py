@@ -182,7 +182,7 @@ def _side_by_side(lanes: Lanes, group: list[Stride], eta: float) -> list[Array |
 @functools.cache
 def _advance(lanes: Lanes) -> Callable[..., Array]:
     """Steps of many members, each up to its own count; tells which remained bounded."""
-    from flows.core.compiled import kept
+    from flows.arithmetic.kept import kept
 
     make = functools.partial(_compile, lanes)
     signature = "b1[::1](f8[:, ::1], f8, i8[::1], f8[:, ::1], i8[::1], f8[:, ::1])"

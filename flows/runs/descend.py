@@ -264,7 +264,7 @@ def _advance(field: Callable[..., None]) -> Callable[..., bool]:
     """
     import numba
 
-    from flows.core.compiled import kept
+    from flows.arithmetic.kept import kept
 
     bound = DIVERGED
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flows.arithmetic.kept import inner, lean
 from flows.core.angle_rest import angle_rest
-from flows.core.compiled import inner, lean
 from flows.core.rates_along import plain_rates, summed, twofold_rates
 from flows.core.twofold_loop import evaluate
 from flows.core.twofold_pairs import add, multiply, product

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean, loop
+from flows.arithmetic.kept import inner, lean, loop
 from flows.core.plain_factors import shifted, substitute
 from flows.solvers.axis_slopes import centred, doubles_know, finite, linearise, slope_at, slope_of
 

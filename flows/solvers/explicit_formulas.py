@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import lean
-from flows.core.vectors import load, spread, store
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import load, spread, store
 from flows.solvers.explicit_tableau import ALL, STAGES, tableau
 from flows.solvers.side_by_side import GROW, SAFETY, SHRINK
 

@@ -52,7 +52,7 @@ def steps_of(
     look: Callable[[], Callable[..., Any]] | None = None,
 ) -> Advance:
     """Steps of one kind of chart, compiled once a version (:func:`make_steps`)."""
-    from flows.core.compiled import kept  # Numba loads where it is first needed
+    from flows.arithmetic.kept import kept  # Numba loads where it is first needed
 
     make = functools.partial(make_steps, make_lanes, lanes, patience, look)
     name = (lanes, "explicit steps, at most", patience, "of", make_lanes, look or "")
@@ -87,7 +87,7 @@ def make_steps(
     """
     import numba
 
-    from flows.core.vectors import numbers
+    from flows.arithmetic.vectors import numbers
 
     load, store, spread, larger, magnitude = numbers(lanes)
     nodes, a, formulas, upper = tableau()

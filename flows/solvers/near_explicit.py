@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
-from flows.core.vectors import larger, load, magnitude, root, spread, store
+from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.vectors import larger, load, magnitude, root, spread, store
 from flows.solvers.explicit_formulas import (
     at_stage,
     change_after,

@@ -12,8 +12,8 @@ slopes and unknowns have no units here.
 
 from __future__ import annotations
 
-from flows.core.compiled import lean
-from flows.core.vectors import load, spread, store
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import load, spread, store
 
 __all__ = ["combined", "factor", "factor_both", "substitute", "substitute_both"]
 

@@ -9,8 +9,8 @@ Where that is not enough Jacobians serve.
 
 from __future__ import annotations
 
-from flows.core.compiled import lean
-from flows.core.vectors import load, spread, store
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import load, spread, store
 from flows.solvers.near_lanes import LANES, PARTS, decoded, jacobian
 from flows.solvers.near_plan import FUSED
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import WIDTH, load, spread, store
 from flows.core.angle_rest import angle_rest, angle_rest_rate
-from flows.core.compiled import lean
-from flows.core.vectors import WIDTH, load, spread, store
 from flows.solvers.near_plan import FUSED
 
 __all__ = ["LANES", "PARTS", "Near", "change", "decoded", "field", "jacobian"]

@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import lean
-from flows.core.vectors import load, magnitude, spread, store, where_less
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import load, magnitude, spread, store, where_less
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, FASTEST, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both

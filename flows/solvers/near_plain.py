@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 
-from flows.core.compiled import lean
-from flows.core.vectors import load, store
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import load, store
 from flows.solvers.near_lanes import PARTS, decoded
 from flows.solvers.near_plan import FUSED
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
 
 __all__ = ["FUSED", "Plan", "plan_of"]
 

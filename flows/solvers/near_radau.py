@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import lean
-from flows.core.vectors import larger, load, magnitude, spread, store, where_less
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import larger, load, magnitude, spread, store, where_less
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import GROW, ITERATIONS, SAFETY, SHRINK, SMALLEST, STRETCH
 from flows.solvers.near_factors import substitute

@@ -8,8 +8,8 @@ most of what a field reads, are read once for all stages.
 
 from __future__ import annotations
 
-from flows.core.compiled import lean
-from flows.core.vectors import load, spread, store
+from flows.arithmetic.kept import lean
+from flows.arithmetic.vectors import load, spread, store
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.near_lanes import PARTS, change
 

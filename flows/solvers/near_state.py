@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.near_lanes import LANES, field
 

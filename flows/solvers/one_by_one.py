@@ -107,7 +107,7 @@ def _in_a_row(arrays: list[Any]) -> tuple[Any, Any]:
 
 @functools.cache
 def _address(advance: Advance) -> int:
-    from flows.core.pointers import address_of  # Numba loads where it is first needed
+    from flows.arithmetic.pointers import address_of  # Numba loads where it is first needed
 
     return address_of(advance)
 
@@ -117,8 +117,8 @@ def _each() -> Callable[..., None]:
     """Compile a call of steps of each problem, without the interpreter's lock."""
     import numba
 
-    from flows.core.compiled import kept
-    from flows.core.pointers import caller
+    from flows.arithmetic.kept import kept
+    from flows.arithmetic.pointers import caller
 
     call = caller(signature())
 

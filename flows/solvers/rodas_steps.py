@@ -39,7 +39,7 @@ def steps_of(
     look: Callable[[], Callable[..., Any]] | None = None,
 ) -> Advance:
     """Steps of one kind of chart, compiled once a version if its field is (:func:`make_steps`)."""
-    from flows.core.compiled import kept  # Numba loads where it is first needed
+    from flows.arithmetic.kept import kept  # Numba loads where it is first needed
 
     make = functools.partial(make_steps, field, make_lanes, lanes, look)
     name = (lanes, "steps of", field, make_lanes, look or "")

@@ -1,7 +1,7 @@
 r"""Chains side by side: the raw field of :mod:`flows.systems.matrix_factorization.field`.
 
-Every number is a vector over members (:mod:`flows.core.vectors`). A matrix is `d^2` rows of them,
-of complex numbers twice as many: real and imaginary part of an entry follow each other.
+Every number is a vector over members (:mod:`flows.arithmetic.vectors`). A matrix is `d^2` rows of
+them, of complex numbers twice as many: real and imaginary part of an entry follow each other.
 
 No product of matrices is taken twice. With `Q_j = W_{j-1} ... W_1` descents come back through the
 chain, and what they move its product by goes forward:
@@ -46,7 +46,7 @@ def make_field(width: int) -> Callable[..., None]:
     """
     import numba
 
-    from flows.core.vectors import WIDTH, load, spread, store, where_less
+    from flows.arithmetic.vectors import WIDTH, load, spread, store, where_less
 
     assert width == WIDTH, f"a vector has {WIDTH} members, not {width}"
     # Called by compiled code only, and they make no array: no wrappers, nothing to be counted.

@@ -18,9 +18,9 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from flows.arithmetic.kept import kept
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.compiled import kept
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.node_functions import INNER, OPTIONS
 

@@ -11,10 +11,10 @@ from typing import Any, cast
 import numba
 import numpy as np
 
+from flows.arithmetic.kept import kept
+from flows.arithmetic.vectors import WIDTH, load, total
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.compiled import kept
-from flows.core.vectors import WIDTH, load, total
 from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.node_functions import OPTIONS

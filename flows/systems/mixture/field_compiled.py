@@ -12,9 +12,9 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
+from flows.arithmetic.kept import kept
+from flows.arithmetic.pointers import address_of, caller
 from flows.core.arrays import Array
-from flows.core.compiled import kept
-from flows.core.pointers import address_of, caller
 from flows.systems.mixture import curves, sums_compiled
 from flows.systems.mixture.axes import home_of, set_axes
 from flows.systems.mixture.calculus import Calculus

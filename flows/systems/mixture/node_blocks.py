@@ -2,7 +2,7 @@
 
 What is summed (:mod:`symbolic.lemmas.mixture_node` and the paper's own module) is derived and
 lowered; this file only reduces over indices. Everything about a block is vectors over its nodes
-(:mod:`flows.core.vectors`). A block finds the posteriors in its form's way
+(:mod:`flows.arithmetic.vectors`). A block finds the posteriors in its form's way
 (:mod:`flows.systems.mixture.node_posteriors`), then adds losses and pulls, or second derivatives.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from flows.core.vectors import load, magnitude, spread, store, where_less
+from flows.arithmetic.vectors import load, magnitude, spread, store, where_less
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 from flows.systems.mixture.node_functions import (

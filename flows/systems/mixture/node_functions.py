@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import sympy as sp
 
-from flows.core.exponentials import (
+from flows.arithmetic.exponentials import (
     LEAST,
     OCTAVE,
     OCTAVE_LOW,
@@ -19,7 +19,7 @@ from flows.core.exponentials import (
     TERMS,
     above,
 )
-from flows.core.vectors import (
+from flows.arithmetic.vectors import (
     MAGIC,
     halves,
     larger,

@@ -16,9 +16,9 @@ import numpy as np
 import sympy as sp
 from numba.extending import register_jitable
 
+from flows.arithmetic.exponentials import exponential
+from flows.arithmetic.vectors import larger, load, spread, store
 from flows.core.arrays import Array
-from flows.core.exponentials import exponential
-from flows.core.vectors import larger, load, spread, store
 from flows.systems.mixture.node_functions import INNER, density, helper, number
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node

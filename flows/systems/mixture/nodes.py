@@ -1,7 +1,7 @@
 """Compiled: lists of nodes of products of rules, block by block, without those that add nothing.
 
-A block is a vector of weights, then one of each coordinate (:mod:`flows.core.vectors`), so that
-sums take both as they lie in memory. Those that the last block has too many have no weight.
+A block is a vector of weights, then one of each coordinate (:mod:`flows.arithmetic.vectors`), so
+that sums take both as they lie in memory. Those that the last block has too many have no weight.
 Coordinates are those along axes that turn with the means (:mod:`flows.systems.mixture.axes`).
 
 Far means live where one of them takes over from the component at home. With `a_i(x)` the logarithm
@@ -26,10 +26,10 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
+from flows.arithmetic.kept import kept
+from flows.arithmetic.vectors import WIDTH
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.compiled import kept
-from flows.core.vectors import WIDTH
 from flows.systems.mixture.node_functions import INNER, OPTIONS
 
 __all__ = ["Region", "length", "listed", "packed"]

@@ -15,9 +15,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.arithmetic.kept import kept
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.compiled import kept
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, SHORT
 
 # A weighted sum of offsets below this part of the largest one is rounding.

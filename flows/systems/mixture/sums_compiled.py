@@ -13,12 +13,12 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
+from flows.arithmetic.kept import kept
+from flows.arithmetic.pointers import address_of, caller
+from flows.arithmetic.vectors import WIDTH, load, spread, store, total
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.compiled import kept
-from flows.core.pointers import address_of, caller
 from flows.core.threads import out_of_turn
-from flows.core.vectors import WIDTH, load, spread, store, total
 from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS

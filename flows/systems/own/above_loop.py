@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 
+from flows.arithmetic.kept import inner, lean
 from flows.core.axis_field import Code
-from flows.core.compiled import inner, lean
 from flows.core.twofold_loop import UPWARD, step
 from flows.core.twofold_pairs import add
 from flows.systems.own.chart_loop import run

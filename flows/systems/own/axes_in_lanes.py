@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.vectors import WIDTH, load, spread, store
 from flows.core.exact_vectors import gather, joined
-from flows.core.vectors import WIDTH, load, spread, store
 
 __all__ = ["Turn", "eigen_in_lanes", "sharpened", "turn_of"]
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
-from flows.core.exponentials import exponential
-from flows.core.vectors import (
+from flows.arithmetic.exponentials import exponential
+from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.vectors import (
     WIDTH,
     any_of,
     larger,

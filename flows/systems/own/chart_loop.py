@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
 from flows.core.twofold_loop import UPWARD, evaluate, step, turned
 from flows.systems.own.energy import LINGERS
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE

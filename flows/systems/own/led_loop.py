@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from flows.core.compiled import lean
+from flows.arithmetic.kept import lean
 from flows.systems.own.carried_errors import ALIKE, ALONE, LARGEST, RISING
 
 __all__ = ["lead"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.core.compiled import inner, lean, loop
+from flows.arithmetic.kept import inner, lean, loop
 from flows.core.limit import (
     FAST,
     INTEGER,

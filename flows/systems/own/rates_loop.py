@@ -7,7 +7,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
 from flows.core.rates_along import plain_rates, twofold_rates
 
 __all__ = ["convex", "hessian", "twofold_hessian"]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean
+from flows.arithmetic.kept import inner, lean
 from flows.systems.own.energy import STIFF
 from flows.systems.own.energy_units import FLAT
 from flows.systems.own.rates_loop import hessian, twofold_hessian

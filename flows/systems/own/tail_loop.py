@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, lean, loop
+from flows.arithmetic.kept import inner, lean, loop
 from flows.core.limit import FAST
 from flows.core.twofold_pairs import add
 from flows.systems.own.chart_loop import run

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import lean, loop
+from flows.arithmetic.kept import lean, loop
 from flows.systems.own.energy_units import ABOVE, FALLS
 
 __all__ = ["units", "units_once"]

@@ -21,9 +21,9 @@ from typing import Any, cast
 import numba
 import numpy as np
 
+from flows.arithmetic.kept import kept
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.compiled import kept
 from flows.core.sphere import make_least
 from flows.systems.relu_neuron import lone
 from flows.systems.relu_neuron.pairs import lowered, signed

@@ -326,7 +326,7 @@ def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ign
 def _carrying() -> Callable[..., None]:
     import numba  # it loads where it is first needed
 
-    from flows.core.compiled import kept
+    from flows.arithmetic.kept import kept
 
     stack, matrix = numba.float64[:, :, ::1], numba.float64[:, ::1]
     signature = numba.void(stack, matrix, matrix, stack, stack, matrix, matrix)

@@ -15,9 +15,9 @@ from typing import Any, cast
 import numba
 import numpy as np
 
+from flows.arithmetic.kept import kept
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.compiled import kept
 from flows.systems.mixture.expectation import UNDERFLOW
 from flows.systems.mixture.means import CERTAIN
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
+from flows.arithmetic.vectors import WIDTH, load, spread, store
 from flows.core.exact_vectors import add, gather, joined, multiply, product
 from flows.core.twofold_pairs import add as add_pairs
 from flows.core.twofold_pairs import multiply as multiply_pairs
-from flows.core.vectors import WIDTH, load, spread, store
 
 # Two doubles hold a sum of a few products to this part of the largest one.
 BOTH = 2.0**-98

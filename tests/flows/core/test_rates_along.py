@@ -10,7 +10,7 @@ import sympy as sp
 from mpmath import mp
 
 import flows
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
 from flows.core.rates_along import summed, twofold_rates
 
 u, v, w = sp.symbols("u v w")

@@ -9,9 +9,9 @@ import pytest
 import sympy as sp
 
 import flows
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
+from flows.arithmetic.vectors import store
 from flows.core.symmetric import eigen
-from flows.core.vectors import store
 from flows.ensembles.axis_chords import between, fill
 from flows.ensembles.axis_found import Found, found_of
 from flows.ensembles.axis_outputs import length_at

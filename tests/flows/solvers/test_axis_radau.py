@@ -8,8 +8,8 @@ import sympy as sp
 from flint import arb, arb_mat
 
 import flows
+from flows.arithmetic.kept import loop
 from flows.core.balls import precision
-from flows.core.compiled import loop
 from flows.core.problem import SOLVER_FAILED
 from flows.runs.integrate import follow_in_pieces, next_problem
 from flows.runs.request import Request

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
 from flows.solvers.near_factors import factor, factor_both, substitute, substitute_both
 from flows.solvers.near_lanes import LANES
 

@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 
 import flows
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
 from flows.solvers.near_hessian import curvatures
 from flows.solvers.near_lanes import LANES, PARTS, Near, field
 from flows.solvers.near_plain import plain_field

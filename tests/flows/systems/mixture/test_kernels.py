@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from flows.arithmetic.vectors import WIDTH
 from flows.core.quadrature import Rule, tensor
-from flows.core.vectors import WIDTH
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
 from symbolic.systems import gmm_em

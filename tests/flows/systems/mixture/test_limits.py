@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import flows
-from flows.core.linked import linked
+from flows.arithmetic.linked import linked
 from flows.systems.mixture import choice
 from flows.systems.mixture.constants import LIMITS
 from flows.systems.mixture.derivatives import gradient

@@ -8,9 +8,9 @@ import pytest
 from mpmath import mp
 
 import flows
-from flows.core import exponentials
+from flows.arithmetic import exponentials
+from flows.arithmetic.vectors import WIDTH, load, store
 from flows.core.quadrature import Rule, tensor
-from flows.core.vectors import WIDTH, load, store
 from flows.systems.mixture import axes, expectation, node_functions, sums_compiled
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.nodes import packed

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flint import arb_mat
 
+from flows.arithmetic.kept import loop
+from flows.arithmetic.vectors import WIDTH
 from flows.core.balls import precision
-from flows.core.compiled import loop
 from flows.core.symmetric import eigen as by_lapack
-from flows.core.vectors import WIDTH
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened, turn_of
 
 # Rounding of rotations, and what two doubles leave of a hundred of them.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.core.compiled import loop
+from flows.arithmetic.kept import loop
+from flows.arithmetic.vectors import WIDTH
 from flows.core.symmetric import eigen
-from flows.core.vectors import WIDTH
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.carried_loop import carried_along, carry_of
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.core.compiled import loop
-from flows.core.vectors import WIDTH, any_of, load, magnitude, root, store, where
+from flows.arithmetic.kept import loop
+from flows.arithmetic.vectors import WIDTH, any_of, load, magnitude, root, store, where
 
 
 @loop

@@ -15,7 +15,8 @@ from numba.core.bytecode import FunctionIdentity
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
 from numba.core.registry import cpu_target
 
-from flows.core import compiled, linked
+from flows.arithmetic import kept as keeping
+from flows.arithmetic import linked
 
 SIGNATURE = "f8(f8)"
 # Seconds in which a thread that need not wait would be there.
@@ -79,67 +80,67 @@ def test_another_process_compiles_nothing_and_finds_the_same_bits(tmp_path):
 
 def test_a_function_is_made_once(folder):
     make, calls = doubled()
-    found = [compiled.kept(("doubled",), SIGNATURE, make)(3.0) for _ in range(2)]
+    found = [keeping.kept(("doubled",), SIGNATURE, make)(3.0) for _ in range(2)]
     assert found == [6.0, 6.0] and len(calls) == 1
 
 
 def test_a_changed_source_another_processor_option_or_a_cut_file_makes_it_anew(folder, monkeypatch):
-    compiled.kept(("doubled",), SIGNATURE, doubled()[0])
+    keeping.kept(("doubled",), SIGNATURE, doubled()[0])
     with monkeypatch.context() as changed:
-        changed.setattr(compiled, "sources", lambda: "another text")
-        assert compiled.kept(("doubled",), SIGNATURE, doubled(3.0)[0])(1.0) == 3.0
-    compiled.kept(("doubled",), SIGNATURE, doubled()[0])
-    codegen = type(compiled.cpu_target.target_context.codegen())
+        changed.setattr(keeping, "sources", lambda: "another text")
+        assert keeping.kept(("doubled",), SIGNATURE, doubled(3.0)[0])(1.0) == 3.0
+    keeping.kept(("doubled",), SIGNATURE, doubled()[0])
+    codegen = type(keeping.cpu_target.target_context.codegen())
     with monkeypatch.context() as changed:
         changed.setattr(codegen, "magic_tuple", lambda self: ("another processor",))
-        assert compiled.kept(("doubled",), SIGNATURE, doubled(4.0)[0])(1.0) == 4.0
+        assert keeping.kept(("doubled",), SIGNATURE, doubled(4.0)[0])(1.0) == 4.0
     with monkeypatch.context() as changed:
         changed.setattr(numba.config, "LOOP_VECTORIZE", not numba.config.LOOP_VECTORIZE)
-        assert compiled.kept(("doubled",), SIGNATURE, doubled(6.0)[0])(1.0) == 6.0
+        assert keeping.kept(("doubled",), SIGNATURE, doubled(6.0)[0])(1.0) == 6.0
     for file in folder.rglob("*.nbc"):
         file.write_bytes(file.read_bytes()[:100])
-    assert compiled.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0
+    assert keeping.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0
 
 
 def test_an_index_that_names_what_is_gone_is_begun_anew(folder):
-    compiled.kept(("doubled",), SIGNATURE, doubled()[0])
+    keeping.kept(("doubled",), SIGNATURE, doubled()[0])
     # Numba's version, and then a name that its module has no more, as after an update.
     for file in folder.rglob("*.nbi"):
-        file.write_bytes(pickle.dumps(numba.__version__) + b"cflows.core.compiled\nGone\n.")
-    assert compiled.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0
+        file.write_bytes(pickle.dumps(numba.__version__) + b"cflows.arithmetic.kept\nGone\n.")
+    assert keeping.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0
     make, calls = doubled(6.0)
-    assert compiled.kept(("doubled",), SIGNATURE, make)(1.0) == 5.0 and not calls
+    assert keeping.kept(("doubled",), SIGNATURE, make)(1.0) == 5.0 and not calls
 
 
 def test_the_fingerprint_is_that_of_every_source(tmp_path, monkeypatch):
     (tmp_path / "symbolic").mkdir()
     file = tmp_path / "symbolic" / "one.py"
-    monkeypatch.setattr(compiled, "ROOT", tmp_path)
+    monkeypatch.setattr(keeping, "ROOT", tmp_path)
     prints = []
     for text in ("x = 1", "x = 2"):
         file.write_text(text)
-        compiled.sources.cache_clear()
-        prints.append(compiled.sources())
-    compiled.sources.cache_clear()
+        keeping.sources.cache_clear()
+        prints.append(keeping.sources())
+    keeping.sources.cache_clear()
     assert prints[0] != prints[1]
 
 
 def test_another_name_or_signature_is_another_function(folder):
-    compiled.kept(("factor", 2), SIGNATURE, doubled()[0])
-    assert compiled.kept(("factor", 3), SIGNATURE, doubled(3.0)[0])(1.0) == 3.0
-    assert compiled.kept(("factor", 2), "i8(i8)", doubled(7)[0])(1) == 7
+    keeping.kept(("factor", 2), SIGNATURE, doubled()[0])
+    assert keeping.kept(("factor", 3), SIGNATURE, doubled(3.0)[0])(1.0) == 3.0
+    assert keeping.kept(("factor", 2), "i8(i8)", doubled(7)[0])(1) == 7
 
 
 def test_what_is_made_from_a_nameless_function_is_not_kept(folder):
     make, calls = doubled()
     for _ in range(2):
-        compiled.kept(("along", make), SIGNATURE, make)
+        keeping.kept(("along", make), SIGNATURE, make)
     assert len(calls) == 2 and not list(folder.rglob("*.nb?"))
 
 
 def test_a_function_from_the_disk_is_called_by_one_that_is_compiled(folder):
     for _ in range(2):
-        inner = compiled.kept(("inner",), SIGNATURE, doubled()[0])
+        inner = keeping.kept(("inner",), SIGNATURE, doubled()[0])
 
     @numba.njit
     def outer(x):
@@ -154,9 +155,9 @@ def test_where_no_folder_can_be_written_functions_are_made(monkeypatch):
     def nowhere(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(compiled._Store, "__init__", nowhere)
+    monkeypatch.setattr(keeping._Store, "__init__", nowhere)
     make, calls = doubled()
-    assert [compiled.kept(("doubled",), SIGNATURE, make)(1.0) for _ in range(2)] == [2.0, 2.0]
+    assert [keeping.kept(("doubled",), SIGNATURE, make)(1.0) for _ in range(2)] == [2.0, 2.0]
     assert len(calls) == 2
 
 
@@ -169,14 +170,14 @@ def test_loops_that_call_other_files_are_compiled_anew_when_any_source_changes(m
     every = {f for place in places for f in vars(place).values() if hasattr(f, "py_func")}
     # What compiled code alone calls is kept with its callers.
     loops = {f for f in every if not f.targetoptions.get("no_cpython_wrapper")}
-    codegen = compiled.cpu_target.target_context.codegen()
+    codegen = keeping.cpu_target.target_context.codegen()
     before = {f: f._cache._index_key((), codegen) for f in loops}
-    monkeypatch.setattr(compiled, "sources", lambda: "of another day")
+    monkeypatch.setattr(keeping, "sources", lambda: "of another day")
     assert len(loops) > 10 and all(f._cache._index_key((), codegen) != before[f] for f in loops)
     # Control: Numba's own key does not change.
-    plain = compiled.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
+    plain = keeping.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
     monkeypatch.undo()
-    again = compiled.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
+    again = keeping.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
     assert plain == again
 
 
@@ -184,15 +185,15 @@ def test_symbols_differ_though_two_processes_have_counted_alike(folder, monkeypa
     names = []
     for factor in (2, 3):
         monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
-        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        made = keeping.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
         (found,) = made.overloads.values()
         names.append(found.fndesc.mangled_name)
     assert names[0] != names[1]
     # Without a name of its own it would be the same symbol.
-    monkeypatch.setattr(compiled, "_numbered_by", lambda name: contextlib.nullcontext())
+    monkeypatch.setattr(keeping, "_numbered_by", lambda name: contextlib.nullcontext())
     for factor in (4, 5):
         monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
-        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        made = keeping.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
         (found,) = made.overloads.values()
         names.append(found.fndesc.mangled_name)
     assert names[2] == names[3]
@@ -224,8 +225,8 @@ def test_a_function_that_is_kept_calls_its_own_copies_of_others(folder):
     signature = "f8(f8[::1])"
     # A copy that others share may be one that rounds differently: which, depends on the process.
     assert shared(numba.njit(signature)(calls))
-    assert not shared(compiled.kept(("calls",), signature, lambda: numba.njit(calls)))
-    assert not shared(compiled.loop(calls, signature))
+    assert not shared(keeping.kept(("calls",), signature, lambda: numba.njit(calls)))
+    assert not shared(keeping.loop(calls, signature))
     assert cpu_target.target_context.codegen()._library_class is JITCodeLibrary
 
 
@@ -246,24 +247,24 @@ def test_what_stands_inside_others_becomes_machine_code_once_and_computes_the_sa
     def low(x):
         return 3.0 * x + 1.0
 
-    inside = compiled.inner(low)
+    inside = keeping.inner(low)
 
     def middle(x):
         return inside(x) ** 2
 
-    between = compiled.inner(middle)
+    between = keeping.inner(middle)
 
     def high(x):
         return between(x) - 1.0
 
-    assert compiled.loop(high)(2.0) == 48.0
+    assert keeping.loop(high)(2.0) == 48.0
     assert seen == placed == ["high"]
     # The control: with Numba's own code each is optimized, and placed, where it is compiled.
-    monkeypatch.setattr(compiled, "linked", contextlib.nullcontext)
-    inside, between = compiled.inner(low), compiled.inner(middle)
+    monkeypatch.setattr(keeping, "linked", contextlib.nullcontext)
+    inside, between = keeping.inner(low), keeping.inner(middle)
     seen.clear()
     placed.clear()
-    assert compiled.loop(high)(2.0) == 48.0
+    assert keeping.loop(high)(2.0) == 48.0
     assert seen == placed == ["low", "middle", "high"]
 
 
@@ -273,9 +274,9 @@ def test_parts_are_called_by_code_that_knows_none():
     def doubled(n):
         return 2.0 * np.full(n, 7.25)[::-1].copy()
 
-    inside = compiled.inner(doubled)
-    between = compiled.inner(lambda n: inside(n) + 1.0)
-    assert compiled.loop(lambda n: between(n).sum())(3) == 46.5
+    inside = keeping.inner(doubled)
+    between = keeping.inner(lambda n: inside(n) + 1.0)
+    assert keeping.loop(lambda n: between(n).sum())(3) == 46.5
     assert numba.njit(lambda n: between(n).sum())(2) == 31.0
     assert numba.njit(lambda n: np.full(n, 7.25)[::-1].copy().sum())(2) == 14.5
     (code,) = inside.overloads.values()
@@ -289,8 +290,8 @@ def test_what_counts_no_holders_of_arrays_can_make_none():
     def total(n):
         return np.ones(n).sum()
 
-    counted, lean = compiled.inner(total), compiled.lean(total)
-    through = compiled.lean(lambda n: counted(n))
+    counted, lean = keeping.inner(total), keeping.lean(total)
+    through = keeping.lean(lambda n: counted(n))
     assert numba.njit(lambda n: through(n))(3) == 3.0
     with pytest.raises(numba.core.errors.TypingError):
         numba.njit(lambda n: lean(n))(3)
@@ -318,7 +319,7 @@ def test_a_thread_waits_until_another_has_compiled():
 PLACES = """
 import contextlib, sys
 import numba, numpy as np
-from flows.core.linked import linked
+from flows.arithmetic.linked import linked
 
 def places(most):
     held = [np.zeros(count) for count in range(1, most)]

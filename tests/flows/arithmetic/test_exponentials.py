@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from flows.core.compiled import loop
-from flows.core.exponentials import exponential
-from flows.core.vectors import WIDTH, load, store
+from flows.arithmetic.exponentials import exponential
+from flows.arithmetic.kept import loop
+from flows.arithmetic.vectors import WIDTH, load, store
 
 # A few roundings.
 ROUNDING = 1e-15

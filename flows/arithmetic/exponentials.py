@@ -8,8 +8,8 @@ import functools
 import math
 from typing import Any
 
-from flows.core.compiled import inner
-from flows.core.vectors import MAGIC, larger, power_of_two, where_less
+from flows.arithmetic.kept import inner
+from flows.arithmetic.vectors import MAGIC, larger, power_of_two, where_less
 
 __all__ = ["LEAST", "OCTAVE", "OCTAVE_LOW", "PER_OCTAVE", "TERMS", "above", "exponential"]
 

@@ -26,12 +26,13 @@ from numba.core.bytecode import FunctionIdentity
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from flows.core.linked import linked
+from flows.arithmetic.linked import linked
 
 ROOT = Path(__file__).parents[2]
 # Where the text of a compiled function may come from.
 SOURCES = (
     "symbolic",
+    "flows/arithmetic",
     "flows/core",
     "flows/solvers",
     "flows/systems",

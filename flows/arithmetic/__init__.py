@@ -1,0 +1,5 @@
+"""Numbers: doubles, sixteen side by side, duals; what a definition may do with them; compiled code.
+
+A definition is plain Python over the names of an arithmetic. This room knows no system, no solver
+and no chart; it alone makes machine code.
+"""

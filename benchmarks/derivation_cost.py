@@ -36,7 +36,7 @@ exprs = (pair.kernel(), pair.pair_energy(), *pair.pair_gradient(), *pair.pair_he
 mark("derive kernel, gradient, Hessian")
 import numba
 mark("import numba")
-from flows.systems.relu_neuron.field import make_raw
+from flows.systems.relu_neuron.definition import make_raw
 from flows.core.chart import wrap
 mark("import flows")
 wrap(make_raw())

@@ -82,7 +82,7 @@ class _MaskModel(models.PrimitiveModel):
         super().__init__(manager, kind, _TRUTHS)
 
 
-def _filled(builder, number):
+def filled(builder, number):
     """A vector of one double."""
     one = builder.insert_element(
         ir.Constant(_DOUBLES, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
@@ -94,7 +94,7 @@ def _filled(builder, number):
 def _as_vector(context, builder, value, kind):
     if isinstance(kind, _Vector):
         return value
-    return _filled(builder, context.cast(builder, value, kind, types.float64))
+    return filled(builder, context.cast(builder, value, kind, types.float64))
 
 
 def _constant(number):

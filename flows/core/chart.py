@@ -41,8 +41,8 @@ FROZEN = 700.0
 # first size, shrinks like the root of time, and after so long a time the tolerance is above it.
 LASTS = 1e14
 # The raw state of N numbers is the head of an array of ROOM N numbers, where a raw field works:
-# arrays of its own would cost a cold start 0.15 s.
-ROOM = 10
+# arrays of its own would cost a cold start 0.15 s. Duals take more, where a Jacobian is wanted.
+ROOM, DUAL_ROOM = 10, 200
 
 # A raw field sees bare pointers, and its caller sees a pointer to it: arrays with their shapes, and
 # code that is optimised once more inside its caller, cost a cold start half a second.
@@ -228,7 +228,8 @@ def wrap(raw: Callable[..., None], *, arrays: bool = False) -> Callable[..., Non
         ``raw(x, weights, shape, out, jacobian, want_jacobian)``, to be compiled by Numba. It fills
         ``out`` and, where wanted, ``jacobian``, which is zero before. The arrays are bare
         pointers, that of ``jacobian`` to its rows one after the other. What ``x`` and the
-        ``ROOM - 1`` times as many numbers behind it hold may be overwritten.
+        ``ROOM - 1`` times as many numbers behind it hold may be overwritten, ``DUAL_ROOM - 1``
+        times as many where the Jacobian is wanted.
     arrays : bool
         Whether it makes arrays of its own.
 
@@ -254,7 +255,7 @@ def wrap(raw: Callable[..., None], *, arrays: bool = False) -> Callable[..., Non
         speed = 1.0 if exponential else 1.0 + since
         base = 1.0 if exponential else offset + since
         scale = np.empty(size)
-        x = np.empty(ROOM * size)
+        x = np.empty((DUAL_ROOM if want_jacobian else ROOM) * size)
         for i in range(size):
             if i > 0 and decay[i] == decay[i - 1]:  # a power takes long
                 scale[i] = scale[i - 1]

@@ -28,7 +28,7 @@ from flows.runs.trajectory import Trajectory
 # Between two looks at the charts; a group of ten neurons gets so far in half a second.
 LONGEST_STRIDE = 10_000
 # Members side by side: the loops are long enough to pay, and ten neurons fit into the cache.
-LANES = 64
+LANES = 16
 # Members of a chunk: enough that those in the same chart fill the lanes.
 CHUNK = 4 * LANES
 

@@ -1,18 +1,36 @@
-"""A whole run of the neurons as a differentiable function of where it starts, in JAX."""
+"""The flow of the neurons in JAX: fields of charts; runs to be differentiated by their start."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from flows.arithmetic.arrays import field_of, value_of
 from flows.core.arrays import Array
-from flows.core.chart import Clock
+from flows.core.chart import Chart, Clock
 from flows.core.system import DifferentiableFlow
-from flows.systems.relu_neuron.field_jax import Weights, energy, field, residual_blocks
+from flows.systems.relu_neuron.definition import (
+    BESIDE,
+    LONE,
+    RESIDUAL,
+    define,
+    define_lone,
+    define_loss,
+    sizes,
+)
 from flows.systems.relu_neuron.state import Frame, SoundState
 
-__all__ = ["differentiable"]
+__all__ = ["differentiable", "raw_field"]
+
+
+def raw_field(chart: Chart) -> tuple[Callable[[Any, Any], Any], Any]:
+    """Raw field of a chart and its arguments: ``field(x, arguments)``, shape (k q,)."""
+    shape = tuple(map(int, chart.shape))
+    text = define_lone if shape[2] in (LONE, BESIDE) else define
+    return field_of(text, sizes, shape), chart.weights
 
 
 def differentiable(frame: Frame, state: SoundState) -> DifferentiableFlow:
@@ -29,12 +47,19 @@ def differentiable(frame: Frame, state: SoundState) -> DifferentiableFlow:
 
     neurons = state.neurons
     mu = np.append(frame.multiplicity, -1.0)
-    weights = Weights(mu, np.asarray(1.0))
-    return DifferentiableFlow(neurons, _clock(neurons, mu), field, weights, _start, energy, user)
+    shape = (len(neurons), neurons.shape[1] - 1, RESIDUAL)
+    field, loss = (make(text, sizes, shape) for make, text in _TEXTS)
+    return DifferentiableFlow(neurons, _clock(neurons, mu), field, mu, residual_blocks, loss, user)
 
 
-def _start(neurons: Any, weights: Weights) -> Any:
-    return residual_blocks(neurons, weights.mu).ravel()
+_TEXTS = (field_of, define), (value_of, define_loss)
+
+
+def residual_blocks(neurons: Any, mu: Any) -> Any:
+    """State (k q,) of the residual chart of neurons (k, q); ``mu`` (k+1,)."""
+    teacher = jnp.eye(1, neurons.shape[1])[0]
+    r = mu[:-1] @ neurons - teacher
+    return jnp.concatenate([r[None], neurons[1:] - (teacher + r) / jnp.sum(mu[:-1])]).ravel()
 
 
 def _clock(neurons: Array, mu: Array) -> Clock:

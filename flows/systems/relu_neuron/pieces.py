@@ -20,8 +20,15 @@ from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Stop, Watch
 from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.collapse import terms_size
-from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
-from flows.systems.relu_neuron.field_lanes import LANES
+from flows.systems.relu_neuron.definition import (
+    BESIDE,
+    DIRECT,
+    LANES,
+    LONE,
+    PARALLEL,
+    RESIDUAL,
+    make_raw,
+)
 from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.lone_charts import beside_chart, lone_chart
 from flows.systems.relu_neuron.pairs import signed

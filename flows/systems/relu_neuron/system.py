@@ -22,8 +22,8 @@ from flows.core.starts import given_array, seeded, vector_sizes
 from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.curvature import curvature
+from flows.systems.relu_neuron.definition import LANES
 from flows.systems.relu_neuron.features import errors, features
-from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.growth import ALLOWED, PASSING, growth, later_errors
 from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
@@ -254,9 +254,9 @@ class ReLUNeuron(System):
 
     def jax_field(self) -> JaxField:
         """Raw field in JAX of a chart."""
-        from flows.systems.relu_neuron import field_jax
+        from flows.systems.relu_neuron import differentiable
 
-        return field_jax.raw_field
+        return differentiable.raw_field
 
     def differentiable(self, frame: Frame, state: SoundState) -> DifferentiableFlow:
         """Run from one state in the residual chart, to be differentiated by its start."""

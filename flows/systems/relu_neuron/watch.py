@@ -18,8 +18,8 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, first_time, outliving
 from flows.systems.relu_neuron.collapse import terms_size
+from flows.systems.relu_neuron.definition import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
 from flows.systems.relu_neuron.departure import ASK_LATER, Departure
-from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
 from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.sizes import (
     FAINT,

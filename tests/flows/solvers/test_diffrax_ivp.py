@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import flows
+from flows.arithmetic.arrays import field_of, value_of
 from flows.core.errors import InputError
 from flows.core.problem import Problem
 from flows.runs.sensitivity import sensitivity
 from flows.solvers import diffrax_ivp
 from flows.solvers.chart_jax import SelfSimilarField, arguments
 from flows.solvers.choice import JAX_METHODS
-from flows.systems.relu_neuron import field_jax as relu_neuron_jax
+from flows.systems.relu_neuron import definition, differentiable
 from flows.systems.relu_neuron.pieces import NeuronPiece
 
 SYSTEM = flows.ReLUNeuron(3, 3)
@@ -157,7 +157,7 @@ def test_field_and_jacobian_are_those_of_the_compiled_chart(t):
         run = flows.integrate(SYSTEM, START, t, t_eval=[t])
         frame, state = run.frame, run.states.at(-1)
     chart = SYSTEM.piece(frame, state, t).chart
-    raw, numbers = relu_neuron_jax.raw_field(chart)
+    raw, numbers = differentiable.raw_field(chart)
     field = SelfSimilarField(raw, chart.clock.exponential)
     given = (0.5, chart.y0, arguments(chart.clock, numbers))
     slope, matrix = jax.jit(field)(*given), jax.jit(jax.jacfwd(field, 1))(*given)
@@ -167,7 +167,8 @@ def test_field_and_jacobian_are_those_of_the_compiled_chart(t):
     assert slope == pytest.approx(truth, rel=0, abs=known * np.abs(truth).max())
     assert np.abs(matrix - jacobian).max() < known * np.abs(jacobian).max()
     assert np.abs(slope - chart.rhs(0.6, chart.y0)).max() > 1e-3 * np.abs(truth).max()
-    loss = float(relu_neuron_jax.energy(chart.x0, numbers))
+    shape = tuple(map(int, chart.shape))
+    loss = float(value_of(definition.define_loss, definition.sizes, shape)(chart.x0, numbers))
     if t < 1e3:  # later the user's coordinates do not carry the loss
         assert loss == pytest.approx(SYSTEM.loss(SYSTEM.restore(frame, state)), rel=1e-10)
     else:
@@ -176,21 +177,22 @@ def test_field_and_jacobian_are_those_of_the_compiled_chart(t):
 
 def test_residual_blocks_lead_back_to_the_neurons():
     mu = np.array([2.0, 1.0, 1.0, -1.0])
-    blocks = relu_neuron_jax.residual_blocks(START, mu)
-    again = relu_neuron_jax.neurons_of(blocks, relu_neuron_jax.Weights(mu, 1.0))
-    assert again == pytest.approx(START, rel=1e-14, abs=1e-15)
-    direct = relu_neuron_jax.neurons_of(jnp.asarray(START), relu_neuron_jax.Weights(mu, 0.0))
-    assert np.array_equal(direct, START)
+    blocks = np.asarray(differentiable.residual_blocks(START, mu)).reshape(START.shape)
+    others = (np.eye(1, START.shape[1])[0] + blocks[0]) / mu[:-1].sum() + blocks[1:]
+    assert others == pytest.approx(START[1:], rel=1e-14, abs=1e-15)
+    first = blocks[0] + np.eye(1, START.shape[1])[0] - mu[1:-1] @ others
+    assert first / mu[0] == pytest.approx(START[0], rel=1e-14, abs=1e-15)
 
 
 def test_aligned_neurons_leave_every_derivative_finite():
     # Two on one line, and one on the teacher's; opposite ones meet the field's kink.
     aligned = np.array([0.5, 0.25, 0.25, 0.125, 0.1, 0.0])
-    weights = relu_neuron_jax.Weights(np.array([1.0, 1.0, 1.0, -1.0]), 0.0)
+    weights = np.array([1.0, 1.0, 1.0, -1.0])
+    field = field_of(definition.define, definition.sizes, (3, 1, definition.DIRECT))
 
     @jax.jit
     def derivatives(x):
-        first = jax.jacfwd(relu_neuron_jax.field)
+        first = jax.jacfwd(field)
         return first(x, weights), jax.jacfwd(first)(x, weights)
 
     assert all(np.isfinite(d).all() for d in derivatives(aligned))

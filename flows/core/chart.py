@@ -169,6 +169,11 @@ class Chart:
     axis_field: AxisField | None = None
     slack: Array | None = None
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the field is machine code, so that compiled steps need little more."""
+        return hasattr(self.field, "overloads")
+
     @functools.cached_property
     def first(self) -> Array:
         """Factors ``x / y`` at the start."""

@@ -45,8 +45,8 @@ LOOSE, EXPONENT = 0.1, 0.85
 # that of a step.
 EXPLICIT = 0.1
 
-# Unknowns up to which steps of many problems side by side are the fast ones.
-SIDE_BY_SIDE = 40
+# Unknowns up to which compiled steps are the fast ones: of many problems side by side, of one.
+SIDE_BY_SIDE, ALONE = 40, 24
 #: What solvers count.
 EVALUATIONS = ("field_evaluations", "jacobian_evaluations")
 #: Statuses after which another method may do better.
@@ -61,7 +61,9 @@ def side_by_side(method: str, rtol: float, system: System) -> bool:
     return method == "Rodas5P" or (method == "auto" and compiled and rtol >= TIGHT)
 
 
-def solve_many(problems: Sequence[Problem], method: str, system: System) -> list[Solution]:
+def solve_many(
+    problems: Sequence[Problem], method: str, system: System, *, alone: bool = False
+) -> list[Solution]:
     """Solve many problems side by side.
 
     Parameters
@@ -73,6 +75,8 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
         Charts without a field in lanes are solved as those of a single run.
     system : System
         The flow; :func:`side_by_side` is true of it.
+    alone : bool
+        Whether this is the one problem of a single run: it takes no lanes beside it.
 
     Returns
     -------
@@ -82,18 +86,24 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     """
     from flows.solvers import rodas
 
+    stiffly = (lambda some: [rodas.solve_alone(p) for p in some]) if alone else rodas.solve_many
     found: dict[int, Solution] = {}
     begun_anew: tuple[str, ...] = ()
     serves = _has_lanes
     if method == "auto":
-        serves, begun_anew = _is_fast, _BEGUN_ANEW
+        most = ALONE if alone else SIDE_BY_SIDE
+        begun_anew = _BEGUN_ANEW
+
+        def serves(problem: Problem) -> bool:
+            return _has_lanes(problem) and problem.y0.size <= most
+
         some = [k for k, problem in enumerate(problems) if _is_explicit(problem)]
         found.update(zip(some, _solve_explicitly([problems[k] for k in some]), strict=True))
     some = [k for k, problem in enumerate(problems) if k not in found and serves(problem)]
-    found.update(zip(some, rodas.solve_many([problems[k] for k in some]), strict=True))
+    found.update(zip(some, stiffly([problems[k] for k in some]), strict=True))
     stiff = [k for k in found if found[k].status == STIFF and _has_lanes(problems[k])]
     if stiff:
-        rests = rodas.solve_many([_rest(problems[k], found[k]) for k in stiff])
+        rests = stiffly([_rest(problems[k], found[k]) for k in stiff])
         for k, later in zip(stiff, rests, strict=True):
             found[k] = _joined(found[k], later)
     stopped = next((s.status for s in found.values() if s.status in STOPPED), "")
@@ -152,13 +162,12 @@ def _joined(begun: Solution, later: Solution) -> Solution:
     )
 
 
+def _is_compiled(problem: Problem) -> bool:
+    return problem.chart is not None and problem.chart.compiled
+
+
 def _has_lanes(problem: Problem) -> bool:
     return problem.chart is not None and problem.chart.lanes is not None
-
-
-def _is_fast(problem: Problem) -> bool:
-    """Whether steps in lanes are the fast ones."""
-    return _has_lanes(problem) and problem.y0.size <= SIDE_BY_SIDE
 
 
 def solver_for(method: str, system: System) -> Solver:
@@ -196,7 +205,11 @@ def solver_for(method: str, system: System) -> Solver:
 
 def _adapter(method: str, system: System) -> Solver:
     if method == "auto":
-        return lambda problem: _first_that_succeeds(problem, system)
+        return lambda problem: (
+            solve_many([problem], "auto", system, alone=True)[0]
+            if _is_compiled(problem) and side_by_side("auto", problem.rtol, system)
+            else _first_that_succeeds(problem, system)
+        )
     if method in JAX_METHODS:
         from flows.solvers import diffrax_ivp
 

@@ -82,7 +82,7 @@ def make_steps(
     -------
     Numba function
         ``advance(lane, parameters, steps, work)``, as that of
-        :func:`flows.solvers.rodas_steps.make_steps`; a lane that gives up is not ``live``, and its
+        :func:`flows.solvers.stiff.make_steps`; a lane that gives up is not ``live``, and its
         ``stiff`` is -1.
     """
     import numba

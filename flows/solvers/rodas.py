@@ -12,11 +12,11 @@ from dataclasses import replace
 from flows.core.chart import Chart, Lanes
 from flows.core.problem import Problem, Solution
 from flows.solvers.groups import Kind, solve_together
-from flows.solvers.rodas_steps import steps_of
+from flows.solvers.stiff import steps_of
 from flows.solvers.side_by_side import Advance
 
 # Attempts between two looks of the watch.
-BATCH = 64
+BATCH = 128
 # Problems side by side, as long as their matrices fit into the cache: two registers of the widest
 # processors.
 LANES = 16
@@ -24,14 +24,18 @@ SMALL = 64
 
 
 def solve(problem: Problem) -> Solution:
-    """Solve ``problem`` by Rodas5P; see :func:`solve_many`."""
+    """Solve ``problem`` by Rodas5P, bit for bit as one of many; see :func:`solve_many`."""
     return solve_many([problem])[0]
+
+
+def solve_alone(problem: Problem) -> Solution:
+    """Solve ``problem`` by Rodas5P without lanes beside it, which take their time empty, too."""
+    return solve_together([_damped(problem)], KIND._replace(width=lambda chart: 1))[0]
 
 
 def solve_many(problems: Sequence[Problem]) -> list[Solution]:
     """Solve problems by Rodas5P, see :func:`flows.solvers.groups.solve_together`."""
-    kind = Kind("Rodas5P", _lanes, _width, _steps, BATCH, 3, (7, 1))
-    return solve_together([_damped(problem) for problem in problems], kind)
+    return solve_together([_damped(problem) for problem in problems], KIND)
 
 
 def _damped(problem: Problem) -> Problem:
@@ -52,3 +56,6 @@ def _width(chart: Chart) -> int:
 def _steps(chart: Chart, lanes: int) -> Advance:
     assert chart.lanes is not None
     return steps_of(chart.field, chart.lanes.make_field, lanes, chart.lanes.look)
+
+
+KIND = Kind("Rodas5P", _lanes, _width, _steps, BATCH, 3, (7, 1))

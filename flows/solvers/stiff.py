@@ -75,6 +75,9 @@ def make_steps(
     """
     import numba
 
+    from flows.arithmetic.numbers import doubles
+    from flows.arithmetic.numbers import lanes as vectors
+
     stages, gamma = STAGES, GAMMA
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
     defect, first, damped = DEFECT, FIRST, 1.0 / GAMMA
@@ -84,49 +87,46 @@ def make_steps(
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
     asks = looker(look, lanes)
+    number = vectors() if lanes > 1 else doubles()
+    get, put, zero = number.get, number.put, number.zero
+    larger, magnitude, pick = number.larger, number.magnitude, number.pick
+
+    # Matrices are kept column by column, and what is added to a vector comes one vector at a time:
+    # of one lane these loops become vectors.
 
     @inner
-    def factor(matrix, pivots, ratio, unit):  # type: ignore[no-untyped-def]
-        """Rows are compared in units of their unknowns, or a large one leaves the others noise."""
-        size = matrix.shape[0]
-        for k in range(size):
-            for e in range(lanes):
-                p, largest = k, abs(matrix[k, k, e]) / unit[k, e]
-                for i in range(k + 1, size):
-                    rival = abs(matrix[i, k, e]) / unit[i, e]
-                    if rival > largest:
-                        p, largest = i, rival
-                pivots[k, e] = p
-                if p != k:
-                    unit[k, e], unit[p, e] = unit[p, e], unit[k, e]
-                    for j in range(size):
-                        matrix[k, j, e], matrix[p, j, e] = matrix[p, j, e], matrix[k, j, e]
-            for i in range(k + 1, size):
-                for e in range(lanes):
-                    ratio[e] = matrix[i, k, e] / matrix[k, k, e]
-                    matrix[i, k, e] = ratio[e]
-                for j in range(k + 1, size):
-                    for e in range(lanes):
-                        matrix[i, j, e] -= ratio[e] * matrix[k, j, e]
+    def add(factor, x, start, out, first, count):  # type: ignore[no-untyped-def]
+        """Add a multiple of some rows to others."""
+        for i in range(count):
+            put(out, first + i, get(out, first + i) + factor * get(x, start + i))
 
     @inner
-    def substitute(matrix, pivots, x):  # type: ignore[no-untyped-def]
-        size = matrix.shape[0]
+    def factorize(matrix, size):  # type: ignore[no-untyped-def]
+        """Triangular factors in place, inverse pivots on the diagonal; the smallest pivot.
+
+        Without exchanges: `1/gamma - h J` of a flow that falls is as good as positive definite.
+        """
+        least = 1.0 / get(matrix, 0)
         for k in range(size):
-            for e in range(lanes):
-                p = pivots[k, e]
-                if p != k:
-                    x[k, e], x[p, e] = x[p, e], x[k, e]
+            here, below = k * size + k, size - k - 1
+            inverse = 1.0 / get(matrix, here)
+            put(matrix, here, inverse)
+            least = pick(inverse, zero(), inverse, larger(least, inverse))
+            for i in range(1, below + 1):
+                put(matrix, here + i, get(matrix, here + i) * inverse)
+            for j in range(k + 1, size):
+                row = j * size + k
+                add(-get(matrix, row), matrix, here + 1, matrix, row + 1, below)
+        return least
+
+    @inner
+    def substitute(matrix, size, x, at):  # type: ignore[no-untyped-def]
+        """Solve with the factors, for the right-hand side that begins at a row."""
         for i in range(size):
-            for j in range(i):
-                for e in range(lanes):
-                    x[i, e] -= matrix[i, j, e] * x[j, e]
+            add(-get(x, at + i), matrix, i * size + i + 1, x, at + i + 1, size - i - 1)
         for i in range(size - 1, -1, -1):
-            for j in range(i + 1, size):
-                for e in range(lanes):
-                    x[i, e] -= matrix[i, j, e] * x[j, e]
-            for e in range(lanes):
-                x[i, e] /= matrix[i, i, e]
+            put(x, at + i, get(x, at + i) * get(matrix, i * size + i))
+            add(-get(x, at + i), matrix, i * size, x, at, i)
 
     @counting
     def linearise(lane, parameters, fresh, jacobian, slope, ahead):  # type: ignore[no-untyped-def]
@@ -198,74 +198,74 @@ def make_steps(
             zero = h[e] < smallest * max(1e-3, abs(tau[e]))
             lane.live[e] = not (zero or (fresh[e] and last[e]))
 
+    @inner
+    def attempt(lane, parameters, jacobian, slope, ahead, step, u, spare):  # type: ignore[no-untyped-def]
+        """Stages of one step of all lanes, its end, and its error in units of the tolerance."""
+        matrix, f, inside, off, at, error, room = spare
+        size, h = lane.y.shape[0], get(step, 0)
+        for i in range(size):
+            for j in range(size):
+                put(matrix, j * size + i, -h * get(jacobian, i * size + j))
+            put(matrix, i * size + i, get(matrix, i * size + i) + 1.0 / gamma)
+            put(f, i, get(slope, i))
+            put(off, i, -first * (h * get(slope, i)))
+        definite = factorize(matrix, size)
+        for s in range(stages):
+            if s > 0:
+                put(at, 0, get(lane.tau, 0) + nodes[s] * h)
+                for i in range(size):
+                    put(inside, i, get(lane.y, i))
+                for r in range(s):
+                    add(zero() + a[s, r], u, r * size, inside, 0, size)
+                evaluate(at, inside, parameters, f, room)
+            for i in range(size):
+                put(u, s * size + i, h * (get(f, i) + d[s] * (h * get(ahead, i))))
+            for r in range(s):
+                add(zero() + c[s, r], u, r * size, u, s * size, size)
+            substitute(matrix, size, u, s * size)
+            add(zero() + defect[s], u, s * size, off, 0, size)
+        substitute(matrix, size, off, 0)
+        for i in range(size):
+            put(inside, i, get(lane.y, i))
+        for r in range(stages):
+            add(zero() + m[r], u, r * size, inside, 0, size)
+        wrong = zero()
+        for i in range(size):
+            before, after = get(lane.y, i), get(inside, i)
+            scale = larger(magnitude(before), magnitude(after))
+            last, missed = magnitude(get(u, (stages - 1) * size + i)), magnitude(get(off, i))
+            part = larger(last, damped * missed) / (get(lane.atol, i) + get(lane.rtol, 0) * scale)
+            wrong = wrong + part * part
+        # A pivot of the wrong sign: the step is too long for its Jacobian.
+        put(error, 0, pick(definite, zero(), zero() + math.inf, wrong))
+
+    @inner
+    def bend(bends, u, size):  # type: ignore[no-untyped-def]
+        """Dense output of the step."""
+        for q in range(3):
+            for i in range(size):
+                put(bends, q * size + i, zero())
+            for r in range(stages):
+                add(zero() + dense[q, r], u, r * size, bends, q * size, size)
+
     def advance(lane, parameters, steps, work):  # type: ignore[no-untyped-def]
-        live, tau, y, rtol, atol = lane.live, lane.tau, lane.y, lane.rtol, lane.atol
+        live, y = lane.live, lane.y
         size = y.shape[0]
-        jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
-        pivots, u = np.empty((size, lanes), np.int64), np.empty((stages, size, lanes))
+        jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size * size, lanes))
+        u, bends = np.empty((stages * size, lanes)), np.empty((3, size, lanes))
         slope, ahead, f = np.zeros_like(y), np.zeros_like(y), np.empty_like(y)
-        inside, unit, off = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        bends = np.empty((3, size, lanes))
+        inside, off = np.empty_like(y), np.empty_like(y)
         room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
-        step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
+        step, at, error = np.empty(lanes), np.empty(lanes), np.empty(lanes)
         fresh, last = live.copy(), np.zeros(lanes, np.bool_)
+        spare = (matrix, f, inside, off, at, error, room)
         for _ in range(steps.tau.shape[0]):
             if not live.any():
                 break
             linearise(lane, parameters, fresh, jacobian, slope, ahead)
             set_step(lane, slope, step, last)
-            for i in range(size):
-                for j in range(size):
-                    for e in range(lanes):
-                        matrix[i, j, e] = -step[e] * jacobian[i, j, e]
-                for e in range(lanes):
-                    matrix[i, i, e] += 1.0 / gamma
-                    unit[i, e] = atol[i, e] + rtol[e] * abs(y[i, e])
-            factor(matrix, pivots, ratio, unit)
-            f[:] = slope
-            for s in range(stages):
-                if s > 0:
-                    for e in range(lanes):
-                        at[e] = tau[e] + nodes[s] * step[e]
-                    for i in range(size):
-                        for e in range(lanes):
-                            inside[i, e] = y[i, e]
-                        for r in range(s):
-                            for e in range(lanes):
-                                inside[i, e] += a[s, r] * u[r, i, e]
-                    evaluate(at, inside, parameters, f, room)
-                for i in range(size):
-                    for e in range(lanes):
-                        u[s, i, e] = step[e] * (f[i, e] + d[s] * step[e] * ahead[i, e])
-                    for r in range(s):
-                        for e in range(lanes):
-                            u[s, i, e] += c[s, r] * u[r, i, e]
-                substitute(matrix, pivots, u[s])
-            for i in range(size):
-                for e in range(lanes):
-                    off[i, e] = -first * step[e] * slope[i, e]
-                for r in range(stages):
-                    for e in range(lanes):
-                        off[i, e] += defect[r] * u[r, i, e]
-            substitute(matrix, pivots, off)
-            for e in range(lanes):
-                error[e] = 0.0
-            for i in range(size):
-                for e in range(lanes):
-                    inside[i, e] = y[i, e]
-                for r in range(stages):
-                    for e in range(lanes):
-                        inside[i, e] += m[r] * u[r, i, e]
-                for e in range(lanes):
-                    weight = atol[i, e] + rtol[e] * max(abs(y[i, e]), abs(inside[i, e]))
-                    most = max(abs(u[stages - 1, i, e]), damped * abs(off[i, e]))
-                    error[e] += (most / weight) ** 2
-                for q in range(3):
-                    for e in range(lanes):
-                        bends[q, i, e] = 0.0
-                    for r in range(stages):
-                        for e in range(lanes):
-                            bends[q, i, e] += dense[q, r] * u[r, i, e]
+            attempt(lane, parameters, jacobian, slope, ahead, step, u, spare)
+            bend(bends, u, size)
             conclude(lane, steps, bends, inside, step, last, error, fresh)
             if asks(lane, parameters, room):
                 break

@@ -1,0 +1,95 @@
+"""Room by room: lines of code, who makes machine code, who knows JAX; these numbers only fall."""
+
+import ast
+import io
+import tokenize
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("symbolic", "potentials", "flows", "popflow")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+# Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
+# from somewhere else.
+LINES = {}
+# Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
+COMPILING, TRACING = 26, 10
+# Files named after the engine that runs them.
+ENGINES = ("_lanes", "_loop", "_compiled", "_jax", "_balls")
+NAMED = 29
+#: Rows that a room may have grown by unnoticed.
+SPARE = 10
+
+
+def code_lines(text):
+    """How many lines hold code."""
+    held = set()
+    none = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in none:
+            held.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            held.difference_update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(held)
+
+
+def room(path):
+    parts = path.relative_to(ROOT).parts
+    return "/".join(parts[:2]) if parts[0] == "flows" and len(parts) > 2 else parts[0]
+
+
+def imported(text):
+    """First names of what a file imports."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+
+
+def counted():
+    lines = Counter()
+    for path in FILES:
+        lines[room(path)] += code_lines(path.read_text())
+    return lines
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_rooms_do_not_grow(name):
+    assert counted()[name] <= LINES[name] + SPARE
+
+
+def test_the_table_knows_every_room_and_is_not_above_them():
+    lines = counted()
+    assert set(lines) == set(LINES)
+    assert all(LINES[name] <= lines[name] + SPARE for name in lines)
+
+
+def test_machine_code_and_jax_spread_no_further():
+    files = {path: set(imported(path.read_text())) for path in FILES}
+    arithmetic = ROOT / "flows" / "arithmetic"
+    compiling = [
+        path
+        for path, names in files.items()
+        if names & {"numba", "llvmlite"} and arithmetic not in path.parents
+    ]
+    tracing = [p for p, names in files.items() if names & {"jax", "diffrax", "equinox"}]
+    named = [path for path in FILES if path.stem.endswith(ENGINES)]
+    assert (len(compiling), len(tracing), len(named)) == (COMPILING, TRACING, NAMED)
+
+
+def test_a_line_of_code_is_counted_once_and_a_docstring_never():
+    text = '"""Words.\n\nMore.\n"""\n\n# A comment.\nx = (\n    1\n)\n\n\ndef f():\n    "It."\n    return x\n'
+    assert code_lines(text) == 5
+    assert code_lines(text + "y = 1; z = 2\n") == 6

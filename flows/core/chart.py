@@ -88,10 +88,9 @@ class Clock:
         since = np.asarray(tau, dtype=float)
         return self.t_start + (since if self.exponential else self.unit * np.expm1(since))
 
-    @property
-    def outlived(self) -> float:
+    def outlived(self, lasts: float = LASTS) -> float:
         """Solver time after which sizes of blocks that were chosen at the start fit no longer."""
-        return math.inf if self.exponential else math.log1p(LASTS * max(1.0, self.offset))
+        return math.inf if self.exponential else math.log1p(lasts * max(1.0, self.offset))
 
     def factor(self, tau: float, decay: float) -> float:
         """Factor ``x / y`` of one component with this decay exponent."""

@@ -12,8 +12,8 @@ from dataclasses import replace
 from flows.core.chart import Chart, Lanes
 from flows.core.problem import Problem, Solution
 from flows.solvers.groups import Kind, solve_together
-from flows.solvers.stiff import steps_of
 from flows.solvers.side_by_side import Advance
+from flows.solvers.stiff import steps_of
 
 # Attempts between two looks of the watch.
 BATCH = 128

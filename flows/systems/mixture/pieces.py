@@ -114,7 +114,8 @@ class MixturePiece(Piece):
         """
         if self.kind == LINEAR:
             return None
-        end = self.chart.clock.outlived if self.kind == NEAR else math.inf
+        # The error `rtol t^(-1/2)` of the slaved mean enters the loss, `t^-2`, by its square.
+        end = self.chart.clock.outlived(1.0 / rtol) if self.kind == NEAR else math.inf
         trail = Trail(0.0, self.chart.y0) if self.regimes else None
         seen = 0.0
 

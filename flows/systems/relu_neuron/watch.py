@@ -43,11 +43,9 @@ COLLAPSED = 1e-10
 # A neuron this short that shrinks beside others of order one is at zero: steps cannot aim closer,
 # and would miss one that returns after it has left zero again.
 DUST = 1e-10
-# Below this fraction of the tolerance a neuron that shrinks beside others is at zero, too ...
-AIM = 1.0
-# ... and below the first one steps shake it across zero, so that its direction tells nothing (with
-# 0.3 Rodas5P crawls there); one that was below the second one has just left zero.
-SHAKEN, LEFT = 1.0, 0.05
+# Below this fraction of the tolerance a neuron that shrinks beside others is at zero, too; one that
+# was below the second one has just left zero.
+AIM, LEFT = 1.0, 0.05
 # Time that a collapsing neuron may have left when its last stretch is taken as a straight line; at
 # loose tolerances more, up to the second number.
 LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
@@ -174,7 +172,10 @@ class Watched:
             small = np.min(np.linalg.norm(blocks, axis=-1) - self.limit, axis=-1)
             return np.minimum(small, np.sum(r * r, axis=-1) - RESIDUAL_CHART**2)
         parts = blocks[..., 1:, 0] + (blocks[..., :1, 0] + (self.kind == RESIDUAL)) / np.sum(mu)
-        least, others = self.chart.clock.outlived - np.asarray(taus), np.abs(parts) - self.limit[1:]
+        least, others = (
+            self.chart.clock.outlived() - np.asarray(taus),
+            np.abs(parts) - self.limit[1:],
+        )
         if self.kind == BESIDE or self.unscaled:
             now = self.at(taus, states)
             if self.kind == BESIDE:
@@ -254,7 +255,7 @@ class Watched:
             return lambda tau, y: float(self._alarms(tau, y))
         clock, first, limits = self.chart.clock, float(self.chart.clock.decay[0]), self.limit[1:]
         mass, bounds = float(np.sum(self.frame.multiplicity[self.alive])), limits.tolist()
-        q, end = len(self.chart.x0) // len(self.alive), clock.outlived
+        q, end = len(self.chart.x0) // len(self.alive), clock.outlived()
 
         def alarm(tau: float, y: Array) -> float:
             # Parallel parts are not scaled, and every neuron but the largest can vanish.
@@ -312,7 +313,7 @@ class Watched:
             return Stop(tau, y)
         if self.kind == LONE and tau >= self.fades:
             return outliving(self.fades, tau, y, interpolant)
-        end = self.chart.clock.outlived
+        end = self.chart.clock.outlived()
         if self.kind in (RESIDUAL, BESIDE) and tau >= end:
             return outliving(end, tau, y, interpolant)
         return None
@@ -326,14 +327,13 @@ class Watched:
         # In a lone chart everything decays, and lengths count relative to that.
         clock, lone = self.chart.clock, self.kind == LONE
         unit = clock.factor(tau, float(clock.decay[0])) if lone else 1.0
-        shaken = SHAKEN * self.shake * unit
         small = self.lengths(now) <= 2 * self.limit * unit
         which = self.alive[small]
         if not len(which):
             return which
         # The straight line is right up to the square of the time it takes.
         stretch = max(LAST_STRETCH, min(math.sqrt(self.rtol), LONGEST_STRETCH))
-        ending = which[dying(self.frame, now, which, stretch, shaken)]
+        ending = which[dying(self.frame, now, which, stretch)]
         young = self.start[small][np.isin(which, ending)] < LEFT * self.shake
         if len(ending) and young.all():
             # Steps shake one that has just left zero; it is not to leave again and again.

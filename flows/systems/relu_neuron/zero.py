@@ -55,7 +55,7 @@ def wake(
 
 
 def dying(
-    frame: Frame, now: SoundState, which: NDArray[np.intp], stretch: float, shaken: float = 0.0
+    frame: Frame, now: SoundState, which: NDArray[np.intp], stretch: float
 ) -> NDArray[np.bool_]:
     """Which of the small neurons ``which`` shrink to zero on a nearly straight line."""
     if not len(which):
@@ -68,7 +68,7 @@ def dying(
     across = np.linalg.norm(slope - inward[:, None] * units, axis=1)
     left = norms / np.where(inward > 0, inward, np.nan)
     # Far from zero in time: a neuron that decays exponentially never gets there.
-    return ((across < inward) | (norms < shaken)) & (left < stretch)
+    return (across < inward) & (left < stretch)
 
 
 def descent(

@@ -11,8 +11,8 @@ from flows.runs.integrate import follow_in_pieces, integrate, next_problem
 from flows.runs.request import Request
 from flows.solvers import groups, rodas, rodas_tableau
 from flows.solvers.compiled_steps import accept_steps
-from flows.solvers.stiff import steps_of
 from flows.solvers.side_by_side import Lane, Parameters, Steps
+from flows.solvers.stiff import steps_of
 from flows.systems.gmm_em.system import GMMEM
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron

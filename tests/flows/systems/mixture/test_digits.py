@@ -11,6 +11,7 @@ import pytest
 from oracles import mixtures
 
 import flows
+from flows.core.chart import Clock
 from flows.systems.mixture import choice
 
 STARTS = int(os.environ.get("POPFLOW_FUZZ", "8"))
@@ -71,6 +72,32 @@ def test_members_of_ensembles_are_within_their_stated_errors(name):
     assert set(rows.status) == {"completed"}
     for start, losses, errors in zip(starts, rows["loss"], rows["loss_error"], strict=True):
         assert beyond(system, start, losses[1:], errors[1:]) <= 1
+
+
+# Long after the start, where few steps cover a decade: the finer tolerance tells the truth.
+LATE, FINER = np.geomspace(1.0, 1e13, 66), 1e-12
+
+
+def late(system, start, rtol, method):
+    """How many stated errors losses are off, the largest on the way."""
+    found, true = (
+        flows.integrate(system, start, LATE[-1], LATE, rtol=tolerance, method=solver)
+        for tolerance, solver in ((rtol, method), (FINER, "Radau"))
+    )
+    allowed = found.absolute_errors("loss") + true.absolute_errors("loss")
+    return float((np.abs(found["loss"] - true["loss"]) / allowed).max())
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize(("rtol", "method"), [(1e-8, "auto"), (1e-8, "Rodas5P"), (1e-5, "Rodas5P")])
+def test_the_square_of_the_error_of_the_mean_stays_below_what_is_stated(name, rtol, method):
+    assert late(SYSTEMS[name](n=2, d=1), start_of(2, 1, 1), rtol, method) <= 1
+
+
+def test_tolerances_that_last_for_ever_would_not_do(monkeypatch):
+    own = Clock.outlived
+    monkeypatch.setattr(Clock, "outlived", lambda clock, lasts: own(clock, 1e6 * lasts))
+    assert late(flows.ScoreMatching(n=2, d=1), start_of(2, 1, 1), 1e-8, "Rodas5P") > 10
 
 
 # A rule for this part of the distances has errors of 1e-5 and more.

@@ -6,6 +6,7 @@ from scipy.integrate import solve_ivp
 
 import flows
 from flows.core.piece import Restart
+from flows.solvers import choice
 from flows.systems.relu_neuron import collapse, lone, pieces, watch
 from flows.systems.relu_neuron.state import SoundState
 
@@ -273,6 +274,8 @@ def test_a_neuron_that_has_just_left_zero_does_not_make_a_run_crawl_or_fail(monk
     assert fast.completed and usual.completed and many.completed
     assert np.abs(usual["loss"] / fast["loss"] - 1).max() < 1e-8
     assert np.abs(many["loss"] / fast["loss"] - 1).max() < SOLVERS
+    monkeypatch.setattr(choice, "ALONE", 0)  # not by compiled steps
+    assert leaving("auto", 1e-10).completed
     monkeypatch.setattr(pieces, "DAMPED", ())
     assert leaving("auto", 1e-10).status == "step_budget"
 

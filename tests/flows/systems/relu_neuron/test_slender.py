@@ -66,15 +66,6 @@ def test_in_scaled_charts_it_takes_more_steps(monkeypatch):
     assert scaled.stats["steps"] > MORE * usual.stats["steps"]
 
 
-def test_a_neuron_that_steps_shake_is_at_zero_or_it_crawls(monkeypatch):
-    system, start = member(*PASSES)
-    monkeypatch.setattr(watch, "SHAKEN", 0.1)
-    run = flows.integrate(
-        system, start, 1e9, [1e9], rtol=1e-10, method="Rodas5P", max_steps=MANY_STEPS
-    )
-    assert run.status == "step_budget"
-
-
 def test_slender_is_a_neuron_shorter_than_a_twentieth_of_the_residual():
     shorter, longer = (
         SoundState(np.array([1.0, h]), np.zeros((2, 1)), np.array([0.5, 0.0]))
@@ -96,11 +87,12 @@ def test_a_run_goes_on_below_all_doubles_without_a_warning():
 def test_a_residual_is_known_as_the_gradient_of_a_short_neuron_is(monkeypatch):
     """Its angle is 0.1 where its transverse part is 1e-5; the control asks for rounding."""
     system, start = member(2, 0.1, 12, 260)
-    run = flows.integrate(system, start, 200.0, [200.0])
+    run = flows.integrate(system, start, 200.0, [200.0], method="LSODA")
     truth = flows.integrate(system, start, 200.0, [200.0], rtol=1e-13)
     for name in ("loss", "gradient_norm"):
         off = abs(run[name][1] / truth[name][1] - 1)
         assert off <= run.errors(name)[1] + truth.errors(name)[1]
     assert run.stats["steps"] < 2000
     monkeypatch.setattr(pieces, "SHORTER", 0.0)
-    assert flows.integrate(system, start, 200.0, [200.0]).stats["steps"] > 4000
+    crawls = flows.integrate(system, start, 200.0, [200.0], method="LSODA")
+    assert crawls.stats["steps"] > 4000

@@ -124,7 +124,7 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
 
     return {
         "RampMean": lambda *law: ramp_numbers.in_doubles().one(*law),
-        "RampPairMean": lambda *law: ramp_numbers.in_doubles().pair(law[:8], *law[8:]),
+        "RampPairMean": ramp_numbers.pair_in_doubles,
         "Softplus": lambda z: np.logaddexp(0.0, z),
         "Sigmoid": special("expit"),
         "LogCosh": log_cosh,

@@ -41,12 +41,6 @@ def noiseless(y):
     return average(lambda u: mp.log1p(mp.exp(-a * abs(u - b))), [b], abs(a))
 
 
-def biased(y):
-    a, b, c = y
-    turns = [mp.mpf(0), -b / a, *([-b / (a - c)] if a != c else [])]
-    return average(lambda u: (ramp(a * u + b) - ramp(c * u)) ** 2, turns, max(map(abs, y)))
-
-
 def bounded(y):
     a, b, c = y
     turns = [mp.mpf(0), -b / a, *([-b / (a - c)] if a != c else [])]
@@ -55,7 +49,6 @@ def bounded(y):
 
 LOSSES = {
     "noiseless": (Expectation(sp.log(1 + sp.exp(-A * sp.Abs(T - B))), T), [A, B], noiseless),
-    "biased": (Expectation((sp.Max(0, A * T + B) - sp.Max(0, C * T)) ** 2, T), [A, B, C], biased),
     "bounded": (
         Expectation(sp.tanh(sp.Max(0, A * T + B) - sp.Max(0, C * T)), T),
         [A, B, C],

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.language.density import Array, Density, Reduced, matrix, shares, summed
+from symbolic.language.density import (
+    Array,
+    Density,
+    Reduced,
+    matrix,
+    parameter,
+    shares,
+    summed,
+)
 
 __all__ = ["Gaussian", "Mixture", "Rows"]
 
@@ -31,6 +39,8 @@ class Gaussian(Density):
         `m`.
     covariance : number, or d x d numbers
         Symmetric and positive semidefinite; the identity if it is left out.
+    factor : number, or d x k numbers with k at most d, optional
+        `C`, in place of the covariance.
 
     Raises
     ------
@@ -40,30 +50,44 @@ class Gaussian(Density):
     Notes
     -----
     Accuracy: exact for fractions with denominators to a million; otherwise `C` is rounded to
-    doubles. To train a mean or a covariance, write `m + C*u` in the integrand.
+    doubles. A mean and a factor may be trained: they may hold symbols of blocks, or be blocks. A
+    covariance may not, as it may cease to be one along a flow; no factor does.
 
     Examples
     --------
-    >>> x = sp.Symbol("x", real=True)
+    >>> x, s = sp.symbols("x s", real=True)
     >>> Gaussian(1, 4).reduced(x**2, (x,))
     Reduced(closed=0, integrand=(2*x + 1)**2)
+    >>> Gaussian(1, factor=s).reduced(x**2, (x,)).integrand
+    (s*x + 1)**2
     """
 
-    def __new__(cls, mean: Any = 0, covariance: Any = None) -> Gaussian:
+    def __new__(cls, mean: Any = 0, covariance: Any = None, factor: Any = None) -> Gaussian:
         """Check the shapes, and that there is such a density."""
-        m = matrix("the mean", mean)
+        m = matrix("the mean", mean, parameter)
         m = m.T if m.rows == 1 else m
         if m.cols != 1:
             raise ValueError(f"the mean must be a number or a column, got shape {m.shape}")
-        given = sp.eye(m.rows) if covariance is None else matrix("the covariance", covariance)
-        if given.shape != (m.rows, m.rows):
+        covariance = None if isinstance(covariance, sp.Tuple) else covariance
+        if factor is None:
+            given = sp.eye(m.rows) if covariance is None else _covariance(covariance)
+            if given.shape != (m.rows, m.rows):
+                raise ValueError(
+                    f"the covariance must have shape {(m.rows, m.rows)} like the mean, got"
+                    f" {given.shape}"
+                )
+            _factor(sp.ImmutableMatrix(given))
+            return sp.Basic.__new__(cls, m, sp.ImmutableMatrix(given))
+        if covariance is not None:
+            raise ValueError("expected a covariance or a factor of it, got both")
+        c = matrix("the factor", factor, parameter)
+        if c.rows != m.rows or c.cols > c.rows:
             raise ValueError(
-                f"the covariance must have shape {(m.rows, m.rows)} like the mean, got"
-                f" {given.shape}"
+                f"the factor must have {m.rows} rows like the mean and no more columns, got shape"
+                f" {c.shape}"
             )
-        found = sp.Basic.__new__(cls, m, sp.ImmutableMatrix(given))
-        _factor(found.args[1])
-        return found
+        whole = sp.ImmutableMatrix(c.row_join(sp.zeros(c.rows, c.rows - c.cols)))
+        return sp.Basic.__new__(cls, m, sp.Tuple(), whole)
 
     @property
     def size(self) -> int:
@@ -72,12 +96,33 @@ class Gaussian(Density):
 
     def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
         """See :meth:`Density.reduced`."""
-        mean, covariance = self.args
-        moved = mean + _factor(covariance) * sp.Matrix(x)
+        moved = self.args[0] + self.factor * sp.Matrix(x)
         return Reduced(sp.S.Zero, f.xreplace(dict(zip(x, moved, strict=True))))
 
+    @property
+    def factor(self) -> sp.ImmutableMatrix:
+        """`C`."""
+        return self.args[2] if len(self.args) > 2 else _factor(self.args[1])
+
+    def trained(self, f: Any, x: Any) -> list[tuple[sp.Expr, Any]]:
+        """See :meth:`Density.trained`."""
+        if self.args[0].has(*x.free_symbols) or self.factor.has(*x.free_symbols):
+            raise ValueError(f"expected parameters of {self} that are not {x} itself")
+        if isinstance(x, sp.Symbol):
+            return [(sp.S.One, f.xreplace({x: self.args[0][0] + self.factor[0] * x}))]
+        if isinstance(x, sp.Tuple):
+            moved = self.args[0] + self.factor * sp.Matrix(x)
+            return [(sp.S.One, f.xreplace(dict(zip(x, moved, strict=True))))]
+        return [(sp.S.One, f.xreplace({x: self.args[0] + self.factor * x}))]
+
+    def _sympystr(self, printer: Any) -> str:
+        if self.args[1]:
+            return str(super()._sympystr(printer))
+        return f"Gaussian({self.args[0].tolist()}, factor={self.factor.tolist()})"
+
     def _latex(self, printer: Any) -> str:
-        mean, covariance = (m[0] if self.size == 1 else m for m in self.args)
+        of = (self.args[0], self.args[1] or self.factor * self.factor.T)
+        mean, covariance = (m[0] if self.size == 1 else m for m in of)
         return rf"\mathcal{{N}}\left({printer._print(mean)}, {printer._print(covariance)}\right)"
 
 
@@ -187,11 +232,33 @@ class Mixture(Density):
         each = (p.reduced(f, x).times(w) for p, w in zip(parts, weights, strict=True) if w)
         return functools.reduce(Reduced.__add__, each)
 
+    def trained(self, f: Any, x: Any) -> list[tuple[sp.Expr, Any]]:
+        """See :meth:`Density.trained`."""
+        if self.args[1].free_symbols or any(not isinstance(p, Gaussian) for p in self.args[0]):
+            raise ValueError(f"expected a mixture of Gaussians with numbers as weights, got {self}")
+        return [
+            (w * share, moved)
+            for part, w in zip(*self.args, strict=True)
+            for share, moved in part.trained(f, x)
+        ]
+
     def _latex(self, printer: Any) -> str:
         parts = (
             f"{printer._print(w)} \\, {printer._print(p)}" for p, w in zip(*self.args, strict=True)
         )
         return " + ".join(parts)
+
+
+def _covariance(given: Any) -> sp.ImmutableMatrix:
+    """A covariance of numbers."""
+    if getattr(given, "free_symbols", ()) or any(
+        getattr(e, "free_symbols", ()) for e in np.ravel(np.array(given, dtype=object))
+    ):
+        raise ValueError(
+            f"expected numbers in the covariance, got {given}; to train one, give its factor C,"
+            " as in Gaussian(m, factor=C): no C leads to what is no covariance"
+        )
+    return matrix("the covariance", given)
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import sympy as sp
 
-from symbolic.language.density import Density, is_long
-from symbolic.language.expectation import Expectation, mean
+from symbolic.language.averages.density import Density, is_long
+from symbolic.language.averages.expectation import Expectation, mean
 from symbolic.language.expressions import as_expression
 
 __all__ = ["Average", "Block", "Explicit", "averages", "entries", "explicit", "shape"]

@@ -15,11 +15,12 @@ from typing import Any, Literal
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
-from symbolic.language import balls, ramp_numbers
+from symbolic.language import balls
+from symbolic.language.averages import ramp_numbers
+from symbolic.language.averages.ramps import in_digits
 from symbolic.language.balls import NoBall, Undecided
 from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import in_one_angle
-from symbolic.language.ramps import in_digits
 
 __all__ = ["Backend", "NoBall", "Undecided", "lower"]
 

@@ -6,7 +6,7 @@ By parts, for one form `z = a.x + b` and for two,
    E\, He_\alpha(x)\, \psi_p(z) \psi_q(z') = \sum_\beta \binom{\alpha}{\beta} a^\beta
    a'^{\alpha - \beta}\, E\, \psi_{p - |\beta|}(z) \psi_{q - |\alpha - \beta|}(z')
 
-with the means of :mod:`symbolic.language.ramps`.
+with the means of :mod:`symbolic.language.averages.ramps`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sympy as sp
 
-from symbolic.language.expectation import mean
-from symbolic.language.kinks import has_kinks, kinks_of
-from symbolic.language.moments import HERMITE, coefficients
-from symbolic.language.ramps import RampMean, RampPairMean
+from symbolic.language.averages.expectation import mean
+from symbolic.language.averages.kinks import has_kinks, kinks_of
+from symbolic.language.averages.moments import HERMITE, coefficients
+from symbolic.language.averages.ramps import RampMean, RampPairMean
 
 __all__ = ["ramp_mean"]
 

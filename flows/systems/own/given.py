@@ -20,8 +20,8 @@ from flows.systems.own.names import is_name, is_word
 from flows.systems.own.numeric import check_doubles, numeric
 from potentials import SYSTEMS, Claim, Mark
 from potentials.notation import CONSTANTS
+from symbolic.language.averages.kinks import has_kinks
 from symbolic.language.blocks import Block, Explicit, entries, explicit, shape
-from symbolic.language.kinks import has_kinks
 from symbolic.lemmas.activation_mean import activation_mean
 
 __all__ = [

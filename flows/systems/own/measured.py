@@ -17,7 +17,7 @@ from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.rules import Proved
 from flows.systems.own.numeric import Numeric, compiled, numeric, quietly, stacked
-from symbolic.language.density import Density
+from symbolic.language.averages.density import Density
 from symbolic.language.program import Program
 from symbolic.language.stable import stable
 

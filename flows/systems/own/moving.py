@@ -20,9 +20,9 @@ from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
 from flows.expectations.rules import Proved
 from flows.systems.own.measured import Measured, columns_of, summed
 from flows.systems.own.numeric import between_kinks
-from symbolic.language.kinks import Kinks, kinks_of
+from symbolic.language.averages.kinks import Kinks, kinks_of
+from symbolic.language.averages.moving_nodes import Moving, moving
 from symbolic.language.lower import lower
-from symbolic.language.moving import Moving, moving
 from symbolic.language.program import gradient, program
 from symbolic.language.stable import stable
 

@@ -10,7 +10,7 @@ from scipy.special import expit
 import flows
 from flows.systems.own import moving
 from symbolic import Expectation
-from symbolic.language.kinks import kinks_of
+from symbolic.language.averages.kinks import kinks_of
 
 A, B, C, T = sp.symbols("a b c t")
 W, V, X = (sp.MatrixSymbol(name, 2, 1) for name in ("w", "v", "x"))

@@ -8,9 +8,9 @@ import sympy as sp
 from flint import arb
 from mpmath import mp
 
+from symbolic.language.averages.ramps import RampMean, RampPairMean
 from symbolic.language.lower import lower
 from symbolic.language.primitives import definition
-from symbolic.language.ramps import RampMean, RampPairMean
 
 # Digits of the quadrature, and of differences of it.
 DIGITS, SAME, SLOPE = 25, 1e-16, 1e-12

@@ -7,8 +7,8 @@ import pytest
 import sympy as sp
 
 from symbolic import Cube, Expectation, Gaussian, Mixture, Rademacher, Rows, Sphere
+from symbolic.language.averages.moments import HERMITE, LEGENDRE, SIGNS, polynomial_mean
 from symbolic.language.blocks import explicit
-from symbolic.language.moments import HERMITE, LEGENDRE, SIGNS, polynomial_mean
 from symbolic.language.stated import restated, stated
 
 W, X = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)

@@ -13,9 +13,9 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.language.density import Density
+from symbolic.language.averages.density import Density
+from symbolic.language.averages.moments import HERMITE, polynomial_mean
 from symbolic.language.expressions import as_expression
-from symbolic.language.moments import HERMITE, polynomial_mean
 
 __all__ = ["Expectation", "mean", "tilted"]
 

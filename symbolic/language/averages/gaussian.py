@@ -1,4 +1,4 @@
-r"""Densities of data: Gaussians `x = m + C u`, rows of data, and mixtures."""
+r"""Gaussian densities of data, `x = m + C u`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.language.density import (
-    Array,
+from symbolic.language.averages.density import (
     Density,
     Reduced,
     matrix,
     parameter,
-    shares,
-    summed,
 )
 
-__all__ = ["Gaussian", "Mixture", "Rows"]
+__all__ = ["Gaussian"]
 
 # Larger denominators are those of doubles: their factor has so many digits, and what is left of a
 # variance is zero where it is this part of it.
@@ -124,129 +121,6 @@ class Gaussian(Density):
         of = (self.args[0], self.args[1] or self.factor * self.factor.T)
         mean, covariance = (m[0] if self.size == 1 else m for m in of)
         return rf"\mathcal{{N}}\left({printer._print(mean)}, {printer._print(covariance)}\right)"
-
-
-class Rows(Density):
-    r"""Rows of data: the average over them.
-
-    .. math:: E f(x) = \sum_i p_i f(x_i) \Big/ \sum_i p_i
-
-    Parameters
-    ----------
-    rows : array_like, shape (n, d) or (n,)
-        Data; numbers are taken as what they are, also those of doubles.
-    weights : sequence of n numbers, optional
-        Not negative, and not all zero; equal if left out.
-
-    Raises
-    ------
-    ValueError
-        For other shapes, or numbers that are not real and finite.
-
-    Notes
-    -----
-    Accuracy: a sum of some hundred rows is an expression like any other; a longer one is taken over
-    arrays of doubles, and states are doubles.
-
-    Examples
-    --------
-    >>> x, w = sp.symbols("x w", real=True)
-    >>> Rows([1, 2]).reduced((w * x - 1) ** 2, (x,)).closed
-    (w - 1)**2/2 + (2*w - 1)**2/2
-    """
-
-    def __new__(cls, rows: Any, weights: Any = None) -> Rows:
-        """Check the shapes."""
-        data = matrix("rows", rows)
-        if not isinstance(rows, sp.MatrixBase) and np.ndim(np.array(rows, dtype=object)) == 1:
-            data = data.T if data.rows == 1 else data
-        return sp.Basic.__new__(cls, data, shares("rows", data.rows, weights))
-
-    @property
-    def size(self) -> int:
-        """How many numbers it is of."""
-        return int(self.args[0].cols)
-
-    def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
-        """See :meth:`Density.reduced`."""
-        data, weights = self.args
-        return summed(f, x, (data.row(k) for k in range(data.rows)), list(weights))
-
-    def terms(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> int:
-        """See :meth:`Density.terms`."""
-        return int(self.args[0].rows)
-
-    def places(self, size: int) -> tuple[Array, Array]:
-        """See :meth:`Density.places`."""
-        data, weights = (np.array(a.tolist(), dtype=float) for a in self.args)
-        return data, weights[0]
-
-    def _latex(self, printer: Any) -> str:
-        return rf"{self.args[0].rows} \text{{ rows}}"
-
-    def _sympystr(self, printer: Any) -> str:
-        return f"{self.args[0].rows} rows"
-
-
-class Mixture(Density):
-    """Mixture of densities.
-
-    Parameters
-    ----------
-    parts : sequence of densities
-        Of equally many numbers.
-    weights : sequence of numbers, optional
-        Not negative, and not all zero; they are divided by their sum. Equal if left out.
-
-    Raises
-    ------
-    ValueError
-        For what is no density, and for other weights.
-
-    Examples
-    --------
-    >>> x = sp.Symbol("x", real=True)
-    >>> Mixture([Gaussian(1), Rows([2])], [1, 3]).reduced(x**2, (x,))
-    Reduced(closed=3, integrand=(x + 1)**2/4)
-    """
-
-    def __new__(cls, parts: Any, weights: Any = None) -> Mixture:
-        """Check the parts."""
-        found = sp.Tuple(*parts)
-        if not found or not all(isinstance(part, Density) for part in found):
-            raise ValueError(f"a mixture must be of densities, got {parts!r}")
-        if len(sizes := {part.size for part in found} - {None}) > 1:
-            raise ValueError(
-                f"parts of a mixture must be of equally many numbers, got {sorted(sizes)}"
-            )
-        return sp.Basic.__new__(cls, found, shares("parts", len(found), weights))
-
-    @property
-    def size(self) -> int | None:
-        """How many numbers it is of; None of any."""
-        return next((part.size for part in self.args[0] if part.size is not None), None)
-
-    def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
-        """See :meth:`Density.reduced`."""
-        parts, weights = self.args
-        each = (p.reduced(f, x).times(w) for p, w in zip(parts, weights, strict=True) if w)
-        return functools.reduce(Reduced.__add__, each)
-
-    def trained(self, f: Any, x: Any) -> list[tuple[sp.Expr, Any]]:
-        """See :meth:`Density.trained`."""
-        if self.args[1].free_symbols or any(not isinstance(p, Gaussian) for p in self.args[0]):
-            raise ValueError(f"expected a mixture of Gaussians with numbers as weights, got {self}")
-        return [
-            (w * share, moved)
-            for part, w in zip(*self.args, strict=True)
-            for share, moved in part.trained(f, x)
-        ]
-
-    def _latex(self, printer: Any) -> str:
-        parts = (
-            f"{printer._print(w)} \\, {printer._print(p)}" for p, w in zip(*self.args, strict=True)
-        )
-        return " + ".join(parts)
 
 
 def _covariance(given: Any) -> sp.ImmutableMatrix:

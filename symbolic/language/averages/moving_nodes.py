@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from symbolic.language.kinks import Kinks
+from symbolic.language.averages.kinks import Kinks
 
 __all__ = ["Moving", "moving"]
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.language.density import Array, Density, Reduced, matrix, number, summed
-from symbolic.language.kinks import has_kinks, kinks_of
-from symbolic.language.moments import LEGENDRE, SIGNS, polynomial_mean
+from symbolic.language.averages.density import Array, Density, Reduced, matrix, number, summed
+from symbolic.language.averages.kinks import has_kinks, kinks_of
+from symbolic.language.averages.moments import LEGENDRE, SIGNS, polynomial_mean
 
 __all__ = ["Cube", "Rademacher", "Sphere"]
 

@@ -1,4 +1,4 @@
-"""Means of ramps in doubles and in balls (:mod:`symbolic.language.ramps`), by Owen's function."""
+"""Means of ramps in doubles and balls, by Owen's function."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from symbolic.language.ramps import RampMean, RampPairMean, Ramps, upwards
+from symbolic.language.averages.ramps import RampMean, RampPairMean, Ramps, upwards
 
 __all__ = [
     "BALLS",

@@ -60,6 +60,10 @@ class Density(sp.Basic):
         """Terms of the plain sum that an average of `f` is; 0 of what is none."""
         return 0
 
+    def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:
+        """Whether an average of `f` is taken over nodes of this density, in doubles."""
+        return is_long(f, self.terms(f, x))
+
     def places(self, size: int) -> tuple[Array, Array]:
         """Places and weights of a plain sum in doubles, shapes (n, size) and (n,)."""
         raise NotImplementedError

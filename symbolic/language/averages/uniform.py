@@ -146,8 +146,16 @@ class Sphere(Density):
     Raises
     ------
     ValueError
-        For any other number; and, where it averages, for a function that is no polynomial in `x`
-        and in `Max`, `Abs`, `sign`, `Heaviside` of linear forms, unless `d` is 1 or 2.
+        For any other number; and, where it averages, for a function with kinks that is no
+        polynomial in `x` and in `Max`, `Abs`, `sign`, `Heaviside` of linear forms.
+
+    Notes
+    -----
+    A smooth function of another kind is averaged on a circle over an angle. From `d = 3` on it may
+    depend on two directions of `x`, and it is averaged in doubles over their plane, where
+
+    .. math:: x = r (\rho \cos\theta, \rho \sin\theta), \qquad
+       \rho^2 \sim \mathrm{Beta}(1, (d - 2)/2), \quad \theta \sim U(0, 2 \pi)
 
     Examples
     --------
@@ -162,6 +170,10 @@ class Sphere(Density):
         if not size > 0:
             raise ValueError(f"the radius must be positive, got {radius!r}")
         return sp.Basic.__new__(cls, size)
+
+    def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:
+        """See :meth:`Density.stays`."""
+        return len(x) > 2 and not has_kinks(f, x) and _homogeneous(f, tuple(x)) is None
 
     def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
         """See :meth:`Density.reduced`."""

@@ -275,6 +275,31 @@ def test_runs_of_a_noiseless_teacher_follow_the_flow_within_their_errors(tmp_pat
     assert ensemble["loss"][0, -1] == pytest.approx(run["loss"][-1], rel=1e-7)
 
 
+def test_kinks_that_change_places_on_the_way_change_the_nodes():
+    # The kink at b passes that at zero, and nodes between them would run backwards.
+    label = sp.tanh(sp.Abs(T - 1)) - sp.tanh(sp.Abs(T)) / 2
+    loss = Expectation((sp.tanh(sp.Abs(T - B)) - label) ** 2, T)
+    system = flows.OwnSystem("passing", [B], loss)
+
+    def both(b):
+        nodes, weights = panels(np.unique([*np.arange(-10.0, 11.0), *np.ravel(b)]))
+        weights = weights * np.exp(-(nodes**2) / 2) / np.sqrt(2 * np.pi)
+        off = np.tanh(abs(nodes - b)) - np.tanh(abs(nodes - 1)) + np.tanh(abs(nodes)) / 2
+        slope = -2 * off * np.sign(nodes - b) / np.cosh(nodes - b) ** 2
+        return weights @ off**2, weights @ slope
+
+    times = [1.0, 3.0, 9.0]
+    run = flows.integrate(system, [-0.3], 9.0, times)
+    truth = solve_ivp(
+        lambda t, y: [-both(y)[1]], (0, 9.0), [-0.3], "DOP853", times, rtol=1e-12, atol=1e-14
+    )
+    assert run.completed and truth.y[0, 0] < 0.1 < 0.2 < truth.y[0, -1]
+    assert run.state[1:] == pytest.approx(truth.y.T, abs=1e-9)
+    assert (1 + OFF) * run.state[1:] != pytest.approx(truth.y.T, abs=1e-9)
+    losses = np.array([both(b)[0] for b in truth.y[0]])
+    assert (np.abs(run["loss"][1:] / losses - 1) <= run.errors("loss")[1:]).all()
+
+
 @pytest.mark.parametrize(
     ("loss", "message"),
     [

@@ -83,8 +83,9 @@ class Cube(Density):
 
     Notes
     -----
-    A polynomial is averaged in closed form, by Legendre polynomials. Anything else is averaged
-    over `x = (low + high)/2 + (high - low)/2 erf(u/sqrt 2)` with standard normal numbers `u`.
+    A polynomial is averaged in closed form, by Legendre polynomials. A smooth function is averaged
+    over `x = (low + high)/2 + (high - low)/2 erf(u/sqrt 2)` with standard normal numbers `u`, and
+    a function of one number with kinks between these and the ends.
 
     Examples
     --------
@@ -112,24 +113,33 @@ class Cube(Density):
     def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
         """See :meth:`Density.reduced`."""
         ends = list(zip(*self.args, strict=True)) * (len(x) if self.size is None else 1)
-        polynomial = f.is_polynomial(*x)
-        if not polynomial and has_kinks(f, x):
-            raise ValueError(
-                "expected, over a cube, a function without kinks in the data; take smooth ones, or"
-                " Rows of a sample"
-            )
+        polynomial, kinked = f.is_polynomial(*x), has_kinks(f, x)
         half = {
-            s: (b - a) / 2 * (s if polynomial else sp.erf(s / sp.sqrt(2)))
+            s: (b - a) / 2 * (s if polynomial or kinked else sp.erf(s / sp.sqrt(2)))
             for s, (a, b) in zip(x, ends, strict=True)
         }
         moved = f.xreplace({s: (a + b) / 2 + half[s] for s, (a, b) in zip(x, ends, strict=True)})
         if polynomial:
             return Reduced(polynomial_mean(moved, x, LEGENDRE), sp.S.Zero)
+        if kinked:
+            used = [s for s in x if f.has(s)]
+            if len(used) > 1:
+                raise ValueError(
+                    "expected, over a cube, a function without kinks in the data, or of one number,"
+                    f" got kinks in {len(used)}; take smooth ones, or Rows of a sample"
+                )
+            moved *= _of_normal(*used)
         return Reduced(sp.S.Zero, moved)
 
     def _latex(self, printer: Any) -> str:
         low, high = (printer._print(end[0] if end.rows == 1 else end) for end in self.args)
         return rf"\mathcal{{U}}\left[{low}, {high}\right]"
+
+
+def _of_normal(u: sp.Symbol) -> sp.Expr:
+    """Density of a uniform number between -1 and 1, by that of a standard normal one."""
+    inside = sp.Heaviside(1 - u) * sp.Heaviside(1 + u)
+    return inside * sp.sqrt(2 * sp.pi) / 2 * sp.exp(u**2 / 2)
 
 
 class Sphere(Density):

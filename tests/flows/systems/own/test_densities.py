@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy as sp
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
 
 import flows
 from symbolic import Cube, Expectation, Gaussian, Mixture, Rademacher, Rows, Sphere
@@ -281,3 +281,43 @@ def test_two_correlated_numbers_with_kinks_have_a_closed_form():
     assert not system._loss.averaged
     assert system.loss([0.7, -0.2]) == pytest.approx(weights @ off**2, rel=KINKED)
     assert system.loss([0.7, -0.2]) != pytest.approx(1.01 * weights @ off**2, rel=KINKED)
+
+
+UNIFORM = {
+    "ramps": (
+        (sp.Max(0, M * U + S) - sp.Max(0, U)) ** 2,
+        lambda y, u: (np.maximum(0, y[0] * u + y[1]) - np.maximum(0, u)) ** 2,
+        lambda y: [0.0, -y[1] / y[0]],
+    ),
+    "label": (
+        (M * sp.sign(U - S) - U) ** 2,
+        lambda y, u: (y[0] * np.sign(u - y[1]) - u) ** 2,
+        lambda y: [y[1]],
+    ),
+    "bounded": (
+        sp.tanh(sp.Abs(M * U - S)) * U,
+        lambda y, u: np.tanh(abs(y[0] * u - y[1])) * u,
+        lambda y: [y[1] / y[0]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+@pytest.mark.parametrize("y", [(0.7, 0.3), (-1.2, 0.5), (0.9, -1.5)], ids=str)
+def test_kinks_of_a_uniform_number_are_averaged_between_its_ends(name, y):
+    expression, f, kinks = UNIFORM[name]
+    system = flows.OwnSystem(name, [M, S], Expectation(expression, U, Cube(-1, 2)))
+
+    def average(place):
+        inside = [k for k in kinks(place) if -1 < k < 2]
+        return quad(lambda u: f(place, u) / 3, -1, 2, points=inside, epsabs=1e-14, limit=200)[0]
+
+    step = 1e-3
+    moved = [[average(np.array(y) + k * step * e) for k in (-2, -1, 1, 2)] for e in np.eye(len(y))]
+    slope = np.array(moved) @ np.array([1, -8, 8, -1]) / (12 * step)
+    found = system.expectation(y)
+    assert abs(found.loss - average(y)) <= found.loss_error + 1e-14
+    assert found.loss_error < OFF * abs(found.loss) / 2
+    assert found.gradient == pytest.approx(slope, abs=1e-8)
+    assert (1 + OFF) * found.gradient != pytest.approx(slope, abs=1e-8)
+    assert flows.integrate(system, y, t_end=0.2).completed

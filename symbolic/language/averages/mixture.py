@@ -32,8 +32,8 @@ class Mixture(Density):
     Examples
     --------
     >>> x = sp.Symbol("x", real=True)
-    >>> Mixture([Gaussian(1), Rows([2])], [1, 3]).reduced(x**2, (x,))
-    Reduced(closed=3, integrand=(x + 1)**2/4)
+    >>> Mixture([Gaussian(1), Gaussian(0, 4)], [1, 3]).reduced(x**2, (x,))
+    Reduced(closed=0, integrand=3*x**2 + (x + 1)**2/4)
     """
 
     def __new__(cls, parts: Any, weights: Any = None) -> Mixture:

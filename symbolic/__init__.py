@@ -17,33 +17,33 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME
     from symbolic.evidence.identity import Finding as Finding
     from symbolic.evidence.printed import PrintedForm as PrintedForm
     from symbolic.evidence.step import Step as Step
-    from symbolic.language.densities import Gaussian as Gaussian
-    from symbolic.language.densities import Mixture as Mixture
-    from symbolic.language.densities import Rows as Rows
-    from symbolic.language.expectation import Expectation as Expectation
+    from symbolic.language.averages.expectation import Expectation as Expectation
+    from symbolic.language.averages.gaussian import Gaussian as Gaussian
+    from symbolic.language.averages.mixture import Mixture as Mixture
+    from symbolic.language.averages.rows import Rows as Rows
+    from symbolic.language.averages.uniform import Cube as Cube
+    from symbolic.language.averages.uniform import Rademacher as Rademacher
+    from symbolic.language.averages.uniform import Sphere as Sphere
     from symbolic.language.program import NotSmooth as NotSmooth
     from symbolic.language.rate import D as D
-    from symbolic.language.uniform import Cube as Cube
-    from symbolic.language.uniform import Rademacher as Rademacher
-    from symbolic.language.uniform import Sphere as Sphere
     from symbolic.theorem.proving import Statement as Statement
 
 _HOME = {
-    "Cube": "symbolic.language.uniform",
+    "Cube": "symbolic.language.averages.uniform",
     "D": "symbolic.language.rate",
     "Derivation": "symbolic.evidence.derivation",
     "Document": "symbolic.evidence.derivation",
     "Evidence": "symbolic.evidence.identity",
-    "Expectation": "symbolic.language.expectation",
+    "Expectation": "symbolic.language.averages.expectation",
     "Finding": "symbolic.evidence.identity",
-    "Gaussian": "symbolic.language.densities",
+    "Gaussian": "symbolic.language.averages.gaussian",
     "LateTimeLaw": "symbolic.asymptotics.law",
-    "Mixture": "symbolic.language.densities",
+    "Mixture": "symbolic.language.averages.mixture",
     "NotSmooth": "symbolic.language.program",
     "PrintedForm": "symbolic.evidence.printed",
-    "Rademacher": "symbolic.language.uniform",
-    "Rows": "symbolic.language.densities",
-    "Sphere": "symbolic.language.uniform",
+    "Rademacher": "symbolic.language.averages.uniform",
+    "Rows": "symbolic.language.averages.rows",
+    "Sphere": "symbolic.language.averages.uniform",
     "Statement": "symbolic.theorem.proving",
     "Step": "symbolic.evidence.step",
     "late_time_law": "symbolic.asymptotics.derive",

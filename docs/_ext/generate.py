@@ -26,7 +26,7 @@ FIGURES = [getattr(flows.figures, name) for name in flows.figures.__all__]
 MODULES = (
     "symbolic.evidence.identity",
     "symbolic.language.program",
-    "symbolic.language.expectation",
+    "symbolic.language.averages.expectation",
     "symbolic.language.blocks",
     "symbolic.language.lower",
     "potentials.notation",

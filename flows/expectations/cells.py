@@ -10,43 +10,50 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 
-__all__ = ["REACH", "Cell", "Turn", "inside", "nodes_of"]
+__all__ = ["ALONE", "REACH", "Cells", "Turns", "nodes_of"]
 
-#: The density ends here: beyond, it is 1e-19 of all.
-REACH = 9.0
+#: Nodes of a plane end here, where beyond is 1e-19 of all; those of a line, which are few, where
+#: averages over what is far from the middle have their digits.
+REACH, ALONE = 9.0, 14.0
 # Widest panels, and how long one may be beside its distance from a turn, or the width of that.
-WIDEST, NEAR = 2.3, 1.5
+WIDEST, NEAR = 4.5, 2.5
 # Nodes of a panel, and spacing and reach of the second rule.
-GAUSS, SPACING, STEPS = 16, 0.15, 22
+GAUSS, SPACING, STEPS = 20, 0.11, 30
 # Halvings of a cell.
 DEEPEST = 60
 
 
-class Turn(NamedTuple):
-    """Where something steep is, and its width there."""
+class Turns(NamedTuple):
+    """Where something steep is, and its width there, both of shape (C, K) or (1, K).
 
-    place: float
-    width: float
+    An infinite place is none.
+    """
+
+    place: Array
+    width: Array
 
 
-class Cell(NamedTuple):
-    """An interval with nodes in it.
+class Cells(NamedTuple):
+    """Nodes of intervals.
 
     Parameters
     ----------
-    theta, rest : ndarray, shape (K,)
+    of : ndarray of int, shape (N,)
+        The interval of each node.
+    theta, rest : ndarray, shape (N,)
         Parts of the length from the lower and to the upper end.
-    weights : ndarray, shape (K,)
-        Of sum one.
+    weights : ndarray, shape (N,)
+        Of sum one in each interval.
     """
 
+    of: NDArray[np.int64]
     theta: Array
     rest: Array
     weights: Array
@@ -63,52 +70,47 @@ def _rule(second: bool) -> tuple[Array, Array]:
     return np.tanh(s), weights
 
 
-def inside(places: Sequence[float]) -> list[int]:
-    """Numbers of those that are between the ends, in their order."""
-    near = [k for k, place in enumerate(places) if abs(place) < REACH]
-    return sorted(near, key=lambda k: places[k])
-
-
-def nodes_of(low: float, high: float, turns: Sequence[Turn], second: bool) -> Cell:
-    """Nodes of the cell between two places.
+def nodes_of(low: Array, high: Array, turns: Turns, second: bool) -> Cells:
+    """Nodes of cells between two places.
 
     Parameters
     ----------
-    low, high : float
-        Its ends.
-    turns : sequence of Turn
+    low, high : ndarray, shape (C,)
+        Their ends.
+    turns : Turns
         What is steep.
     second : bool
         Whether the second rule is asked for.
     """
-    length = high - low
     x, w = _rule(second)
-    part, weights = [], []
-    for start, way in ((low, 1.0), (high, -1.0)):
-        panels = np.array(_halved(0.0, 0.5, 0, start, way * length, turns))
-        middle, half = panels.mean(axis=1), np.diff(panels, axis=1)[:, 0] / 2
-        part.append((middle[:, None] + half[:, None] * x).ravel())
-        weights.append((half[:, None] * w).ravel())
-    theta = np.concatenate([part[0], 1 - part[1]])
-    rest = np.concatenate([1 - part[0], part[1]])
-    return Cell(theta, rest, np.concatenate(weights))
+    found = []
+    for start, length, upper in ((low, high - low, False), (high, low - high, True)):
+        of, panels = _halved(start, length, turns)
+        half = (panels[:, 1] - panels[:, 0])[:, None] / 2
+        part = (panels.mean(axis=1)[:, None] + half * x).ravel()
+        sides = (1 - part, part) if upper else (part, 1 - part)
+        found.append(Cells(np.repeat(of, len(x)), *sides, (half * w).ravel()))
+    return Cells(*map(np.concatenate, zip(*found, strict=True)))
 
 
-def _halved(
-    first: float, last: float, depth: int, start: float, length: float, turns: Sequence[Turn]
-) -> list[tuple[float, float]]:
-    """Panels between two parts of a cell."""
-    size = (last - first) * abs(length)
-    one, other = start + first * length, start + last * length
-    low, high = min(one, other), max(one, other)
-    most = WIDEST
-    for place, width in turns:
-        away = max(low - place, place - high, 0.0)
-        most = min(most, NEAR * max(width, away))
-    if size <= most or depth == DEEPEST:
-        return [(first, last)]
-    middle = (first + last) / 2
-    return [
-        *_halved(first, middle, depth + 1, start, length, turns),
-        *_halved(middle, last, depth + 1, start, length, turns),
-    ]
+def _halved(start: Array, length: Array, turns: Turns) -> tuple[NDArray[np.int64], Array]:
+    """Panels of the nearer halves of cells: which cell, and parts of it."""
+    of, parts = np.arange(len(start)), np.tile([0.0, 0.5], (len(start), 1))
+    done: list[tuple[Any, Array]] = []
+    for depth in range(DEEPEST + 1):
+        ends = start[of, None] + parts * length[of, None]
+        ends.sort(axis=1)
+        place, width = (np.broadcast_to(t, (len(start), t.shape[1]))[of] for t in turns)
+        away = np.maximum(ends[:, :1] - place, place - ends[:, 1:])
+        near = NEAR * np.maximum(away, width)
+        most = np.minimum(near.min(axis=1, initial=WIDEST), WIDEST)
+        short = (parts[:, 1] - parts[:, 0]) * np.abs(length[of]) <= most
+        short |= depth == DEEPEST
+        done.append((of[short], parts[short]))
+        of, long = of[~short], parts[~short]
+        if not len(of):
+            break
+        middle = long.mean(axis=1)
+        first, last = np.stack([long[:, 0], middle], 1), np.stack([middle, long[:, 1]], 1)
+        of, parts = np.concatenate([of, of]), np.concatenate([first, last])
+    return np.concatenate([of for of, _ in done]), np.concatenate([part for _, part in done])

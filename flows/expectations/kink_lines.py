@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.expectations.cells import REACH, Turn, inside, nodes_of
+from flows.expectations.cells import Turns, nodes_of
 
-__all__ = ["Plane", "axes_of", "line", "picked", "sweep", "way_of"]
+__all__ = ["Plane", "axes_of", "lines", "sweep", "way_of"]
 
 # A direction is one of its own if it is this part of a form beyond the others.
 SPANNED = 1e-13
 # Forms with a shorter slope turn more slowly than the density.
 STEEP = 0.5
+# Kinks are far out from here on, and the density falls within so much over their distance.
+FAR, FALLS = 4.0, 2.0
 # Directions of a plane among which that of the lines is chosen.
 WAYS = 64
 
@@ -54,84 +56,109 @@ def way_of(hard: Array, axes: Array) -> Array:
     return ways[np.abs(ways @ unit.T).min(axis=1, initial=1.0).argmax()]
 
 
-def picked(number: float, chosen: int, count: int) -> list[float]:
-    """End of a cell: a number, or the kink of a number from 1 on."""
-    return [0.0 if chosen else number, *(float(k + 1 == chosen) for k in range(count))]
+class Lines(NamedTuple):
+    """Nodes of lines.
+
+    Parameters
+    ----------
+    of : ndarray of int, shape (N,)
+        The line of each node.
+    ends : ndarray, shape (N, 2 M + 2)
+        Both ends of its cell: a number, and one for each kink that may be the end.
+    theta, rest : ndarray, shape (N,)
+        Where it is in the cell.
+    steps : ndarray, shape (N, M)
+        Of the kinks.
+    weights, where : ndarray, shape (N,)
+        Its weight, and how far along the line it is.
+    """
+
+    of: NDArray[np.int64]
+    ends: Array
+    theta: Array
+    rest: Array
+    steps: Array
+    weights: Array
+    where: Array
 
 
-def line(hard: Plane, smooth: Plane, v: float, second: bool) -> tuple[Array, Array]:
-    """Nodes of a line: ends, parts, steps and weight, and where they are."""
-    count = len(hard.along)
+def lines(hard: Plane, smooth: Plane, v: Array, reach: float, second: bool) -> Lines:
+    """Nodes of the lines at places `v` across, shape (L,), up to a distance from the middle."""
     with np.errstate(all="ignore"):
-        places = -(hard.before + hard.beside * v) / hard.along
-        at = smooth.before + smooth.beside * v
-    order = inside(places.tolist())
-    marks = [(-REACH, 0), *((float(places[k]), k + 1) for k in order), (REACH, 0)]
-    rows, where = [], []
-    for (low, left), (high, right) in itertools.pairwise(marks):
-        middle = (low + high) / 2
-        signs = hard.before + hard.beside * v + hard.along * middle > 0
-        pattern = int("".join(str(int(s)) for s in signs), 2)
-        turns = [
-            Turn(-k / c, 1 / abs(c))
-            for c, k in zip(smooth.along[pattern], at[pattern], strict=True)
-            if abs(c) > STEEP and abs(k / c) < 2 * REACH
-        ]
-        cell = nodes_of(low, high, turns, second)
-        ends = [*picked(low, left, count), *picked(high, right, count)]
-        size = len(cell.theta)
-        rows.append(
-            np.column_stack(
-                [
-                    np.tile(ends, (size, 1)),
-                    cell.theta,
-                    cell.rest,
-                    np.tile(signs.astype(float), (size, 1)),
-                    cell.weights,
-                ]
-            )
+        places = -(hard.before + np.multiply.outer(v, hard.beside)) / hard.along
+    line, low, high, picked = _between(places, reach)
+    middle = ((low + high) / 2)[:, None]
+    signs = hard.before + hard.beside * v[line, None] + hard.along * middle > 0
+    pattern = signs @ (1 << np.arange(signs.shape[1])[::-1])
+    along = smooth.along[pattern]
+    with np.errstate(all="ignore"):
+        turn = -(smooth.before[pattern] + smooth.beside[pattern] * v[line, None]) / along
+        steep = (np.abs(along) > STEEP) & (np.abs(turn) < 2 * reach)
+        # Beyond a kink far out the density falls within a part of the distance from the middle.
+        ends = np.stack([low, high], axis=1)
+        outside = (np.abs(ends) > FAR) & (np.abs(ends) < reach)
+        turns = Turns(
+            np.hstack([np.where(steep, turn, np.inf), np.where(outside, ends, np.inf)]),
+            np.hstack([np.where(steep, 1 / np.abs(along), np.inf), FALLS / np.abs(ends)]),
         )
-        where.append(low + cell.theta * (high - low))
-    return np.concatenate(rows), np.concatenate(where)
+    of, theta, rest, weights = nodes_of(low, high, turns, second)
+    where = low[of] + theta * (high - low)[of]
+    return Lines(line[of], picked[of], theta, rest, signs[of].astype(float), weights, where)
+
+
+def _between(places: Array, reach: float) -> tuple[NDArray[np.int64], Array, Array, Array]:
+    """Cells of lines whose kinks are at places, shape (L, M): line, ends, and what these are."""
+    count, many = places.shape
+    inside = np.where(np.abs(places) < reach, places, np.inf)
+    order = np.argsort(inside, axis=1)
+    inside = np.take_along_axis(inside, order, axis=1)
+    seen = np.isfinite(inside)
+    edge = np.full((count, 1), reach)
+    marks = np.concatenate([-edge, np.where(seen, inside, reach), edge], axis=1)
+    zero = np.zeros((count, 1), dtype=int)
+    picks = np.concatenate([zero, np.where(seen, order + 1, 0), zero], axis=1)
+    line, cell = np.nonzero(np.concatenate([zero == 0, seen], axis=1))
+    low, high = marks[line, cell], marks[line, cell + 1]
+    chosen = np.eye(many + 1)
+    numbers = [
+        np.where(pick > 0, 0.0, place)
+        for pick, place in ((picks[line, cell], low), (picks[line, cell + 1], high))
+    ]
+    ends = [chosen[picks[line, cell + k]] for k in range(2)]
+    for end, number in zip(ends, numbers, strict=True):
+        end[:, 0] = number
+    return line, low, high, np.concatenate(ends, axis=1)
 
 
 def sweep(
-    hard: Plane, smooth: Plane, pairs: Sequence[tuple[int, int]], second: bool
-) -> list[tuple[Array, float, float]]:
+    hard: Plane, smooth: Plane, pairs: Sequence[tuple[int, int]], reach: float, second: bool
+) -> tuple[Array, Array, Array]:
     """Nodes across the lines: ends and part, where they are, and weights."""
     flat = Plane(*(part.reshape(-1) for part in smooth))
-    size = np.hypot(flat.along, flat.beside)
-    steep = [k for k in range(len(size)) if size[k] > STEEP]
-    known = sorted({tuple(float(part[k]) for part in flat) for k in steep})
-    sharp = [*zip(*(part.tolist() for part in hard), strict=True)]
-    turns = []
-    for (c, g, k), (c2, g2, k2) in itertools.combinations([*sharp, *known], 2):
-        # Along one line the other form changes so fast.
-        turned = g * c2 - g2 * c
-        rates = [abs(turned / s) for s in (c, c2) if s]
-        if turned and rates and max(rates) > STEEP:
-            turns.append(Turn((k2 * c - k * c2) / turned, 1 / max(rates)))
-    for c, g, k in known:
-        if abs(g) > STEEP * max(abs(c), 1.0):
-            turns.append(Turn(-k / g, max(abs(c), 1.0) / abs(g)))
-    for c, g, k in sharp:
-        if abs(g) > STEEP * abs(c):
-            turns.append(Turn(-k / g, abs(c) / abs(g)))
-    turns = [turn for turn in turns if abs(turn.place) < 2 * REACH]
-    with np.errstate(all="ignore"):
-        crossings = [
-            float(
-                (hard.before[j] * hard.along[i] - hard.before[i] * hard.along[j])
-                / (hard.beside[i] * hard.along[j] - hard.beside[j] * hard.along[i])
-            )
-            for i, j in pairs
-        ]
-    order = inside(crossings)
-    marks = [(-REACH, 0), *((crossings[k], k + 1) for k in order), (REACH, 0)]
+    steep = np.hypot(flat.along, flat.beside) > STEEP
+    known = np.unique(np.stack([part[steep] for part in flat], axis=1), axis=0)
+    sharp = np.stack(hard, axis=1)
+    every = np.concatenate([sharp, known])
+    first, last = (every[k] for k in np.triu_indices(len(every), 1))
     found = []
-    for (low, left), (high, right) in itertools.pairwise(marks):
-        cell = nodes_of(low, high, turns, second)
-        ends = [*picked(low, left, len(pairs)), *picked(high, right, len(pairs))]
-        for theta, weight in zip(cell.theta.tolist(), cell.weights.tolist(), strict=True):
-            found.append((np.array([*ends, theta]), low + theta * (high - low), weight))
-    return found
+    with np.errstate(all="ignore"):
+        # Along one line the other form changes so fast.
+        turned = first[:, 1] * last[:, 0] - last[:, 1] * first[:, 0]
+        slopes = np.abs(np.stack([first[:, 0], last[:, 0]]))
+        rate = np.max(np.where(slopes > 0, np.abs(turned) / slopes, 0.0), axis=0)
+        meet = (last[:, 2] * first[:, 0] - first[:, 2] * last[:, 0]) / turned
+        found.append(np.stack([meet, 1 / rate, rate])[:, rate > STEEP])
+        for forms, least in ((known, 1.0), (sharp, 0.0)):
+            size = np.maximum(np.abs(forms[:, 0]), least)
+            rate = np.abs(forms[:, 1]) / size
+            turn = np.stack([-forms[:, 2] / forms[:, 1], 1 / rate, rate])
+            found.append(turn[:, rate > STEEP])
+        place, width, _ = np.concatenate(found, axis=1)
+        near = np.abs(place) < 2 * reach
+        i, j = np.array(pairs, dtype=int).reshape(-1, 2).T
+        crossings = (hard.before[j] * hard.along[i] - hard.before[i] * hard.along[j]) / (
+            hard.beside[i] * hard.along[j] - hard.beside[j] * hard.along[i]
+        )
+    _, low, high, ends = _between(crossings[None], reach)
+    of, theta, _, weights = nodes_of(low, high, Turns(place[None, near], width[None, near]), second)
+    return np.column_stack([ends[of], theta]), low[of] + theta * (high - low)[of], weights

@@ -17,7 +17,7 @@ from sympy.codegen import cfunctions
 from sympy.printing.lambdarepr import LambdaPrinter
 from sympy.printing.printer import Printer
 
-from symbolic.language import ramp_numbers
+from symbolic.language.averages import ramp_numbers
 from symbolic.language.primitives import (
     ArgMinusSinCos,
     NormMinusArgDot,

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import sympy as sp
 
-from symbolic.language.density import Density, is_long
-from symbolic.language.expectation import Expectation, mean
+from symbolic.language.averages.density import Density
+from symbolic.language.averages.expectation import Expectation, mean
 from symbolic.language.expressions import as_expression
 
 __all__ = ["Average", "Block", "Explicit", "averages", "entries", "explicit", "shape"]
@@ -31,7 +31,7 @@ class Explicit(NamedTuple):
     x : tuple of Symbol
         The Gaussian numbers of the integrand.
     density : Density, optional
-        Of a plain sum that is too long to be written out.
+        Of a plain sum that is too long to be written out, or of a sphere.
     """
 
     plain: sp.Expr
@@ -78,7 +78,8 @@ def explicit(
     mean : callable, optional
         What brings an expectation into closed form; by default polynomials only.
     sums : bool
-        Leave a long sum over rows of data, or over signs, as an expectation over its density.
+        Leave a long sum over rows of data, or over signs, and what is averaged over a sphere, as an
+        expectation over its density.
 
     Returns
     -------
@@ -158,7 +159,7 @@ def _standard(sums: bool, node: Any) -> sp.Expr:
     """An expectation over a density by one over standard normal numbers; or a long sum as it is."""
     x = _entrywise(node.x, "x")
     integrand = _scalar(_written(node.integrand, {node.x: x}))
-    if sums and is_long(integrand, node.density.terms(integrand, _numbers(x))):
+    if sums and node.density.stays(integrand, _numbers(x)):
         size = node.density.size
         used = [s for s in _numbers(x) if size is not None or integrand.has(s)]
         return Expectation(integrand, sp.Tuple(*used), node.density)

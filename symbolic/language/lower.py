@@ -15,11 +15,12 @@ from typing import Any, Literal
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
-from symbolic.language import balls, ramp_numbers
+from symbolic.language import balls
+from symbolic.language.averages import ramp_numbers
+from symbolic.language.averages.ramps import in_digits
 from symbolic.language.balls import NoBall, Undecided
 from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import in_one_angle
-from symbolic.language.ramps import in_digits
 
 __all__ = ["Backend", "NoBall", "Undecided", "lower"]
 
@@ -124,7 +125,7 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
 
     return {
         "RampMean": lambda *law: ramp_numbers.in_doubles().one(*law),
-        "RampPairMean": lambda *law: ramp_numbers.in_doubles().pair(law[:8], *law[8:]),
+        "RampPairMean": ramp_numbers.pair_in_doubles,
         "Softplus": lambda z: np.logaddexp(0.0, z),
         "Sigmoid": special("expit"),
         "LogCosh": log_cosh,

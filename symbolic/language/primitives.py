@@ -10,8 +10,8 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.language.averages.ramps import RampMean
 from symbolic.language.latex import raised
-from symbolic.language.ramps import RampMean
 
 __all__ = [
     "AngleBetween",

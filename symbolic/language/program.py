@@ -16,7 +16,7 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import Application
 
-__all__ = ["NotSmooth", "Program", "gradient", "program", "tangent"]
+__all__ = ["NotSmooth", "Program", "composed", "gradient", "program", "tangent"]
 
 # What derivatives of functions with kinks are made of.
 _STEPS = (sp.DiracDelta, sp.Heaviside, sp.sign)
@@ -90,6 +90,22 @@ def program(expressions: Sequence[sp.Expr]) -> Program:
 
     results = tuple(visit(e) for e in expressions)
     return Program(tuple(steps), results)
+
+
+def composed(first: Program, symbols: Sequence[sp.Symbol], then: Program) -> Program:
+    """Program of one whose variables ``symbols`` are the results of another.
+
+    Examples
+    --------
+    >>> x, y = sp.symbols("x y")
+    >>> composed(program([x + 1]), (y,), gradient(y**2, (y,))).expressions
+    ((x + 1)**2, 2*x + 2)
+    """
+    known: dict[Any, Any] = dict(zip(symbols, first.results, strict=True))
+    steps = list(first.steps)
+    for symbol, step in then.steps:
+        known[symbol] = _named(step.xreplace(known), "p", steps)
+    return Program(tuple(steps), tuple(result.xreplace(known) for result in then.results))
 
 
 def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> Program:

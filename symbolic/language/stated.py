@@ -13,9 +13,11 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.language.densities import Gaussian, Mixture, Rows
-from symbolic.language.expectation import Expectation
-from symbolic.language.uniform import Cube, Rademacher, Sphere
+from symbolic.language.averages.expectation import Expectation
+from symbolic.language.averages.gaussian import Gaussian
+from symbolic.language.averages.mixture import Mixture
+from symbolic.language.averages.rows import Rows
+from symbolic.language.averages.uniform import Cube, Rademacher, Sphere
 
 __all__ = ["MOST_NODES", "restated", "stated"]
 

@@ -18,9 +18,9 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import Application
 
-from symbolic.language.expectation import mean
+from symbolic.language.averages.expectation import mean
+from symbolic.language.averages.moments import HERMITE, coefficients
 from symbolic.language.expressions import as_expression
-from symbolic.language.moments import HERMITE, coefficients
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
 from symbolic.lemmas.activations import ERF, RELU, STEP, Activation, Erf, Homogeneous
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel

@@ -6,7 +6,7 @@ By parts, for one form `z = a.x + b` and for two,
    E\, He_\alpha(x)\, \psi_p(z) \psi_q(z') = \sum_\beta \binom{\alpha}{\beta} a^\beta
    a'^{\alpha - \beta}\, E\, \psi_{p - |\beta|}(z) \psi_{q - |\alpha - \beta|}(z')
 
-with the means of :mod:`symbolic.language.ramps`.
+with the means of :mod:`symbolic.language.averages.ramps`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import sympy as sp
 
-from symbolic.language.expectation import mean
-from symbolic.language.kinks import has_kinks, kinks_of
-from symbolic.language.moments import HERMITE, coefficients
-from symbolic.language.ramps import RampMean, RampPairMean
+from symbolic.language.averages.expectation import mean
+from symbolic.language.averages.kinks import has_kinks, kinks_of
+from symbolic.language.averages.moments import HERMITE, coefficients
+from symbolic.language.averages.ramps import RampMean, RampPairMean
 
 __all__ = ["ramp_mean"]
 
@@ -40,8 +40,8 @@ def ramp_mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     Returns
     -------
     Expr or None
-        In closed form; None if the integrand is something else, or where a product has three forms,
-        or parallel ones whose distance is no number.
+        In closed form; None if the integrand is something else, or where a product has three forms
+        that are not parallel with numbers as their distances.
 
     Examples
     --------
@@ -94,12 +94,13 @@ def _term(used: Mapping[Row, int], rest: sp.Expr, x: tuple[sp.Symbol, ...]) -> s
                 for powers, c in coefficients(rest, x, HERMITE).items()
             )
         )
-    if _are_parallel(used):
-        return _between(used, rest, x)
-    if len(used) > 2:
-        return None
+    parallel = _are_parallel(used)
+    strip = _between(used, rest, x) if parallel else None
+    if strip is not None or len(used) > 2:
+        return strip
     ((*a, b), p), ((*other, c), q) = used.items()
-    area = sp.Add(*((a[i] * other[j] - a[j] * other[i]) ** 2 for i, j in _pairs(len(a))))
+    crosses = (a[i] * other[j] - a[j] * other[i] for i, j in _pairs(len(a)))
+    area = sp.S.Zero if parallel else sp.Add(*(cross**2 for cross in crosses))
     apart = [c * e - b * f for e, f in zip(a, other, strict=True)]
     law = (
         *(b, c, _dot(a, a), _dot(a, other), _dot(other, other), area),

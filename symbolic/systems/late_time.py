@@ -8,8 +8,8 @@ from itertools import pairwise
 import sympy as sp
 
 from symbolic.asymptotics.point import Point
+from symbolic.language.averages.expectation import Expectation
 from symbolic.language.blocks import Block, entries, explicit
-from symbolic.language.expectation import Expectation
 from symbolic.language.primitives import definition
 from symbolic.systems.relu_neuron.pair import pair_energy_at
 

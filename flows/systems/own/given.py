@@ -18,10 +18,12 @@ from flows.systems.own.measured import Measured, Places
 from flows.systems.own.moving import cells_of
 from flows.systems.own.names import is_name, is_word
 from flows.systems.own.numeric import check_doubles, numeric
+from flows.systems.own.spheres import over_sphere
 from potentials import SYSTEMS, Claim, Mark
 from potentials.notation import CONSTANTS
+from symbolic.language.averages.kinks import has_kinks
+from symbolic.language.averages.uniform import Sphere
 from symbolic.language.blocks import Block, Explicit, entries, explicit, shape
-from symbolic.language.kinks import has_kinks
 from symbolic.lemmas.activation_mean import activation_mean
 
 __all__ = [
@@ -206,7 +208,9 @@ def loss_of(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
 
 
 def _measured(form: Explicit, symbols: tuple[sp.Symbol, ...]) -> Measured | None:
-    """The average of a loss over rows of data, or of what has kinks in them."""
+    """The average of a loss over rows of data or a sphere, or of what has kinks in them."""
+    if isinstance(form.density, Sphere):
+        return over_sphere(float(form.density.args[0]), form.integrand, form.x, symbols)
     if form.density is not None:
         return Measured(form.integrand, form.x, symbols, Places(form.density, len(form.x)))
     if not has_kinks(form.integrand, form.x):

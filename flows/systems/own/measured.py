@@ -16,14 +16,15 @@ import sympy as sp
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.rules import Proved
-from flows.systems.own.numeric import Numeric, numeric, quietly, stacked
-from symbolic.language.density import Density
+from flows.systems.own.numeric import Numeric, compiled, numeric, quietly, stacked
+from symbolic.language.averages.density import Density
+from symbolic.language.program import Program
 from symbolic.language.stable import stable
 
 __all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "summed"]
 
-# Numbers of an array over directions and nodes.
-BLOCK = 200_000
+# Numbers of an array over directions and nodes: all of them stay near the processor.
+BLOCK = 50_000
 
 
 class Measure(Protocol):
@@ -53,17 +54,23 @@ class Measured:
         The entries.
     measure : Measure
         Where the nodes are.
+    derived : tuple of Program and Symbol, optional
+        Programs of the gradient and of its rates, and the symbols of a direction, where they are
+        not the derivatives of ``integrand``.
     """
 
     integrand: sp.Expr
     columns: tuple[sp.Symbol, ...]
     y: tuple[sp.Symbol, ...]
     measure: Measure
+    derived: tuple[Program, Program, tuple[sp.Symbol, ...]] | None = None
 
     @functools.cached_property
     def code(self) -> Numeric:
         """Code of the integrand."""
-        return numeric(stable(self.integrand), self.y, self.columns)
+        if self.derived is None:
+            return numeric(stable(self.integrand), self.y, self.columns)
+        return compiled(*self.derived, self.y, self.columns)
 
 
 def summed(code: Numeric, y: Array, rule: Rule) -> tuple[Array, Array]:

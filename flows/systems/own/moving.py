@@ -14,14 +14,16 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
-from flows.expectations.cells import REACH
-from flows.expectations.forms import forms_of
-from flows.expectations.kink_lines import Plane, axes_of, line, picked, sweep, way_of
+from flows.expectations.cells import ALONE, REACH
+from flows.expectations.forms import Forms, forms_of
+from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
 from flows.expectations.rules import Proved
 from flows.systems.own.measured import Measured, columns_of, summed
-from symbolic.language.kinks import Kinks, kinks_of
+from flows.systems.own.numeric import between_kinks
+from symbolic.language.averages.kinks import Kinks, kinks_of
+from symbolic.language.averages.moving_nodes import Moving, moving
 from symbolic.language.lower import lower
-from symbolic.language.moving import Moving, moving
+from symbolic.language.program import gradient, program
 from symbolic.language.stable import stable
 
 __all__ = ["Cells", "cells_of"]
@@ -56,14 +58,36 @@ class Cells:
 
     @functools.cached_property
     def moving(self) -> Moving:
-        """The integrand over nodes."""
+        """Where nodes are."""
         return moving(self.kinks, self.x)
+
+    @functools.cached_property
+    def _forms(self) -> Forms:
+        """The integrand by its smooth forms, for all steps."""
+        return forms_of(stable(self.kinks.resolved), self.x, (*self.y, *self.kinks.steps))
+
+    @property
+    def average(self) -> Measured:
+        """The average over nodes.
+
+        Differences of ramps are those of their slopes and constants, which keep their digits.
+        """
+        forms, nodes = self._forms, self.moving
+        ahead = sp.Matrix([*self.x, 1])
+        function = forms.function.xreplace(
+            dict(zip(forms.symbols, forms.rows * ahead, strict=True))
+        )
+        integrand = nodes.density * function.xreplace(dict(zip(self.x, nodes.point, strict=True)))
+        derived = None
+        if not self.kinks.has_jumps(self.x):
+            place = program([nodes.density, *nodes.point])
+            derived = between_kinks(gradient(function, self.y), self.x, place, self.y)
+        return Measured(integrand, nodes.columns, self.y, self, derived)
 
     @functools.cached_property
     def _rows(self) -> tuple[int, int, Callable[..., Any]]:
         """Numbers of kinks and of smooth forms, and the code of their slopes and constants."""
-        steps = self.kinks.steps
-        smooth = forms_of(stable(self.kinks.resolved), self.x, (*self.y, *steps)).rows
+        steps, smooth = self.kinks.steps, self._forms.rows
         zero = dict.fromkeys(self.x, sp.S.Zero)
         hard = [[*(sp.diff(z, s) for s in self.x), z.xreplace(zero)] for z in self.kinks.forms]
         entries = [e for row in (*hard, *smooth.tolist()) for e in row]
@@ -99,7 +123,7 @@ class Cells:
             )
         first, far = self._nodes(hard, smooth, False, False)
         total, size = summed(average.code, y, first)
-        plane = first.label == PLANE
+        plane, reach = first.label == PLANE, _reach(first.label)
         off = np.zeros(1 + len(y))
         with np.errstate(all="ignore"):  # of what is infinite
             for second in [(True, False), (False, True)] if plane else [(True, False)]:
@@ -112,8 +136,8 @@ class Cells:
                     *(
                         summed(average.code, y, Rule(first.nodes[at], first.weights[at], ""))[1]
                         for at in (
-                            (far > REACH - 2 * EDGE) & (far <= REACH - EDGE),
-                            far > REACH - EDGE,
+                            (far > reach - 2 * EDGE) & (far <= reach - EDGE),
+                            far > reach - EDGE,
                         )
                     ),
                 )
@@ -125,9 +149,10 @@ class Cells:
         """Length of the shortest cell at a state: negative where kinks have changed places."""
         with np.errstate(all="ignore"):
             found = self._lengths(*y.tolist(), *columns_of(rule.nodes))
-        # Where the density is nothing, kinks come and go.
+        # Where nodes end, kinks come and go.
+        reach = ALONE if len(self.x) == 1 else REACH
         lengths = (
-            np.min(np.where(np.abs(place) < REACH - EDGE, length, math.inf))
+            np.min(np.where(np.abs(place) < reach - EDGE, length, math.inf))
             for length, place in zip(found[::2], found[1::2], strict=True)
         )
         return float(min(lengths)) + TOGETHER
@@ -157,47 +182,28 @@ class Cells:
         The second rule may be taken along the lines, or across them.
         """
         d, pairs = len(self.x), self.moving.pairs
-        flat = smooth.reshape(-1, d + 1)
-        if d == 1:
-            lines = Plane(hard[:, 0], 0 * hard[:, 0], hard[:, 1])
-            bent = Plane(smooth[..., 0], 0 * smooth[..., 0], smooth[..., 1])
-            inner, u = line(lines, bent, 0.0, second)
-            return Rule(inner[:, :-1], inner[:, -1], LINE), np.abs(u)
-        axes = axes_of(np.concatenate([hard, flat]))
+        axes = np.ones((1, 1)) if d == 1 else axes_of(np.concatenate([hard, *smooth]))
         axis = way_of(hard, axes)
         e = axes @ axis
         f = axes @ np.array([-axis[1], axis[0]]) if len(axis) == 2 else np.zeros(d)
-        lines = Plane(hard[:, :-1] @ e, hard[:, :-1] @ f, hard[:, -1])
-        bent = Plane(smooth[..., :-1] @ e, smooth[..., :-1] @ f, smooth[..., -1])
-        head = [*e, *f, *[0.0] * d]
-        if len(axis) == 1:
-            inner, u = line(lines, bent, 0.0, second)
-            outer = np.array([*picked(0.0, 0, len(pairs)), *picked(1.0, 0, len(pairs)), 0.0])
-            blocks, places = [(inner, outer, math.sqrt(2 * math.pi))], [np.abs(u)]
-        else:
-            blocks, places = [], []
-            for outer, v, weight in sweep(lines, bent, pairs, second_across):
-                inner, u = line(lines, bent, v, second)
-                blocks.append((inner, outer, weight))
-                places.append(np.maximum(np.abs(u), abs(v)))
-        m = len(hard)
-        cut = 2 * (m + 1) + 2
-        nodes = np.concatenate(
-            [
-                np.column_stack(
-                    [
-                        np.tile(head, (len(inner), 1)),
-                        inner[:, :cut],
-                        np.tile(outer, (len(inner), 1)),
-                        inner[:, cut:-1],
-                    ]
-                )
-                for inner, outer, _ in blocks
-            ]
+        kinks, bent = (
+            Plane(forms[..., :-1] @ e, forms[..., :-1] @ f, forms[..., -1])
+            for forms in (hard, smooth)
         )
-        weights = np.concatenate([weight * inner[:, -1] for inner, _, weight in blocks])
-        label = PLANE if len(axis) == 2 else LINE
-        return Rule(nodes, weights, label), np.concatenate(places)
+        outer = np.zeros((1, 2 * len(pairs) + 3))
+        outer[0, len(pairs) + 1] = 1.0
+        v, weights, label = np.zeros(1), np.full(1, math.sqrt(2 * math.pi)), LINE
+        if len(axis) == 2:
+            outer, v, weights = sweep(kinks, bent, pairs, REACH, second_across)
+            label = PLANE
+        inner = lines(kinks, bent, v, _reach(label), second)
+        columns = [inner.ends, inner.theta, inner.rest, inner.steps]
+        if d == 1:
+            return Rule(np.column_stack(columns), inner.weights, label), np.abs(inner.where)
+        head = np.tile([*e, *f, *[0.0] * d], (len(inner.of), 1))
+        nodes = np.column_stack([head, *columns[:3], outer[inner.of], *columns[3:]])
+        far = np.maximum(np.abs(inner.where), np.abs(v[inner.of]))
+        return Rule(nodes, weights[inner.of] * inner.weights, label), far
 
 
 def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, ...]) -> Measured:
@@ -225,9 +231,14 @@ def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, .
             "expected kinks and other forms of x in at most two directions in what has no closed"
             f" mean, got {count}"
         )
-    return Measured(cells.moving.integrand, cells.moving.columns, y, cells)
+    return cells.average
 
 
 def _lengths(values: Array) -> Array:
     """Size of an average, and length of its gradient."""
     return np.array([values[0], np.linalg.norm(values[1:])])
+
+
+def _reach(label: str) -> float:
+    """Where nodes of a rule end."""
+    return REACH if label == PLANE else ALONE

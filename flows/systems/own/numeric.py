@@ -19,12 +19,14 @@ from flows.core.arrays import Array
 from flows.core.axis_field import Code
 from flows.systems.own.code import coded
 from symbolic.language.lower import lower
-from symbolic.language.program import Program, gradient, tangent
+from symbolic.language.program import Program, composed, gradient, tangent
 
 __all__ = [
     "Numeric",
+    "between_kinks",
     "check_doubles",
     "check_pieces",
+    "compiled",
     "numeric",
     "program_of",
     "quietly",
@@ -69,13 +71,45 @@ def numeric(
     symbolic.NotSmooth
         For an expression with kinks.
     """
-    forward, moved, directions = _derived(expression, y)
+    return compiled(*_derived(expression, y), y, x, backend)
+
+
+def compiled(
+    forward: Program,
+    moved: Program,
+    directions: tuple[sp.Symbol, ...],
+    y: tuple[sp.Symbol, ...],
+    x: tuple[sp.Symbol, ...],
+    backend: Any = "numpy",
+) -> Numeric:
+    """Compile the programs of a gradient and of its rates."""
     value = forward.results[:1]
     return Numeric(
         lower(value, (*y, *x), backend, forward.steps),
         lower(forward.results, (*y, *x), backend, forward.steps),
         lower(moved.results, (*y, *directions, *x), backend, moved.steps),
     )
+
+
+def between_kinks(
+    function: Program, x: Sequence[sp.Symbol], nodes: Program, y: tuple[sp.Symbol, ...]
+) -> tuple[Program, Program, tuple[sp.Symbol, ...]]:
+    """Programs of a density times what a program gives, and of its rates where nodes move.
+
+    Parameters
+    ----------
+    function : Program
+        A function of `x` and `y`, and its gradient by `y` alone.
+    x, y : sequence of Symbol
+        The numbers that are averaged over, and the entries.
+    nodes : Program
+        The density of a node, and `x` there.
+    """
+    weight = sp.Dummy(real=True)
+    placed = Program(function.steps, tuple(weight * result for result in function.results))
+    forward = composed(nodes, (weight, *x), placed)
+    directions = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
+    return forward, tangent(forward, y, directions), directions
 
 
 @functools.lru_cache(maxsize=64)

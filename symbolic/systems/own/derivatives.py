@@ -8,8 +8,8 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symbolic.evidence.derivation import Derivation, Step
+from symbolic.language.averages.expectation import Expectation
 from symbolic.language.blocks import Block
-from symbolic.language.expectation import Expectation
 from symbolic.language.matrices import matrix_gradient
 from symbolic.language.program import gradient, tangent
 from symbolic.systems.own.check import Check

@@ -8,9 +8,9 @@ import sympy as sp
 from sympy.core.function import Application
 
 from symbolic.evidence.derivation import Derivation, Step
+from symbolic.language.averages.expectation import Expectation
+from symbolic.language.averages.kinks import has_kinks
 from symbolic.language.blocks import averages
-from symbolic.language.expectation import Expectation
-from symbolic.language.kinks import has_kinks
 from symbolic.lemmas.activation_mean import activation_mean, applied
 from symbolic.lemmas.activations import Activation
 from symbolic.lemmas.dual_kernel import derive_kernel

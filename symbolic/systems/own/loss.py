@@ -10,8 +10,8 @@ import sympy as sp
 from sympy.core.symbol import Str
 from sympy.printing.pretty.stringpict import prettyForm
 
+from symbolic.language.averages.expectation import Expectation
 from symbolic.language.blocks import Block, Explicit, entries, explicit
-from symbolic.language.expectation import Expectation
 from symbolic.language.factors import factored
 from symbolic.language.latex import raised
 from symbolic.lemmas.activation_mean import activation_mean

@@ -11,7 +11,7 @@ from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Relation
 from symbolic.evidence.sign import sign
 from symbolic.evidence.squares import as_squares, lowest
-from symbolic.language.expectation import Expectation
+from symbolic.language.averages.expectation import Expectation
 from symbolic.language.matrices import squared_norms
 from symbolic.systems.own.check import Check
 from symbolic.systems.own.derivatives import SOURCE, anew, as_matrix, definition, slopes_of

@@ -10,6 +10,7 @@ from flint import acb, arb, ctx
 from sympy.codegen import cfunctions
 
 from symbolic.language import balls
+from symbolic.language.averages.ramps import RampMean, RampPairMean
 from symbolic.language.lower import NoBall, Undecided, lower
 from symbolic.language.primitives import (
     AngleBetween,
@@ -23,7 +24,6 @@ from symbolic.language.primitives import (
     SinMinusArgCos,
     definition,
 )
-from symbolic.language.ramps import RampMean, RampPairMean
 
 X, Y = sp.symbols("x y", real=True)
 LOW, HIGH = 128, 256

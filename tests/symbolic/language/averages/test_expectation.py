@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from symbolic.language.averages.expectation import Expectation, mean, tilted
 from symbolic.language.blocks import explicit
-from symbolic.language.expectation import Expectation, mean, tilted
 
 A, B, X, Y = sp.symbols("a b x y", real=True)
 VECTOR, NOISE = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)

@@ -8,16 +8,18 @@ import sympy as sp
 from flint import arb
 from mpmath import mp
 
+from symbolic.language.averages.ramps import RampMean, RampPairMean
 from symbolic.language.lower import lower
 from symbolic.language.primitives import definition
-from symbolic.language.ramps import RampMean, RampPairMean
 
 # Digits of the quadrature, and of differences of it.
-DIGITS, SAME, SLOPE = 40, 1e-28, 1e-18
+DIGITS, SAME, SLOPE = 25, 1e-16, 1e-12
 # Rounding of a few operations in doubles, relative to the moments of the absolute values.
 ROUNDED = 1e-13
 OFF = 1.001
-FORMS = [(0.4, 1.3), (-2.0, 0.5), (30.0, 4.0), (0.0, 2.0), (-0.7, 1e-6)]
+FORMS = [(0.4, 1.3), (-2.0, 0.5), (30.0, 4.0), (0.0, 2.0), (-0.7, 1e-6), (-9.0, 1.3)]
+# Means of ramps far below zero, where terms cancel, and what their digits in doubles are.
+FAR, KEPT = [(-2.1, 1.0), (-4.0, 0.25), (-30.0, 1.0)], 1e-11
 # Slopes of two forms and their constants: of general position, nearly parallel, nearly opposite.
 PAIRS = [
     ((1.0, 0.5), (-0.3, 2.0), 0.4, -0.8),
@@ -37,7 +39,7 @@ def ramp(p, z):
 def average(f, breaks=()):
     """Mean of a function of one standard normal number that is smooth between breaks."""
     ends = sorted({*range(-14, 15, 2), *(x for x in breaks if abs(x) < 14)})
-    return mp.quad(lambda u: mp.npdf(u) * f(u), ends)
+    return mp.quad(lambda u: mp.npdf(u) * f(u), ends, method="gauss-legendre", maxdegree=4)
 
 
 def one(b, variance, p):
@@ -91,6 +93,20 @@ def test_the_mean_of_one_ramp_is_that_of_its_definition(law, p):
     assert expected < 1e-3 or abs(OFF * expected - float(ball)) > ROUNDED * size
 
 
+@pytest.mark.parametrize("p", [1, 2, 3])
+@pytest.mark.parametrize("law", FAR, ids=str)
+def test_the_mean_of_a_ramp_far_below_zero_keeps_its_digits_in_doubles(law, p):
+    with mp.workdps(DIGITS):
+        # From the place where the form is zero.
+        size = mp.sqrt(mp.mpf(law[1]))
+        h, panels = law[0] / size, [0, *(mp.mpf(2) ** k for k in range(-8, 4))]
+        rest = mp.quad(lambda u: u**p * mp.exp(h * u - u * u / 2), panels)
+        expected = mp.npdf(h) * size**p / mp.factorial(p) * rest
+        found = float(evaluated(RampMean, law, (p,), "numpy"))
+        assert abs(found / expected - 1) < KEPT
+        assert abs(OFF * found / expected - 1) > KEPT
+
+
 @pytest.mark.parametrize("powers", [(0, 0), (1, 0), (1, 1), (2, 1), (0, 2)], ids=str)
 @pytest.mark.parametrize("forms", PAIRS, ids=str)
 def test_the_mean_of_two_ramps_is_that_of_their_definition(forms, powers):
@@ -127,7 +143,7 @@ def test_derivatives_of_the_mean_of_two_ramps_are_of_its_kind(powers):
 
             # The area has no derivative of its own: it is no variable.
             slope = whole.fdiff(k + 1)
-            expected = mp.diff(moved, 0, h=mp.mpf(10) ** -30)
+            expected = mp.diff(moved, 0, h=mp.mpf(10) ** -16)
             (found,) = lower([slope], symbols, "mpmath")(*point)
             assert abs(found - expected) < SLOPE * (1 + abs(expected)), symbol
             assert abs(OFF * found - expected) > SLOPE
@@ -178,20 +194,46 @@ def test_wide_balls_hold_the_values_of_all_laws_in_them():
     assert seen > 30
 
 
-def test_parallel_forms_share_their_line():
-    # Of 1 + u and 2 u - 1 the second one decides; of u and -u/2 + 1 both, between 0 and 2.
-    for law, low, high in (
-        (law_of((1.0, 0.0), (2.0, 0.0), 1.0, -1.0), 0.5, math.inf),
-        (law_of((1.0, 0.0), (-0.5, 0.0), 0.0, 1.0), 0.0, 2.0),
-    ):
-        expected = float(mp.ncdf(high) - mp.ncdf(low))
-        balls = [arb(x) for x in law]
-        for found in (
-            float(evaluated(RampPairMean, law, (0, 0), "numpy")),
-            float(evaluated(RampPairMean, balls, (0, 0), "ball")),
-        ):
-            assert found == pytest.approx(expected, rel=ROUNDED)
-            assert OFF * found != pytest.approx(expected, rel=ROUNDED)
+@pytest.mark.parametrize("powers", [(0, 0), (1, 0), (1, 1), (2, 1), (-1, 1), (0, -1)], ids=str)
+@pytest.mark.parametrize(
+    # Of 1 + u and 2 u - 1 the second one decides; of u and 1 - u/2 both, and of -u - 1 none.
+    ("one", "other"),
+    [((1.0, 1.0), (2.0, -1.0)), ((1.0, 0.0), (-0.5, 1.0)), ((1.0, 0.5), (-1.0, -1.0))],
+    ids=str,
+)
+def test_parallel_forms_share_their_line(one, other, powers):
+    (a, b), (c, e) = one, other
+    low, high = (max(-b / a, -e / c), mp.inf) if c > 0 else (-b / a, max(-e / c, -b / a))
+    with mp.workdps(DIGITS):
+        if -1 in powers:
+            own, left = (one, other) if powers[0] == -1 else (other, one)
+            u = -mp.mpf(own[1]) / own[0]
+            expected = mp.npdf(u) / abs(own[0]) * ramp(max(powers), left[0] * u + left[1])
+        else:
+            ends = [low, *(x for x in range(-9, 10, 3) if low < x < high), high]
+            expected = mp.quad(
+                lambda u: mp.npdf(u) * ramp(powers[0], a * u + b) * ramp(powers[1], c * u + e), ends
+            )
+        law = law_of((a, 0.0), (c, 0.0), b, e)
+        for backend, kind in (("numpy", float), ("mpmath", mp.mpf), ("ball", arb)):
+            found = mp.mpf(float(evaluated(RampPairMean, [kind(x) for x in law], powers, backend)))
+            assert abs(found - expected) < ROUNDED
+            assert expected < OFF - 1 or abs(OFF * found - expected) > ROUNDED
+
+
+def test_where_parallel_forms_are_one_each_decides_half_of_it():
+    # E delta(z) H(z') and E H(z) delta(z') are sums with one meaning, though none by itself.
+    law = law_of((1.5, 0.0), (1.5, 0.0), 0.5, 0.5)
+    height = float(mp.npdf(mp.mpf(1) / 3)) / 1.5
+    for backend, kind in (("numpy", float), ("mpmath", mp.mpf), ("ball", arb)):
+        values = [
+            float(evaluated(RampPairMean, [kind(x) for x in law], powers, backend))
+            for powers in ((-1, 0), (0, -1), (-1, -1))
+        ]
+        assert values == pytest.approx([height / 2, height / 2, 0.0], rel=ROUNDED)
+        for slope, expected in ((0.5, 0.375), (-0.5, 0.0)):  # kinks at zero, of both signs
+            one = [kind(x) for x in law_of((1.5, 0.0), (slope, 0.0), 0.0, 0.0)]
+            assert float(evaluated(RampPairMean, one, (1, 1), backend)) == expected
 
 
 def test_arrays_are_averaged_entry_by_entry_and_numbers_have_elementary_forms():

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.language.density import Array, Density, Reduced, matrix, number, summed
-from symbolic.language.kinks import has_kinks, kinks_of
-from symbolic.language.moments import LEGENDRE, SIGNS, polynomial_mean
+from symbolic.language.averages.density import Array, Density, Reduced, matrix, number, summed
+from symbolic.language.averages.kinks import has_kinks, kinks_of
+from symbolic.language.averages.moments import LEGENDRE, SIGNS, polynomial_mean
 
 __all__ = ["Cube", "Rademacher", "Sphere"]
 
@@ -83,8 +83,9 @@ class Cube(Density):
 
     Notes
     -----
-    A polynomial is averaged in closed form, by Legendre polynomials. Anything else is averaged
-    over `x = (low + high)/2 + (high - low)/2 erf(u/sqrt 2)` with standard normal numbers `u`.
+    A polynomial is averaged in closed form, by Legendre polynomials. A smooth function is averaged
+    over `x = (low + high)/2 + (high - low)/2 erf(u/sqrt 2)` with standard normal numbers `u`, and
+    a function of one number with kinks between these and the ends.
 
     Examples
     --------
@@ -112,24 +113,33 @@ class Cube(Density):
     def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
         """See :meth:`Density.reduced`."""
         ends = list(zip(*self.args, strict=True)) * (len(x) if self.size is None else 1)
-        polynomial = f.is_polynomial(*x)
-        if not polynomial and has_kinks(f, x):
-            raise ValueError(
-                "expected, over a cube, a function without kinks in the data; take smooth ones, or"
-                " Rows of a sample"
-            )
+        polynomial, kinked = f.is_polynomial(*x), has_kinks(f, x)
         half = {
-            s: (b - a) / 2 * (s if polynomial else sp.erf(s / sp.sqrt(2)))
+            s: (b - a) / 2 * (s if polynomial or kinked else sp.erf(s / sp.sqrt(2)))
             for s, (a, b) in zip(x, ends, strict=True)
         }
         moved = f.xreplace({s: (a + b) / 2 + half[s] for s, (a, b) in zip(x, ends, strict=True)})
         if polynomial:
             return Reduced(polynomial_mean(moved, x, LEGENDRE), sp.S.Zero)
+        if kinked:
+            used = [s for s in x if f.has(s)]
+            if len(used) > 1:
+                raise ValueError(
+                    "expected, over a cube, a function without kinks in the data, or of one number,"
+                    f" got kinks in {len(used)}; take smooth ones, or Rows of a sample"
+                )
+            moved *= _of_normal(*used)
         return Reduced(sp.S.Zero, moved)
 
     def _latex(self, printer: Any) -> str:
         low, high = (printer._print(end[0] if end.rows == 1 else end) for end in self.args)
         return rf"\mathcal{{U}}\left[{low}, {high}\right]"
+
+
+def _of_normal(u: sp.Symbol) -> sp.Expr:
+    """Density of a uniform number between -1 and 1, by that of a standard normal one."""
+    inside = sp.Heaviside(1 - u) * sp.Heaviside(1 + u)
+    return inside * sp.sqrt(2 * sp.pi) / 2 * sp.exp(u**2 / 2)
 
 
 class Sphere(Density):
@@ -146,8 +156,16 @@ class Sphere(Density):
     Raises
     ------
     ValueError
-        For any other number; and, where it averages, for a function that is no polynomial in `x`
-        and in `Max`, `Abs`, `sign`, `Heaviside` of linear forms, unless `d` is 1 or 2.
+        For any other number; and, where it averages, for a function with kinks that is no
+        polynomial in `x` and in `Max`, `Abs`, `sign`, `Heaviside` of linear forms.
+
+    Notes
+    -----
+    A smooth function of another kind is averaged on a circle over an angle. From `d = 3` on it may
+    depend on two directions of `x`, and it is averaged in doubles over their plane, where
+
+    .. math:: x = r (\rho \cos\theta, \rho \sin\theta), \qquad
+       \rho^2 \sim \mathrm{Beta}(1, (d - 2)/2), \quad \theta \sim U(0, 2 \pi)
 
     Examples
     --------
@@ -162,6 +180,10 @@ class Sphere(Density):
         if not size > 0:
             raise ValueError(f"the radius must be positive, got {radius!r}")
         return sp.Basic.__new__(cls, size)
+
+    def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:
+        """See :meth:`Density.stays`."""
+        return len(x) > 2 and not has_kinks(f, x) and _homogeneous(f, tuple(x)) is None
 
     def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
         """See :meth:`Density.reduced`."""

@@ -8,7 +8,7 @@ Nothing but this is known of a density elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-__all__ = ["Density", "Reduced", "is_long", "matrix", "number", "shares", "summed"]
+__all__ = ["Density", "Reduced", "is_long", "matrix", "number", "parameter", "shares", "summed"]
 
 Array = NDArray[np.float64]
 # Operations of a sum that is written out.
@@ -52,9 +52,17 @@ class Density(sp.Basic):
         """How many numbers it is of; None of any."""
         return None
 
+    def trained(self, f: Any, x: Any) -> list[tuple[sp.Expr, Any]]:
+        """Weights and integrands over standard normal numbers of a density with free symbols."""
+        raise ValueError(f"expected numbers in {self}, got {sorted(map(str, self.free_symbols))}")
+
     def terms(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> int:
         """Terms of the plain sum that an average of `f` is; 0 of what is none."""
         return 0
+
+    def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:
+        """Whether an average of `f` is taken over nodes of this density, in doubles."""
+        return is_long(f, self.terms(f, x))
 
     def places(self, size: int) -> tuple[Array, Array]:
         """Places and weights of a plain sum in doubles, shapes (n, size) and (n,)."""
@@ -90,10 +98,18 @@ def number(label: str, value: Any) -> sp.Expr:
     raise ValueError(f"{label} must be of real and finite numbers, got {value!r}")
 
 
-def matrix(label: str, given: Any) -> sp.ImmutableMatrix:
+def parameter(label: str, value: Any) -> sp.Expr:
+    """A real number, or an expression in what is trained."""
+    free = isinstance(value, sp.Expr) and value.free_symbols
+    return value if free else number(label, value)
+
+
+def matrix(label: str, given: Any, entry: Callable[[str, Any], sp.Expr] = number) -> Any:
     """Numbers, rows of them, or a matrix."""
+    if isinstance(given, sp.MatrixExpr):
+        given = given.as_explicit()
     if isinstance(given, sp.MatrixBase):
-        return sp.ImmutableMatrix(*given.shape, [number(label, e) for e in given])
+        return sp.ImmutableMatrix(*given.shape, [entry(label, e) for e in given])
     try:
         rows = np.array(given, dtype=object)
     except ValueError:  # rows of different lengths
@@ -101,7 +117,7 @@ def matrix(label: str, given: Any) -> sp.ImmutableMatrix:
     if rows.ndim > 2 or rows.size == 0:
         raise ValueError(f"{label} must have one or two axes, got shape {rows.shape}")
     rows = np.atleast_2d(rows)
-    return sp.ImmutableMatrix(*rows.shape, [number(label, e) for e in rows.ravel()])
+    return sp.ImmutableMatrix(*rows.shape, [entry(label, e) for e in rows.ravel()])
 
 
 def shares(label: str, count: int, weights: Any) -> sp.ImmutableMatrix:

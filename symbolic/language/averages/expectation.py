@@ -13,9 +13,9 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.language.density import Density
+from symbolic.language.averages.density import Density
+from symbolic.language.averages.moments import HERMITE, polynomial_mean
 from symbolic.language.expressions import as_expression
-from symbolic.language.moments import HERMITE, polynomial_mean
 
 __all__ = ["Expectation", "mean", "tilted"]
 
@@ -33,8 +33,8 @@ class Expectation(sp.Expr):
     ----------
     integrand : Expr
         An expression in `x` and anything else.
-    x : Symbol or MatrixSymbol
-        A number, or a column of them.
+    x : Symbol, MatrixSymbol or sequence of Symbol
+        A number, a column of them, or some numbers with a joint density.
     density : Density, optional
         `Gaussian`, `Rademacher`, `Rows`, `Cube`, `Sphere` or a `Mixture` of these; the entries are
         independent and standard normal if it is left out.
@@ -55,10 +55,21 @@ class Expectation(sp.Expr):
     is_commutative = True
 
     def __new__(cls, integrand: Any, x: Any, density: Any = None) -> Any:
-        """Refuse what is not a symbol, or a matrix that is not a column; and densities unlike x."""
+        """Refuse what is not a symbol, or a matrix that is not a column; and densities unlike x.
+
+        A density with parameters that are trained is written into the integrand.
+        """
+        if isinstance(x, (tuple, list, sp.MatrixBase)) and x:
+            x = sp.Tuple(*x)
+        if isinstance(x, sp.Tuple) and not (
+            all(isinstance(each, sp.Symbol) for each in x) and len(set(x)) == len(x) > 0
+        ):
+            raise ValueError(f"expected different symbols of numbers as x, got {x}")
         column = isinstance(x, sp.MatrixSymbol) and x.shape[1] == 1
         if not (isinstance(x, sp.Symbol) or column or isinstance(x, sp.Tuple)):
-            raise ValueError(f"x must be a Symbol or a MatrixSymbol of one column, got {x!r}")
+            raise ValueError(
+                f"x must be a Symbol, some of them, or a MatrixSymbol of one column, got {x!r}"
+            )
         if density is None:
             return sp.Expr.__new__(cls, as_expression(integrand), x)
         if not isinstance(density, Density):
@@ -66,6 +77,9 @@ class Expectation(sp.Expr):
         size = 1 if isinstance(x, sp.Symbol) else len(x) if isinstance(x, sp.Tuple) else x.shape[0]
         if density.size not in (None, size):
             raise ValueError(f"x has {size} entries, its density {density.size}: {density}")
+        if density.free_symbols:
+            moved = density.trained(as_expression(integrand), x)
+            return sp.Add(*(share * cls(f, x) for share, f in moved))
         return sp.Expr.__new__(cls, as_expression(integrand), x, density)
 
     @property

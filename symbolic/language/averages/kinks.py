@@ -50,6 +50,28 @@ class Kinks:
         """The expression with `R = z H`."""
         return self.expression.xreplace(self._ramps)
 
+    def has_jumps(self, x: Sequence[sp.Symbol]) -> bool:
+        """Whether it is not seen that both sides of each kink that may move meet there."""
+        for k, (form, h, r) in enumerate(zip(self.forms, self.steps, self.ramps, strict=True)):
+            if not self.expression.has(h) or form.free_symbols <= set(x):
+                continue
+            lead = next(s for s in x if form.has(s))
+            there = {lead: lead - form / sp.diff(form, lead)}
+            sides = (self.expression.xreplace({h: sp.Integer(n), r: sp.S.Zero}) for n in (0, 1))
+            one, other = (
+                side.xreplace(
+                    {
+                        ramp: sp.Max(0, sp.cancel(z.xreplace(there)))
+                        for j, (ramp, z) in enumerate(zip(self.ramps, self.forms, strict=True))
+                        if j != k
+                    }
+                ).xreplace(there)
+                for side in sides
+            )
+            if sp.expand(one - other) != 0:
+                return True
+        return False
+
     @property
     def _ramps(self) -> dict[Any, Any]:
         both = zip(self.ramps, self.forms, self.steps, strict=True)
@@ -170,7 +192,7 @@ class _Writer:
         if not sp.expand(z).has(*self.x):
             return sp.Max(0, z)
         k, share = self.form(z)
-        return share * self.ramps[k] if share > 0 else share * (self.forms[k] - self.ramps[k]) * -1
+        return share * (self.ramps[k] if share > 0 else self.forms[k] - self.ramps[k])
 
     def form(self, z: sp.Expr) -> tuple[int, sp.Expr]:
         """Number of the form that `z` is a multiple of, and by how much."""

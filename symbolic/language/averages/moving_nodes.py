@@ -6,9 +6,12 @@ Between two kinks at `T` and `T'` along a line ``x = p + u e``,
    = \int_0^1 f\big(p + (T + \theta J) e\big)\, \varphi(T + \theta J)\, J\, d\theta,
    \qquad J = T' - T,
 
-where ``T = -(a.p + b)/(a.e)`` moves with the state and `theta` does not. The kinks are numbers on a
+where ``T = -(a.p + b)/(a.e)`` moves with the state and `theta` does not. The steps are numbers on a
 cell, so that derivatives of the right side contain every boundary term and jump by themselves. In a
 plane the lines are those of `p = v f`, between the points where two kinks cross.
+
+Boundary terms of two cells cancel where `f` is continuous. Then the gradient is the average of that
+of `f` between kinks, and the right side with this one in place of `f` has the Hessian.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from symbolic.language.kinks import Kinks
+from symbolic.language.averages.kinks import Kinks
 
 __all__ = ["Moving", "moving"]
 
@@ -28,12 +31,14 @@ Symbols = tuple[sp.Symbol, ...]
 
 @dataclass(frozen=True)
 class Moving:
-    """An integrand over nodes of cells.
+    """Nodes of cells as functions of the state.
 
     Parameters
     ----------
-    integrand : Expr
-        In what the kinks are in, and in the columns of a node.
+    density : Expr
+        Of a node, in what the kinks are in and in its columns.
+    point : tuple of Expr
+        The numbers that are averaged over, at a node.
     axis, other, place : tuple of Symbol
         `e`, `f` and `p`, orthogonal to both; empty of one number `x`.
     ends : pair of tuple of Symbol
@@ -50,7 +55,8 @@ class Moving:
         Of the cells of a node, with its place there: negative where ends have changed their places.
     """
 
-    integrand: sp.Expr
+    density: sp.Expr
+    point: tuple[sp.Expr, ...]
     axis: Symbols
     other: Symbols
     place: Symbols
@@ -70,7 +76,7 @@ class Moving:
 
 
 def moving(kinks: Kinks, x: Sequence[sp.Symbol]) -> Moving:
-    """Integrand over cells of the kinks of an average over standard normal numbers.
+    """Nodes of cells of the kinks of an average over standard normal numbers.
 
     Parameters
     ----------
@@ -117,16 +123,8 @@ def moving(kinks: Kinks, x: Sequence[sp.Symbol]) -> Moving:
     lengths.append((length, u))
     density *= length * _normal(u)
     point = [p + v * f + u * e for p, f, e in zip(place, other, axis, strict=True)] or [u]
-    put = dict(zip(x, point, strict=True))
-    ramps = {}
-    for k, (low, high) in enumerate(zip(ends[0][1:], ends[1][1:], strict=True)):
-        # Beside its own edge a form has the digits of the distance.
-        near = along[k] * length * (low * inside[0] - high * inside[1])
-        far = (1 - low - high) * (before[k] + beside[k] * v + along[k] * u)
-        ramps[kinks.ramps[k]] = kinks.steps[k] * (near + far)
-    integrand = density * kinks.expression.xreplace(put).xreplace(ramps)
     found = (axis, other, place, ends, inside, outer, between, kinks.steps, pairs)
-    return Moving(integrand, *found, tuple(lengths))
+    return Moving(density, tuple(point), *found, tuple(lengths))
 
 
 def _named(letter: str, count: int) -> Symbols:

@@ -30,7 +30,7 @@ import sympy as sp
 
 from symbolic.language.latex import raised
 
-__all__ = ["RampMean", "RampPairMean", "Ramps", "in_digits"]
+__all__ = ["RampMean", "RampPairMean", "Ramps", "in_digits", "upwards"]
 
 # Bits more than asked for: sums of recursions cancel.
 MORE_BITS = 20
@@ -132,8 +132,11 @@ class Ramps:
 
     Parameters
     ----------
-    step, density : callable
-        Of `(b, A)`: probability of a positive number, and its density at zero.
+    powers : callable
+        Of `(b, A, p)`: `K(p)` of `p >= 0`, from the probability of a positive number on.
+    density : callable
+        Of `(b, A)`: the density at zero. Of a form without a slope it is zero, at its own zero too:
+        where two forms are one, second derivatives hold it times a zero of higher order.
     both : callable
         Of a law `(b, c, A, B, C, D, U, V)`: probability that both are positive.
     given : callable
@@ -142,7 +145,7 @@ class Ramps:
         Quotient, zero where what is divided is zero.
     """
 
-    step: Callable[..., Any]
+    powers: Callable[..., Any]
     density: Callable[..., Any]
     both: Callable[..., Any]
     given: Callable[..., Any]
@@ -151,10 +154,7 @@ class Ramps:
     def one(self, b: Any, variance: Any, p: int) -> Any:
         """`K(p)`."""
         if p >= 0:
-            above, found = self.density(b, variance), self.step(b, variance)
-            for k in range(1, p + 1):
-                above, found = found, (b * found + variance * above) / k
-            return found
+            return self.powers(b, variance, p)
         found, below = self.density(b, variance), 0 * b
         for k in range(1, -p):
             found, below = -self.over(b * found + (k - 1) * below, variance), found
@@ -179,21 +179,32 @@ class Ramps:
             if q == -1:
                 mean, variance = self.given(second, first, b, area, other_up)
                 return self.density(c, second) * self.one(mean, variance, p)
-            if p > 0:
-                rest = b * found(p - 1, q) + first * found(p - 2, q)
-                return (rest + cross * found(p - 1, q - 1)) / p
-            if q > 0:
-                rest = c * found(p, q - 1) + second * found(p, q - 2)
-                return (rest + cross * found(p - 1, q - 1)) / q
+            # First what is of higher order where the forms are nearly parallel.
             if p < -1:
                 rest = b * found(p + 1, q) + cross * found(p + 1, q - 1)
                 rest = rest - (p + 2) * found(p + 2, q) if p < -2 else rest
                 return -self.over(rest, first)
-            rest = c * found(p, q + 1) + cross * found(p - 1, q + 1)
-            rest = rest - (q + 2) * found(p, q + 2) if q < -2 else rest
-            return -self.over(rest, second)
+            if q < -1:
+                rest = c * found(p, q + 1) + cross * found(p - 1, q + 1)
+                rest = rest - (q + 2) * found(p, q + 2) if q < -2 else rest
+                return -self.over(rest, second)
+            if p > 0:
+                rest = b * found(p - 1, q) + first * found(p - 2, q)
+                return (rest + cross * found(p - 1, q - 1)) / p
+            rest = c * found(p, q - 1) + second * found(p, q - 2)
+            return (rest + cross * found(p - 1, q - 1)) / q
 
         return found(p, q)
+
+
+def upwards(step: Any, b: Any, variance: Any, spread: Any, p: int) -> Any:
+    """`K(p)` from `K(0)` and from `A` times the density."""
+    if p == 0:
+        return step
+    above, found = step, b * step + spread
+    for k in range(2, p + 1):
+        above, found = found, (b * found + variance * above) / k
+    return found
 
 
 @functools.cache
@@ -204,9 +215,12 @@ def in_digits() -> Ramps:
     def step(b: Any, variance: Any) -> Any:
         return mp.ncdf(b / mp.sqrt(variance)) if variance else (mp.sign(b) + 1) / 2
 
+    def powers(b: Any, variance: Any, p: int) -> Any:
+        return upwards(step(b, variance), b, variance, variance * density(b, variance), p)
+
     def density(b: Any, variance: Any) -> Any:
         if not variance:
-            return mp.mpf(0) if b else mp.nan
+            return mp.mpf(0)
         return mp.npdf(b / mp.sqrt(variance)) / mp.sqrt(variance)
 
     def both(*law: Any) -> Any:
@@ -214,6 +228,8 @@ def in_digits() -> Ramps:
         if not (first and second):
             return step(b, first) * step(c, second)
         h, k = b / mp.sqrt(first), c / mp.sqrt(second)
+        if not area:  # parallel forms: the smaller one decides, or both share the line
+            return mp.ncdf(min(h, k)) if cross > 0 else max(mp.ncdf(h) - mp.ncdf(-k), mp.mpf(0))
         side, turned = 1 if cross >= 0 else -1, mp.atan2(cross, mp.sqrt(area))
         apart = h - side * k
 
@@ -228,4 +244,4 @@ def in_digits() -> Ramps:
     def given(first: Any, second: Any, c: Any, area: Any, up: Any) -> tuple[Any, Any]:
         return (up / first, area / first) if first else (c, second)
 
-    return Ramps(step, density, both, given, lambda x, y: x / y if x else x)
+    return Ramps(powers, density, both, given, lambda x, y: x / y if x else x)

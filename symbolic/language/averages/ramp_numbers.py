@@ -1,21 +1,29 @@
-"""Means of ramps in doubles and in balls (:mod:`symbolic.language.ramps`), by Owen's function."""
+"""Means of ramps in doubles and balls, by Owen's function."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
-from symbolic.language.ramps import RampMean, RampPairMean, Ramps
+from symbolic.language.averages.ramps import RampMean, RampPairMean, Ramps, upwards
 
 __all__ = [
     "BALLS",
     "in_balls",
     "in_doubles",
+    "pair_in_doubles",
 ]
 
 # Probabilities that are kept: the results of one gradient share them.
 KEPT = 256
+# Below the first, terms of the recursion upwards cancel: downwards it has all digits from so many
+# terms on; below the second, doubles end.
+FAR, LAST, FIRST = -2.0, -40.0, 100
+ROOT = math.sqrt(2 * math.pi)
+# Forms are nearly parallel where the square of their sine is less.
+NEARLY = 1e-8
 # Owen's series is taken for balls of its second argument up to here.
 WIDE = 1.5
 
@@ -35,14 +43,29 @@ def in_doubles() -> Ramps:
         b = np.asarray(b, dtype=float)
         return np.where(b == 0, 0.0, b / np.sqrt(np.where(b == 0, 1.0, variance)))
 
-    def step(b: Any, variance: Any) -> Any:
-        with np.errstate(divide="ignore"):
-            return ndtr(standard(b, variance))
+    def powers(b: Any, variance: Any, p: int) -> Any:
+        with np.errstate(all="ignore"):
+            h, b = standard(b, variance), np.asarray(b, dtype=float)
+            s = np.sqrt(np.asarray(variance, dtype=float))
+            found = upwards(ndtr(h), b, variance, s * np.exp(-(h**2) / 2) / ROOT, p)
+            far = (h < FAR) & (s > 0)
+            if p == 0 or not np.any(far):
+                return found
+            return np.where(far, s**p * beyond(np.clip(h, LAST, FAR), p), found)
+
+    def beyond(h: Any, p: int) -> Any:
+        """`K(p)` of a number of variance one by its recursion downwards (Miller)."""
+        above, found, wanted = 0.0, np.ones_like(h), 0.0
+        for k in range(FIRST, 0, -1):
+            above, found = found, k * above - h * found
+            wanted = found if k == p + 2 else wanted
+        return np.exp(-(h**2) / 2) / ROOT * wanted / found
 
     def density(b: Any, variance: Any) -> Any:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            h = standard(b, variance)
-            return over(np.exp(-(h**2) / 2), np.sqrt(2 * np.pi * np.asarray(variance, float)))
+            h, size = standard(b, variance), np.asarray(variance, dtype=float)
+            height = np.exp(-(h**2) / 2) / (ROOT * np.sqrt(np.where(size == 0, 1.0, size)))
+            return np.where(size == 0, 0.0, height)
 
     def given(first: Any, second: Any, c: Any, area: Any, up: Any) -> tuple[Any, Any]:
         flat = np.asarray(first) == 0
@@ -61,11 +84,30 @@ def in_doubles() -> Ramps:
             found = (ndtr(h) + ndtr(k)) / 2 - turn(h, b, up) - turn(k, c, other_up) - below
             angle = 0.25 + np.arctan2(cross, across) / (2 * np.pi)
             found = np.where((h == 0) & (k == 0), angle, found)
+            # Parallel forms: the smaller one decides, or both share the line.
+            shared = np.where(k < 0, ndtr(k) - ndtr(-h), ndtr(h) - ndtr(-k))
+            shared = np.maximum(shared, 0.0)
+            found = np.where(area == 0, np.where(cross > 0, ndtr(np.minimum(h, k)), shared), found)
             # One form is a number.
             flat = (np.asarray(first) == 0) | (np.asarray(second) == 0)
             return np.where(flat, ndtr(h) * ndtr(k), found)
 
-    return Ramps(step, density, both, given, over)
+    return Ramps(powers, density, both, given, over)
+
+
+def pair_in_doubles(*law: Any) -> Any:
+    """Mean of two ramps; where forms are nearly parallel, both turn at one place beside rounding.
+
+    There `V = (D b - B U)/A` has the rounding of `U`, and what cancels in derivatives does so.
+    """
+    import numpy as np
+
+    b, _, first, cross, second, area, up, other_up, p, q = law
+    with np.errstate(all="ignore"):
+        near = np.asarray(area < NEARLY * first * second)
+        along = (area * b - cross * up) / np.where(near, first, 1.0)
+        other_up = np.where(near, along, other_up)
+    return in_doubles().pair((*law[:7], other_up), p, q)
 
 
 @functools.cache
@@ -73,13 +115,21 @@ def in_balls() -> Ramps:
     """Of balls; the probability of two positive numbers is a rigorous integral."""
     from flint import arb, ctx
 
+    HALF, EITHER = arb(0.5), arb(0.5, 0.5)
+
     def step(b: Any, variance: Any) -> Any:
-        if variance.is_zero() and not b.contains(0):
-            return arb(1) if b > 0 else arb(0)
+        if variance.is_zero():
+            return arb(1) if b > 0 else arb(0) if b < 0 else HALF if b.is_zero() else EITHER
         return (-b / (2 * variance).sqrt()).erfc() / 2
 
+    def powers(b: Any, variance: Any, p: int) -> Any:
+        # `A` times the density, where the form may be without a slope.
+        most = (-b * b / (2 * variance)).exp() if not variance.contains(0) else arb(0.5, 0.5)
+        spread = arb(0) if variance.is_zero() else most * (variance / (2 * arb.pi())).sqrt()
+        return upwards(step(b, variance), b, variance, spread, p)
+
     def density(b: Any, variance: Any) -> Any:
-        if variance.is_zero() and not b.contains(0):
+        if variance.is_zero() and (b.is_zero() or not b.contains(0)):
             return arb(0)
         return (-b * b / (2 * variance)).exp() / (2 * arb.pi() * variance).sqrt()
 
@@ -120,7 +170,7 @@ def in_balls() -> Ramps:
     def given(first: Any, second: Any, c: Any, area: Any, up: Any) -> tuple[Any, Any]:
         return (c, second) if first.is_zero() else (up / first, area / first)
 
-    return Ramps(step, density, both, given, lambda x, y: x if x.is_zero() else x / y)
+    return Ramps(powers, density, both, given, lambda x, y: x if x.is_zero() else x / y)
 
 
 def _owen(h: Any, a: Any, normal: Callable[[Any], Any]) -> Any:

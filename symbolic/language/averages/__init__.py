@@ -1,0 +1,1 @@
+"""Averages over data: expectations, densities, kinks, and means in closed form."""

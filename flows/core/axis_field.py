@@ -120,4 +120,4 @@ class AxisTerms(NamedTuple):
     ends: bool
     squares: int
     constant: float
-    looks: bool = False
+    looks: bool = True

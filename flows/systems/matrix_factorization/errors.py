@@ -8,6 +8,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.features import Features
+from flows.systems.matrix_factorization.pieces import LONG, stays
 from flows.systems.matrix_factorization.sensitivity import SENSITIVE, balance_left, feature_errors
 from flows.systems.matrix_factorization.state import SoundState
 
@@ -60,7 +61,7 @@ def growth(speed: Array, t: Array, values: Array, depth: int) -> Array:
 def errors(
     depth: int,
     strength: float,
-    sigma: float,
+    target: Array,
     rounding: dict[str, Array],
     states: SoundState,
     features: dict[str, Array],
@@ -75,8 +76,8 @@ def errors(
         Number of layers `N`.
     strength : float
         The regularisation `a`.
-    sigma : float
-        Largest singular value of the target.
+    target : ndarray, shape (d,)
+        Singular values of the target.
     rounding : dict
         What rounding leaves unknown of the losses.
     states, features, t, tolerance : SoundState, dict, ndarray, ndarray
@@ -101,9 +102,14 @@ def errors(
         found[name] = found[name] + _times(value, twice[:, k])
     found["loss"] = found["loss_fit"] + found["loss_balance"]
     found["residual"] = _times(features["residual"], once[:, 0])
-    found["defect"] = _times(features["defect"], once[:, 1:])
+    # Each defect is known relative to all of them, as one may pass by zero.
+    defects = np.sqrt((features["defect"] ** 2).sum(axis=1))
+    every = _times(defects, relative + once[:, 1])
+    found["defect"] = np.where(features["defect"] > 0, every[:, None], 0.0)
     # These take the singular values of all layers, for which not everyone asks.
-    doubts_of = functools.cache(lambda: feature_errors(depth, strength, sigma, features, relative))
+    late = (t > LONG) & stays(features["residual"], target)
+    given = strength, target.max(), features, relative, (once, late)
+    doubts_of = functools.cache(lambda: feature_errors(depth, *given))
     return Features(found, {k: functools.partial(lambda k: doubts_of()[k], k) for k in SENSITIVE})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from flows.systems.matrix_factorization.state import Frame, SoundState, of_layer
 GONE = 340.0
 # From this time on pieces last a decade. After each, a residual that stays, as at a saddle, is made
 # of the layers anew, and the layers of their defects, before errors of steps exceed a tolerance.
-LONG = 1e5
+LONG = 10.0
 # A chain that fails keeps a singular value of the target as its residual: a residual above this
 # part of the least one stays. A value below the second part of the largest one is zero.
 STAYS, RANK = 0.5, 1e-12
@@ -129,6 +130,11 @@ class ChainPiece(Piece):
         return Restart(self.frame, SoundState(chains.pack(point)), self.time(stop.tau))
 
 
+def stays(residual: Any, target: Array) -> Any:
+    """Whether residuals of these norms are those of layers that fail, or that are at a saddle."""
+    return residual > STAYS * target[target > RANK * target.max()].min(initial=np.inf)
+
+
 def piece(
     shape: NDArray[np.int64], strength: float, frame: Frame, state: SoundState, time: float
 ) -> ChainPiece:
@@ -151,9 +157,8 @@ def piece(
         In log-time, until residual or defects leave the range of doubles, or a decade.
     """
     point, turns = chains.unpack(state.x, shape), None
-    stay = frame.values[frame.values > RANK * frame.values.max()]
     left = np.exp(-point.decay[0]) * np.linalg.norm(point.residual)
-    if time > 0 and left > STAYS * stay.min(initial=np.inf):
+    if time > 0 and stays(left, frame.values):
         turns, layers = modes(point.layers)
         turned = in_modes(point, turns)
         layers = on_defects(layers, np.exp(-point.decay[1]) * turned.defects)

@@ -308,9 +308,9 @@ class MatrixFactorization(System):
     ) -> dict[str, Array]:
         """Rounding of the losses, and what errors of the layers do to everything else."""
         rounding = super().errors(states, features, t, tolerance)
-        sigma = _singular_values(self.target, self._complex)[0]
+        target = np.array(_singular_values(self.target, self._complex))
         depth, strength = int(self.depth), self.regularization
-        return errors(depth, strength, sigma, rounding, states, features, t, tolerance)
+        return errors(depth, strength, target, rounding, states, features, t, tolerance)
 
     def magnification(
         self, frame: Frame, states: SoundState, features: Mapping[str, Array], t: Array, rtol: float

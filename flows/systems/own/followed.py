@@ -176,7 +176,7 @@ class Followed(Evaluated):
         asked = energy.SMALL * step if halts else step
         rough, reach = rough_at(rtol), energy.COMPILED
         least, squares = squares_of(self._loss.form.plain)
-        found = energy.axis_terms(
+        return energy.axis_terms(
             *(rtol, asked),
             rough=rough,
             reach=reach,
@@ -185,7 +185,6 @@ class Followed(Evaluated):
             squares=squares,
             constant=least[0],
         )
-        return found._replace(looks=True)
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array

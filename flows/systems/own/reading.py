@@ -77,6 +77,23 @@ class Doubt(NamedTuple):
             curved = np.abs(self.curvature) * self.far**2 / 2
         return float(np.abs(self.slopes) @ self.far + curved[self.bent].sum())
 
+    @property
+    def of_slope(self) -> float:
+        """Error of the length of the gradient: that along it, and what is across to second order.
+
+        An error of a state turns the gradient, too, which is no error of its length.
+        """
+        moved, length = np.abs(self.curvature) * self.far, math.hypot(*self.slopes.tolist())
+        if not self.turned < length:
+            return self.turned
+        along = float(np.abs(self.slopes / length) @ moved)
+        return min(self.turned, along + self.turned * (self.turned / length) / 2)
+
+    @property
+    def turned(self) -> float:
+        """Error of the gradient, its length."""
+        return math.hypot(*(self.curvature * self.far).tolist())
+
 
 def observe_exact(
     loss: Loss,
@@ -184,9 +201,7 @@ def _observed(
         return {"rounding": 0.0, "expectation_error": of_rule}, off.across, off.late, math.inf
     levels = {
         "loss": averaging + float(both[0].rad()) + off.of_loss,
-        "gradient_norm": across
-        + math.hypot(*(float(x.rad()) for x in both[1:]))
-        + math.hypot(*(off.curvature * off.far).tolist()),
+        "gradient_norm": across + math.hypot(*(float(x.rad()) for x in both[1:])) + off.of_slope,
     }
     near = _neighbours(state, off) if potentials else []
     for name, compiled in potentials.items():
@@ -206,6 +221,8 @@ def _observed(
         )
         levels[name] = float(value[0].rad()) + max(float(np.abs(own @ off.axes) @ off.far), change)
     known, rounding = {}, 0.0
+    if potentials and columns["gradient_norm"] > 0:  # their rates take where it points, too
+        rounding = off.turned / columns["gradient_norm"]
     for name, level in levels.items():
         size = abs(columns[name])  # NaN is not known
         known[name] = bool(level <= TRUSTED * size)

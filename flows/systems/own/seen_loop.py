@@ -115,17 +115,21 @@ def tell(seen, along, value, radius, doubt, since, rough, enough):
     for i in range(len(along)):
         size = max(size, abs(along[i]))
     size = size if size > 0.0 else 1.0
-    square, of_loss, turned, energy, climbed = 0.0, 0.0, 0.0, 0.0, 0.0
+    square, of_loss, turned, led, energy, climbed = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(len(along)):
         curved, far = abs(seen.curvature[i]), seen.error[i]
         square += (along[i] / size) ** 2
         of_loss += abs(along[i]) * far + curved * far**2 / 2
         climbed += curved * far**2 / 2 if curved * since <= FLAT else 0.0
         turned += (curved * far / size) ** 2
+        led += abs(along[i]) / size * (curved * far / size)
         energy += along[i] * (along[i] / max(curved, 1.0 / since)) / 2
     # Along a flat axis the flow turns with the valley: a straight move would climb its side.
     of_loss -= climbed if of_loss > rough * energy else 0.0
-    length, off = size * math.sqrt(square), doubt + size * math.sqrt(turned)
+    # What turns the gradient is an error of its length to second order.
+    length, root, off = size * math.sqrt(square), math.sqrt(square), math.sqrt(turned)
+    off = min(off, (led + turned / 2) / root) if off < root else off
+    off = doubt + size * off
     numbers[0], numbers[2] = value, length
     numbers[1] = -(length**2) if length < STEEP else np.nan
     numbers[4] = of_loss

@@ -11,16 +11,19 @@ part of what varies at most,
 
 In a plane, the force on a neuron has the part `|w_j| \phi |\phi| / 2 \pi` of each neuron and of the
 teacher, `\phi` being the angle between them: where they pass each other, or each other's opposite,
-its second derivative jumps. What a step is off then is no longer what it estimates: that is zero
-for some places of the jump in the step, and of steps of Rodas5P every tenth is off by 4.6 times as
-much as it estimates. Such a step is wrong before the jump, too; and its stages, which are straight
+its second derivative jumps. What a step is off then is no longer what it estimates. Wherever the
+jump is in the step, a step of Rodas5P and its dense output are off by 5.9 times as much at most,
+where rates times the step are between -1 and 0 (of longer steps the flow damps what is left).
+Such a step is wrong before the jump, too; and its stages, which are straight
 lines to first order, may pass where the flow itself comes near and turns away. So vectors count as
-passing each other where straight lines do within the length of a step.
+passing each other where straight lines do within the length of a step, and where they are seen to
+do so within that of the longest steps.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +44,10 @@ EACH = math.log(10.0) / 10.0
 # Part of log(1 + t), or of the time where a neuron is alone, that a long step covers at this
 # tolerance, the formula being of order five.
 STEP, AT, ORDER = 0.1, 1e-8, 5
-# How much more is left where vectors pass each other in a plane.
-PASSING_BY = 4.6
+# How much more is left where vectors pass each other in a plane, at most.
+PASSING_BY = 6.0
+# How many times as long as usual the longest steps are.
+AHEAD = 3.0
 
 
 def asked(
@@ -116,7 +121,8 @@ def asked(
     varied = np.minimum(most, fastest) * alive[..., None]
     share = np.sqrt(np.diff(np.log1p(t), prepend=0.0) / EACH)[..., None, None]
     if q == 2:
-        share = np.where(_passing(neurons, velocity * covered, first), PASSING_BY, share)
+        span = Span(t[..., None], AHEAD * covered[..., 0])
+        share = np.where(_passing(neurons, velocity * covered, first, span), PASSING_BY, share)
     # What an error of a coordinate is of neurons: that of the residual moves all, others keep it.
     there = np.eye(count) * np.ones((*t.shape, 1, 1))
     there[joint, :, largest[joint]] = -(mu / multiplicity[largest][..., None])[joint]
@@ -132,14 +138,23 @@ def _parts(vectors: Array) -> Array:
     return sizes
 
 
-def _passing(neurons: Array, moved: Array, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
+class Span(NamedTuple):
+    """Times of outputs, and how far a step beside them may reach, of shape (..., T, 1)."""
+
+    t: Array
+    reach: Array
+
+
+def _passing(
+    neurons: Array, moved: Array, first: NDArray[np.bool_], span: Span
+) -> NDArray[np.bool_]:
     """Coordinates of neurons that pass each other or the teacher within a step of an output."""
     count = neurons.shape[-2]
     found = np.zeros(neurons.shape, dtype=bool)
     one, other = np.triu_indices(count, 1)
     a, b, by, to = (x[..., k, :] for x in (neurons, moved) for k in (one, other))
-    pairs = _changes(_turn(a, b), _turn(by, b) + _turn(a, to))
-    teacher = _changes(neurons[..., 1], moved[..., 1])
+    pairs = _changes(_turn(a, b), _turn(by, b) + _turn(a, to), span)
+    teacher = _changes(neurons[..., 1], moved[..., 1], span)
     for k, (i, j) in enumerate(zip(one, other, strict=True)):
         found[..., [i, j], :] |= pairs[..., k, None, None]
     # The teacher's force is across it.
@@ -154,11 +169,14 @@ def _turn(a: Array, b: Array) -> Array:
     return area
 
 
-def _changes(values: Array, moved: Array) -> NDArray[np.bool_]:
-    """Whether signs change to an output beside, or within what is moved in a step."""
+def _changes(values: Array, moved: Array, span: Span) -> NDArray[np.bool_]:
+    """Whether signs change within what is moved in a step, or in one as long as the longest."""
     sign = np.sign(values)
     changes = sign[..., 1:, :] * sign[..., :-1, :] < 0
-    found: NDArray[np.bool_] = sign * np.sign(values + moved) < 0
-    found[..., 1:, :] |= changes
-    found[..., :-1, :] |= changes
+    before, after = np.full((2, *values.shape), np.inf)
+    before[..., :-1, :] = np.where(changes, span.t[..., :-1, :], np.inf)
+    after[..., 1:, :] = np.where(changes, -span.t[..., 1:, :], np.inf)
+    nearest = np.minimum.accumulate(before[..., ::-1, :], axis=-2)[..., ::-1, :] - span.t
+    nearest = np.minimum(nearest, np.minimum.accumulate(after, axis=-2) + span.t)
+    found: NDArray[np.bool_] = (sign * np.sign(values + moved) < 0) | (nearest <= span.reach)
     return found

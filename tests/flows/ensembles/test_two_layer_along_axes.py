@@ -148,12 +148,9 @@ def _zero_at(message: str) -> float:
     return float(message.split("zero at t = ")[1].split(",")[0])
 
 
-@pytest.mark.parametrize(("seed", "scale"), [(202, 0.5), (329, 1.0)])
-def test_a_student_that_nearly_vanishes_takes_compiled_steps(
-    seed: int, scale: float, found: list[Any]
-) -> None:
+def test_a_student_that_nearly_vanishes_takes_compiled_steps(found: list[Any]) -> None:
     """Its length falls with the residual, to 1e-10: two doubles know it where one does not."""
-    start = PAIRS.initial(scale, seed)
+    start = PAIRS.initial(0.5, 202)
     e = flows.integrate_ensemble(PAIRS, start[None], 1e3, rtol=RTOL)
     assert e.status.tolist() == [COMPLETED]
     assert 1 < found[0].reached[0] < len(e.t)
@@ -243,6 +240,26 @@ def test_outputs_inside_charts_are_right_within_what_is_stated(seed: int, found:
     gradient = np.sqrt(-e["loss_exponent"][0] * e["loss"][0] / np.maximum(e.t, 1e-300))
     late = e.t > 0
     assert np.allclose(gradient[late], run["gradient_norm"][late], rtol=STATED * RTOL)
+
+
+def test_a_member_beside_a_saddle_has_companions_as_its_run_alone_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two students that are one but for `1e-6`, which the flow of one leads to a saddle."""
+    system = flows.TwoLayer(2, [[1.0, 0.2], [0.3, 1.1]], activation="quadratic")
+    start, times = np.array([[0.1, 0.05], [0.1, 0.05 + 1e-6]]), np.geomspace(0.1, 10.0, 10)
+
+    def parts() -> Any:
+        e = flows.integrate_ensemble(system, start[None], 10.0, times, rtol=RTOL)
+        return e["loss_error"][0, 1:] / alone.absolute_errors("loss")[1:]
+
+    alone = flows.integrate(system, start, 10.0, times, rtol=RTOL)
+    assert (parts() < 2).all() and (parts() > 0.5).all()
+    terms = flows.TwoLayer.axis_terms
+    monkeypatch.setattr(
+        flows.TwoLayer, "axis_terms", lambda *given: terms(*given)._replace(looks=False)
+    )
+    assert (parts() < 0.1).any()
 
 
 def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(

@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import flows
-from flows.systems.matrix_factorization import errors
+from flows.systems.matrix_factorization import errors, pieces, sensitivity
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.modes import in_modes, modes, on_defects
 
@@ -83,6 +83,85 @@ def test_real_layers_of_negative_determinant_do_not_reach_the_identity(
     least = np.linalg.svd(run.state[late], compute_uv=False)[..., -1]
     assert (np.abs(2 * t[:, None] * least**2 - 1) < 10 * PART).all()
     assert (np.linalg.det(run.state[late]).prod(axis=1) < 0).all()
+
+
+def single_layers(start: Any, strength: float, times: Any) -> Any:
+    """Layers that are numbers, by their equations written out and DOP853."""
+
+    def field(_: float, w: Any) -> Any:
+        residual, moved = 1.0 - np.prod(w), np.empty_like(w)
+        defects = np.concatenate([[0.0], w[:-1] ** 2 - w[1:] ** 2, [0.0]])
+        for j in range(len(w)):
+            others = np.prod(np.delete(w, j))
+            moved[j] = residual * others - strength * w[j] * (defects[j + 1] - defects[j])
+        return moved
+
+    found = solve_ivp(
+        field, (0.0, times[-1]), start.ravel(), "DOP853", times, rtol=1e-13, atol=1e-16
+    )
+    return found.y.T
+
+
+def layers_of(run: Any) -> tuple[Any, Any]:
+    """Singular values of single layers of a run, and what is stated of them."""
+    values = run.features["layer_value"]
+    return values, run.feature_errors["layer_value"] + run.tolerance[:, None] * values
+
+
+@pytest.mark.parametrize(("scale", "strength"), [(0.5, 5.0), (1.0, 5.0), (2.0, 20.0)])
+def test_single_layers_that_fail_are_right_within_what_is_stated(
+    scale: float, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Differences of their squares keep errors, which are a larger part of what falls."""
+    system = flows.MatrixFactorization(d=1, regularization=strength)
+    start, times = system.initial(scale, 1), np.geomspace(1.0, 3e4, 10)
+    true = np.abs(single_layers(start, strength, np.concatenate([[0.0], times])))
+    run = flows.integrate(system, start, times[-1], times)
+    values, stated = layers_of(run)
+    assert np.ptp(true[-1]) < 1e-3 * true[-1].max() and (true[0] != true[-1]).all()
+    assert (np.abs(values - true) <= stated + ORACLE * true).all()
+    # Control: pieces that are put on their defects after 1e5 alone.
+    monkeypatch.setattr(pieces, "LONG", 1e5)
+    values, _ = layers_of(flows.integrate(system, start, times[-1], times))
+    assert (np.abs(values - true) > stated + ORACLE * true).any()
+
+
+def test_errors_of_layers_that_fail_are_relative_to_the_mode_that_fails() -> None:
+    system = flows.MatrixFactorization(d=3, regularization=20.0)
+    run = flows.integrate(system, system.initial(0.2, 0), 1e6)
+    least = np.linalg.svd(run.state, compute_uv=False)[..., -1].mean(axis=1)
+    late, slope = run.t > LATE, 2 * least**3 * (1 + least**4)  # four layers of one size
+    stated = run.absolute_errors("gradient_norm")
+    assert (np.abs(run["gradient_norm"] - slope)[late] <= stated[late]).all()
+    assert (stated < 2e-5 * run["gradient_norm"])[late].all()
+    assert (np.abs(run["gradient_norm"] - (1 + 1e-4) * slope) > stated)[late].all()
+    verdicts = {verdict.claim: verdict.verdict for verdict in flows.check(run)}
+    assert verdicts["fit_decays"] == "HOLDS"
+
+
+def test_what_is_damped_counts_where_the_mode_that_fails_is_as_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three layers of one size `s` have the velocity `3^(1/2) s^2`, about `1e-12` at the end."""
+    system = flows.MatrixFactorization(d=2, depth=3, regularization=1.0)
+    run = flows.integrate(system, system.initial(0.3, 152, balanced=True), 1e6)
+    least = np.linalg.svd(run.state, compute_uv=False)[..., -1].mean(axis=1)
+    off = np.abs(run["gradient_norm"] - 3**0.5 * least**2)[run.t > LATE]
+    assert (off <= run.absolute_errors("gradient_norm")[run.t > LATE]).all()
+    monkeypatch.setattr(sensitivity, "DAMPED", 0.0)
+    again = flows.integrate(system, system.initial(0.3, 152, balanced=True), 1e6)
+    assert (off > again.absolute_errors("gradient_norm")[run.t > LATE]).any()
+
+
+def test_a_defect_that_passes_by_zero_is_known_beside_the_others() -> None:
+    system = flows.MatrixFactorization(d=1, depth=5, regularization=1.0)
+    start, times = system.initial(0.1, 125), [0.9, 1.0, 1.1]
+    run = flows.integrate(system, start, 1.1, times)
+    true = single_layers(start, 1.0, [0.0, *times])
+    defects = np.abs(true[:, :-1] ** 2 - true[:, 1:] ** 2)
+    off = np.abs(run.features["defect"] - defects)
+    stated = run.feature_errors["defect"] + run.tolerance[:, None] * defects
+    assert (off <= stated)[1:].all() and (off > USUAL * defects)[1:].any()
 
 
 def test_members_of_an_ensemble_that_fail_end_at_one_half() -> None:

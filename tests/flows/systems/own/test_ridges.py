@@ -135,6 +135,12 @@ def test_errors_outgrow_the_flow_by_the_curvature_across_it():
     assert stretched(times, along, np.abs(hessians))[-1] == 0
 
 
+# Output times that ask for more, and the factor that errors may depend on them by.
+FINE, TWICE = np.union1d(np.geomspace(1e-3, 5.0, 200), [2.0]), 2.0
+# What is stated says something.
+TELLING = 1e3
+
+
 @pytest.mark.parametrize(
     "times", [[10.0, 20], np.geomspace(1e-3, 20, 40), np.linspace(0.4, 20, 50)]
 )
@@ -147,6 +153,18 @@ def test_a_loss_past_a_saddle_is_known_as_well_whatever_the_output_times(times):
     alone = stated([20.0])[-1]
     assert alone / 2 < stated(times)[-1] < 2 * alone < 1e-6
     assert stated(times, 3e-8)[-1] > 2 * alone
+
+
+def test_errors_beside_a_ridge_are_the_same_whatever_the_output_times():
+    # An error across the valley turns the gradient, and hardly changes its length.
+    system, y = flows.OwnSystem("ridge", [X, Y], CURVED), 0.02806
+    found = [flows.integrate(system, [0.0, y], 5.0, times) for times in ([2.0, 5.0], FINE)]
+    fine = flows.integrate(system, [0.0, y], 5.0, [2.0, 5.0], rtol=1e-12)
+    for name in ("loss", "gradient_norm"):
+        few, many = (run.absolute_errors(name)[np.searchsorted(run.t, [2.0, 5.0])] for run in found)
+        assert (many / TWICE < few).all() and (few < TWICE * many).all(), name
+        off = np.abs(found[0][name] - fine[name])[1:]
+        assert (off <= few).all() and (few < TELLING * off.max()).all(), name
 
 
 def test_members_beside_a_ridge_leave_compiled_steps_and_state_true_errors():

@@ -38,6 +38,8 @@ KNOWN = 1e-12
 # Bits below which nothing but doubles is asked for.
 FEW = 160
 EPSILON = float(np.finfo(float).eps)
+# Bits of a double.
+DIGITS = 53
 # Places of more bits are the same up to this part of them.
 SAME = 2.0**-120
 # Rounding of a sum over nodes, in last bits of its terms.
@@ -60,6 +62,8 @@ class _Anchor:
         `A` and `b` there.
     known, doubt : list
         Registers, and their rounding.
+    sharp : bool
+        Whether more bits tell no more.
     checked : tuple
         Length of changes whose rounding is known, and it.
     """
@@ -68,6 +72,7 @@ class _Anchor:
     rows: list[Any]
     known: list[Any]
     doubt: list[Any]
+    sharp: bool = False
     checked: tuple[float, Any] = (-1.0, None)
 
 
@@ -195,17 +200,11 @@ class Averages:
         Asked for more bits at the same state, it is looked at anew.
         """
         place = [arb(x).mid() for x in y]
-        again = ctx.prec > self._last[1] and self._is_last(place)
-        if self._anchor is None or again:
-            self._anchor = self._anchored(place, ctx.prec if again else FEW)
+        anchor, again = self._anchor, ctx.prec > self._last[1] and _same(place, self._last[0])
+        if anchor is None or (again and not (anchor.sharp and _same(place, anchor.y))):
+            self._anchor = anchor = self._anchored(place, ctx.prec if again else FEW)
         self._last = place, ctx.prec
-        return self._around(self._anchor, place)
-
-    def _is_last(self, place: list[Any]) -> bool:
-        """Whether it is where it was asked before, but for what more bits make of the place."""
-        pairs = zip(place, self._last[0], strict=True) if self._last[0] else ()
-        far = [abs(float(a - b)) for a, b in pairs]
-        return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in place)
+        return self._around(anchor, place)
 
     def _anchored(self, y: list[Any], bits: int) -> _Anchor:
         """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
@@ -222,12 +221,12 @@ class Averages:
             known = self._tape.values(given)
             off[self._many :] = [EPSILON * abs(x) for x in given[self._many :]]
             return _Anchor(y, rows, known, self._tape.rounded(known, off))
-        known = self._exactly(rows, own)
+        known, sharp = self._exactly(rows, own)
         doubt = [None if v is None else EPSILON * np.abs(v) for v in known]
-        return _Anchor(y, rows, known, doubt)
+        return _Anchor(y, rows, known, doubt, sharp)
 
-    def _exactly(self, rows: list[Any], own: list[Any]) -> list[Any]:
-        """Registers at all nodes in balls, rounded at the end."""
+    def _exactly(self, rows: list[Any], own: list[Any]) -> tuple[list[Any], bool]:
+        """Registers at all nodes in balls, rounded at the end, and whether they have all digits."""
         d = len(self._nodes.axes)
         axes = [[arb(q) for q in column] for column in self._nodes.axes.T.tolist()]
         along: list[Any] = []
@@ -235,14 +234,16 @@ class Averages:
             *row, offset = rows[k * (d + 1) : (k + 1) * (d + 1)]
             along.append(([_dot(row, column) for column in axes], offset))
         asked, exact = self._tape.asked, self._tape.exact
-        found = np.empty((len(asked), len(self._nodes)))
+        found, sharp = np.empty((len(asked), len(self._nodes))), True
         for j, place in enumerate(self._nodes.places.tolist()):
             forms = [_dot(row, place) + offset for row, offset in along]
-            found[:, j] = list(map(float, exact(*forms, *own)))
+            balls = exact(*forms, *own)
+            found[:, j] = list(map(float, balls))
+            sharp = sharp and all(x.rel_accuracy_bits() > DIGITS or x.is_zero() for x in balls)
         known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
         for k, values in zip(asked, found, strict=True):
             known[k] = values
-        return known
+        return known, sharp
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
@@ -294,6 +295,12 @@ class Averages:
         found = np.append(sums[0, -1], np.tensordot(moves, sums[1 : 1 + many], 2))
         found[1 + np.array(self._formed.beside, dtype=int)] += sums[1 + many :, -1]
         return found
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Whether two places are one, but for what more bits make of it."""
+    far = [abs(float(a - b)) for a, b in zip(one, other, strict=True)] if other else []
+    return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in one)
 
 
 def _dot(x: Sequence[Any], y: Sequence[Any]) -> Any:

@@ -40,7 +40,7 @@ from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
 from flows.systems.own.exact import Nodes, from_doubles
 from flows.systems.own.graded import Axes, better_axes
-from flows.systems.own.in_plane import OF_DOUBLES, UNSEEN, few_looks, left_by, reached
+from flows.systems.own.in_plane import UNSEEN, few_looks, left_by, reached
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
     PART_TWOFOLD,
@@ -166,12 +166,14 @@ def energy_piece(
         inside = reached(loss, nodes, np.array([float(x) for x in centre]), axes)
         slopes, unsure = inside * slopes, inside * unsure
         averaging = inside * left_by(loss, nodes, centre, slopes, axes)
+        averaging = averaging + unsure
         # Where the rule tells nothing of what is left, the state stays.
         rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
-        averaging = averaging + unsure
-        unsure = unsure * OF_DOUBLES
     moving = energy > rests and state.energy[1] < STAYS
-    unit = units(slopes, unsure, h, since) if moving else np.ones(size)
+    # More bits make an error as small as it takes, if they are kept.
+    lessens = 0 * unsure if exact.known else unsure
+    unit = units(slopes, lessens, h, since) if moving else np.ones(size)
+    unit = np.maximum(unit, increment.least(floored, unsure))
     increment.measure(unit, floored, energy)
 
     def bounds(reach: float) -> tuple[float, float, float]:

@@ -19,12 +19,10 @@ from flows.systems.own.exact import balls
 from flows.systems.own.loss import Loss
 from flows.systems.own.serving import Serving
 
-__all__ = ["OF_DOUBLES", "UNSEEN", "few_looks", "left_by", "reached"]
+__all__ = ["UNSEEN", "few_looks", "left_by", "reached"]
 
 #: A gradient of which a rule leaves a hundredth says nothing of where a state goes.
 UNSEEN = 1e4
-#: Doubles tell a slope beside a saddle where it is a thousand times its error, not `2^60`.
-OF_DOUBLES = 2.0**-50
 # Steps of a chart at which a Hessian is averaged.
 LOOKS = 10
 # An axis along which forms change by this part of it, or less, in their plane is across it.

@@ -31,7 +31,7 @@ from flows.systems.own.numeric import numeric
 from symbolic.language.lower import NoBall, lower
 from symbolic.language.program import gradient
 
-__all__ = ["KNOWN", "GroupNodes", "averages", "has_changes"]
+__all__ = ["KNOWN", "Nodes", "averages", "has_changes"]
 
 #: What changes tell of a sum, relative to it, if not much else cancels.
 KNOWN = 1e-12
@@ -103,7 +103,7 @@ def _rows(formed: Formed) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class GroupNodes:
+class Nodes:
     """Nodes for each of several integrands whose sum is averaged.
 
     Parameters
@@ -132,9 +132,9 @@ class GroupNodes:
         return np.sum([part.bound for part in self.parts], axis=0)
 
     @property
-    def rule(self) -> GroupNodes:
-        """What sums in doubles are taken by."""
-        return self
+    def on_line(self) -> bool:
+        """Whether they lie on a line, where balls are summed over them."""
+        return len(self.parts[0].axes) == 1
 
     @property
     def alone(self) -> bool:
@@ -154,9 +154,9 @@ class GroupNodes:
         return tuple((one, part.rule) for one, part in pairs)
 
     @functools.cached_property
-    def finer(self) -> GroupNodes:
+    def finer(self) -> Nodes:
         """Nodes that show what these leave where the average is small beside its terms."""
-        return GroupNodes(self.formed, tuple(part.finer for part in self.parts))
+        return Nodes(self.formed, tuple(part.finer for part in self.parts))
 
     def off(self, y: Array) -> float:
         """How far a state is off, in units of what it may be: at 1 or less the bound holds."""
@@ -308,7 +308,7 @@ def _dot(x: Sequence[Any], y: Sequence[Any]) -> Any:
 
 
 @functools.lru_cache(maxsize=16)
-def averages(loss: Loss, nodes: GroupNodes) -> Balls:
+def averages(loss: Loss, nodes: Nodes) -> Balls:
     """Loss as a function of exact numbers, of which about twelve digits are told."""
     plain = numeric(loss.form.plain, loss.y, (), "ball")
     told = _around_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
@@ -330,11 +330,11 @@ def averages(loss: Loss, nodes: GroupNodes) -> Balls:
     return Balls(both, rates, None, KNOWN)
 
 
-def _around_one(nodes: GroupNodes) -> Callable[[Sequence[Any]], tuple[Array, Array]]:
+def _around_one(nodes: Nodes) -> Callable[[Sequence[Any]], tuple[Array, Array]]:
     return Averages(nodes.formed[0], nodes.parts[0]).both
 
 
-def _of_doubles(nodes: GroupNodes, y: Sequence[Any]) -> tuple[Array, Array]:
+def _of_doubles(nodes: Nodes, y: Sequence[Any]) -> tuple[Array, Array]:
     """Sums of several integrands, which do not cancel much, and their rounding."""
     place = np.array([float(x) for x in y])
     total, size = np.sum([one.summed(place, rule) for one, rule in nodes.rules(place)], axis=0)

@@ -34,11 +34,11 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
-from flows.systems.own.averages import GroupNodes
+from flows.systems.own.averages import Nodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
-from flows.systems.own.exact import Nodes, from_doubles
+from flows.systems.own.exact import from_doubles
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.in_plane import UNSEEN, few_looks, left_by, reached
 from flows.systems.own.increment import (
@@ -90,7 +90,7 @@ LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
 def energy_piece(
     loss: Any,
     exact: Balls,
-    nodes: Nodes | GroupNodes | None,
+    nodes: Nodes | None,
     observed: Callable[..., SoundState],
     steps: tuple[float, float, bool, bool],
     frame: Any,
@@ -127,7 +127,7 @@ def energy_piece(
         Programs of the gradient and of its rates, of a loss that does not tell them.
     """
     centre = from_doubles(state.digits)
-    rule = None if nodes is None else nodes.rule
+    rule = nodes
     size, since = len(centre), time + frame.unit
     still = np.zeros(size)
 
@@ -162,7 +162,7 @@ def energy_piece(
     rtol, atol, _, multistep = steps
     rests = UNDERFLOW if nodes is None else AVERAGED
     averaging, inside = 0 * slopes, 1.0 + 0 * slopes
-    if isinstance(nodes, GroupNodes):
+    if nodes is not None and not nodes.on_line:
         inside = reached(loss, nodes, np.array([float(x) for x in centre]), axes)
         slopes, unsure = inside * slopes, inside * unsure
         averaging = inside * left_by(loss, nodes, centre, slopes, axes)

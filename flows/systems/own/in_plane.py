@@ -14,7 +14,7 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
-from flows.systems.own.averages import GroupNodes
+from flows.systems.own.averages import Nodes
 from flows.systems.own.exact import balls
 from flows.systems.own.loss import Loss
 from flows.systems.own.serving import Serving
@@ -29,7 +29,7 @@ LOOKS = 10
 ACROSS = 1e-6
 
 
-def reached(loss: Loss, nodes: GroupNodes, y: Array, axes: Array) -> Array:
+def reached(loss: Loss, nodes: Nodes, y: Array, axes: Array) -> Array:
     """One where a move along an axis changes forms in their plane, or anything besides; or zero."""
     forms = loss.formed.forms
     plane = nodes.parts[0].axes if nodes.alone else forms.plane(y).axes
@@ -41,7 +41,7 @@ def reached(loss: Loss, nodes: GroupNodes, y: Array, axes: Array) -> Array:
     return np.where((size + beside + outside) > ACROSS, 1.0, 0.0)
 
 
-def left_by(loss: Loss, nodes: GroupNodes, centre: list[Any], slopes: Array, axes: Array) -> Array:
+def left_by(loss: Loss, nodes: Nodes, centre: list[Any], slopes: Array, axes: Array) -> Array:
     """What the nodes leave of the gradient along each axis."""
 
     def other() -> list[Any]:

@@ -17,9 +17,9 @@ __all__ = ["MOST_MEASURED", "Proved", "two_families"]
 #: More axes take too many nodes.
 MOST_MEASURED = 2
 # Spacing of the first lattice, and how far it goes; panels go farther.
-WIDEST, REACH, FARTHER = 0.5, 12.0, 14.0
-# Gauss-Legendre nodes on a panel: it is as long as so many spacings.
-ON_PANEL = 10
+WIDEST, REACH, FARTHER = 1.0, 12.0, 14.0
+# Gauss-Legendre nodes on a panel, which is as long as so many spacings.
+ON_PANEL, SPACINGS = 12, 8
 
 
 class Proved(NamedTuple):
@@ -51,7 +51,7 @@ def two_families(levels: tuple[int, ...]) -> tuple[Rule, Rule]:
         Nodes have shape (M, k). Two rules of one family might share an error.
     """
     lattices, panels = zip(*map(_axis, levels), strict=True) if levels else ((), ())
-    return _product(lattices, "lattice"), _product(panels, "panels")
+    return _product(lattices, "lattice", REACH), _product(panels, "panels", FARTHER)
 
 
 @functools.lru_cache(maxsize=32)
@@ -61,7 +61,7 @@ def _axis(level: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     last = math.ceil(REACH / spacing)
     # No node is at zero, where quotients that are smooth are none of numbers.
     x = spacing * np.arange(0.5 - last, last)
-    panels = math.ceil(2 * FARTHER / (ON_PANEL * spacing))
+    panels = math.ceil(2 * FARTHER / (SPACINGS * spacing))
     t, w = np.polynomial.legendre.leggauss(ON_PANEL)
     half = FARTHER / panels
     middles = np.linspace(half - FARTHER, FARTHER - half, panels)
@@ -73,9 +73,12 @@ def _density(x: Array) -> Array:
     return np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
 
 
-def _product(axes: Sequence[tuple[Array, Array]], label: str) -> Rule:
-    """Nodes of all axes."""
+def _product(axes: Sequence[tuple[Array, Array]], label: str, reach: float) -> Rule:
+    """Nodes of all axes in a ball."""
     places = np.meshgrid(*(x for x, _ in axes), indexing="ij")
     weights = functools.reduce(np.multiply.outer, (w for _, w in axes), np.ones(()))
     nodes = np.stack(places, axis=-1).reshape(-1, len(axes)) if axes else np.zeros((1, 0))
-    return Rule(nodes, weights.ravel(), f"{label} {' x '.join(str(len(x)) for x, _ in axes)}")
+    kept = np.linalg.norm(nodes, axis=1) <= reach
+    return Rule(
+        nodes[kept], weights.ravel()[kept], f"{label} {' x '.join(str(len(x)) for x, _ in axes)}"
+    )

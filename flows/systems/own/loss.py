@@ -47,7 +47,7 @@ REFINED = 3
 KNOWN = 1e-6
 EPSILON = float(np.finfo(float).eps)
 # Nodes of a rule that is measured, and of one that is proved.
-BUDGET, MOST_NODES = 200_000, 400_000
+BUDGET, MOST_NODES = 300_000, 400_000
 # An axis whose nodes change a sum by this part of what those of others do has enough.
 LESS = 0.1
 
@@ -189,7 +189,7 @@ class Estimate(NamedTuple):
     error : float
         Relative error of the two (of the gradient relative to its largest entry), without rounding:
         an upper bound where :mod:`flows.expectations` has one, otherwise measured by the difference
-        to finer and to wider rules.
+        to a rule of another family, and infinite without one.
     floor : float
         The rounding of their sums, in the same units: no rule is better than this.
     rule : Rule
@@ -288,6 +288,7 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
     """Rule of an integrand without a bound, whose error another family of rules shows."""
     axes = loss.formed.forms.plane(y).axes
     levels = [0] * axes.shape[1]
+    before = np.full(1 + len(y), np.inf if levels else np.nan)
 
     def at(rule: Rule) -> tuple[Rule, Array, Array]:
         placed = Rule(rule.nodes @ axes.T, rule.weights, rule.label)
@@ -300,18 +301,20 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
             break
         with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
             (rule, total, size), (_, other, _) = map(at, rules)
-            off = SHORT * np.abs(total - other)
+            # What is narrow changes both, and may do so alike.
+            off = SHORT * np.fmax(np.abs(total - other), np.abs(total - before))
             best = Proved(rule, np.array([off[0], np.linalg.norm(off[1:])]))
             slope = float(np.abs(total[1:]).max(initial=0.0))
             # Where sums vanish, no rule is better than their rounding.
             allowed = np.array([abs(total[0]), *[slope] * len(y)]) * tolerance
-            if (off <= np.maximum(allowed, ROUNDING * size)).all():
+            if not levels or (off <= np.maximum(allowed, ROUNDING * size)).all():
                 break
             # Axes on which more nodes change the most.
             finer = (
                 two_families((*levels[:k], n + 1, *levels[k + 1 :])) for k, n in enumerate(levels)
             )
             moved = [float(np.abs(at(one)[1] - total).max()) for one, _ in finer]
+        before = total
         levels = [n + (not m < LESS * max(moved)) for n, m in zip(levels, moved, strict=True)]
     return best
 

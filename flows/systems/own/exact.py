@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from flows.expectations.lines import in_balls
 from flows.systems.own.averages import Nodes, averages
 from flows.systems.own.code import split
 from flows.systems.own.loss import Loss
-from flows.systems.own.numeric import numeric, rates_code, steps_of
+from flows.systems.own.numeric import at_nodes, numeric, rates_code, steps_of
 from symbolic.language.lower import Undecided
 
 __all__ = [
@@ -133,17 +134,22 @@ def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
             lambda y, dy: list(plain.rates(*y, *dy)),
             functools.partial(_coarse, loss),
         )
-    inner = numeric(loss.form.integrand, loss.y, loss.form.x, "ball")
+    inner = at_nodes(loss.form.integrand, loss.y, loss.form.x)
 
-    def summed(first: Sequence[Any], evaluate: Callable[[Any], Sequence[Any]]) -> list[Any]:
-        total = list(first)
-        for x, weight in sharp_nodes(loss, nodes, ctx.prec):
-            total = [t + weight * v for t, v in zip(total, evaluate(x), strict=True)]
-        return total
+    @functools.cache
+    def prepared(bits: int) -> tuple[list[Any], list[Any]]:
+        """Nodes with what entries do not change there, and weights."""
+        pairs = sharp_nodes(loss, nodes, bits)
+        return [(x, *inner.still(x)) for x, _ in pairs], [weight for _, weight in pairs]
+
+    def summed(first: Sequence[Any], evaluate: Callable[..., Sequence[Any]]) -> list[Any]:
+        places, weights = prepared(ctx.prec)
+        columns = zip(*(evaluate(*place) for place in places), strict=True)
+        return [sum(map(operator.mul, weights, c), f) for f, c in zip(first, columns, strict=True)]
 
     return Balls(
-        lambda y: summed(plain.both(*y), lambda x: inner.both(*y, x)),
-        lambda y, dy: summed(plain.rates(*y, *dy), lambda x: inner.rates(*y, *dy, x)),
+        lambda y: summed(plain.both(*y), functools.partial(inner.both, *y)),
+        lambda y, dy: summed(plain.rates(*y, *dy), functools.partial(inner.rates, *y, *dy)),
     )
 
 

@@ -22,7 +22,9 @@ from symbolic.language.lower import lower
 from symbolic.language.program import Program, gradient, tangent
 
 __all__ = [
+    "AtNodes",
     "Numeric",
+    "at_nodes",
     "check_doubles",
     "check_pieces",
     "numeric",
@@ -75,6 +77,44 @@ def numeric(
         lower(value, (*y, *x), backend, forward.steps),
         lower(forward.results, (*y, *x), backend, forward.steps),
         lower(moved.results, (*y, *directions, *x), backend, moved.steps),
+    )
+
+
+class AtNodes(NamedTuple):
+    """An integrand compiled in balls: ``still(x)`` is computed once at each node.
+
+    Parameters
+    ----------
+    still : callable
+        Steps without entries that others are made of.
+    both, rates : callable
+        As of :class:`Numeric`, with the numbers of ``still`` behind the node.
+    """
+
+    still: Callable[..., Any]
+    both: Callable[..., Any]
+    rates: Callable[..., Any]
+
+
+@functools.lru_cache(maxsize=64)
+def at_nodes(expression: sp.Expr, y: tuple[sp.Symbol, ...], x: tuple[sp.Symbol, ...]) -> AtNodes:
+    """Differentiate and compile an integrand in balls."""
+    forward, moved, directions = _derived(expression, y)
+    fixed, known = {}, set(x)
+    for symbol, step in (*forward.steps, *moved.steps):
+        if step.free_symbols <= known:
+            fixed[symbol] = step
+            known.add(symbol)
+    still = tuple(fixed)
+
+    def code(variables: tuple[sp.Symbol, ...], program: Program) -> Callable[..., Any]:
+        rest = [(symbol, step) for symbol, step in program.steps if symbol not in fixed]
+        return lower(program.results, (*variables, *x, *still), "ball", rest)
+
+    return AtNodes(
+        lower(still, x, "ball", list(fixed.items())),
+        code(y, Program(forward.steps, forward.results)),
+        code((*y, *directions), moved),
     )
 
 

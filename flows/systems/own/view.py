@@ -32,7 +32,7 @@ from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
 from flows.systems.own.given import MAX_ENTRIES, Pairs, closed, loss_of
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
-from flows.systems.own.numeric import numeric
+from flows.systems.own.numeric import at_nodes, numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import rough_at
 from flows.systems.own.serving import is_square, nodes_for, on_line
@@ -260,7 +260,7 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> 
     try:
         balls(loss)
         if loss.averaged and not in_space:
-            numeric(loss.form.integrand, loss.y, loss.form.x, "ball")
+            at_nodes(loss.form.integrand, loss.y, loss.form.x)
         for _, potential in potentials:
             numeric(closed(blocks, potential), loss.y, (), "ball")
     except NoBall as problem:

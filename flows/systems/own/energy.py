@@ -172,8 +172,9 @@ def energy_piece(
     moving = energy > rests and state.energy[1] < STAYS
     # More bits make an error as small as it takes, if they are kept.
     lessens = 0 * unsure if exact.known else unsure
-    unit = units(slopes, lessens, h, since) if moving else np.ones(size)
-    unit = np.maximum(unit, increment.least(floored, unsure))
+    unit = np.ones(size)
+    if moving:
+        unit = np.fmax(units(slopes, lessens, h, since), increment.least(floored, unsure))
     increment.measure(unit, floored, energy)
 
     def bounds(reach: float) -> tuple[float, float, float]:

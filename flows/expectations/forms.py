@@ -18,14 +18,13 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
+from flows.expectations.tubes import has_bound
 from symbolic.language.lower import lower
 
 __all__ = ["Forms", "Plane", "forms_of"]
 
 # A row that is this part of itself beyond the span of longer ones is in it.
 SPANNED = 1e-14
-# Longer rows are steep functions: the first axis lies along the longest one.
-STEEP = 3.0
 
 
 class Plane(NamedTuple):
@@ -74,6 +73,11 @@ class Forms:
     def slopes(self) -> tuple[sp.Expr, ...]:
         """`F` with its derivatives by the forms, and by the entries beside them."""
         return (self.function, *(sp.diff(self.function, s) for s in (*self.symbols, *self.y)))
+
+    @functools.cached_property
+    def bounded(self) -> bool:
+        """Whether anything varies, and all functions have bounds on tubes."""
+        return bool(self.symbols) and all(map(has_bound, self.slopes))
 
     @functools.cached_property
     def _moved(self) -> tuple[list[tuple[int, int, int]], Any]:
@@ -134,10 +138,7 @@ class Forms:
         return found
 
     def plane(self, y: Array, axes: Array | None = None) -> Plane:
-        """Forms at a state `y`, shape (N,), along axes of the plane that they span, or others.
-
-        Steep forms have the longest one along the first axis.
-        """
+        """Forms at a state `y`, shape (N,), along axes of the plane that they span, or others."""
         found = self.at(y)
         rows = found[0, :, :-1]
         axes = _axes(rows) if axes is None else axes
@@ -146,7 +147,7 @@ class Forms:
 
 
 def _axes(rows: Array) -> Array:
-    """Orthonormal columns that span rows, the first one along the longest row where it is steep."""
+    """Orthonormal columns that span rows."""
     if rows.shape[1] == 1:  # the line is the plane, whatever the forms are
         return np.ones((1, 1))
     found = np.zeros((rows.shape[1], 0))
@@ -159,10 +160,6 @@ def _axes(rows: Array) -> Array:
             rest = rest - found @ (found.T @ rest)
         if (length := float(np.linalg.norm(rest))) > SPANNED:
             found = np.column_stack([found, rest / length])
-    first = int(lengths.max(initial=0.0) > STEEP)
-    if found.shape[1] > 1 + first:
-        _, _, turned = np.linalg.svd(rows @ found[:, first:])
-        found[:, first:] = found[:, first:] @ turned.T
     if not found.size:
         return found
     # Of two directions the one whose largest entry is positive.

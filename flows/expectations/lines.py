@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from flint import arb
 
 from flows.core.arrays import Array
+from flows.core.balls import precision
 from flows.core.quadrature_rules import gauss
 from flows.expectations.tubes import Tube
 
-__all__ = ["REACH", "Axis", "Gauss", "Line"]
+__all__ = ["REACH", "Axis", "Gauss", "Line", "in_balls"]
 
 # Rectangles are of a length up to where the density is small, from there on longer and longer.
 NEAR, FAR = 9.0, (10.0, 12.0, 15.0, 20.0, 28.0, 40.0)
 #: A thin axis is looked at up to here.
 REACH = 12.0
+# How much finer, and how much farther along a line and along a mapped one, a second rule is; and
+# how many more nodes a Gauss-Hermite rule has.
+FINER, FARTHER, FARTHER_MAPPED, MORE = 0.7, 1.0, 0.5, 3
 
 
 class Line(NamedTuple):
@@ -103,6 +109,18 @@ class Axis(NamedTuple):
         u, density = self.line.at(self.spacing * np.arange(self.first, self.last + 1.0))
         return u, self.spacing * density
 
+    @property
+    def finer(self) -> Axis:
+        """Rule that shows the error of this one."""
+        far, spacing = FARTHER_MAPPED if self.line.mapped else FARTHER, FINER * self.spacing
+        low, high = self.spacing * self.first - far, self.spacing * self.last + far
+        return Axis(self.line, spacing, math.floor(low / spacing), math.ceil(high / spacing))
+
+    def boxes(self, edges: Array) -> Any:
+        """Number of the rectangle of each node."""
+        tau = self.spacing * np.arange(self.first, self.last + 1.0)
+        return np.clip(np.searchsorted(edges, tau, side="right") - 1, 0, len(edges) - 2)
+
 
 class Gauss(NamedTuple):
     """A Gauss-Hermite rule of a thin axis."""
@@ -114,3 +132,29 @@ class Gauss(NamedTuple):
     def nodes(self) -> tuple[Array, Array]:
         """Places and weights."""
         return gauss(self.size)
+
+    @property
+    def finer(self) -> Gauss:
+        """Rule that shows the error of this one."""
+        return self._replace(size=self.size + MORE)
+
+    def boxes(self, edges: Array) -> Any:
+        """All nodes are in one rectangle."""
+        return np.zeros(self.size, dtype=np.int64)
+
+
+@functools.lru_cache(maxsize=16)
+def in_balls(axis: Axis, bits: int, even: bool) -> list[tuple[Any, Any]]:
+    r"""Nodes and weights of `h \sum_j \varphi(x_j) x'(j h) f(x_j)`; of an even `f`, from 0 on."""
+    line, spacing, first, last = axis
+    half = even and not line.centre
+    with precision(bits):
+        step = arb(spacing)
+        unit = step / (2 * arb.pi()).sqrt()
+        pairs = []
+        for j in range(0 if half else first, max(last, -first) + 1 if half else last + 1):
+            x, slope = j * step, arb(1)
+            if line.mapped:
+                x, slope = line.centre + line.scale * x.sinh(), line.scale * x.cosh()
+            pairs.append((x, (2 if half and j else 1) * unit * slope * (-x * x / 2).exp()))
+        return pairs

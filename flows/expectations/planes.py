@@ -1,9 +1,14 @@
-"""Nodes in a plane that a run keeps: which serve, near which states, and what they leave."""
+"""Nodes for the average of an integrand of forms, with a proved bound of what they leave.
+
+They lie in the plane that the forms span at a state, which may be a line. A run keeps them while
+the bound holds.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +16,13 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
-from flows.expectations.forms import STEEP, Forms, Plane
-from flows.expectations.strips import MOST_AXES, THIN, Axis, Gauss, Line, Strips, strips
-from flows.expectations.tubes import has_bound
+from flows.expectations.forms import Forms
+from flows.expectations.lines import Axis, Gauss, Line
+from flows.expectations.strips import MOST_AXES, THIN, TURNS, Strips, strips
 
-__all__ = ["MOST_NODES", "PlaneNodes", "plane_nodes"]
+__all__ = ["MOST_NODES", "PlaneNodes", "fewest", "plane_nodes", "surveyed"]
 
-# What a rule leaves of the average of sizes at most.
+# What a rule that is kept leaves of the average of sizes at most.
 RIGHT = 1e-13
 # It serves while rows have moved by this part of their size along an axis.
 SLACK = 0.2
@@ -25,10 +30,14 @@ SLACK = 0.2
 OUT = 1e-9
 #: More nodes cost more than a second a step.
 MOST_NODES = 300_000
-# A second rule has spacings that are this part, more Gauss-Hermite nodes, and nodes farther out.
-FINER, MORE, FARTHER = 0.7, 3, 1.0
 # A rule with this part of the nodes is taken instead.
 FEWER = 0.5
+# Longer rows are steep functions: the first axis lies along the longest one.
+STEEP = 3.0
+# On a line, shorter rows than that are tried with nodes where they turn: it costs little.
+TURNING = 0.5
+# A box may have this many times the largest number of nodes, before its corners are left out.
+CORNERS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +112,21 @@ class PlaneNodes:
     @functools.cached_property
     def finer(self) -> PlaneNodes:
         """Nodes that show what these leave where the average is small beside its terms."""
-        rules: list[Axis | Gauss] = []
-        for axis in self.rules:
-            if isinstance(axis, Gauss):
-                rules.append(axis._replace(size=axis.size + MORE))
-                continue
-            spacing = FINER * axis.spacing
-            low, high = (k * axis.spacing for k in (axis.first, axis.last))
-            ends = math.floor((low - FARTHER) / spacing), math.ceil((high + FARTHER) / spacing)
-            rules.append(Axis(axis.line, spacing, *ends))
-        return _made(self.made, tuple(rules), self.axes, self.y, self.bound, None)
+        rules = tuple(rule.finer for rule in self.rules)
+        return _made(self.made, rules, self.axes, self.y, self.bound, None)
+
+    def left(self, forms: Forms, y: Array) -> float:
+        """What they leave at a state at most, as a part of the average of sizes.
+
+        The larger one of the average and of its gradient; infinite where nothing is proved.
+        """
+        plane = forms.plane(y, self.axes @ self.turn)
+        known = strips(forms, y, plane, self.made.lines)
+        if known is None:
+            return math.inf
+        with np.errstate(all="ignore"):
+            parts = known.bound(self.rules) / known.size
+        return float(np.nan_to_num(parts, nan=0.0, posinf=np.inf).max())
 
 
 def _leaves(forms: Forms, y: Array, axes: Array) -> bool:
@@ -133,6 +147,9 @@ def _made(
     asked: Array | None,
 ) -> PlaneNodes:
     """Product of rules, without the corners that hold a part of the error that is asked for."""
+    if not rules:
+        nothing = np.zeros((1, 0))
+        return PlaneNodes(axes, np.eye(0), nothing, np.ones(1), "one", bound, known, y, rules)
     found = [axis.nodes for axis in rules]
     grid = np.stack(np.meshgrid(*(x for x, _ in found), indexing="ij"), axis=-1)
     weights = functools.reduce(np.multiply.outer, (w for _, w in found))
@@ -140,23 +157,100 @@ def _made(
     if asked is not None and len(rules) > 1:
         outside = known.outside(asked)
         bound = bound + 2 * known.real[:, outside].sum(axis=-1)
-        boxes = (_boxes(axis, edge) for axis, edge in zip(rules, known.edges, strict=True))
+        boxes = (axis.boxes(edge) for axis, edge in zip(rules, known.edges, strict=True))
         kept = kept & ~outside[np.ix_(*boxes)]
     turn = axes.T @ known.plane.axes  # along the axes of the rule
     label = " x ".join(str(axis.size) for axis in rules)
     return PlaneNodes(axes, turn, grid[kept] @ turn.T, weights[kept], label, bound, known, y, rules)
 
 
-def _boxes(axis: Any, edges: Array) -> Any:
-    """Number of the rectangle of each node."""
-    if isinstance(axis, Gauss):
-        return np.zeros(axis.size, dtype=np.int64)
-    tau = axis.spacing * np.arange(axis.first, axis.last + 1.0)
-    return np.clip(np.searchsorted(edges, tau, side="right") - 1, 0, len(edges) - 2)
+def surveyed(
+    forms: Forms, y: Array, axes: Array | None = None, slack: float = 0.0
+) -> tuple[Strips, ...]:
+    """Bounds on strips, one for each way to divide the axes; none where nothing is proved.
+
+    Parameters
+    ----------
+    forms : Forms
+        The integrand.
+    y : ndarray, shape (N,)
+        The state.
+    axes : ndarray, shape (d, k), optional
+        Columns that span the plane; those of the forms by default.
+    slack : float
+        Bounds also hold near the state, see :func:`flows.expectations.strips.strips`.
+
+    Returns
+    -------
+    tuple of Strips
+        All axes as they are, and of a steep integrand the first axis mapped to where it turns.
+        Where singularities are near, a Gauss-Hermite rule of a thin axis has too few nodes: so
+        without any, too.
+    """
+    if not forms.bounded:
+        return ()
+    axes = forms.plane(y).axes if axes is None else axes
+    plane, k = forms.plane(y, axes), axes.shape[1]
+    if not np.isfinite(plane.rows).all() or not np.isfinite(plane.offsets).all():
+        return ()
+    if k > 1:
+        plane = forms.plane(y, axes @ _turn(plane.rows))
+    # On a line the trapezoidal rule costs next to nothing, and serves in any number of digits.
+    thin = (k > 1) & (np.abs(plane.rows).max(axis=0, initial=0.0) <= THIN)
+    usual = tuple(Line(thin=bool(t)) for t in thin)
+    lines = [usual]
+    steep = np.abs(plane.rows[:, 0]) if k else np.zeros(1)
+    if steep.max() > (TURNING if k == 1 else STEEP):
+        sharpest = int(steep.argmax())
+        turned = -plane.offsets[sharpest] / plane.rows[sharpest, 0]
+        # Powers of two, so that nearby states have the same nodes.
+        scale = 2.0 ** round(math.log2(TURNS / steep.max()))
+        lines.append((Line(scale, float(turned)), *usual[1:]))
+    lines += [(Line(),) * k] if thin.any() else []
+    some = (each for each in lines if sum(not line.thin for line in each) <= MOST_AXES)
+    found = (strips(forms, y, plane, each, slack) for each in some)
+    return tuple(each for each in found if each is not None)
+
+
+def fewest(
+    known: Sequence[Strips], y: Array, axes: Array, asked: Array, most: int
+) -> PlaneNodes | None:
+    """Fewest nodes whose errors are at most those asked for.
+
+    Parameters
+    ----------
+    known : sequence of Strips
+        Of :func:`surveyed`, with the state `y` and the axes of the plane.
+    asked : ndarray, shape (2,)
+        Error of the average, and of the length of its gradient.
+    most : int
+        Most nodes.
+
+    Returns
+    -------
+    PlaneNodes or None
+        None where it takes more nodes.
+    """
+    best: tuple[int, Strips, tuple[Axis | Gauss, ...]] | None = None
+    for each in known:
+        rules = each.axes(asked)
+        count = math.prod(rule.size for rule in rules)
+        if 0 < count <= CORNERS * most and (best is None or count < best[0]):
+            best = count, each, rules
+    if best is None:
+        return None
+    _, chosen, rules = best
+    found = _made(chosen, rules, axes, y, chosen.bound(rules), asked)
+    return found if len(found) <= most else None
 
 
 def plane_nodes(
-    forms: Forms, y: Array, before: PlaneNodes | None = None, most: int = MOST_NODES
+    forms: Forms,
+    y: Array,
+    before: PlaneNodes | None = None,
+    part: float = RIGHT,
+    slack: float = SLACK,
+    most: int = MOST_NODES,
 ) -> PlaneNodes | None:
     """Nodes that serve near a state, to a part of the average of sizes that is proved.
 
@@ -168,6 +262,10 @@ def plane_nodes(
         The state.
     before : PlaneNodes, optional
         Those of the run so far, which are kept while they serve and others are not far fewer.
+    part : float
+        What they leave, relative to the average of sizes.
+    slack : float
+        How far rows may move along an axis, relative to their size.
     most : int
         Most nodes.
 
@@ -176,47 +274,20 @@ def plane_nodes(
     PlaneNodes or None
         None where nothing is proved, or it takes more nodes.
     """
-    if not forms.symbols or not all(map(has_bound, forms.slopes)):
-        return None
     kept = before is not None and not _leaves(forms, y, before.axes)
     axes = before.axes if before is not None and kept else forms.plane(y).axes
-    k = axes.shape[1]
-    if not k or not np.isfinite(axes).all():
+    if not axes.shape[1] or not np.isfinite(axes).all():
         return None
-    plane = forms.plane(y, axes)
-    if not np.isfinite(plane.rows).all():
-        return None
-    plane = forms.plane(y, axes @ _turn(plane.rows))
-    lines = _lines(plane)
     if before is not None and kept and before.off(forms, y) <= 1:
-        thinner = zip(lines, before.made.lines, plane.rows.T, before.made.plane.rows.T, strict=True)
+        now = forms.plane(y, before.axes @ before.turn)
+        sizes = (np.abs(plane.rows).max(axis=0) for plane in (now, before.made.plane))
         if not any(
-            new.thin and (not old.thin or np.abs(now).max() < FEWER * np.abs(then).max())
-            for new, old, now, then in thinner
+            new <= THIN and (not line.thin or new < FEWER * old)
+            for line, new, old in zip(before.made.lines, *sizes, strict=True)
         ):
             return before
-    found = None
-    # Where singularities are near, a Gauss-Hermite rule of a thin axis has too few nodes.
-    for each in dict.fromkeys([lines, tuple(Line() for _ in lines)]):
-        if found is None and sum(not line.thin for line in each) <= MOST_AXES:
-            found = _fitting(forms, y, plane, axes, each, most)
-    return found
-
-
-def _fitting(
-    forms: Forms, y: Array, plane: Plane, axes: Array, lines: tuple[Line, ...], most: int
-) -> PlaneNodes | None:
-    """Nodes on axes that are divided so; None where nothing is proved, or it takes more nodes."""
-    known = strips(forms, y, plane, lines, SLACK if forms.affine else 0.0)
-    if known is None:
-        return None
-    asked = RIGHT * known.size
-    rules = known.axes(asked)
-    # A ball has half of the volume of its cube, or less.
-    if not 0 < math.prod(axis.size for axis in rules) <= 2 * most:
-        return None
-    found = _made(known, rules, axes, y, known.bound(rules), asked)
-    return found if len(found) <= most else None
+    known = surveyed(forms, y, axes, slack if forms.affine else 0.0)
+    return fewest(known, y, axes, part * known[0].size, most) if known else None
 
 
 def _turn(rows: Array) -> Array:
@@ -230,9 +301,3 @@ def _turn(rows: Array) -> Array:
     _, _, turned = np.linalg.svd(rows @ found[:, first:])
     found[:, first:] = found[:, first:] @ turned.T
     return found
-
-
-def _lines(plane: Plane) -> tuple[Line, ...]:
-    """How each axis is divided."""
-    largest = np.abs(plane.rows).max(axis=0)
-    return tuple(Line(thin=bool(size <= THIN)) for size in largest)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.quadrature import Rule
+from flows.core.quadrature_rules import Rule
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import FAR, Means
 

@@ -31,13 +31,15 @@ from flows.systems.own.numeric import numeric
 from symbolic.language.lower import NoBall, lower
 from symbolic.language.program import gradient
 
-__all__ = ["KNOWN", "GroupNodes", "averages", "has_changes"]
+__all__ = ["KNOWN", "Nodes", "averages", "has_changes"]
 
 #: What changes tell of a sum, relative to it, if not much else cancels.
 KNOWN = 1e-12
 # Bits below which nothing but doubles is asked for.
 FEW = 160
 EPSILON = float(np.finfo(float).eps)
+# Bits of a double.
+DIGITS = 53
 # Places of more bits are the same up to this part of them.
 SAME = 2.0**-120
 # Rounding of a sum over nodes, in last bits of its terms.
@@ -60,6 +62,8 @@ class _Anchor:
         `A` and `b` there.
     known, doubt : list
         Registers, and their rounding.
+    sharp : bool
+        Whether more bits tell no more.
     checked : tuple
         Length of changes whose rounding is known, and it.
     """
@@ -68,6 +72,7 @@ class _Anchor:
     rows: list[Any]
     known: list[Any]
     doubt: list[Any]
+    sharp: bool = False
     checked: tuple[float, Any] = (-1.0, None)
 
 
@@ -98,7 +103,7 @@ def _rows(formed: Formed) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class GroupNodes:
+class Nodes:
     """Nodes for each of several integrands whose sum is averaged.
 
     Parameters
@@ -127,9 +132,9 @@ class GroupNodes:
         return np.sum([part.bound for part in self.parts], axis=0)
 
     @property
-    def rule(self) -> GroupNodes:
-        """What sums in doubles are taken by."""
-        return self
+    def on_line(self) -> bool:
+        """Whether they lie on a line, where balls are summed over them."""
+        return len(self.parts[0].axes) == 1
 
     @property
     def alone(self) -> bool:
@@ -149,9 +154,9 @@ class GroupNodes:
         return tuple((one, part.rule) for one, part in pairs)
 
     @functools.cached_property
-    def finer(self) -> GroupNodes:
+    def finer(self) -> Nodes:
         """Nodes that show what these leave where the average is small beside its terms."""
-        return GroupNodes(self.formed, tuple(part.finer for part in self.parts))
+        return Nodes(self.formed, tuple(part.finer for part in self.parts))
 
     def off(self, y: Array) -> float:
         """How far a state is off, in units of what it may be: at 1 or less the bound holds."""
@@ -195,17 +200,11 @@ class Averages:
         Asked for more bits at the same state, it is looked at anew.
         """
         place = [arb(x).mid() for x in y]
-        again = ctx.prec > self._last[1] and self._is_last(place)
-        if self._anchor is None or again:
-            self._anchor = self._anchored(place, ctx.prec if again else FEW)
+        anchor, again = self._anchor, ctx.prec > self._last[1] and _same(place, self._last[0])
+        if anchor is None or (again and not (anchor.sharp and _same(place, anchor.y))):
+            self._anchor = anchor = self._anchored(place, ctx.prec if again else FEW)
         self._last = place, ctx.prec
-        return self._around(self._anchor, place)
-
-    def _is_last(self, place: list[Any]) -> bool:
-        """Whether it is where it was asked before, but for what more bits make of the place."""
-        pairs = zip(place, self._last[0], strict=True) if self._last[0] else ()
-        far = [abs(float(a - b)) for a, b in pairs]
-        return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in place)
+        return self._around(anchor, place)
 
     def _anchored(self, y: list[Any], bits: int) -> _Anchor:
         """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
@@ -222,12 +221,12 @@ class Averages:
             known = self._tape.values(given)
             off[self._many :] = [EPSILON * abs(x) for x in given[self._many :]]
             return _Anchor(y, rows, known, self._tape.rounded(known, off))
-        known = self._exactly(rows, own)
+        known, sharp = self._exactly(rows, own)
         doubt = [None if v is None else EPSILON * np.abs(v) for v in known]
-        return _Anchor(y, rows, known, doubt)
+        return _Anchor(y, rows, known, doubt, sharp)
 
-    def _exactly(self, rows: list[Any], own: list[Any]) -> list[Any]:
-        """Registers at all nodes in balls, rounded at the end."""
+    def _exactly(self, rows: list[Any], own: list[Any]) -> tuple[list[Any], bool]:
+        """Registers at all nodes in balls, rounded at the end, and whether they have all digits."""
         d = len(self._nodes.axes)
         axes = [[arb(q) for q in column] for column in self._nodes.axes.T.tolist()]
         along: list[Any] = []
@@ -235,14 +234,16 @@ class Averages:
             *row, offset = rows[k * (d + 1) : (k + 1) * (d + 1)]
             along.append(([_dot(row, column) for column in axes], offset))
         asked, exact = self._tape.asked, self._tape.exact
-        found = np.empty((len(asked), len(self._nodes)))
+        found, sharp = np.empty((len(asked), len(self._nodes))), True
         for j, place in enumerate(self._nodes.places.tolist()):
             forms = [_dot(row, place) + offset for row, offset in along]
-            found[:, j] = list(map(float, exact(*forms, *own)))
+            balls = exact(*forms, *own)
+            found[:, j] = list(map(float, balls))
+            sharp = sharp and all(x.rel_accuracy_bits() > DIGITS or x.is_zero() for x in balls)
         known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
         for k, values in zip(asked, found, strict=True):
             known[k] = values
-        return known
+        return known, sharp
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
@@ -296,12 +297,18 @@ class Averages:
         return found
 
 
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Whether two places are one, but for what more bits make of it."""
+    far = [abs(float(a - b)) for a, b in zip(one, other, strict=True)] if other else []
+    return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in one)
+
+
 def _dot(x: Sequence[Any], y: Sequence[Any]) -> Any:
     return sum((a * b for a, b in zip(x, y, strict=True)), arb(0))
 
 
 @functools.lru_cache(maxsize=16)
-def averages(loss: Loss, nodes: GroupNodes) -> Balls:
+def averages(loss: Loss, nodes: Nodes) -> Balls:
     """Loss as a function of exact numbers, of which about twelve digits are told."""
     plain = numeric(loss.form.plain, loss.y, (), "ball")
     told = _around_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
@@ -323,11 +330,11 @@ def averages(loss: Loss, nodes: GroupNodes) -> Balls:
     return Balls(both, rates, None, KNOWN)
 
 
-def _around_one(nodes: GroupNodes) -> Callable[[Sequence[Any]], tuple[Array, Array]]:
+def _around_one(nodes: Nodes) -> Callable[[Sequence[Any]], tuple[Array, Array]]:
     return Averages(nodes.formed[0], nodes.parts[0]).both
 
 
-def _of_doubles(nodes: GroupNodes, y: Sequence[Any]) -> tuple[Array, Array]:
+def _of_doubles(nodes: Nodes, y: Sequence[Any]) -> tuple[Array, Array]:
     """Sums of several integrands, which do not cancel much, and their rounding."""
     place = np.array([float(x) for x in y])
     total, size = np.sum([one.summed(place, rule) for one, rule in nodes.rules(place)], axis=0)

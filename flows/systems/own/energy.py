@@ -34,13 +34,13 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
-from flows.systems.own.averages import GroupNodes
+from flows.systems.own.averages import Nodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
-from flows.systems.own.exact import Nodes, from_doubles
+from flows.systems.own.exact import from_doubles
 from flows.systems.own.graded import Axes, better_axes
-from flows.systems.own.in_plane import OF_DOUBLES, UNSEEN, few_looks, left_by, reached
+from flows.systems.own.in_plane import UNSEEN, few_looks, left_by, reached
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
     PART_TWOFOLD,
@@ -90,7 +90,7 @@ LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
 def energy_piece(
     loss: Any,
     exact: Balls,
-    nodes: Nodes | GroupNodes | None,
+    nodes: Nodes | None,
     observed: Callable[..., SoundState],
     steps: tuple[float, float, bool, bool],
     frame: Any,
@@ -127,7 +127,7 @@ def energy_piece(
         Programs of the gradient and of its rates, of a loss that does not tell them.
     """
     centre = from_doubles(state.digits)
-    rule = None if nodes is None else nodes.rule
+    rule = nodes
     size, since = len(centre), time + frame.unit
     still = np.zeros(size)
 
@@ -162,16 +162,19 @@ def energy_piece(
     rtol, atol, _, multistep = steps
     rests = UNDERFLOW if nodes is None else AVERAGED
     averaging, inside = 0 * slopes, 1.0 + 0 * slopes
-    if isinstance(nodes, GroupNodes):
+    if nodes is not None and not nodes.on_line:
         inside = reached(loss, nodes, np.array([float(x) for x in centre]), axes)
         slopes, unsure = inside * slopes, inside * unsure
         averaging = inside * left_by(loss, nodes, centre, slopes, axes)
+        averaging = averaging + unsure
         # Where the rule tells nothing of what is left, the state stays.
         rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
-        averaging = averaging + unsure
-        unsure = unsure * OF_DOUBLES
     moving = energy > rests and state.energy[1] < STAYS
-    unit = units(slopes, unsure, h, since) if moving else np.ones(size)
+    # More bits make an error as small as it takes, if they are kept.
+    lessens = 0 * unsure if exact.known else unsure
+    unit = np.ones(size)
+    if moving:
+        unit = np.fmax(units(slopes, lessens, h, since), increment.least(floored, unsure))
     increment.measure(unit, floored, energy)
 
     def bounds(reach: float) -> tuple[float, float, float]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,27 +20,25 @@ from flint import arb, arb_mat, ctx
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
-from flows.core.quadrature import Rule
-from flows.expectations.rules import along_one, surveyed
-from flows.expectations.strips import Axis
-from flows.systems.own.averages import GroupNodes, averages
+from flows.expectations.lines import in_balls
+from flows.systems.own.averages import Nodes, averages
 from flows.systems.own.code import split
 from flows.systems.own.loss import Loss
-from flows.systems.own.numeric import numeric, rates_code, steps_of
+from flows.systems.own.numeric import at_nodes, numeric, rates_code, steps_of
 from symbolic.language.lower import Undecided
 
 __all__ = [
     "BITS",
     "MOST_BITS",
+    "RIGHT",
     "SERVES",
     "WRONG",
-    "Nodes",
     "balls",
-    "fixed_rule",
     "from_doubles",
     "is_even",
     "is_sharp",
     "is_steep",
+    "sharp_nodes",
     "to_double",
     "to_doubles",
     "value_of",
@@ -55,13 +53,10 @@ RELATIVE, READING_BITS = 1e-17, 1700
 SMALLEST = float(np.finfo(float).tiny)
 # Numbers of any two doubles add up exactly in so many bits.
 SUM_BITS = 2300
-#: Where a chart begins, a fixed rule leaves at most the first part of the average of sizes. It
-#: serves while it leaves at most the second; a step to where it leaves more than the third is not
+#: Where a chart begins, nodes on a line leave at most the first part of the average of sizes. They
+#: serve while they leave at most the second; a step to where they leave more than the third is not
 #: kept.
 RIGHT, SERVES, WRONG = 1e-30, 1e-25, 1e-15
-MOST_NODES = 2000
-# How much finer, and how much farther along a line and along a mapped one, a second rule is.
-FINER, FARTHER, FARTHER_MAPPED = 0.625, 4.0, 0.5
 
 
 def to_double(value: Any) -> float:
@@ -104,58 +99,6 @@ def width(entries: int, low: Sequence[Array]) -> Array:
     return found
 
 
-@dataclass(frozen=True)
-class Nodes:
-    r"""The fixed rule of a Gaussian expectation in one dimension.
-
-    .. math:: E f(x) \approx h \sum_j \varphi(x_j)\, x'(j h)\, f(x_j), \qquad x_j = x(j h)
-
-    The sum *is* the loss then: an analytic function of the state, in balls like any other.
-
-    Parameters
-    ----------
-    axis : Axis
-        Numbers `j`, spacing `h`, and `x`, which is the identity or turns where `f` does.
-    """
-
-    axis: Axis
-
-    def at(self, bits: int, even: bool = False) -> list[tuple[Any, Any]]:
-        """Nodes and weights in balls; of an even integrand, from 0 on."""
-        return _nodes(self.axis, bits, even and not self.axis.line.centre)
-
-    @property
-    def finer(self) -> Nodes:
-        """Rule that shows the error of this one."""
-        line, spacing, first, last = self.axis
-        far = FARTHER_MAPPED if line.mapped else FARTHER
-        ends = ((sign * abs(k) * spacing + sign * far) for sign, k in ((-1, first), (1, last)))
-        low, high = (math.floor(end / (FINER * spacing)) for end in ends)
-        return Nodes(Axis(line, FINER * spacing, low, high))
-
-    @property
-    def rule(self) -> Rule:
-        """The same in doubles."""
-        nodes, weights = self.axis.nodes
-        return Rule(nodes[:, None], weights, "fixed")
-
-
-@functools.lru_cache(maxsize=16)
-def _nodes(axis: Axis, bits: int, even: bool) -> list[tuple[Any, Any]]:
-    line, spacing, first, last = axis
-    with precision(bits):
-        step = arb(spacing)
-        unit = step / (2 * arb.pi()).sqrt()
-        pairs = []
-        for j in range(0 if even else first, max(last, -first) + 1 if even else last + 1):
-            x, slope = j * step, arb(1)
-            if line.mapped:
-                x, slope = line.centre + line.scale * x.sinh(), line.scale * x.cosh()
-            twice = 2 if even and j else 1
-            pairs.append((x, twice * unit * slope * (-x * x / 2).exp()))
-        return pairs
-
-
 @functools.lru_cache(maxsize=64)
 def is_even(loss: Loss) -> bool:
     """Whether the integrand, in one Gaussian number, is seen to be an even function of it."""
@@ -163,20 +106,26 @@ def is_even(loss: Loss) -> bool:
     return bool(sp.expand(integrand - integrand.subs(x, -x)) == 0)
 
 
+def sharp_nodes(loss: Loss, nodes: Nodes, bits: int) -> list[tuple[Any, Any]]:
+    """Nodes and weights on a line in balls; of an even integrand, from 0 on."""
+    (part,) = nodes.parts
+    return in_balls(part.rules[0], bits, is_even(loss))
+
+
 def work(loss: Loss, nodes: Nodes) -> int:
-    """Steps of the program of the gradient that one evaluation by a fixed rule takes."""
-    return len(nodes.at(BITS, is_even(loss))) * steps_of(loss.form.integrand, loss.y)
+    """Steps of the program of the gradient that one evaluation by nodes on a line takes."""
+    return len(sharp_nodes(loss, nodes, BITS)) * steps_of(loss.form.integrand, loss.y)
 
 
-def balls(loss: Loss, nodes: Nodes | GroupNodes | None = None) -> Balls:
-    """Loss in balls, its expectation by a fixed rule.
+def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
+    r"""Loss in balls; the sum over nodes *is* the expectation then, an analytic function of states.
 
     Raises
     ------
     NoBall
         For functions that have no ball arithmetic.
     """
-    if isinstance(nodes, GroupNodes):
+    if nodes is not None and not nodes.on_line:
         return averages(loss, nodes)
     plain = numeric(loss.form.plain, loss.y, (), "ball")
     if nodes is None:
@@ -185,18 +134,22 @@ def balls(loss: Loss, nodes: Nodes | GroupNodes | None = None) -> Balls:
             lambda y, dy: list(plain.rates(*y, *dy)),
             functools.partial(_coarse, loss),
         )
-    inner = numeric(loss.form.integrand, loss.y, loss.form.x, "ball")
-    even = is_even(loss)
+    inner = at_nodes(loss.form.integrand, loss.y, loss.form.x)
 
-    def summed(first: Sequence[Any], evaluate: Callable[[Any], Sequence[Any]]) -> list[Any]:
-        total = list(first)
-        for x, weight in nodes.at(ctx.prec, even):
-            total = [t + weight * v for t, v in zip(total, evaluate(x), strict=True)]
-        return total
+    @functools.cache
+    def prepared(bits: int) -> tuple[list[Any], list[Any]]:
+        """Nodes with what entries do not change there, and weights."""
+        pairs = sharp_nodes(loss, nodes, bits)
+        return [(x, *inner.still(x)) for x, _ in pairs], [weight for _, weight in pairs]
+
+    def summed(first: Sequence[Any], evaluate: Callable[..., Sequence[Any]]) -> list[Any]:
+        places, weights = prepared(ctx.prec)
+        columns = zip(*(evaluate(*place) for place in places), strict=True)
+        return [sum(map(operator.mul, weights, c), f) for f, c in zip(first, columns, strict=True)]
 
     return Balls(
-        lambda y: summed(plain.both(*y), lambda x: inner.both(*y, x)),
-        lambda y, dy: summed(plain.rates(*y, *dy), lambda x: inner.rates(*y, *dy, x)),
+        lambda y: summed(plain.both(*y), functools.partial(inner.both, *y)),
+        lambda y, dy: summed(plain.rates(*y, *dy), functools.partial(inner.rates, *y, *dy)),
     )
 
 
@@ -240,24 +193,3 @@ def is_steep(found: Sequence[Any], part: float = RELATIVE) -> bool:
     """Whether the length of the gradient is known to a small part of it, or exactly."""
     slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
     return math.hypot(*error) <= part * math.hypot(*slope)
-
-
-def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
-    """Fixed rule of a loss near a state, proved to be right to 1e-30 of the average of sizes.
-
-    Parameters
-    ----------
-    loss : Loss
-        With an expectation in one dimension.
-    y : ndarray, shape (N,)
-        The state.
-
-    Returns
-    -------
-    Nodes or None
-        None where the integrand has no bound, or where the rule takes more than `MOST_NODES` nodes.
-    """
-    if loss.measured is not None:
-        return None
-    axis = along_one(surveyed(loss.form.integrand, loss.form.x, loss.y, y), RIGHT)
-    return None if axis is None or axis.size > MOST_NODES else Nodes(axis)

@@ -13,15 +13,13 @@ from flows.core.arrays import Array
 from flows.core.axis_field import Code
 from flows.core.balls import precision
 from flows.core.limit import NO_POWER, NO_SHRINKING, NOT_FOUND, Limit, find_limit
-from flows.core.quadrature import Rule
 from flows.core.symmetric import eigen
 from flows.core.system import Excess
-from flows.systems.own.averages import GroupNodes
+from flows.systems.own.averages import Nodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FLAT
 from flows.systems.own.exact import (
     SERVES,
-    Nodes,
     balls,
     from_doubles,
     is_steep,
@@ -51,8 +49,8 @@ class ExactView:
         The loss in doubles, of which the Hessian is taken, and in balls.
     potentials : tuple of pairs
         Names and expressions in the entries.
-    rule : Rule, optional
-        That of its expectation.
+    rule : Nodes, optional
+        Those of its expectation.
     finer : Balls, optional
         The loss by another rule, which shows the error of that one.
     graded : callable, optional
@@ -66,22 +64,20 @@ class ExactView:
     loss: Any
     exact: Any
     potentials: tuple[tuple[str, Any], ...] = ()
-    rule: Rule | GroupNodes | None = None
+    rule: Nodes | None = None
     finer: Any = None
     graded: Axes | None = None
     rough: float = ROUGH
     serving: Serving | None = None
 
     @classmethod
-    def by(
-        cls, loss: Any, nodes: Nodes | GroupNodes | None, potentials: Any, rough: float
-    ) -> ExactView:
+    def by(cls, loss: Any, nodes: Nodes | None, potentials: Any, rough: float) -> ExactView:
         """View by a fixed rule of its expectation, or of a loss in closed form."""
         if nodes is None:
             return cls(loss, balls(loss), potentials, rough=rough)
         both = balls(loss, nodes), balls(loss, nodes.finer)
         return cls(
-            *(loss, both[0], potentials, nodes.rule, both[1]),
+            *(loss, both[0], potentials, nodes, both[1]),
             rough=rough,
             serving=Serving(loss, nodes),
         )

@@ -65,8 +65,7 @@ class Followed(Evaluated):
         nodes = view.chosen(start)
         if isinstance(nodes, str):
             return Frame(), view.in_doubles(start)
-        rule = None if nodes is None else nodes.rule
-        unit = first_time(start, self.gradient(start), self._loss.hessian(start, rule))
+        unit = first_time(start, self.gradient(start), self._loss.hessian(start, nodes))
         places = [arb(x) for x in start.tolist()]
         state = view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
         return Frame(unit).by(nodes), state

@@ -14,24 +14,22 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
-from flows.systems.own.averages import GroupNodes
+from flows.systems.own.averages import Nodes
 from flows.systems.own.exact import balls
 from flows.systems.own.loss import Loss
 from flows.systems.own.serving import Serving
 
-__all__ = ["OF_DOUBLES", "UNSEEN", "few_looks", "left_by", "reached"]
+__all__ = ["UNSEEN", "few_looks", "left_by", "reached"]
 
 #: A gradient of which a rule leaves a hundredth says nothing of where a state goes.
 UNSEEN = 1e4
-#: Doubles tell a slope beside a saddle where it is a thousand times its error, not `2^60`.
-OF_DOUBLES = 2.0**-50
 # Steps of a chart at which a Hessian is averaged.
 LOOKS = 10
 # An axis along which forms change by this part of it, or less, in their plane is across it.
 ACROSS = 1e-6
 
 
-def reached(loss: Loss, nodes: GroupNodes, y: Array, axes: Array) -> Array:
+def reached(loss: Loss, nodes: Nodes, y: Array, axes: Array) -> Array:
     """One where a move along an axis changes forms in their plane, or anything besides; or zero."""
     forms = loss.formed.forms
     plane = nodes.parts[0].axes if nodes.alone else forms.plane(y).axes
@@ -43,7 +41,7 @@ def reached(loss: Loss, nodes: GroupNodes, y: Array, axes: Array) -> Array:
     return np.where((size + beside + outside) > ACROSS, 1.0, 0.0)
 
 
-def left_by(loss: Loss, nodes: GroupNodes, centre: list[Any], slopes: Array, axes: Array) -> Array:
+def left_by(loss: Loss, nodes: Nodes, centre: list[Any], slopes: Array, axes: Array) -> Array:
     """What the nodes leave of the gradient along each axis."""
 
     def other() -> list[Any]:

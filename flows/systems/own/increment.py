@@ -28,8 +28,8 @@ FIELD = 1e-16
 # Two doubles are taken where they know it to this part of the tolerance of a step, or to the
 # second one: an axis that a symmetry keeps has a slope of the rounding of its own direction.
 PART_TWOFOLD, FIELD_TWOFOLD = 1e-3, 1e-14
-# Of what doubles tell of exact states.
-PART_TOLD, SHARE = 0.1, 0.01
+# Of what doubles tell of exact states; rounding may grow by the last factor on the way.
+PART_TOLD, SHARE, GROWS = 0.1, 0.01, 2.0
 # Hessians are known to this part of their largest entry.
 CURVATURE = 1e-14
 # From the digits of doubles to four times as many: each step squares what is left.
@@ -96,6 +96,12 @@ class Increment:
         """Take two doubles as long as they know enough: gradient, and its rates, as data."""
         self._twofold = Twofold(code, self.centre, axes)
         self._codes = code, rates, axes
+
+    def least(self, floored: Array, unsure: Array) -> Array | float:
+        """Units below which no step is known to its tolerance, as more bits do not tell more."""
+        if not self.loss.known:
+            return 0.0
+        return np.asarray(2 * GROWS * unsure / (FIELD * self._told * floored))
 
     def measure(self, size: Array, floored: Array, energy: float) -> None:
         """Set the units of the increment, to whose energies the field is compared.
@@ -226,6 +232,8 @@ class Increment:
 
     def _gradient(self, u: Array, known: Callable[[Array, Array], bool]) -> tuple[Array, Array]:
         bits = self.bits
+        # Where more bits are not kept, a second look at the state tells all that there is.
+        most = bits * MORE if self.loss.known else MOST_BITS
         while bits <= MOST_BITS and np.isfinite(u).all():
             with precision(int(bits)), contextlib.suppress(Undecided):
                 slopes = self.loss.both(self._place(u))[1:]
@@ -234,6 +242,8 @@ class Increment:
                 error = np.array([float(x.rad()) for x in turned])
                 if known(found, error):
                     self.bits = bits
+                    return found, error
+                if self.loss.known and bits >= most:
                     return found, error
             bits *= MORE
         return np.full(len(u), np.nan), np.full(len(u), np.nan)

@@ -14,14 +14,9 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
-from flows.core.quadrature import Rule, refine
-from flows.expectations.rules import (
-    Proved,
-    lattice,
-    panelled,
-    surveyed,
-    turned,
-)
+from flows.core.quadrature_rules import Rule
+from flows.expectations.planes import fewest, surveyed
+from flows.expectations.rules import MOST_MEASURED, Proved, two_families
 from flows.systems.own.by_forms import Formed, Rules, formed
 from flows.systems.own.measured import Measured, curved, summed
 from flows.systems.own.numeric import (
@@ -40,15 +35,11 @@ __all__ = ["Estimate", "Loss", "estimate"]
 
 # Numbers of an array over states and directions: each step of a program makes one.
 TOGETHER = 1000
-# Where components of size one take over, or oscillate: a first guess that is then refined.
-DISTANCE = 1.0
-#: Rules reach at least this far beyond what the size of the blocks asks for.
-WIDER = 8.0
 #: Rounding of a sum over nodes, relative to the sum of absolute values.
 ROUNDING = 1e-14
 #: Rounding of the integrand against what some moves of the last bits of the entries show of it.
 MOVES, SPREAD = 2, 4.0
-# Rules of one family may share an error: the difference of two is counted so many times.
+# The difference of two rules of different families is counted so many times.
 SHORT = 10.0
 # How often a rule is refined for the average that the one before has given.
 REFINED = 3
@@ -56,7 +47,9 @@ REFINED = 3
 KNOWN = 1e-6
 EPSILON = float(np.finfo(float).eps)
 # Nodes of a rule that is measured, and of one that is proved.
-BUDGET, MOST_NODES = 200_000, 400_000
+BUDGET, MOST_NODES = 300_000, 400_000
+# An axis whose nodes change a sum by this part of what those of others do has enough.
+LESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -196,7 +189,7 @@ class Estimate(NamedTuple):
     error : float
         Relative error of the two (of the gradient relative to its largest entry), without rounding:
         an upper bound where :mod:`flows.expectations` has one, otherwise measured by the difference
-        to finer and to wider rules.
+        to a rule of another family, and infinite without one.
     floor : float
         The rounding of their sums, in the same units: no rule is better than this.
     rule : Rule
@@ -267,53 +260,63 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
 
 def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
     """Rule with a bound, to a part of the average; None where nothing is proved."""
-    known = surveyed(loss.form.integrand, loss.form.x, loss.y, y)
+    forms = loss.formed.forms
+    axes = forms.plane(y).axes
+    known = surveyed(forms, y, axes)
     if not known:
         return None
     asked = tolerance * known[0].size
-    best = lattice(known, asked, MOST_NODES)
+    best = fewest(known, y, axes, asked, MOST_NODES)
     for _ in range(REFINED):
         if best is None:
-            break
+            return None
         total, size = loss.summed(y, best.rule)
         least = ROUNDING * np.array([size[0], np.linalg.norm(size[1:])])
         wanted = tolerance * np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
         # Where sums vanish, no rule is better than their rounding.
         asked = np.maximum(wanted, least)
-        if (best.bound <= asked).all():
-            break
-        finer = lattice(known, asked, MOST_NODES)
+        finer = None
+        if (best.bound > asked).any():
+            finer = fewest(known, y, axes, asked, MOST_NODES)
         if finer is None:
             break
         best = finer
-    return best
+    return None if best is None else Proved(best.rule, best.bound)
 
 
 def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
-    """Rule of an integrand without a bound, compared with finer, wider and turned ones."""
-    axes = [DISTANCE] * len(loss.form.x)
-    reach = 2 * float(np.abs(y).max(initial=0.0))
-    rounded: list[Array] = []
+    """Rule of an integrand without a bound, whose error another family of rules shows."""
+    axes = loss.formed.forms.plane(y).axes
+    levels = [0] * axes.shape[1]
+    before = np.full(1 + len(y), np.inf if levels else np.nan)
 
-    def evaluate(rule: Rule) -> tuple[Array, ...]:
-        total, size = loss.summed(y, rule)
-        # The last entries are the same in all rules: what is rounding, where sums vanish, is not
-        # refined.
-        rounded.append(ROUNDING / tolerance * size)
-        least = rounded[0]
-        return np.append(total[:1], least[0]), np.append(total[1:], least[1:].max(initial=0.0))
+    def at(rule: Rule) -> tuple[Rule, Array, Array]:
+        placed = Rule(rule.nodes @ axes.T, rule.weights, rule.label)
+        return placed, *loss.summed(y, placed)
 
-    with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
-        found = refine(evaluate, axes, reach, tolerance, BUDGET)
-        wider = refine(lambda r: evaluate(turned(r)), axes, reach + WIDER, tolerance, BUDGET)
-        total, _ = loss.summed(y, found.rule)
-        others = [np.concatenate([values[:-1] for values in wider.values])]
-        if len(axes) == 1:
-            others.append(loss.summed(y, panelled())[0])
-        other = np.max(np.abs(total - np.array(others)), axis=0)
-    doubt = np.array([other[0], np.linalg.norm(other[1:])])
-    changes = np.array(found.changes) * np.array([1.0, math.sqrt(len(y))])
-    return Proved(found.rule, SHORT * (doubt + changes))
+    best = Proved(Rule(np.zeros((1, len(axes))), np.ones(1), "none"), np.full(2, math.inf))
+    while len(levels) <= MOST_MEASURED:
+        rules = two_families(tuple(levels))
+        if max(map(len, rules)) > BUDGET:
+            break
+        with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
+            (rule, total, size), (_, other, _) = map(at, rules)
+            # What is narrow changes both, and may do so alike.
+            off = SHORT * np.fmax(np.abs(total - other), np.abs(total - before))
+            best = Proved(rule, np.array([off[0], np.linalg.norm(off[1:])]))
+            slope = float(np.abs(total[1:]).max(initial=0.0))
+            # Where sums vanish, no rule is better than their rounding.
+            allowed = np.array([abs(total[0]), *[slope] * len(y)]) * tolerance
+            if not levels or (off <= np.maximum(allowed, ROUNDING * size)).all():
+                break
+            # Axes on which more nodes change the most.
+            finer = (
+                two_families((*levels[:k], n + 1, *levels[k + 1 :])) for k, n in enumerate(levels)
+            )
+            moved = [float(np.abs(at(one)[1] - total).max()) for one, _ in finer]
+        before = total
+        levels = [n + (not m < LESS * max(moved)) for n, m in zip(levels, moved, strict=True)]
+    return best
 
 
 def _last_bits(loss: Loss, y: Array, rule: Rule, total: Array) -> Array:

@@ -22,7 +22,9 @@ from symbolic.language.lower import lower
 from symbolic.language.program import Program, composed, gradient, tangent
 
 __all__ = [
+    "AtNodes",
     "Numeric",
+    "at_nodes",
     "between_kinks",
     "check_doubles",
     "check_pieces",
@@ -110,6 +112,44 @@ def between_kinks(
     forward = composed(nodes, (weight, *x), placed)
     directions = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
     return forward, tangent(forward, y, directions), directions
+
+
+class AtNodes(NamedTuple):
+    """An integrand compiled in balls: ``still(x)`` is computed once at each node.
+
+    Parameters
+    ----------
+    still : callable
+        Steps without entries that others are made of.
+    both, rates : callable
+        As of :class:`Numeric`, with the numbers of ``still`` behind the node.
+    """
+
+    still: Callable[..., Any]
+    both: Callable[..., Any]
+    rates: Callable[..., Any]
+
+
+@functools.lru_cache(maxsize=64)
+def at_nodes(expression: sp.Expr, y: tuple[sp.Symbol, ...], x: tuple[sp.Symbol, ...]) -> AtNodes:
+    """Differentiate and compile an integrand in balls."""
+    forward, moved, directions = _derived(expression, y)
+    fixed, known = {}, set(x)
+    for symbol, step in (*forward.steps, *moved.steps):
+        if step.free_symbols <= known:
+            fixed[symbol] = step
+            known.add(symbol)
+    still = tuple(fixed)
+
+    def code(variables: tuple[sp.Symbol, ...], program: Program) -> Callable[..., Any]:
+        rest = [(symbol, step) for symbol, step in program.steps if symbol not in fixed]
+        return lower(program.results, (*variables, *x, *still), "ball", rest)
+
+    return AtNodes(
+        lower(still, x, "ball", list(fixed.items())),
+        code(y, Program(forward.steps, forward.results)),
+        code((*y, *directions), moved),
+    )
 
 
 @functools.lru_cache(maxsize=64)

@@ -15,11 +15,9 @@ from flows.core.arrays import Array
 from flows.expectations.forms import Forms
 from flows.expectations.planes import MOST_NODES as MOST_IN_PLANE
 from flows.expectations.planes import plane_nodes
-from flows.expectations.rules import left_by
-from flows.systems.own import exact
-from flows.systems.own.averages import GroupNodes, has_changes
+from flows.systems.own.averages import Nodes, has_changes
 from flows.systems.own.by_forms import Formed
-from flows.systems.own.exact import SERVES, Nodes, fixed_rule, is_steep, value_of
+from flows.systems.own.exact import RIGHT, SERVES, is_steep, value_of
 from flows.systems.own.loss import Loss
 
 __all__ = [
@@ -30,9 +28,12 @@ __all__ = [
     "is_square",
     "no_rule",
     "nodes_for",
+    "on_line",
     "placed",
 ]
 
+# Most nodes on a line.
+MOST_ON_LINE = 2000
 # A rule in a plane whose bound is exceeded by this factor has not served on the way.
 TOO_FAR = 2.0
 # Its bound is what it leaves, where that is this part of an average; and the difference to another
@@ -89,7 +90,7 @@ def groups_of(forms: Forms) -> tuple[Forms, ...]:
     return tuple(whole)
 
 
-def placed(forms: tuple[Forms, ...], y: Array, before: GroupNodes | None) -> GroupNodes | None:
+def placed(forms: tuple[Forms, ...], y: Array, before: Nodes | None) -> Nodes | None:
     """Nodes of each group; None where one has none."""
     kept: tuple[Any, ...] = (None,) * len(forms)
     if before is not None and before.forms == forms:
@@ -102,10 +103,10 @@ def placed(forms: tuple[Forms, ...], y: Array, before: GroupNodes | None) -> Gro
         parts.append(found)
     if before is not None and all(a is b for a, b in zip(parts, kept, strict=True)):
         return before
-    return GroupNodes(tuple(map(Formed, forms)), tuple(parts))
+    return Nodes(tuple(map(Formed, forms)), tuple(parts))
 
 
-def in_planes(loss: Loss, y: Array, before: GroupNodes | None) -> GroupNodes | None:
+def in_planes(loss: Loss, y: Array, before: Nodes | None) -> Nodes | None:
     """Nodes of all at once, or of groups of terms, which are fewer where terms do not cancel."""
     if not has_changes(loss):
         return None
@@ -129,18 +130,20 @@ def in_planes(loss: Loss, y: Array, before: GroupNodes | None) -> GroupNodes | N
     return together if few or apart.cancels(y) < CANCELS else apart
 
 
-def nodes_for(
-    loss: Loss, y: Array, before: Nodes | GroupNodes | None = None
-) -> Nodes | GroupNodes | None:
-    """Nodes that serve near a state, of a line or of a plane; None without any.
+def on_line(loss: Loss, y: Array) -> Nodes | None:
+    """Nodes of an expectation over one number, to all digits of exact states; None without any."""
+    found = plane_nodes(loss.formed.forms, y, None, RIGHT, 0.0, MOST_ON_LINE)
+    return None if found is None else Nodes((loss.formed,), (found,))
+
+
+def nodes_for(loss: Loss, y: Array, before: Nodes | None = None) -> Nodes | None:
+    """Nodes that serve near a state, of a line or of planes; None without any.
 
     Those of the run so far, ``before``, are kept where they lie in a plane and serve.
     """
     if loss.measured is not None:
         return None
-    if len(loss.form.x) == 1:
-        return fixed_rule(loss, y)
-    return in_planes(loss, y, before if isinstance(before, GroupNodes) else None)
+    return on_line(loss, y) if len(loss.form.x) == 1 else in_planes(loss, y, before)
 
 
 @dataclass(frozen=True)
@@ -151,17 +154,17 @@ class Serving:
     ----------
     loss : Loss
         With an expectation.
-    nodes : Nodes or GroupNodes
+    nodes : Nodes
         The rule.
     """
 
     loss: Loss
-    nodes: Nodes | GroupNodes
+    nodes: Nodes
 
     @property
     def cheap(self) -> bool:
         """Whether it is seen at once: no node is visited."""
-        return isinstance(self.nodes, GroupNodes)
+        return not self.nodes.on_line
 
     def left(self, y: Array) -> float:
         """Largest part of the average that the rule may leave at a state `y`, shape (N,).
@@ -169,13 +172,12 @@ class Serving:
         In a plane, where its bound is no part of the average, it is `SERVES` or less while the
         bound holds.
         """
-        if isinstance(self.nodes, GroupNodes):
-            off = self.nodes.off(y)
-            return SERVES * off if off <= TOO_FAR else math.inf
-        form = self.loss.form
-        return left_by(self.nodes.axis, form.integrand, form.x, self.loss.y, y)
+        if self.nodes.on_line:
+            return self.nodes.parts[0].left(self.nodes.forms[0], y)
+        off = self.nodes.off(y)
+        return SERVES * off if off <= TOO_FAR else math.inf
 
-    def anew(self, y: Array) -> Nodes | GroupNodes | None:
+    def anew(self, y: Array) -> Nodes | None:
         """Nodes for a state that a run has reached by these."""
         return nodes_for(self.loss, y, self.nodes)
 
@@ -184,7 +186,6 @@ class Serving:
 
         The bound, or where that is no small part of them the difference to what another rule tells.
         """
-        assert isinstance(self.nodes, GroupNodes)
         bound = np.array([self.nodes.bound[0], *[self.nodes.bound[1]] * len(slope)])
         here = np.array([value, *slope])
         size = np.array([abs(value), *[float(np.linalg.norm(slope))] * len(slope)])
@@ -204,7 +205,7 @@ def failing(loss: Loss, y: Array) -> str:
 
 def no_rule(loss: Loss) -> str:
     """Say that no rule serves, and what to do."""
-    most = MOST_IN_PLANE if len(loss.form.x) > 1 else exact.MOST_NODES
+    most = MOST_IN_PLANE if len(loss.form.x) > 1 else MOST_ON_LINE
     return (
         f"the expectation takes more than {most} nodes here, or has no bound: where fewer"
         " digits are enough, take arithmetic='doubles'"

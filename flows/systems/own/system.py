@@ -38,7 +38,8 @@ class OwnSystem(Followed):
         Gaussian expectation, or one over a density: that of a polynomial in `x`, times exponentials
         of affine forms, and of polynomials in `Max`, `Abs`, `sign`, `Heaviside` of affine forms are
         brought into closed form; any other one is computed by quadrature, whose error is an upper
-        bound (:mod:`flows.expectations`), or measured where there is none.
+        bound (:mod:`flows.expectations`), or measured by rules of two families
+        where there is none.
     potentials : mapping of str to Expr, optional
         Functions of the blocks that are observed, with their derivatives along the flow.
     claims : sequence of Claim, optional
@@ -55,7 +56,7 @@ class OwnSystem(Followed):
     arithmetic : {"auto", "balls", "doubles"}
         How states are kept. `balls`: exact states, of about 160 bits and of more where it takes
         them, the gradient in ball arithmetic, increments in units of the energy that is left
-        (:mod:`flows.systems.own.energy`); expectations in one dimension by a fixed trapezoidal rule
+        (:mod:`flows.systems.own.energy`); expectations in one dimension by a trapezoidal rule
         that is proved to be right to 1e-30, and in more dimensions by nodes in the planes of affine
         forms, right to 1e-13 of the terms by proof, and where these cancel to what a second rule
         tells (:mod:`flows.systems.own.averages`). `doubles`: no state has more than 16 digits.

@@ -20,25 +20,22 @@ from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
-from flows.expectations.strips import Axis, Line
-from flows.systems.own.averages import GroupNodes, has_changes
+from flows.systems.own.averages import Nodes, has_changes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
-    Nodes,
     balls,
-    fixed_rule,
     from_doubles,
-    is_even,
+    sharp_nodes,
     work,
 )
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
 from flows.systems.own.given import MAX_ENTRIES, Pairs, closed, loss_of
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
-from flows.systems.own.numeric import numeric
+from flows.systems.own.numeric import at_nodes, numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import rough_at
-from flows.systems.own.serving import is_square, nodes_for
+from flows.systems.own.serving import is_square, nodes_for, on_line
 from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.averaged import summed
 from symbolic.asymptotics.decimals import DIGITS
@@ -100,7 +97,7 @@ class View:
         """Potentials in the entries by name."""
         return {name: closed(self.blocks, p) for name, p in self.potentials}
 
-    def nodes(self, start: Array) -> Nodes | GroupNodes | str | None:
+    def nodes(self, start: Array) -> Nodes | str | None:
         """Rule with which exact states are evaluated, None without one, or why they are not."""
         if self.arithmetic == "doubles":
             return "arithmetic in doubles"
@@ -115,14 +112,14 @@ class View:
             raise InputError(f"arithmetic: expected a loss that balls evaluate, got {told}")
         return told or nodes
 
-    def chosen(self, start: Array) -> Nodes | GroupNodes | str | None:
+    def chosen(self, start: Array) -> Nodes | str | None:
         """As :meth:`nodes`, and also not where balls are slow, unless they are asked for."""
         nodes = self.nodes(start)
-        slow = isinstance(nodes, Nodes) and work(self.loss, nodes) > MOST_WORK
-        if slow and self.arithmetic == "auto":
-            return "a slow rule"
-        vain = isinstance(nodes, GroupNodes) and not is_square(self.loss)
-        return "terms that cancel between nodes" if vain and self.arithmetic == "auto" else nodes
+        if not isinstance(nodes, Nodes) or self.arithmetic != "auto":
+            return nodes
+        if nodes.on_line:
+            return "a slow rule" if work(self.loss, nodes) > MOST_WORK else nodes
+        return nodes if is_square(self.loss) else "terms that cancel between nodes"
 
     def in_doubles(
         self,
@@ -140,12 +137,12 @@ class View:
         places: list[list[Any]],
         energy: Array,
         errors: Errors | None,
-        nodes: Nodes | GroupNodes | None,
+        nodes: Nodes | None,
     ) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
         return self.exact_view(nodes).states(places, energy, errors)
 
-    def exact_view(self, nodes: Nodes | GroupNodes | None) -> ExactView:
+    def exact_view(self, nodes: Nodes | None) -> ExactView:
         """Return the loss with its potentials, as exact states are seen by."""
         known = tuple(self.known.items())
         return ExactView.by(self.loss, nodes, known, rough_at(self.rtol))
@@ -172,7 +169,7 @@ class View:
                 " arithmetic='balls' keeps more digits"
             )
         nodes = self.nodes(states.x[-1])
-        if isinstance(nodes, GroupNodes):
+        if isinstance(nodes, Nodes) and not nodes.on_line:
             nodes = PLANE
         if isinstance(nodes, str):
             return f"limit not found: {nodes}"
@@ -194,7 +191,7 @@ class View:
             told = f"more than {MOST_EXACT} entries"
         if not told and _in_space(self.loss):
             told = PLANE
-        nodes = fixed_rule(self.loss, state.x) if not told and self.loss.averaged else None
+        nodes = on_line(self.loss, state.x) if not told and self.loss.averaged else None
         if not told and self.loss.averaged and nodes is None:
             told = "no fixed rule for the expectation"
         if told:
@@ -228,11 +225,11 @@ class View:
             assert minimiser.point is not None
             # At a minimiser loss, gradient and curvature may vanish, by any rule.
             beside = BESIDE * (1 + np.abs(minimiser.where)) * np.cos(np.arange(len(self.loss.y)))
-            nodes = fixed_rule(self.loss, minimiser.where + beside)
-            nodes = nodes or fixed_rule(self.loss, minimiser.where)
+            nodes = on_line(self.loss, minimiser.where + beside)
+            nodes = nodes or on_line(self.loss, minimiser.where)
             if nodes is None:
                 raise NoLaw("no fixed rule for the expectation")
-            pairs = nodes.at(BITS_OF_DIGITS, is_even(self.loss))
+            pairs = sharp_nodes(self.loss, nodes, BITS_OF_DIGITS)
             return summed(minimiser.point, [(number(x), number(w)) for x, w in pairs])
 
         return replace(minimiser, summed=found)
@@ -261,8 +258,9 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> 
     if in_space and not has_changes(loss):
         return "an expectation of functions without changes"
     try:
-        line = Nodes(Axis(Line(), 1.0, -1, 1)) if loss.averaged and not in_space else None
-        balls(loss, line)
+        balls(loss)
+        if loss.averaged and not in_space:
+            at_nodes(loss.form.integrand, loss.y, loss.form.x)
         for _, potential in potentials:
             numeric(closed(blocks, potential), loss.y, (), "ball")
     except NoBall as problem:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from flows.arithmetic.vectors import WIDTH
-from flows.core.quadrature import Rule, tensor
+from flows.core.quadrature_rules import Rule
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
 from symbolic.systems import gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
+from tests.oracles.grids import hermite
 
 LOSSES = (gmm_em, score_matching)
 FORMS = (NEAR, CLUSTER, FAR)
@@ -28,7 +29,7 @@ def means(form):
 
 @pytest.fixture(scope="module")
 def rule():
-    found = tensor((6, 6), 2.0)
+    found = hermite(24, 24)
     assert len(found) > 2 * WIDTH  # several blocks
     return found
 
@@ -75,7 +76,7 @@ STEP, DIFFERENCES = 1e-4, 1e-7
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
 def test_curvature_is_the_derivative_of_the_pulls(loss, form):
-    rule = tensor((7, 7), 2.0)
+    rule = hermite(32, 32)
 
     def pulls(mu):
         mean = WEIGHT @ mu

@@ -10,13 +10,14 @@ from mpmath import mp
 import flows
 from flows.arithmetic import exponentials
 from flows.arithmetic.vectors import WIDTH, load, store
-from flows.core.quadrature import Rule, tensor
+from flows.core.quadrature_rules import Rule
 from flows.systems.mixture import axes, expectation, node_functions, sums_compiled
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.nodes import packed
 from flows.systems.mixture.sums import components_of
 from symbolic.systems import gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
+from tests.oracles.grids import hermite
 
 # A few units in the last place.
 UNITS = 8e-16
@@ -83,7 +84,7 @@ def test_lists_hold_every_node_once_and_the_rest_of_their_last_block_has_no_weig
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
 def test_blocks_have_the_sums_of_single_nodes(loss, form):
-    rule, together = tensor((5, 6), 4.0), components_of(means(form).at(None))
+    rule, together = hermite(15, 23), components_of(means(form).at(None))
     assert len(rule) > WIDTH and len(rule) % WIDTH
 
     def of(rule):

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 import flows
 from flows.core.balls import precision
-from flows.systems.own import exact, view
+from flows.systems.own import exact, serving, view
 from symbolic import Expectation
 
 A, X = sp.symbols("a x")
@@ -74,10 +74,10 @@ def test_a_tanh_expectation_falls_to_its_minimum_by_a_law_to_1e12():
 def test_an_even_integrand_takes_half_of_its_nodes_and_has_the_same_average(monkeypatch):
     # E cos(a x) = exp(-a^2/2).
     loss = flows.OwnSystem("even", [A], Expectation(sp.cos(A * X), X))._loss
-    rule = exact.fixed_rule(loss, np.array([1.0]))
+    rule = serving.on_line(loss, np.array([1.0]))
     assert exact.is_even(loss)
     steps = exact.steps_of(loss.form.integrand, loss.y)
-    assert exact.work(loss, rule) == (rule.axis.size + 1) / 2 * steps
+    assert exact.work(loss, rule) == (len(rule) + 1) / 2 * steps
 
     def off():
         with precision(exact.BITS):
@@ -85,8 +85,8 @@ def test_an_even_integrand_takes_half_of_its_nodes_and_has_the_same_average(monk
 
     assert off() < RULE
     # Control: weights with a wrong factor.
-    right = exact._nodes
-    monkeypatch.setattr(exact, "_nodes", lambda *a: [(x, w * arb("1.001")) for x, w in right(*a)])
+    right = exact.in_balls
+    monkeypatch.setattr(exact, "in_balls", lambda *a: [(x, w * arb("1.001")) for x, w in right(*a)])
     assert off() > 1e-4
     odd = flows.OwnSystem("odd", [A], Expectation(sp.sin(A * X), X))._loss
     assert not exact.is_even(odd)
@@ -98,7 +98,7 @@ def test_an_expectation_that_is_slow_in_balls_is_in_doubles_unless_they_are_aske
     system = flows.OwnSystem("three", [w], Expectation(gap**2, X) / 2)
     start = np.array([1.2, 0.3, 2.0])
     assert system.reduce(start)[1].exact
-    steps = exact.work(system._loss, exact.fixed_rule(system._loss, start))
+    steps = exact.work(system._loss, serving.on_line(system._loss, start))
     monkeypatch.setattr(view, "MOST_WORK", steps - 1)
     assert not system.reduce(start)[1].exact
     assert replace(system, arithmetic="balls").reduce(start)[1].exact
@@ -226,7 +226,7 @@ def test_a_run_into_steep_integrands_follows_all_of_its_loss():
 
 def test_an_expectation_without_a_rule_ends_the_run_and_says_when(monkeypatch):
     system = flows.OwnSystem("steep", [A], A**2 / 200 - Expectation(sp.log(sp.cosh(A * X)), X))
-    monkeypatch.setattr(exact, "MOST_NODES", 200)
+    monkeypatch.setattr(serving, "MOST_ON_LINE", 200)
     run = flows.integrate(system, [1.0], t_end=100.0, rtol=1e-6)
     assert run.status == "field_failed" and "more than 200 nodes" in run.message
     assert 0 < run.t[-1] < 100 and not np.isnan(run["loss"]).any()

@@ -175,3 +175,27 @@ def test_a_student_in_ten_dimensions_is_that_of_its_plane():
     assert plane["loss"][-1] < 1e-18
     other = flows.integrate(students("tanh", 1, 2), 1.001 * flat, times[-1], times)
     assert whole["loss"] != pytest.approx(other["loss"], rel=1e-8, abs=0)
+
+
+@pytest.mark.parametrize("apart", [0.0, 6e-17, 1e-12, 1e-3])
+def test_two_students_that_are_nearly_one_are_followed_in_few_steps(apart):
+    start, times = np.array([0.3, 0.2, 0.3 + apart, 0.2]), np.array([0.5, 2.0, 8.0])
+    truth = solve_ivp(
+        *(lambda t, y: -by_hand("tanh", y, 2, 12)[1], (0, times[-1]), start, "DOP853", times),
+        rtol=1e-11,
+        atol=1e-13,
+    )
+    run = flows.integrate(students("tanh", 2, 2), start, t_end=times[-1], t_eval=times)
+    losses = np.array([by_hand("tanh", y, 2, 12)[0] for y in truth.y.T])
+    stated = run.errors("loss")[1:]
+    assert run.completed and run.stats["steps"] < 1000
+    assert (np.abs(run["loss"][1:] / losses - 1) <= stated).all() and (stated < 1e-7).all()
+    assert (np.abs(1.001 * run["loss"][1:] / losses - 1) > stated).all()
+    assert run.state[1:] == pytest.approx(truth.y.T, abs=DIGITS)
+
+
+def test_beside_a_saddle_whose_side_doubles_do_not_tell_a_run_says_so_soon():
+    run = flows.integrate(students("tanh", 2, 2), [0.3, 0.2, 0.3 + 1e-12, 0.2], t_end=1e4)
+    assert not run.completed and "beside a saddle" in run.message
+    assert run.stats["steps"] < 2000 and run.t[-1] > 10
+    assert (run.errors("loss") < 1e-7).all()

@@ -299,7 +299,7 @@ def test_a_rule_that_no_longer_serves_is_replaced_on_the_way():
     assert plain.stats["pieces"] == 1 < found.stats["pieces"]
     # The fixed rule in balls is refined on the way too.
     rules = [replace(averaged, arithmetic="auto")._view.nodes(np.array([x])) for x in (1.0, 40.0)]
-    assert rules[1].axis.spacing < rules[0].axis.spacing
+    assert rules[1].parts[0].rules[0].spacing < rules[0].parts[0].rules[0].spacing
     # A step of 1e-8, a hundredfold for what adds up.
     assert found.state == pytest.approx(exact.state, abs=1e-6)
 

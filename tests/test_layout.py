@@ -13,7 +13,22 @@ PACKAGES = ("symbolic", "potentials", "flows", "popflow")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
-LINES: dict[str, int] = {}
+LINES = {
+    "flows": 107,
+    "flows/arithmetic": 980,
+    "flows/certificates": 9019,
+    "flows/cli": 2735,
+    "flows/core": 2562,
+    "flows/ensembles": 3558,
+    "flows/expectations": 1270,
+    "flows/pages": 3351,
+    "flows/runs": 4412,
+    "flows/solvers": 3788,
+    "flows/systems": 17024,
+    "popflow": 16,
+    "potentials": 3406,
+    "symbolic": 19067,
+}
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 26, 10
 # Files named after the engine that runs them.

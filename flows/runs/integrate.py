@@ -323,7 +323,7 @@ def _pieces(
                 status, message = failed, failure
                 break
             if stats["steps"] >= request.max_steps:
-                status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
+                status = STEP_BUDGET
                 break
             look()
             piece = system.piece(frame, state, now)
@@ -380,6 +380,8 @@ def _pieces(
     if status == TIME_BUDGET:
         last = times[done - 1] if done else 0.0
         message = deadline().told(f"at t = {max(now, last):.6g}")
+    if status == STEP_BUDGET and stats["steps"] >= request.max_steps:
+        message = f"stopped after {stats['steps']} steps, its budget"  # of all pieces
     events = Events(functools.partial(itertools.chain.from_iterable, happened))
     return _Reached(frame, type(state).join(collected), status, message, stats, events, loosened)
 

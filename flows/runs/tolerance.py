@@ -12,7 +12,7 @@ from flows.core.arrays import Array
 __all__ = ["ERROR_FACTOR", "below_digits", "is_exact", "left_by_steps"]
 
 # Local tolerances are not global errors. Past saddles and over twelve decades runs stay within this
-# factor of the tolerance (auto: 33, Rodas5P: 61 at worst), and those of methods of several steps,
+# factor of the tolerance (auto, Rodas5P: 59 at worst), and those of methods of several steps,
 # where they are chosen by name, within these (LSODA: 265, BDF: 986, CVODE: 2307 at worst;
 # benchmarks/methods.py).
 ERROR_FACTOR = 100.0

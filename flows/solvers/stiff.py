@@ -1,6 +1,6 @@
-"""Compiled steps of Rodas5P, for many problems side by side.
+"""Compiled steps of Rodas5P, for one problem or for many side by side.
 
-The innermost loop of everything runs over lanes, one problem each, so that the processor works on
+Numbers are doubles, or vectors with one lane for each problem, so that the processor works on
 several at a time. Every lane has its own time and step, and what happens in one does not change a
 bit in another. Formula and coefficients: :mod:`flows.solvers.rodas_tableau`.
 """
@@ -77,6 +77,7 @@ def make_steps(
 
     from flows.arithmetic.numbers import doubles
     from flows.arithmetic.numbers import lanes as vectors
+    from flows.arithmetic.triangular import triangular
 
     stages, gamma = STAGES, GAMMA
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
@@ -90,43 +91,7 @@ def make_steps(
     number = vectors() if lanes > 1 else doubles()
     get, put, zero = number.get, number.put, number.zero
     larger, magnitude, pick = number.larger, number.magnitude, number.pick
-
-    # Matrices are kept column by column, and what is added to a vector comes one vector at a time:
-    # of one lane these loops become vectors.
-
-    @inner
-    def add(factor, x, start, out, first, count):  # type: ignore[no-untyped-def]
-        """Add a multiple of some rows to others."""
-        for i in range(count):
-            put(out, first + i, get(out, first + i) + factor * get(x, start + i))
-
-    @inner
-    def factorize(matrix, size):  # type: ignore[no-untyped-def]
-        """Triangular factors in place, inverse pivots on the diagonal; the smallest pivot.
-
-        Without exchanges: `1/gamma - h J` of a flow that falls is as good as positive definite.
-        """
-        least = 1.0 / get(matrix, 0)
-        for k in range(size):
-            here, below = k * size + k, size - k - 1
-            inverse = 1.0 / get(matrix, here)
-            put(matrix, here, inverse)
-            least = pick(inverse, zero(), inverse, larger(least, inverse))
-            for i in range(1, below + 1):
-                put(matrix, here + i, get(matrix, here + i) * inverse)
-            for j in range(k + 1, size):
-                row = j * size + k
-                add(-get(matrix, row), matrix, here + 1, matrix, row + 1, below)
-        return least
-
-    @inner
-    def substitute(matrix, size, x, at):  # type: ignore[no-untyped-def]
-        """Solve with the factors, for the right-hand side that begins at a row."""
-        for i in range(size):
-            add(-get(x, at + i), matrix, i * size + i + 1, x, at + i + 1, size - i - 1)
-        for i in range(size - 1, -1, -1):
-            put(x, at + i, get(x, at + i) * get(matrix, i * size + i))
-            add(-get(x, at + i), matrix, i * size, x, at, i)
+    add, factorize, substitute = triangular(number)
 
     @counting
     def linearise(lane, parameters, fresh, jacobian, slope, ahead):  # type: ignore[no-untyped-def]

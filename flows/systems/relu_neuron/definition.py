@@ -23,13 +23,12 @@ over one kind of thing. The state has ``k`` blocks of ``q`` numbers:
   ``w_i - r/M``.
 
 What a pair contributes is derived (:func:`symbolic.systems.relu_neuron.pair.pair_gradient`); the
-formulas of a lone neuron are those of :mod:`flows.systems.relu_neuron.lone`.
+field of the two last charts is :mod:`flows.systems.relu_neuron.lone_definition`.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -44,7 +43,6 @@ from symbolic.systems.relu_neuron import pair as relu_neuron
 DIRECT, RESIDUAL, PARALLEL, LONE, BESIDE = 0, 1, 2, 3, 4
 # Lengths below are taken for this.
 TINY = 1e-300
-TURN = 1 / (2 * math.pi)
 
 
 def sizes(shape: Any) -> tuple[int, int, int]:
@@ -242,122 +240,9 @@ def define_loss(m: Arithmetic) -> Callable[..., Any]:
     return loss
 
 
-def define_lone(m: Arithmetic) -> Callable[..., None]:
-    """Field of the charts of one neuron beside the teacher, all others far or short.
-
-    See :func:`define`. Formulas: :mod:`flows.systems.relu_neuron.lone`.
-    """
-    get, put, take, const, zero, at = m.get, m.put, m.take, m.const, m.zero, m.at
-    root, turn, pick, magnitude = m.root, m.turn, m.pick, m.magnitude
-    sine_excess = m.sine_excess
-    mass_of, directions, between, collected = shared(m)
-
-    @m.each
-    def beside_state(a, k, q, mass, beside, x, mu, u, out):  # type: ignore[no-untyped-def]
-        """Entry `a` of the lone neuron, `mu_0` together, and of the others; linear parts.
-
-        Its distance `d` from the teacher goes behind lengths.
-        """
-        d, mean, half = get(x, a), zero(), 0.5
-        if beside:
-            mean, half = get(x, a) / mass, 0.0
-            d = mean * const(mu, 0)
-            for i in range(1, k):
-                d = d - const(mu, i) * get(x, i * q + a)
-        put(u, k * (q + 2) + a, d)
-        put(u, a, d + at(a, 0))
-        put(out, a, d * -half)
-        for i in range(1, k):
-            there = get(x, i * q + a) + mean
-            put(u, i * q + a, there)
-            put(out, i * q + a, there * const(mu, i) * -half)
-
-    @m.function
-    def own(k, q, u, out):  # type: ignore[no-untyped-def]
-        """What the lone neuron feels of itself and the teacher; `l = |v + d|` and `1/l - 1`."""
-        d, across = k * (q + 2), zero()
-        for a in range(1, q):
-            across = across + get(u, d + a) * get(u, d + a)
-        first = get(u, d)
-        longer, ahead, across = first * (first + 2.0) + across, first + 1.0, root(across)
-        length = root(ahead * ahead + across * across)
-        sine = across / length
-        take(out, 0, TURN * (turn(across, ahead) - sine * (ahead / length)))
-        for a in range(1, q):
-            take(out, a, -TURN * sine * (get(u, d + a) / length))
-        return length, -longer / (length * (length + 1.0))
-
-    @m.each
-    def together(far, k, q, beside, length, shrunk, u, out):  # type: ignore[no-untyped-def]
-        """What neuron `far + 1` feels of lone neuron and teacher, whose pulls nearly cancel.
-
-        The part of `v` across the neuron is `c`, that of `d` is `e`. Along the teacher
-        `(theta - theta') + Delta u_0` is `d_u |c| + S (1/|v + d| - 1) - (sin - id)(theta - theta')`
-        with `S = |v + d| sin(theta - theta')`: its slopes do not cancel next to the axis.
-        """
-        d, row = k * (q + 2), (far + 1) * q
-        off, beyond, here = zero(), zero(), get(u, row)
-        for a in range(1, q):
-            off = off + get(u, row + a) * get(u, row + a)
-            beyond = beyond + get(u, d + a) * get(u, row + a)
-        along = get(u, d) * here + beyond
-        # Along the teacher little is left of `d` for a neuron next to the axis.
-        e = get(u, d) * off - here * beyond
-        now, longer = (off + e) * (off + e), e * (2.0 * off + e)
-        for a in range(1, q):
-            c, e = -here * get(u, row + a), get(u, d + a) - along * get(u, row + a)
-            now, longer = now + (c + e) * (c + e), longer + e * (2.0 * c + e)
-        off, now = root(off), root(now)
-        longer = longer / (off + now + TINY)
-        cross, dot = along * off - longer * here, here * (here + along) + off * now
-        turned = magnitude(turn(cross, dot))
-        gap = -turn(now, here + along) if beside else turn(now, -(here + along))
-        antichord = root(2.0 * (dot / length + 1.0))
-        excess = sine_excess(turned, 2.0 * magnitude(cross / length) / antichord, antichord)
-        excess = pick(cross, zero(), -excess, excess)
-        take(out, row, TURN * (along * off + cross * shrunk - excess + gap * get(u, d)))
-        for a in range(1, q):
-            take(out, row + a, TURN * (longer * get(u, row + a) + gap * get(u, d + a)))
-
-    @m.pairs
-    def lone_pull(i, j, k, q, beside, mu, u, out):  # type: ignore[no-untyped-def]
-        """What two neurons do to each other; the lone one has done it with the teacher."""
-        _, chord, antichord = between(i, j, k * q, q, u)
-        sine = 0.5 * chord * antichord
-        gap = -2.0 * turn(chord, antichord) if beside else 2.0 * turn(antichord, chord)
-        weight = const(mu, j) * get(u, k * (q + 1) + j) * TURN
-        weight_j = const(mu, i) * get(u, k * (q + 1) + i) * (TURN - TURN * at(i, 0))
-        for a in range(q):
-            here, there = get(u, i * q + a), get(u, j * q + a)
-            take(out, i * q + a, weight * (sine * here + gap * there))
-            take(out, j * q + a, weight_j * (sine * there + gap * here))
-
-    @m.function
-    def field(x, mu, shape, out, u):  # type: ignore[no-untyped-def]
-        k, q, beside = shape[0], 1 + shape[1], shape[2] == BESIDE
-        mass = mass_of(mu, k)
-        beside_state(q, k, q, mass, beside, x, mu, u, out)
-        length, shrunk = own(k, q, u, out)
-        directions(k, k * q, k, q, u)
-        together(k - 1, k, q, beside, length, shrunk, u, out)
-        lone_pull(k, k, q, beside, mu, u, out)
-        if beside:
-            collected(q, k, q, mass, x, mu, out)
-        else:
-            for a in range(q):
-                put(out, a, get(out, a) * const(mu, 0))
-
-    return field
-
-
 def make_raw() -> Callable[..., None]:
     """Make the raw field of :func:`define` for :func:`flows.core.chart.wrap`."""
     return alone(define, sizes)
-
-
-def make_lone_raw() -> Callable[..., None]:
-    """Make the raw field of :func:`define_lone` for :func:`flows.core.chart.wrap`."""
-    return alone(define_lone, sizes)
 
 
 def make_field(width: int) -> Callable[..., None]:
@@ -365,11 +250,5 @@ def make_field(width: int) -> Callable[..., None]:
     return side_by_side(define, sizes, width)
 
 
-def make_lone_field(width: int) -> Callable[..., None]:
-    """Make the field of :func:`define_lone` of several states."""
-    return side_by_side(define_lone, sizes, width)
-
-
-_room = functools.partial(workspace, sizes)
-#: The fields as charts hold them.
-LANES, LONE_LANES = Lanes(make_field, _room), Lanes(make_lone_field, _room)
+#: The field of several states, as charts hold it.
+LANES = Lanes(make_field, functools.partial(workspace, sizes))

@@ -12,12 +12,12 @@ from flows.arithmetic.arrays import field_of, value_of
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.system import DifferentiableFlow
+from flows.systems.relu_neuron import lone_definition
 from flows.systems.relu_neuron.definition import (
     BESIDE,
     LONE,
     RESIDUAL,
     define,
-    define_lone,
     define_loss,
     sizes,
 )
@@ -29,7 +29,7 @@ __all__ = ["differentiable", "raw_field"]
 def raw_field(chart: Chart) -> tuple[Callable[[Any, Any], Any], Any]:
     """Raw field of a chart and its arguments: ``field(x, arguments)``, shape (k q,)."""
     shape = tuple(map(int, chart.shape))
-    text = define_lone if shape[2] in (LONE, BESIDE) else define
+    text = lone_definition.define if shape[2] in (LONE, BESIDE) else define
     return field_of(text, sizes, shape), chart.weights
 
 

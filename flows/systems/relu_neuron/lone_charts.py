@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, wrapped_once
-from flows.systems.relu_neuron import geometry
-from flows.systems.relu_neuron.definition import BESIDE, LONE, LONE_LANES, make_lone_raw
+from flows.systems.relu_neuron import geometry, lone_definition
+from flows.systems.relu_neuron.definition import BESIDE, LONE
 from flows.systems.relu_neuron.pairs import signed
 from flows.systems.relu_neuron.sizes import sizes, slender
 from flows.systems.relu_neuron.state import Frame, SoundState
@@ -50,10 +50,10 @@ def lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.i
         clock=Clock(time, decay.ravel(), 1.0, True),
         x0=blocks.ravel(),
         size=size.ravel(),
-        field=wrapped_once(make_lone_raw),
+        field=wrapped_once(lone_definition.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, LONE]),
-        lanes=LONE_LANES,
+        lanes=lone_definition.LANES,
     )
 
 
@@ -87,8 +87,8 @@ def beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np
         clock=Clock(time, decay.ravel(), max(1.0, longest / reach)),
         x0=blocks.ravel(),
         size=size.ravel(),
-        field=wrapped_once(make_lone_raw),
+        field=wrapped_once(lone_definition.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, BESIDE]),
-        lanes=LONE_LANES,
+        lanes=lone_definition.LANES,
     )

@@ -33,13 +33,12 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import wrapped_once
-from flows.systems.relu_neuron import geometry, lone
+from flows.systems.relu_neuron import geometry, lone, lone_definition
 from flows.systems.relu_neuron.asked import asked
 from flows.systems.relu_neuron.definition import (
     BESIDE,
     DIRECT,
     LONE,
-    make_lone_raw,
     make_raw,
 )
 from flows.systems.relu_neuron.pairs import signed
@@ -214,7 +213,7 @@ def _jacobians(
         size, shape = len(alive) * q, np.array([len(alive), q - 1, kind])
         x, matrices = x.reshape(-1, size), np.zeros((len(some), size, size))
         out, none, weights = np.empty(size), np.zeros(size), signed(mu)
-        field = wrapped_once(make_raw if kind == DIRECT else make_lone_raw)
+        field = wrapped_once(make_raw if kind == DIRECT else lone_definition.make_raw)
         for point, matrix in zip(x, matrices, strict=True):
             field(0.0, point, False, 1.0, none, weights, shape, out, matrix, True)
         there = np.kron(there / np.sqrt(mu), np.eye(q))

@@ -8,8 +8,8 @@ from mpmath import mp
 
 import flows
 from flows.core.chart import Chart, Clock, wrapped_once
-from flows.systems.relu_neuron import exact, lone, lone_charts, watch
-from flows.systems.relu_neuron.definition import BESIDE, LONE, make_lone_raw
+from flows.systems.relu_neuron import exact, lone, lone_charts, lone_definition, watch
+from flows.systems.relu_neuron.definition import BESIDE, LONE
 from flows.systems.relu_neuron.state import SoundState
 
 MU = (2.0, 1.0, 3.0)
@@ -75,7 +75,7 @@ def test_loss_and_gradient_keep_their_digits_however_small_they_are(size, cone, 
 def chart_of(x0, kind):
     clock = Clock(0.0, np.zeros(x0.size), 1.0, True)
     shape = np.array([3, x0.size // 3 - 1, kind])
-    field = wrapped_once(make_lone_raw)
+    field = wrapped_once(lone_definition.make_raw)
     return Chart(clock, x0.ravel(), np.ones(x0.size), field, np.array([*MU, -1.0]), shape)
 
 
@@ -132,7 +132,7 @@ def test_jacobian_of_a_neuron_next_to_the_axis_is_that_of_its_homogeneous_field(
     # state is its velocity.
     x0 = 1e-145 * np.array([[0.6, -0.2], [-0.7, 0.5 * angle]])
     shape, weights = np.array([2, 1, LONE]), np.array([1.0, 1.0, -1.0])
-    field, clock = wrapped_once(make_lone_raw), Clock(0.0, np.zeros(4), 1.0, True)
+    field, clock = wrapped_once(lone_definition.make_raw), Clock(0.0, np.zeros(4), 1.0, True)
     chart = Chart(clock, x0.ravel(), np.ones(4), field, weights, shape)
     jacobian, slope = chart.jacobian(0.0, x0.ravel()), chart.rhs(0.0, x0.ravel())
     assert jacobian @ x0.ravel() == pytest.approx(slope, rel=TILTED, abs=0)

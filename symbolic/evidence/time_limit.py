@@ -22,8 +22,8 @@ SOON = 1e-3
 AGAIN = 0.25
 # Where the callbacks of weak references live, `weakref.finalize` among them.
 CALLBACKS = {weakref.__file__, _weakrefset.__file__}
-# What else Python calls where an object ends; the second one is Numba's, of its types.
-ENDINGS = {"__del__", "_on_type_disposal"}
+# What else Python calls where an object ends; Numba's, of its types and of what they refer to.
+ENDINGS = {"__del__", "_on_type_disposal", "on_disposal"}
 
 
 class OutOfTime(BaseException):
@@ -35,9 +35,15 @@ class _Alarm:
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
+        self.collecting = False
+
+    def watch_collections(self, phase: str, _: object) -> None:
+        """Note whether a collection goes on: Python may call anything in it, under any name."""
+        self.collecting = phase == "start"
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
-        if time.thread_time() >= self.deadline and not _in_finalizer(frame):
+        clearing = self.collecting or _in_finalizer(frame)
+        if time.thread_time() >= self.deadline and not clearing:
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
             raise OutOfTime
         if self.deadline < math.inf:
@@ -83,6 +89,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     before: Any = signal.getsignal(signal.SIGALRM)
     outer = before.deadline if isinstance(before, _Alarm) else math.inf
     alarm = _Alarm(min(time.thread_time() + seconds, outer))
+    watch = alarm.watch_collections
+    gc.callbacks.append(watch)
     signal.signal(signal.SIGALRM, alarm)
     timer, begun = signal.getitimer(signal.ITIMER_REAL), time.monotonic()
     alarm.arm()
@@ -90,6 +98,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         alarm.deadline = math.inf  # a signal that comes late finds nothing to do
+        gc.callbacks.remove(watch)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if isinstance(before, _Alarm):

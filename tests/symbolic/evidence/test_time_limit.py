@@ -154,6 +154,26 @@ def test_another_thread_runs_without_a_limit():
     assert done == [True]
 
 
+def test_stop_waits_until_a_callback_of_a_weak_reference_in_a_collection_has_ended():
+    class Ending:
+        pass
+
+    def spin(_):
+        begin = time.thread_time()
+        while time.thread_time() < begin + 4 * SHORT:
+            pass
+        ended.append(True)
+
+    ended, thing = [], Ending()
+    thing.itself = thing  # only a collection finds its end
+    watched = weakref.ref(thing, spin)
+    with pytest.raises(OutOfTime), time_limit(SHORT):
+        del thing
+        gc.collect()
+        busy()
+    assert watched() is None and ended == [True]
+
+
 def test_stop_waits_until_what_is_called_at_a_collection_has_ended():
     ended = []
 
@@ -196,10 +216,11 @@ def test_a_stop_that_a_callback_loses_comes_again():
     assert watched() is None and not ended  # it was stopped there first
 
 
-def test_what_numba_calls_where_a_type_ends_is_not_stopped():
+@pytest.mark.parametrize("name", ["_on_type_disposal", "on_disposal"])
+def test_what_numba_calls_where_a_type_ends_is_not_stopped(name):
     ended = []
 
-    def _on_type_disposal(_):
+    def ending(_):
         begin = time.thread_time()
         while time.thread_time() < begin + 4 * SHORT:
             pass
@@ -208,8 +229,9 @@ def test_what_numba_calls_where_a_type_ends_is_not_stopped():
     class Ending:
         pass
 
+    ending.__code__ = ending.__code__.replace(co_name=name)
     thing = Ending()
-    watched = weakref.ref(thing, _on_type_disposal)
+    watched = weakref.ref(thing, ending)
     with pytest.raises(OutOfTime), time_limit(SHORT):
         del thing
         begin = time.thread_time()

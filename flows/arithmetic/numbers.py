@@ -30,7 +30,7 @@ from flows.arithmetic.memory import SLOPES, memory
 from flows.arithmetic.vectors import WIDTH, larger, magnitude, spread, where_less
 from symbolic.language import lower
 
-__all__ = ["Arithmetic", "Define", "Sizes", "doubles", "duals", "lanes"]
+__all__ = ["Arithmetic", "Define", "Sizes", "doubles", "duals", "lanes", "numbers_of"]
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,12 @@ def lanes() -> Arithmetic:
         magnitude=lean(lambda x: magnitude(x)),
         held=lean(lambda x: x),
     )
+
+
+def numbers_of(count: int) -> Arithmetic:
+    """Numbers of as many lanes as there are in a vector, or of one."""
+    assert count in (1, WIDTH), f"there are 1 or {WIDTH} lanes, not {count}"
+    return doubles() if count == 1 else lanes()
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np import arrayobj
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "larger",
     "load",
     "magnitude",
-    "numbers",
 ]
 __all__ += ["power_of_two", "root", "smaller", "spread", "store", "total", "vector", "where"]
 __all__ += ["where_less"]
@@ -367,25 +366,3 @@ def total(typing, value):
         return builder.extract_element(left, ir.Constant(ir.IntType(32), 0))
 
     return types.float64(value), code
-
-
-# Rows of one number -------------------------------------------------------------------------------
-
-
-def numbers(lanes: int) -> tuple[Any, Any, Any, Any, Any]:
-    """Return ``load``, ``store``, ``spread``, ``larger``, ``magnitude`` for so many lanes.
-
-    Parameters
-    ----------
-    lanes : int
-        `WIDTH`, or 1, where doubles take the place of vectors.
-    """
-    if lanes == WIDTH:
-        return load, store, spread, larger, magnitude
-    assert lanes == 1, f"there are 1 or {WIDTH} lanes, not {lanes}"
-    return (
-        *_memory(1, types.float64, ir.DoubleType()),
-        register_jitable(lambda number: number),
-        register_jitable(lambda x, y: x if x > y else y),
-        register_jitable(lambda x: abs(x)),
-    )

@@ -44,7 +44,7 @@ from flows.ensembles.axis_members import (
 )
 from flows.ensembles.axis_outputs import outputs_of
 from flows.solvers.axis_steps import EPSILON
-from flows.solvers.explicit_tableau import ALL, STAGES
+from flows.solvers.gentle_formulas import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
 from flows.solvers.near_lanes import LANES
 from flows.solvers.near_radau import step_on, within

@@ -25,9 +25,9 @@ from flows.runs.integrate import follow_in_pieces, next_problem
 from flows.runs.request import Request
 from flows.runs.trajectory import Trajectory
 from flows.solvers.chart_jax import SelfSimilarField, arguments, require_x64
-from flows.solvers.compiled_steps import accept_steps
 from flows.solvers.diffrax_ivp import FIRST_STEP, jax_field
 from flows.solvers.diffrax_lanes import ATTEMPTS, Lane, advance
+from flows.solvers.recorded import accept_steps
 from flows.solvers.rodas_tableau import STAGES
 
 METHOD = "diffrax-rodas5p"

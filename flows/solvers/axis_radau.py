@@ -21,8 +21,8 @@ from flows.core.problem import (
     finish,
     status_of,
 )
-from flows.solvers.compiled_steps import record_batch
 from flows.solvers.radau_tableau import tableau as collocation
+from flows.solvers.recorded import record_batch
 
 # Steps between two looks of the watch.
 BATCH = 64

@@ -20,7 +20,7 @@ from flows.core.problem import (
     finish,
 )
 from flows.core.system import System
-from flows.solvers.groups import STIFF
+from flows.solvers.many import STIFF
 
 #: Methods that compute with JAX.
 JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5", "diffrax-rodas5p")
@@ -84,9 +84,9 @@ def solve_many(
         One a problem. Those that had not ended are ``interrupted`` after Ctrl-C, and
         ``time_budget`` after the end of the budget.
     """
-    from flows.solvers import rodas
+    from flows.solvers import stiff
 
-    stiffly = (lambda some: [rodas.solve_alone(p) for p in some]) if alone else rodas.solve_many
+    stiffly = (lambda some: [stiff.solve_alone(p) for p in some]) if alone else stiff.solve_many
     found: dict[int, Solution] = {}
     begun_anew: tuple[str, ...] = ()
     serves = _has_lanes
@@ -101,10 +101,10 @@ def solve_many(
         found.update(zip(some, _solve_explicitly([problems[k] for k in some]), strict=True))
     some = [k for k, problem in enumerate(problems) if k not in found and serves(problem)]
     found.update(zip(some, stiffly([problems[k] for k in some]), strict=True))
-    stiff = [k for k in found if found[k].status == STIFF and _has_lanes(problems[k])]
-    if stiff:
-        rests = stiffly([_rest(problems[k], found[k]) for k in stiff])
-        for k, later in zip(stiff, rests, strict=True):
+    left = [k for k in found if found[k].status == STIFF and _has_lanes(problems[k])]
+    if left:
+        rests = stiffly([_rest(problems[k], found[k]) for k in left])
+        for k, later in zip(left, rests, strict=True):
             found[k] = _joined(found[k], later)
     stopped = next((s.status for s in found.values() if s.status in STOPPED), "")
     for k, problem in enumerate(problems):
@@ -134,9 +134,9 @@ def _is_explicit(problem: Problem) -> bool:
 
 def _solve_explicitly(problems: Sequence[Problem]) -> list[Solution]:
     """Explicit steps, at the fraction of the tolerance that leaves errors of its size."""
-    from flows.solvers import explicit
+    from flows.solvers import gentle
 
-    return explicit.solve_many(
+    return gentle.solve_many(
         [replace(p, rtol=EXPLICIT * p.rtol, atol=EXPLICIT * p.atol) for p in problems]
     )
 
@@ -215,14 +215,14 @@ def _adapter(method: str, system: System) -> Solver:
 
         return diffrax_ivp.adapter(method, system)
     if method == "Rodas5P":
-        from flows.solvers import rodas
+        from flows.solvers import stiff
 
         if system.lanes is None:
             raise InputError(
                 f"method Rodas5P knows no field of {system.name} in lanes; choose another"
             )
         return lambda problem: (
-            rodas.solve(problem) if _has_lanes(problem) else _first_that_succeeds(problem, system)
+            stiff.solve(problem) if _has_lanes(problem) else _first_that_succeeds(problem, system)
         )
     if method == "CVODE":
         from flows.solvers import cvode

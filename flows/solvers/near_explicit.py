@@ -2,7 +2,7 @@ r"""Compiled steps of DOP853 in charts, for several members side by side.
 
 Stages are in the coordinates of states, as in :mod:`flows.solvers.near_plain`; what a step has
 changed, its slope and its errors are measured along the axes. The formulas are those of
-:mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its dense output, of order 7,
+:mod:`flows.solvers.gentle_formulas`. A step costs fields alone, and its dense output, of order 7,
 tells the states at all output times inside it. This is for charts in which `s |h|` is not large:
 steps are no longer than stability allows, `h_\tau s |h| \le 6.1`.
 """
@@ -18,24 +18,18 @@ import numpy as np
 
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.vectors import larger, load, magnitude, root, spread, store
-from flows.solvers.explicit_formulas import (
-    at_stage,
-    change_after,
-    error_of,
-    errors_of,
-    interpolate,
-)
-from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
+from flows.solvers.gentle_formulas import ALL, DENSE, STAGES, formulas, tableau
 from flows.solvers.near_lanes import LANES
 from flows.solvers.near_plain import plain_field
 from flows.solvers.near_radau import set_steps
 from flows.solvers.near_stages import TOGETHER, products
 from flows.solvers.near_state import CHANGED, FAILED, MOST_FIELDS, STOPPED
-from flows.solvers.side_by_side import SMALLEST
+from flows.solvers.steps import SMALLEST
 
 __all__ = ["Stages", "attempt", "between", "dense_at", "finish", "stages_of"]
 
 NODES = tableau()[0]
+at_stage, errors_of, error_of, interpolate, change_after = formulas(LANES)
 # What is turned along the axes after a step, in rows.
 PLACE, SLOPE, FIFTH, THIRD = range(4)
 
@@ -110,7 +104,7 @@ def arrive(near, work, stages):
     """Put down what is along the axes at the ends of steps."""
     n, rows = len(stages.end), stages.rows
     for i in range(n):
-        fifth, third = errors_of(stages.k, i)
+        fifth, third = errors_of(stages.k, i, n)
         store(rows, FIFTH * n + i, fifth)
         store(rows, THIRD * n + i, third)
         for e in range(LANES):

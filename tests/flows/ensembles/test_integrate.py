@@ -22,7 +22,7 @@ from flows.ensembles.workers import Hands, finished
 from flows.runs.check import check
 from flows.runs.integrate import integrate
 from flows.runs.rates import local_exponent
-from flows.solvers import rodas
+from flows.solvers import stiff
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 SYSTEM = ReLUNeuron(n=2, d=2)
@@ -126,14 +126,14 @@ def test_by_default_members_step_side_by_side_in_threads_of_this_process(whole, 
 
 
 def test_where_rodas5p_fails_a_member_takes_what_a_run_without_it_takes(monkeypatch):
-    solve = rodas.solve_many
+    solve = stiff.solve_many
 
     def failing(problems):
         found = solve(problems)
         bad = replace(found[0], status="solver_failed", states=found[0].states[:1], stop=None)
         return [bad, *found[1:]]
 
-    monkeypatch.setattr("flows.solvers.rodas.solve_many", failing)
+    monkeypatch.setattr("flows.solvers.stiff.solve_many", failing)
     found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, workers=1)
     assert found.completed == 7
     monkeypatch.setattr("flows.solvers.choice.ALONE", 0)

@@ -9,9 +9,9 @@ from flows.core.problem import Problem, Recorder, Stop, Watch
 from flows.ensembles.starts import Law
 from flows.runs.integrate import follow_in_pieces, integrate, next_problem
 from flows.runs.request import Request
-from flows.solvers import groups, rodas, rodas_tableau
-from flows.solvers.compiled_steps import accept_steps
-from flows.solvers.side_by_side import Lane, Parameters, Steps
+from flows.solvers import rodas_tableau, stiff
+from flows.solvers.recorded import accept_steps
+from flows.solvers.steps import Lane, Parameters, Steps
 from flows.solvers.stiff import steps_of
 from flows.systems.gmm_em.system import GMMEM
 from flows.systems.matrix_factorization.system import MatrixFactorization
@@ -27,7 +27,7 @@ def follow(system, start, t_end, rtol, max_steps=10_000):
     pieces = follow_in_pieces(system, start, Request(t_end, rtol=rtol, max_steps=max_steps))
     problem, run = next_problem(pieces, None)
     while problem is not None:
-        problem, run = next_problem(pieces, rodas.solve(problem))
+        problem, run = next_problem(pieces, stiff.solve(problem))
     return run
 
 
@@ -82,7 +82,7 @@ def test_the_error_falls_with_the_fifth_power_of_the_step(power, exponential):
         clock = dataclasses.replace(chart.clock, decay=decay, exponential=exponential)
         chart = dataclasses.replace(chart, clock=clock)
     given = {"chart": chart, "y0": chart.y0}
-    truth = rodas.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15), **given)).states[-1]
+    truth = stiff.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15), **given)).states[-1]
     errors = []
     for steps in (4, 8):
         state = chart.y0
@@ -95,7 +95,7 @@ def test_the_error_falls_with_the_fifth_power_of_the_step(power, exponential):
 
 def one_step(chart, tau, end, state):
     """One step in every lane, the same in each."""
-    lanes, size = rodas.LANES, state.size
+    lanes, size = stiff.LANES, state.size
     column = np.repeat(state[:, None], lanes, axis=1)
     advance = steps_of(chart.field, chart.lanes.make_field, lanes)
     # Loose tolerances and a long first step: it is the whole way.
@@ -131,8 +131,8 @@ def one_step(chart, tau, end, state):
 
 
 def test_between_steps_it_is_of_fourth_order():
-    coarse, fine = (rodas.solve(problem(steps, rtol=1e-6)) for steps in (1, 50))
-    truth = rodas.solve(problem(50, rtol=1e-12, atol=np.full(6, 1e-14)))
+    coarse, fine = (stiff.solve(problem(steps, rtol=1e-6)) for steps in (1, 50))
+    truth = stiff.solve(problem(50, rtol=1e-12, atol=np.full(6, 1e-14)))
     assert fine.stats["steps"] == coarse.stats["steps"] < 50
     assert fine.states == pytest.approx(truth.states, abs=1e-6 * FACTOR)
     assert fine.states != pytest.approx(truth.states[::-1], abs=1e-6 * FACTOR)
@@ -179,10 +179,10 @@ def test_the_status_tells_the_truth():
 
 
 def test_a_field_that_is_not_a_number_ends_it():
-    found = rodas.solve(problem(y0=np.full(6, np.nan)))
+    found = stiff.solve(problem(y0=np.full(6, np.nan)))
     assert (found.status, len(found.states)) == ("solver_failed", 0)
     assert "step size" in found.message
-    assert rodas.solve(problem()).status == "completed"
+    assert stiff.solve(problem()).status == "completed"
 
 
 def test_an_interrupt_keeps_what_is_done(monkeypatch):
@@ -191,10 +191,10 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
             raise KeyboardInterrupt
         return 1.0
 
-    whole = rodas.solve(problem(40))
-    monkeypatch.setattr(rodas, "BATCH", 2)
-    several = [problem(40, watch=Watch(interrupt, ends_nothing)), *[problem(40)] * rodas.LANES]
-    found = rodas.solve_many(several)
+    whole = stiff.solve(problem(40))
+    monkeypatch.setattr(stiff, "BATCH", 2)
+    several = [problem(40, watch=Watch(interrupt, ends_nothing)), *[problem(40)] * stiff.LANES]
+    found = stiff.solve_many(several)
     assert {piece.status for piece in found} == {"interrupted"}
     assert 0 < len(found[0].states) < 40 and len(found[-1].states) == 0
     assert (found[0].states == whole.states[: len(found[0].states)]).all()
@@ -203,13 +203,13 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
 def test_a_piece_does_not_depend_on_who_is_beside_it():
     system = ReLUNeuron(3, 4)
     several = []
-    for seed in range(2 * rodas.LANES + 3):
+    for seed in range(2 * stiff.LANES + 3):
         frame, state = system.reduce(system.initial(0.5, seed))
         chart = system.piece(frame, state, 0.0).chart
         several.append(problem(5, y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10)))
-    together = rodas.solve_many(several)
+    together = stiff.solve_many(several)
     for k, piece in enumerate(together):
-        alone = rodas.solve(several[k])
+        alone = stiff.solve(several[k])
         assert (alone.states == piece.states).all() and alone.stats == piece.stats
     assert (together[0].states != together[1].states).any()
 
@@ -223,8 +223,8 @@ def test_a_block_does_not_depend_on_how_fast_those_beside_it_decay():
         clock = dataclasses.replace(chart.clock, decay=decay)
         slow = dataclasses.replace(chart, clock=clock)
         several.append(problem(5, chart=slow, y0=slow.y0))
-    together = rodas.solve_many(several)
-    for alone, piece in zip((rodas.solve(one) for one in several), together, strict=True):
+    together = stiff.solve_many(several)
+    for alone, piece in zip((stiff.solve(one) for one in several), together, strict=True):
         assert (alone.states == piece.states).all() and alone.stats == piece.stats
 
 
@@ -237,31 +237,31 @@ def test_after_an_interrupt_no_other_chart_is_begun():
     chart = system.piece(frame, state, 0.0).chart
     other = problem(y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10))
     first = problem(watch=Watch(interrupt, ends_nothing))
-    found = rodas.solve_many([first, other])
+    found = stiff.solve_many([first, other])
     assert [piece.status for piece in found] == ["interrupted", "interrupted"]
     assert found[1].stats["jacobian_evaluations"] == 0
-    assert rodas.solve(other).status == "completed"
+    assert stiff.solve(other).status == "completed"
 
 
 def test_a_watch_that_breaks_down_ends_its_own_problem_only():
     def broken(tau, y):
         raise np.linalg.LinAlgError("singular")
 
-    found = rodas.solve_many([problem(), problem(watch=Watch(broken, ends_nothing)), problem()])
+    found = stiff.solve_many([problem(), problem(watch=Watch(broken, ends_nothing)), problem()])
     assert [piece.status for piece in found] == ["completed", "solver_failed", "completed"]
     assert found[1].message == "LinAlgError: singular"
 
 
 def test_a_neighbour_that_is_not_a_number_disturbs_nobody():
     broken = problem(y0=np.full(6, np.nan))
-    found = rodas.solve_many([problem(), broken, problem()])
-    alone = rodas.solve(problem())
+    found = stiff.solve_many([problem(), broken, problem()])
+    alone = stiff.solve(problem())
     assert [piece.status for piece in found] == ["completed", "solver_failed", "completed"]
     assert (found[0].states == alone.states).all() and (found[2].states == alone.states).all()
 
 
-def test_what_takes_its_steps_alone_does_not_depend_on_those_before_it(monkeypatch):
-    """More problems than have room at a time, of several lengths."""
+def test_what_takes_its_steps_alone_does_not_depend_on_those_before_it():
+    """Several lengths, and rules of several numbers of nodes."""
     system = GMMEM(3, 2)
     several = []
     for seed in range(5):
@@ -270,17 +270,16 @@ def test_what_takes_its_steps_alone_does_not_depend_on_those_before_it(monkeypat
         taus = np.linspace(0, 0.5 + seed, 4)[1:]
         small = np.full(chart.x0.size, 1e-8)
         several.append(problem(rtol=1e-6, y0=chart.y0, chart=chart, atol=small, taus=taus))
-    monkeypatch.setattr(groups, "ABREAST", 2)
-    together = rodas.solve_many(several)
-    for alone, piece in zip((rodas.solve(one) for one in several), together, strict=True):
+    together = stiff.solve_many(several)
+    for alone, piece in zip((stiff.solve(one) for one in several), together, strict=True):
         assert (alone.states == piece.states).all() and alone.stats == piece.stats
     assert len({piece.stats["steps"] for piece in together}) > 1
 
 
 def test_many_unknowns_are_solved_one_by_one_with_the_same_result(monkeypatch):
-    truth = rodas.solve(problem(5)).states
-    monkeypatch.setattr(rodas, "SMALL", 1)
-    assert rodas.solve(problem(5)).states == pytest.approx(truth, rel=1e-9)
+    truth = stiff.solve(problem(5)).states
+    monkeypatch.setattr(stiff, "SMALL", 1)
+    assert stiff.solve(problem(5)).states == pytest.approx(truth, rel=1e-9)
 
 
 def steps(count, seed=0):

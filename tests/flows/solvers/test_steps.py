@@ -10,9 +10,9 @@ import pytest
 import flows
 from flows.runs.integrate import follow_in_pieces
 from flows.runs.request import Request
-from flows.solvers import explicit
-from flows.solvers.explicit_tableau import FIELDS, ORDER
-from flows.solvers.side_by_side import GROW, SAFETY, SHRINK, planner
+from flows.solvers import gentle
+from flows.solvers.gentle_formulas import FIELDS, ORDER
+from flows.solvers.steps import GROW, SAFETY, SHRINK, planner
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_steps_that_have_to_become_shorter_are_seldom_refused():
     starts = [system.initial(0.5, seed) for seed in range(24)]
     problems = [next(follow_in_pieces(system, start, request)) for start in starts]
     some = [p for p in problems if p.chart.explicit is not None]
-    found = explicit.solve_many(some)
+    found = gentle.solve_many(some)
     assert len(some) > 10
     steps = np.array([s.stats["steps"] for s in found])
     attempts = np.array([s.stats["field_evaluations"] for s in found]) / FIELDS

@@ -9,8 +9,8 @@ import flows
 from flows.ensembles.integrate import Flow, integrate_ensemble
 from flows.runs.integrate import follow_in_pieces
 from flows.runs.request import Request
-from flows.solvers import explicit, explicit_tableau
-from flows.solvers.groups import STIFF
+from flows.solvers import gentle, gentle_formulas
+from flows.solvers.many import STIFF
 from flows.solvers.rodas_tableau import dense_output
 
 SYSTEM = flows.MatrixFactorization(2)
@@ -26,8 +26,8 @@ def problem(seed=0, system=SYSTEM, t_end=T_END, t_eval=None, rtol=1e-8):
 
 
 def test_coefficients_satisfy_the_conditions_of_order_eight_along_a_line():
-    nodes, a, error, _ = explicit_tableau.tableau()
-    weights = a[explicit_tableau.STAGES]
+    nodes, a, error, _ = gentle_formulas.tableau()
+    weights = a[gentle_formulas.STAGES]
     for k in range(1, 9):
         assert weights @ nodes ** (k - 1) == pytest.approx(1 / k, abs=1e-14)
     assert abs(weights @ nodes**8 - 1 / 9) > 1e-9
@@ -40,7 +40,7 @@ def test_coefficients_satisfy_the_conditions_of_order_eight_along_a_line():
 def test_states_agree_with_another_method_at_a_tighter_tolerance(rtol):
     from flows.solvers import scipy_ivp
 
-    found = explicit.solve_many([problem(rtol=rtol)])[0]
+    found = gentle.solve_many([problem(rtol=rtol)])[0]
     truth = scipy_ivp.solve(replace(problem(), rtol=1e-12, atol=problem().atol * 1e-4), "Radau")
     assert found.status == "completed"
     # All output times: between steps the polynomial is meant, too.
@@ -57,17 +57,17 @@ def test_dense_output_passes_through_both_ends():
 
 
 def test_no_problem_changes_a_bit_of_another():
-    several = [problem(seed) for seed in range(explicit.LANES + 3)]
-    together = explicit.solve_many(several)
-    for k in (0, 5, explicit.LANES + 2):
-        alone = explicit.solve_many([several[k]])[0]
+    several = [problem(seed) for seed in range(gentle.LANES + 3)]
+    together = gentle.solve_many(several)
+    for k in (0, 5, gentle.LANES + 2):
+        alone = gentle.solve_many([several[k]])[0]
         assert (alone.states == together[k].states).all()
         assert alone.stats == together[k].stats
 
 
 def test_a_stiff_flow_is_given_up_and_another_method_goes_on():
     system = flows.MatrixFactorization(2, regularization=500.0)
-    given_up = explicit.solve_many([problem(system=system, t_end=1e4)])[0]
+    given_up = gentle.solve_many([problem(system=system, t_end=1e4)])[0]
     assert given_up.status == STIFF and given_up.last is not None
     assert 0 < len(given_up.states) < len(problem(system=system, t_end=1e4).taus)
     start = system.initial(0.5, 0)
@@ -81,7 +81,7 @@ def test_a_stiff_flow_is_given_up_and_another_method_goes_on():
 
 
 def test_few_steps_that_stability_binds_are_taken_all_the_same():
-    found = explicit.solve_many([problem(t_end=30.0)])[0]
+    found = gentle.solve_many([problem(t_end=30.0)])[0]
     assert found.status == "completed"
 
 
@@ -96,7 +96,7 @@ def test_members_of_an_ensemble_are_as_right_as_a_run_alone():
 
 def test_a_field_that_is_not_finite_is_no_success():
     broken = problem()
-    found = explicit.solve_many([replace(broken, y0=np.full_like(broken.y0, np.nan)), problem()])
+    found = gentle.solve_many([replace(broken, y0=np.full_like(broken.y0, np.nan)), problem()])
     assert [one.status for one in found] == ["solver_failed", "completed"]
 
 

@@ -35,7 +35,7 @@ class Lane(NamedTuple):
     solver time, state, where the piece ends, and the length of the next step, 0 before the first
     one; ``rtol``, ``atol`` (N, lanes): tolerances of a step; ``attempts`` since the piece began;
     ``stiff``: how many of the last steps were as long as stability allows, see
-    :mod:`flows.solvers.explicit_steps`; ``past`` (2, lanes): length and error of the last accepted
+    :mod:`flows.solvers.gentle`; ``past`` (2, lanes): length and error of the last accepted
     step, 0 before the first one.
     """
 

@@ -21,14 +21,11 @@ from flows.core.problem import (
     status_of,
 )
 from flows.core.threads import out_of_turn
-from flows.solvers.compiled_steps import record_batch
-from flows.solvers.one_by_one import OneByOne
-from flows.solvers.side_by_side import Advance, Lane, Parameters, Steps
+from flows.solvers.recorded import record_batch
+from flows.solvers.steps import Advance, Lane, Parameters, Steps
 
 #: Status of a solution that another method is to go on with, from where it ends.
 STIFF = "stiff"
-# Problems that take their steps one after the other in one call, and numbers that these may fill.
-ABREAST, FILLED = 32, 2**18
 # Attempts of one problem alone between two looks of the watch.
 ALONE = 16
 #: What steps leave in ``Lane.stiff`` of a piece that they give up.
@@ -117,8 +114,14 @@ class SideBySide:
 
     Parameters
     ----------
-    advance, chart, places, batch, dense, rows
-        As those of :class:`flows.solvers.one_by_one.OneByOne`.
+    advance : Numba function
+        Steps of so many lanes.
+    chart : Chart
+        One of the charts, which have as many unknowns and the same clock; of more lanes than one
+        also the same shape.
+    places, batch, dense, rows : int
+        How many problems have room, attempts of a call, coefficients of dense output, and rows that
+        the raw field needs to work in.
     """
 
     def __init__(
@@ -154,7 +157,10 @@ class SideBySide:
         self._work = np.empty((rows, places))
 
     def put(self, e: int, chart: Chart) -> None:
-        """Give a lane the constants of a chart."""
+        """Give a lane the constants of a chart; one alone has a shape of its own, too."""
+        if len(self.lane.live) == 1:
+            weights = chart.weights[:, None].copy()
+            self._parameters = self._parameters._replace(weights=weights, shape=chart.shape)
         of_all = self._parameters
         of_all.offset[e], of_all.decay[:, e] = chart.clock.offset, chart.clock.decay
         of_all.weights[:, e] = chart.weights
@@ -190,15 +196,9 @@ class _Group:
         batch = kind.batch if lanes > 1 or of_chart.look is not None else min(ALONE, kind.batch)
         of_all = kind.steps(chart, lanes), chart
         sizes = batch, kind.dense, of_chart.workspace(chart.shape)
-        self.places: SideBySide | OneByOne
-        if lanes > 1:
-            self.places, count = SideBySide(*of_all, lanes, *sizes), lanes
-        else:
-            each = batch * (1 + kind.dense) * chart.x0.size
-            count = min(len(waiting), ABREAST, max(1, FILLED // each))
-            self.places = OneByOne(*of_all, count, *sizes)
+        self.places = SideBySide(*of_all, lanes, *sizes)
         self.lane = self.places.lane
-        self.owner: list[int | None] = [None] * count
+        self.owner: list[int | None] = [None] * lanes
         self.recorders: dict[int, Recorder] = {}
 
     def run(self) -> str:

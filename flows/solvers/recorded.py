@@ -44,7 +44,8 @@ def accept_steps(
     begun, before, taus, states = times[:-1], points[:-1], times[1:], points[1:]
     alarmed, alone = _looked_at_alone(recorder, taus, states)
     first = 0
-    for i in [*np.flatnonzero(alone).tolist(), len(taus)]:
+    while first < len(taus):
+        i = first + int(np.argmax(alone[first:])) if alone[first:].any() else len(taus)
         outcome: Stop | str | None = _accept_together(
             recorder, *(x[first:i] for x in (begun, before, taus, states, k))
         )
@@ -55,6 +56,10 @@ def accept_steps(
         if outcome is not None:
             return outcome
         first = i + 1
+        if first < len(taus) and alarmed[first]:  # an answer may have calmed it
+            alarmed[first:], alone[first:] = _looked_at_alone(
+                recorder, taus[first:], states[first:]
+            )
     return None
 
 

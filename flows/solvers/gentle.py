@@ -1,29 +1,29 @@
-r"""Compiled steps of DOP853, an explicit Runge-Kutta method of order 8, for many problems.
+r"""DOP853 with compiled steps, for one problem or for many side by side: fields alone.
 
-.. math:: k_s = f\Bigl(\tau + c_s h,\ y + h \sum_{r<s} a_{sr} k_r\Bigr), \qquad
-   y_1 = y + h \sum_s b_s k_s
+Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds, and at
+this length more steps are left than it has patience for, a lane gives up, and its solution ends as
+``stiff``, for another method to go on. Where what decays fast stands still, no error tells it: a
+step beyond stability is refused by `h |lambda|` itself, since its stages, and with them the dense
+output, can be anything inside.
 
-Its error comes from two formulas of orders 5 and 3, its dense output, of order 7, from three more
-stages. Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds,
-and at this length more steps are left than it has patience for, a lane gives up. Where what decays
-fast stands still, no error tells it: a step beyond stability is refused by `h |lambda|` itself,
-since its stages, and with them the dense output, can be anything inside.
-
-Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, sections II.5 and II.6,
-and section IV.2 of volume II for what tells stiffness; coefficients are those of SciPy.
+Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.2, for what tells
+stiffness; the formulas are those of :mod:`flows.solvers.gentle_formulas`.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from flows.solvers.explicit_tableau import ALL, DENSE, ORDER, STAGES, tableau
-from flows.solvers.side_by_side import (
+from flows.core.chart import Chart, Lanes
+from flows.core.problem import Problem, Solution
+from flows.solvers.gentle_formulas import ALL, DENSE, FIELDS, ORDER, STAGES, formulas, tableau
+from flows.solvers.many import Kind, solve_together
+from flows.solvers.steps import (
     LEAST_ERROR,
     SHRINK,
     SMALLEST,
@@ -42,6 +42,31 @@ from flows.solvers.side_by_side import (
 BOUND, LASTING = 5.0, 16
 # A step is refused where h |lambda| is above this.
 BEYOND = 10.0
+# Attempts between two looks of the watch; problems side by side are those of a vector.
+BATCH, LANES = 64, 16
+
+
+def solve_many(problems: Sequence[Problem]) -> list[Solution]:
+    """Solve problems by DOP853, see :func:`flows.solvers.many.solve_together`."""
+    return solve_together(problems, KIND)
+
+
+def _lanes(chart: Chart) -> Lanes | None:
+    return chart.explicit
+
+
+def _width(chart: Chart) -> int:
+    assert chart.explicit is not None
+    return 1 if chart.explicit.alone else LANES
+
+
+def _steps(chart: Chart, lanes: int) -> Advance:
+    explicit = chart.explicit
+    assert explicit is not None
+    return steps_of(explicit.make_field, lanes, explicit.patience, explicit.look)
+
+
+KIND = Kind("DOP853", _lanes, _width, _steps, BATCH, DENSE, (FIELDS, 0))
 
 
 @functools.cache
@@ -55,7 +80,7 @@ def steps_of(
     from flows.arithmetic.kept import kept  # Numba loads where it is first needed
 
     make = functools.partial(make_steps, make_lanes, lanes, patience, look)
-    name = (lanes, "explicit steps, at most", patience, "of", make_lanes, look or "")
+    name = (lanes, "gentle steps, at most", patience, "of", make_lanes, look or "")
     return cast("Advance", kept(name, signature(), make))
 
 
@@ -76,7 +101,7 @@ def make_steps(
     patience : int
         How many steps as long as stability allows may be left.
     look : callable, optional
-        Compiles what ends a batch (:func:`flows.solvers.side_by_side.looker`).
+        Compiles what ends a batch (:func:`flows.solvers.steps.looker`).
 
     Returns
     -------
@@ -87,10 +112,13 @@ def make_steps(
     """
     import numba
 
-    from flows.arithmetic.vectors import numbers
+    from flows.arithmetic.numbers import numbers_of
 
-    load, store, spread, larger, magnitude = numbers(lanes)
-    nodes, a, formulas, upper = tableau()
+    number, sums_of = numbers_of(lanes), formulas(lanes)
+    get, put, zero = number.get, number.put, number.zero
+    larger, magnitude = number.larger, number.magnitude
+    at_stage, errors_of, error_of, interpolate = sums_of[:4]
+    nodes = tableau()[0]
     stages, every, pieces = STAGES, ALL, DENSE
     shrink, smallest, least = SHRINK, SMALLEST, LEAST_ERROR
     bound, lasting, beyond, most = BOUND, LASTING, BEYOND, float(patience)
@@ -100,67 +128,32 @@ def make_steps(
     asks = looker(look, lanes)
 
     @inner
-    def inside_step(y, k, s, step, out):  # type: ignore[no-untyped-def]
-        """State at which a stage is evaluated."""
-        size, h = y.shape[0], load(step, 0)
-        for i in range(size):
-            moved = spread(0.0)
-            for r in range(s):
-                weight = a[s, r]
-                if weight != 0.0:
-                    moved += weight * load(k, r * size + i)
-            store(out, i, load(y, i) + h * moved)
-
-    @inner
     def measure(lane, k, y1, before, sums):  # type: ignore[no-untyped-def]
         """Both errors and what tells stiffness, over the tolerance, as sums of squares."""
-        size, rtol = y1.shape[0], load(lane.rtol, 0)
-        fifths, thirds, turns, ways = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+        size, rtol = y1.shape[0], get(lane.rtol, 0)
+        fifths, thirds, turns, ways = zero(), zero(), zero(), zero()
         for i in range(size):
-            fifth, third = spread(0.0), spread(0.0)
-            for r in range(stages + 1):
-                one = load(k, r * size + i)
-                fifth, third = fifth + formulas[0, r] * one, third + formulas[1, r] * one
-            new = load(y1, i)
-            large = larger(magnitude(load(lane.y, i)), magnitude(new))
-            inverse = 1.0 / (load(lane.atol, i) + rtol * large)
+            fifth, third = errors_of(k, i, size)
+            new = get(y1, i)
+            large = larger(magnitude(get(lane.y, i)), magnitude(new))
+            inverse = 1.0 / (get(lane.atol, i) + rtol * large)
             fifth, third = fifth * inverse, third * inverse
-            turned = load(k, stages * size + i) - load(k, (stages - 1) * size + i)
-            apart = new - load(before, i)
+            turned = get(k, stages * size + i) - get(k, (stages - 1) * size + i)
+            apart = new - get(before, i)
             fifths, thirds = fifths + fifth * fifth, thirds + third * third
             turned, apart = turned * inverse, apart * inverse
             turns, ways = turns + turned * turned, ways + apart * apart
-        store(sums, 0, fifths)
-        store(sums, 1, thirds)
-        store(sums, 2, turns)
-        store(sums, 3, ways)
-
-    @inner
-    def interpolate(y, y1, k, step, dense):  # type: ignore[no-untyped-def]
-        """Dense output of all lanes, in powers of the fraction of the step."""
-        size, h = y.shape[0], load(step, 0)
-        for i in range(size):
-            f3, f4, f5, f6 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-            for r in range(every):
-                one = h * load(k, r * size + i)
-                f3, f4 = f3 + upper[0, r] * one, f4 + upper[1, r] * one
-                f5, f6 = f5 + upper[2, r] * one, f6 + upper[3, r] * one
-            moved = load(y1, i) - load(y, i)
-            first, last = h * load(k, i), h * load(k, stages * size + i)
-            store(dense, i, first - moved)
-            store(dense, size + i, 2.0 * moved - (last + first) + f3)
-            store(dense, 2 * size + i, f4 + f5 - f3)
-            store(dense, 3 * size + i, f6 - f4 - 2.0 * f5)
-            store(dense, 4 * size + i, f5 - 2.0 * f6)
-            store(dense, 5 * size + i, f6)
+        put(sums, 0, fifths)
+        put(sums, 1, thirds)
+        put(sums, 2, turns)
+        put(sums, 3, ways)
 
     @inner
     def judge(lane, step, sums, good):  # type: ignore[no-untyped-def]
         """Set which attempts are accepted; their errors stand last in the sums."""
         size = lane.y.shape[0]
         for e in range(lanes):
-            both = math.sqrt((sums[0, e] + 0.01 * sums[1, e]) * size)
-            wrong = 0.0 if sums[0, e] == 0.0 else step[0, e] * sums[0, e] / both
+            wrong = error_of(step[0, e], sums[0, e], sums[1, e], size)
             # What is below the tolerance tells nothing of the flow: it may be rounding.
             turned, apart = step[0, e] * math.sqrt(sums[2, e]), math.sqrt(sums[3, e])
             sums[2, e], sums[3, e], sums[4, e] = turned, apart, wrong
@@ -233,7 +226,7 @@ def make_steps(
                 if s == 0:
                     inside[:] = y
                 else:
-                    inside_step(y, k, s, step, inside)
+                    at_stage(y, k, s, step, inside)
                 if s == stages - 1:
                     before[:] = inside
                 if s == stages:

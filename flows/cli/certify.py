@@ -236,9 +236,9 @@ def _times(asked: Sequence[float] | None, end: float) -> list[float]:
     """Times at which enclosures are shown."""
     times = [*(asked or ()), end]
     for t in times:
-        if not 0 < t <= end:
-            raise InputError(f"--t-eval: expected times in (0, {end:g}], got {t:g}")
-    return sorted(set(times))
+        if not 0 <= t <= end:
+            raise InputError(f"--t-eval: expected times in [0, {end:g}], got {t:g}")
+    return sorted({t for t in times if t > 0})
 
 
 def _show(

@@ -67,8 +67,8 @@ def integrate(
     t_end : float
         End, positive and finite.
     t_eval : sequence of float, optional
-        Times of the result after ``t = 0``, increasing, in ``(0, t_end]``. Without it the output
-        is geometric, at least 8 points a decade.
+        Times of the result after ``t = 0``, increasing, up to ``t_end``; 0 may be among them.
+        Without it the output is geometric, at least 8 points a decade.
     method : str
         One of :data:`flows.METHODS`. ``auto`` is the first of ``system.auto``, or Radau for
         ``rtol < 1e-11``, and the next one where one fails. ``reference`` computes with 50

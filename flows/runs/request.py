@@ -160,7 +160,7 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     ------
     InputError
         For an end that is not positive and finite, or times that are not increasing in
-        ``(0, t_end]``.
+        ``[0, t_end]``, or 0 alone.
     """
     if not (is_real(t_end) and t_end > 0):
         raise InputError(f"t_end must be a positive finite number, got {t_end!r}")
@@ -188,10 +188,13 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
         raise InputError("t_eval must be a list of at least one time")
     if not np.isfinite(times).all():
         raise InputError("t_eval must be finite; it holds NaN or infinity")
-    if times[0] <= 0:
-        raise InputError(f"t_eval must be positive, got {times[0]:g}; t = 0 is always included")
+    if times[0] < 0:
+        raise InputError(f"t_eval must not be negative, got {times[0]:g}; runs begin at t = 0")
     if (np.diff(times) <= 0).any():
         raise InputError("t_eval must be strictly increasing")
+    times = times[times > 0]  # t = 0 is always included
+    if not times.size:
+        raise InputError("t_eval must hold a time after 0, got 0 alone")
     if times[-1] > t_end:
         raise InputError(f"t_eval must not exceed t_end = {t_end:g}, got {times[-1]:g}")
     return times

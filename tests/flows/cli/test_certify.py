@@ -104,7 +104,7 @@ def test_a_certificate_of_another_problem_is_refused(popflow, path, options, rea
         ((*SMALL, "--claim", "loss_uper"), "unknown claim 'loss_uper'"),
         ((*SMALL, "--rtol", "1e-3"), "--rtol: a certificate has none"),
         ((*SMALL, "--weights", "1,2"), "--weights is not an option of relu_neuron"),
-        ((*SMALL, "--t-eval", "0.7"), "--t-eval: expected times in (0, 0.5], got 0.7"),
+        ((*SMALL, "--t-eval", "0.7"), "--t-eval: expected times in [0, 0.5], got 0.7"),
         ((*SMALL, "--out", "missing/c.json"), "expected an existing folder"),
         (("verify", "missing.json"), "missing.json: cannot be read"),
         (("verify", "missing.json", "--claim", "x"), "unknown claim 'x'"),

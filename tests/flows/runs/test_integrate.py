@@ -64,6 +64,13 @@ def test_explicit_times_are_exactly_the_times_of_the_result():
     assert np.array_equal(run.state_at(0), SYSTEM.restore(run.frame, run.states.at(0)))
 
 
+def test_zero_among_the_times_is_the_start_that_is_always_there():
+    with_zero = flows.integrate(SYSTEM, START, 3.0, t_eval=[0, 0.5, 3.0])
+    without = flows.integrate(SYSTEM, START, 3.0, t_eval=[0.5, 3.0])
+    assert with_zero.t.tolist() == without.t.tolist() == [0.0, 0.5, 3.0]
+    assert np.array_equal(with_zero["loss"], without["loss"])
+
+
 @pytest.mark.parametrize("t_end", [1e-100, 1e100])
 def test_the_shortest_and_the_longest_run_end(t_end):
     run = flows.integrate(SYSTEM, START, t_end)
@@ -87,8 +94,9 @@ def test_output_is_geometric_and_ends_at_the_end():
         ({"t_end": 1e300}, "t_end must lie in"),
         ({"t_end": 1e-300}, "t_end must lie in"),
         ({"t_eval": [1.0, 0.5]}, "increasing"),
-        ({"t_eval": [-1.0, 0.5]}, "positive"),
-        ({"t_eval": [0.0, 0.5]}, "always included"),
+        ({"t_eval": [-1.0, 0.5]}, "negative"),
+        ({"t_eval": [0.0]}, "a time after 0"),
+        ({"t_eval": [0.0, 0.0, 0.5]}, "increasing"),
         ({"t_eval": [1.0, 20.0]}, "exceed t_end"),
         ({"t_eval": []}, "at least one"),
         ({"t_eval": [np.nan]}, "finite"),

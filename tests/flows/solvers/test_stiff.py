@@ -357,6 +357,27 @@ def test_where_nothing_is_watched_steps_are_recorded_together_too():
     assert broken.steps == 5
 
 
+@pytest.mark.parametrize("lasts", [3.0, 0.0])
+def test_a_question_that_has_been_answered_is_not_asked_again_until_it_is_due(lasts):
+    """Every step asks where an answer lasts no time, as a control."""
+    taus, states, k = steps(20)
+    due, asked = [0.0], []
+
+    def answer(before, tau, y, interpolant):
+        asked.append(tau)
+        due[0] = tau + lasts * (taus[1] - taus[0])
+
+    watch = Watch(lambda tau, y: due[0] - tau, answer, lambda taus, states: due[0] - taus)
+    one = recorder(taus[-1:], watch=watch)
+    assert accept_steps(one, 0.0, np.zeros(2), taus, states, k) == "completed"
+    expected, after = [], 0.0
+    for tau in taus:
+        if tau >= after:
+            expected.append(tau)
+            after = tau + lasts * (taus[1] - taus[0])
+    assert asked == expected and (len(asked) == 20) == (lasts == 0.0)
+
+
 def never(tau, y):
     return 1.0
 

@@ -25,6 +25,7 @@ __all__ = [
     "WIDTH",
     "any_of",
     "halves",
+    "intrinsic_of_numbers",
     "intrinsic_of_vectors",
     "larger",
     "load",
@@ -204,15 +205,18 @@ def _negative(context, builder, sig, args):
     return builder.fneg(args[0])
 
 
-def intrinsic_of_vectors(count: int, code: Any) -> Any:
-    """Function of so many vectors or doubles, at least one of them a vector."""
+def intrinsic_of_vectors(count: int, code: Any, kind_of: Any = lambda args: vector) -> Any:
+    """Function of so many vectors or doubles, which enter in every entry; a vector."""
 
     def typed(args):
-        return signature(vector, *args)
+        return signature(kind_of(args), *args)
 
     def generate(context, builder, sig, args):
-        parts = [_as_vector(context, builder, x, t) for x, t in zip(args, sig.args, strict=True)]
-        return code(builder, *parts)
+        def number(x, t):
+            wide = sig.return_type == vector
+            return _as_vector(context, builder, x, t) if wide else x
+
+        return code(builder, *map(number, args, sig.args))
 
     if count == 1:
         return intrinsic(lambda typing, x: (typed((x,)), generate))
@@ -221,6 +225,15 @@ def intrinsic_of_vectors(count: int, code: Any) -> Any:
     if count == 3:
         return intrinsic(lambda typing, x, y, z: (typed((x, y, z)), generate))
     return intrinsic(lambda typing, a, b, x, y: (typed((a, b, x, y)), generate))
+
+
+def intrinsic_of_numbers(count: int, code: Any) -> Any:
+    """Function of so many doubles, or of vectors and doubles; a double, or a vector."""
+
+    def kind_of(args):
+        return vector if vector in args else types.float64
+
+    return intrinsic_of_vectors(count, code, kind_of)
 
 
 def _larger(builder, x, y):

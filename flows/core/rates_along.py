@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from flows.arithmetic.kept import loop
+from flows.arithmetic.pairs import add, gather, joined, multiply
 from flows.arithmetic.vectors import WIDTH, load, spread, store
-from flows.core.exact_vectors import add, gather, joined, multiply
 from flows.core.twofold_loop import moves, plain, step
 
 __all__ = ["plain_rates", "summed", "twofold_rates", "width_of"]

@@ -1,7 +1,7 @@
 """The compiled loop of :mod:`flows.systems.own.twofold`: a program in balls of two doubles.
 
 Roots of pairs are those of Lefevre et al. (2023), whose errors are proved there; the others are of
-:mod:`flows.core.twofold_pairs`. Radii are doubles.
+:mod:`flows.arithmetic.pairs`. Radii are doubles.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from flows.arithmetic.kept import loop
-from flows.core.twofold_pairs import add, arctangent, divided, multiply, product
+from flows.arithmetic.pairs import add, arctangent, divided, multiply, product
 
 __all__ = ["defect", "evaluate", "moves", "plain", "step", "turned"]
 

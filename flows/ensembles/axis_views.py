@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.pairs import gather, joined, product
 from flows.arithmetic.vectors import load, spread, store
-from flows.core.exact_vectors import gather, joined, product
 from flows.ensembles.axis_lanes import registers_of
 from flows.solvers.near_lanes import LANES, PARTS, change
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.pairs import add, multiply, product
 from flows.core.angle_rest import angle_rest
 from flows.core.rates_along import plain_rates, summed, twofold_rates
 from flows.core.twofold_loop import evaluate
-from flows.core.twofold_pairs import add, multiply, product
 
 __all__ = [
     "Near",

@@ -12,9 +12,9 @@ import numba
 import numpy as np
 
 from flows.arithmetic.kept import kept
+from flows.arithmetic.pairs import add, divided, product
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.twofold_pairs import add, divided, product
 from flows.systems.mixture.means import UNSEEN
 
 

@@ -15,9 +15,9 @@ import math
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.pairs import add
 from flows.core.axis_field import Code
 from flows.core.twofold_loop import UPWARD, step
-from flows.core.twofold_pairs import add
 from flows.systems.own.chart_loop import run
 from flows.systems.own.tail_loop import CURVED, ROUNDED, TOLD
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.pairs import gather, joined
 from flows.arithmetic.vectors import WIDTH, load, spread, store
-from flows.core.exact_vectors import gather, joined
 
 __all__ = ["Turn", "eigen_in_lanes", "sharpened", "turn_of"]
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean, loop
+from flows.arithmetic.pairs import add
 from flows.core.limit import (
     FAST,
     INTEGER,
@@ -27,7 +28,6 @@ from flows.core.limit import (
     TANGENT,
 )
 from flows.core.plain_factors import factor, substitute
-from flows.core.twofold_pairs import add
 from flows.systems.own.above_loop import above_all, values_of
 from flows.systems.own.chart_loop import run
 from flows.systems.own.limit_slice import (

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.pairs import add, divided, gather, joined, multiply
 from flows.arithmetic.vectors import WIDTH, load, magnitude, spread, store
-from flows.core.exact_vectors import gather, joined
 from flows.core.rates_along import plain_rates, summed, twofold_rates, width_of
-from flows.core.twofold_pairs import add, divided, multiply
 from flows.systems.own.chart_loop import run
 from flows.systems.own.energy import STIFF
 from flows.systems.own.seen_loop import largest_of

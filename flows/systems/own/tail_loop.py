@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean, loop
+from flows.arithmetic.pairs import add
 from flows.core.limit import FAST
-from flows.core.twofold_pairs import add
 from flows.systems.own.chart_loop import run
 from flows.systems.own.energy import STAYS, UNDERFLOW
 from flows.systems.own.seen_loop import KNOWN, curvature_at

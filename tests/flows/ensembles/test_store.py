@@ -121,11 +121,13 @@ def test_killed_workers_change_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "whole"
     expected = run(folder, method="LSODA")
     save, killed = store.save, []
+    others = {process.pid for process in multiprocessing.active_children()}  # of earlier tests
 
     def save_and_kill(path, rows):
         save(path, rows)
         if not killed:
-            killed.extend(process.pid for process in multiprocessing.active_children())
+            pids = {process.pid for process in multiprocessing.active_children()}
+            killed.extend(pids - others)
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 

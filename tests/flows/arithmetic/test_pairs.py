@@ -1,4 +1,4 @@
-"""Pairs of vectors hold what rounding loses, in every lane."""
+"""Pairs of doubles hold what rounding loses, alone and in every lane."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from flows.arithmetic.kept import loop
+from flows.arithmetic.pairs import add, divided, gather, joined, multiply, product
 from flows.arithmetic.vectors import WIDTH, load, spread, store
-from flows.core.exact_vectors import add, gather, joined, multiply, product
-from flows.core.twofold_pairs import add as add_pairs
-from flows.core.twofold_pairs import multiply as multiply_pairs
 
 # Two doubles hold a sum of a few products to this part of the largest one.
 BOTH = 2.0**-98
+# Relative errors, in the square of `u = 2^-53`, and a little for its cube: 3 of a sum, 5 of a
+# product, 15 of a quotient.
+PROVED_SUM, PROVED_PRODUCT, PROVED_QUOTIENT = (k * 2.0**-106 for k in (4, 6, 16))
 
 
 @loop
@@ -38,15 +39,18 @@ def summed(x: Any, y: Any, found: Any) -> None:
 
 
 @loop
-def both_of(x: Any, y: Any, found: Any) -> None:
-    """Sum and product of pairs (2, lanes), in rows."""
+def all_of(x: Any, y: Any, found: Any) -> None:
+    """Sum, product and quotient of pairs (2, lanes), in rows."""
     a, b, c, d = load(x, 0), load(x, 1), load(y, 0), load(y, 1)
-    high, low = add(a, b, c, d)
-    store(found, 0, high)
-    store(found, 1, low)
-    high, low = multiply(a, b, c, d)
-    store(found, 2, high)
-    store(found, 3, low)
+    for k, pair in enumerate((add(a, b, c, d), multiply(a, b, c, d), divided(a, b, c, d))):
+        store(found, 2 * k, pair[0])
+        store(found, 2 * k + 1, pair[1])
+
+
+@loop
+def alone(a: float, b: float, c: float, d: float) -> Any:
+    """The same of one pair of pairs."""
+    return add(a, b, c, d), multiply(a, b, c, d), divided(a, b, c, d)
 
 
 def exact(high: float, low: float = 0.0) -> Fraction:
@@ -81,17 +85,26 @@ def test_sums_of_products_of_pairs_have_the_digits_of_pairs() -> None:
         assert found[0, e] == found[0, e] + found[1, e]
 
 
-def test_sums_and_products_of_pairs_have_the_bits_of_single_ones() -> None:
-    """Where high doubles cancel, too; a last bit of a low double changes them."""
+def test_sums_products_and_quotients_have_the_digits_of_pairs_alone_and_in_lanes() -> None:
+    """Where high doubles cancel, too; lanes have the bits of pairs alone.
+
+    Errors are those that are proved; a last bit of a low double is more, as a control.
+    """
     generator = np.random.default_rng(2)
-    x, y = generator.normal(size=(2, 2, WIDTH))
-    x[1] *= 2.0**-54
-    y[1] *= 2.0**-54
+    x, y = generator.uniform(0.1, 1, size=(2, 2, WIDTH))
     y[0, ::2] = -x[0, ::2] * (1 + 2.0**-50)
-    found, other = np.zeros((4, WIDTH)), np.zeros((4, WIDTH))
-    both_of(x, y, found)
-    both_of(np.array([x[0], np.nextafter(x[1], 1.0)]), y, other)
+    x[1] *= 2.0**-54 * x[0]
+    y[1] *= -(2.0**-54) * y[0]
+    found = np.zeros((6, WIDTH))
+    all_of(x, y, found)
     for e in range(WIDTH):
         given = *x[:, e], *y[:, e]
-        assert found[:, e].tolist() == [*add_pairs(*given), *multiply_pairs(*given)]
-    assert (found[1] != other[1]).any() and (found[3] != other[3]).any()
+        single = np.ravel(alone(*given))
+        assert found[:, e].tolist() == single.tolist()
+        p, q = exact(*given[:2]), exact(*given[2:])
+        truth = p + q, p * q, p / q
+        for k, bound in enumerate((PROVED_SUM, PROVED_PRODUCT, PROVED_QUOTIENT)):
+            pair = single[2 * k], single[2 * k + 1]
+            assert abs(exact(*pair) - truth[k]) <= bound * abs(truth[k])
+            off = exact(pair[0] * (1 + 2.0**-52), pair[1])
+            assert abs(off - truth[k]) > bound * abs(truth[k])

@@ -1,0 +1,148 @@
+"""Numbers of two doubles, `high + low`, alone or in lanes: what rounding loses is in the second.
+
+Sums, products and quotients are those of Joldes, Muller & Popescu, *Tight and rigorous error bounds
+for basic building blocks of double-word arithmetic* (2017), Algorithms 6, 11 and 17, whose errors
+are proved there. Each operation in them is rounded once and never fused with another.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core.cgutils import get_or_insert_function
+
+from flows.arithmetic.kept import inner, loop
+from flows.arithmetic.vectors import intrinsic_of_numbers
+
+__all__ = ["add", "arctangent", "divided", "gather", "joined", "multiply", "product"]
+
+# A turn by a multiple of pi / PARTS leaves an angle below pi / 64, of which so many terms of the
+# series are more than 2^-106 of the first; those from the second number on, in doubles.
+PARTS, TERMS, ROUGH = 32, 13, 6
+# Bits of what is then rounded to two doubles.
+BITS = 200
+
+
+def _pairs(values: Any) -> Any:
+    """Numbers with many digits, as high and low doubles."""
+    return np.array([(float(x), float(x - float(x))) for x in values])
+
+
+with ctx.workprec(BITS):
+    _TURNS = [arb(k) / PARTS for k in range(PARTS + 1)]
+    COSINES = _pairs(arb.cos_pi(x) for x in _TURNS)
+    SINES = _pairs(arb.sin_pi(x) for x in _TURNS)
+    ANGLES = _pairs(arb.pi() * x for x in _TURNS)
+    SERIES = _pairs(arb((-1) ** k) / (2 * k + 1) for k in range(TERMS))
+
+
+def _fused(builder, x, y, z):
+    lanes = f"v{x.type.count}" if isinstance(x.type, ir.VectorType) else ""
+    kind = ir.FunctionType(x.type, [x.type] * 3)
+    name = f"llvm.fma.{lanes}f64"
+    return builder.call(get_or_insert_function(builder.module, kind, name), [x, y, z])
+
+
+plus = intrinsic_of_numbers(2, lambda builder, x, y: builder.fadd(x, y))
+minus = intrinsic_of_numbers(2, lambda builder, x, y: builder.fsub(x, y))
+times = intrinsic_of_numbers(2, lambda builder, x, y: builder.fmul(x, y))
+over = intrinsic_of_numbers(2, lambda builder, x, y: builder.fdiv(x, y))
+fused = intrinsic_of_numbers(3, _fused)
+
+#: Numbers stay in registers where no call comes between.
+_number: Any = functools.partial(inner, unfolds=True, counts=False)
+
+
+@_number
+def product(x, y):
+    """Two doubles whose sum is the product."""
+    p = times(x, y)
+    return p, fused(x, y, -p)
+
+
+@_number
+def joined(s, low):
+    """Pair of a sum and of what has been gathered beside it."""
+    high = plus(s, low)
+    return high, minus(low, minus(high, s))
+
+
+@_number
+def add(a, b, c, d):
+    """Sum of two pairs."""
+    s, v = plus(a, c), plus(b, d)
+    t = minus(s, a)
+    e = plus(minus(a, minus(s, t)), minus(c, t))
+    t = minus(v, b)
+    w = plus(minus(b, minus(v, t)), minus(d, t))
+    e = plus(e, v)
+    high = plus(s, e)
+    return joined(high, plus(w, minus(e, minus(high, s))))
+
+
+@_number
+def multiply(a, b, c, d):
+    """Product of two pairs."""
+    p, e = product(a, c)
+    return joined(p, plus(e, plus(times(a, d), times(b, c))))
+
+
+@_number
+def divided(a, b, c, d):
+    """Quotient of two pairs."""
+    q = over(a, c)
+    p, e = multiply(c, d, q, times(q, 0.0))
+    return joined(q, over(plus(minus(a, p), minus(b, e)), c))
+
+
+@_number
+def gather(s, low, a, b, c, d):
+    """Sum with a product of pairs added; `low` gathers what is lost, and is added at the end.
+
+    As Dot2 of Ogita, Rump & Oishi, *Accurate sum and dot product* (2005).
+    """
+    p, e = product(a, c)
+    total = plus(s, p)
+    t = minus(total, s)
+    lost = plus(minus(s, minus(total, t)), minus(p, t))
+    return total, plus(low, plus(lost, plus(e, plus(times(a, d), times(b, c)))))
+
+
+@loop
+def arctangent(a, b, c, d):
+    r"""Angle in `(-\pi, \pi]` at which the point `(c + d, a + b)` is seen, in two doubles.
+
+    The point is turned by a multiple `k` of `\pi/32`, to an angle of which the series converges.
+    Its error is at most `2^{-95}` of the angle: turn and quotient leave less than `2^{-98}` of the
+    length, and an angle of `k \ne 0` is at least `\pi/64`; of `k = 0` nothing is turned.
+    """
+    turns = math.atan2(a, c) * (PARTS / math.pi)
+    k, way = int(abs(turns) + 0.5), math.copysign(1.0, turns)
+    if k > 0:
+        cos, cos_low = COSINES[k, 0], COSINES[k, 1]
+        sin, sin_low = way * SINES[k, 0], way * SINES[k, 1]
+        p, q = multiply(a, b, cos, cos_low)
+        r, s = multiply(c, d, -sin, -sin_low)
+        v, w = add(p, q, r, s)
+        p, q = multiply(c, d, cos, cos_low)
+        r, s = multiply(a, b, sin, sin_low)
+        c, d = add(p, q, r, s)
+        a, b = v, w
+    t, low = divided(a, b, c, d)
+    z, z_low = multiply(t, low, t, low)
+    rest = 0.0
+    for n in range(TERMS - 1, ROUGH - 1, -1):
+        rest = rest * z + SERIES[n, 0]
+    total, total_low = rest, 0.0
+    for n in range(ROUGH - 1, -1, -1):
+        total, total_low = multiply(total, total_low, z, z_low)
+        total, total_low = add(total, total_low, SERIES[n, 0], SERIES[n, 1])
+    t, low = multiply(t, low, total, total_low)
+    return add(way * ANGLES[k, 0], way * ANGLES[k, 1], t, low) if k > 0 else (t, low)

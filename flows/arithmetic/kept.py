@@ -184,6 +184,12 @@ def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool =
 lean: Any = functools.partial(inner, counts=False)
 
 
+def outer(function: Callable[..., Any]) -> Any:
+    """Compile what Python calls and :func:`kept` keeps; other threads run while it does."""
+    options: Any = {"error_model": "numpy", "no_rewrites": True, "nogil": True}
+    return numba.njit(**options)(function)
+
+
 def _keep(store: _Store, key: Any, code: Any) -> None:
     """Write code; an index of other sources, which may name what is gone, is begun anew."""
     try:

@@ -30,7 +30,6 @@ from flows.solvers.steps import (
     Advance,
     Room,
     evaluator,
-    inner_options,
     looker,
     planner,
     signature,
@@ -110,8 +109,7 @@ def make_steps(
         :func:`flows.solvers.stiff.make_steps`; a lane that gives up is not ``live``, and its
         ``stiff`` is -1.
     """
-    import numba
-
+    from flows.arithmetic.kept import lean, outer
     from flows.arithmetic.numbers import numbers_of
 
     number, sums_of = numbers_of(lanes), formulas(lanes)
@@ -122,12 +120,11 @@ def make_steps(
     stages, every, pieces = STAGES, ALL, DENSE
     shrink, smallest, least = SHRINK, SMALLEST, LEAST_ERROR
     bound, lasting, beyond, most = BOUND, LASTING, BEYOND, float(patience)
-    inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes, ORDER)
     plan = planner(ORDER)
     asks = looker(look, lanes)
 
-    @inner
+    @lean
     def measure(lane, k, y1, before, sums):  # type: ignore[no-untyped-def]
         """Both errors and what tells stiffness, over the tolerance, as sums of squares."""
         size, rtol = y1.shape[0], get(lane.rtol, 0)
@@ -148,7 +145,7 @@ def make_steps(
         put(sums, 2, turns)
         put(sums, 3, ways)
 
-    @inner
+    @lean
     def judge(lane, step, sums, good):  # type: ignore[no-untyped-def]
         """Set which attempts are accepted; their errors stand last in the sums."""
         size = lane.y.shape[0]
@@ -161,7 +158,7 @@ def make_steps(
             stable = not (turned > math.sqrt(size) and turned > beyond * apart)
             good[e] = lane.live[e] and wrong <= 1.0 and stable
 
-    @inner
+    @lean
     def conclude(lane, parameters, steps, k, y1, dense, step, last, sums, good, kept):  # type: ignore[no-untyped-def]
         """Accept or refuse the attempts, and choose the lengths of the next ones."""
         tau, h, size = lane.tau, lane.step, lane.y.shape[0]
@@ -240,7 +237,5 @@ def make_steps(
             if asks(lane, parameters, room):
                 break
 
-    # Ensembles step in threads.
-    options: Any = {"error_model": "numpy", "no_rewrites": True, "nogil": True}
-    made: Advance = numba.njit(**options)(advance)
+    made: Advance = outer(advance)  # ensembles step in threads
     return made

@@ -7,7 +7,6 @@ bit in another.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
@@ -94,30 +93,14 @@ Advance = Callable[[Lane, Parameters, Steps, Array], None]
 
 def signature() -> Any:
     """Types of the arguments of ``advance``."""
-    import numba
+    from flows.arithmetic.signatures import signature_of  # Numba loads where it is first needed
 
-    real, whole, truth = numba.float64, numba.int64, numba.boolean
-    named = numba.types.NamedTuple
-    vector, matrix = real[::1], real[:, ::1]
-    counts = whole[::1]
-    lane = (truth[::1], vector, matrix, vector, vector, vector, matrix, counts, counts, matrix)
-    parameters = (truth, vector, matrix, matrix, whole[::1])
-    steps = (matrix, real[:, :, ::1], real[:, :, :, ::1], whole[::1])
-    return numba.void(named(lane, Lane), named(parameters, Parameters), named(steps, Steps), matrix)
-
-
-def inner_options() -> dict[str, Any]:
-    """Options of functions that compiled code alone calls and that make no array."""
-    # No fused multiply-add: the compiler might fuse in one lane and not in another.
-    # Numba's rewrites would find nothing here, and take their time.
-    # No wrappers, and nothing to be counted.
-    return {
-        "error_model": "numpy",
-        "no_rewrites": True,
-        "_nrt": False,
-        "no_cpython_wrapper": True,
-        "no_cfunc_wrapper": True,
-    }
+    vectors = {"live": "truth 1", "attempts": "whole 1", "stiff": "whole 1"}
+    matrices = dict.fromkeys(("y", "atol", "past"), "real 2")
+    lane = [{**vectors, **matrices}.get(name, "real 1") for name in Lane._fields]
+    parameters = "truth", "real 1", "real 2", "real 2", "whole 1"
+    steps = "real 2", "real 3", "real 4", "whole 1"
+    return signature_of((Lane, *lane), (Parameters, *parameters), (Steps, *steps), "real 2")
 
 
 def step_setter(lanes: int, order: int = 0) -> Callable[..., None]:
@@ -125,13 +108,12 @@ def step_setter(lanes: int, order: int = 0) -> Callable[..., None]:
 
     ``order`` is that of the error which a step is judged by; without it the first step is short.
     """
-    import numba
+    from flows.arithmetic.kept import lean  # Numba loads where it is first needed
 
-    inner: Any = functools.partial(numba.njit, **inner_options())
     first, (least, most) = FIRST_STEP if order else 0.0, FIRST_STEPS
     power = 1.0 / max(1, order)
 
-    @inner
+    @lean
     def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
         """Length of this attempt, and whether it is the last one of the piece."""
         tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
@@ -166,12 +148,11 @@ def planner(order: int) -> Callable[..., Any]:
     order : int
         That of the error which a step is judged by.
     """
-    import numba
+    from flows.arithmetic.kept import lean  # Numba loads where it is first needed
 
-    inner: Any = functools.partial(numba.njit, **inner_options())
     shrink, grow, safety, least, power = SHRINK, GROW, SAFETY, LEAST_ERROR, 1.0 / order
 
-    @inner
+    @lean
     def plan(wrong, good, step, ago, erred):  # type: ignore[no-untyped-def]
         # ``ago`` and ``erred``: length and error of the last accepted step, 0 where there is none.
         if not wrong < np.inf:
@@ -197,12 +178,11 @@ def evaluator(raw: Callable[..., None], lanes: int) -> Callable[..., None]:
     lanes : int
         Number of problems side by side.
     """
-    import numba
+    from flows.arithmetic.kept import lean  # Numba loads where it is first needed
 
-    inner: Any = functools.partial(numba.njit, **inner_options())
     unscale = unscaler(lanes)
 
-    @inner
+    @lean
     def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
         exponential, _, decay, weights, shape = parameters
         unscale(tau, y, parameters, room)
@@ -230,14 +210,13 @@ def looker(look: Callable[[], Callable[..., Any]] | None, lanes: int) -> Callabl
     lanes : int
         Number of problems side by side.
     """
-    import numba
+    from flows.arithmetic.kept import lean  # Numba loads where it is first needed
 
-    inner: Any = functools.partial(numba.njit, **inner_options())
     if look is None or lanes > 1:
-        return cast("Callable[..., Any]", inner(lambda lane, parameters, room: False))
+        return cast("Callable[..., Any]", lean(lambda lane, parameters, room: False))
     wanted, unscale = look(), unscaler(lanes)
 
-    @inner
+    @lean
     def asks(lane, parameters, room):  # type: ignore[no-untyped-def]
         unscale(lane.tau, lane.y, parameters, room)
         return wanted(room.x, parameters.weights, parameters.shape, room.work)
@@ -248,20 +227,18 @@ def looker(look: Callable[[], Callable[..., Any]] | None, lanes: int) -> Callabl
 
 def unscaler(lanes: int) -> Callable[..., None]:
     """Compile ``unscale(tau, y, parameters, room)``: raw states, scales, clocks into the room."""
-    import numba
+    from flows.arithmetic.kept import lean  # Numba loads where it is first needed
 
-    inner: Any = functools.partial(numba.njit, **inner_options())
-
-    @inner
+    @lean
     def few(decay):  # type: ignore[no-untyped-def]
         """Whether a power is a product of at most two."""
         return decay == 0.0 or decay == 1.0 or decay == 2.0
 
-    @inner
+    @lean
     def product(base, decay):  # type: ignore[no-untyped-def]
         return (base if decay > 0.0 else 1.0) * (base if decay > 1.0 else 1.0)
 
-    @inner
+    @lean
     def unscale(tau, y, parameters, room):  # type: ignore[no-untyped-def]
         exponential, offset, decay, _, _ = parameters
         x, scale, clock, _ = room

@@ -30,7 +30,6 @@ from flows.solvers.steps import (
     Advance,
     Room,
     evaluator,
-    inner_options,
     looker,
     signature,
     step_setter,
@@ -124,8 +123,7 @@ def make_steps(
         one at its end, or whose step became zero, is not ``live``. ``work`` is room for the raw
         field.
     """
-    import numba
-
+    from flows.arithmetic.kept import inner, lean, outer
     from flows.arithmetic.numbers import numbers_of
     from flows.arithmetic.triangular import triangular
 
@@ -133,9 +131,6 @@ def make_steps(
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
     defect, first, damped = DEFECT, FIRST, 1.0 / GAMMA
     shrink, grow, safety, smallest, frozen = SHRINK, GROW, SAFETY, SMALLEST, FROZEN
-    compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
-    counting: Any = functools.partial(numba.njit, **{**inner_options(), "_nrt": True})
-    inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
     asks = looker(look, lanes)
     number = numbers_of(lanes)
@@ -143,7 +138,7 @@ def make_steps(
     larger, magnitude, pick = number.larger, number.magnitude, number.pick
     add, factorize, substitute = triangular(number)
 
-    @counting
+    @inner
     def linearise(lane, parameters, fresh, jacobian, slope, ahead):  # type: ignore[no-untyped-def]
         """Field, its Jacobian and its derivative by time, of the lanes that have moved."""
         exponential, offset, decay, weights, shape = parameters
@@ -187,7 +182,7 @@ def make_steps(
                     moved -= one_jacobian[i, j] * (rate * one_decay[j] * one_y[j])
                 ahead[i, e] = moved
 
-    @inner
+    @lean
     def conclude(lane, steps, bends, y1, step, last, error, fresh):  # type: ignore[no-untyped-def]
         """Accept or refuse the attempts, and choose the lengths of the next ones."""
         tau, y, h, size = lane.tau, lane.y, lane.step, lane.y.shape[0]
@@ -213,7 +208,7 @@ def make_steps(
             zero = h[e] < smallest * max(1e-3, abs(tau[e]))
             lane.live[e] = not (zero or (fresh[e] and last[e]))
 
-    @inner
+    @lean
     def attempt(lane, parameters, jacobian, slope, ahead, step, u, spare):  # type: ignore[no-untyped-def]
         """Stages of one step of all lanes, its end, and its error in units of the tolerance."""
         matrix, f, inside, off, at, error, room = spare
@@ -254,7 +249,7 @@ def make_steps(
         # A pivot of the wrong sign: the step is too long for its Jacobian.
         put(error, 0, pick(definite, zero(), zero() + math.inf, wrong))
 
-    @inner
+    @lean
     def bend(bends, u, size):  # type: ignore[no-untyped-def]
         """Dense output of the step."""
         for q in range(3):
@@ -285,5 +280,5 @@ def make_steps(
             if asks(lane, parameters, room):
                 break
 
-    made: Advance = compiled(advance, nogil=True)  # ensembles step in threads
+    made: Advance = outer(advance)  # ensembles step in threads
     return made

@@ -15,7 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # from somewhere else.
 LINES = {
     "flows": 107,
-    "flows/arithmetic": 1017,
+    "flows/arithmetic": 1079,
     "flows/certificates": 9019,
     "flows/cli": 2735,
     "flows/core": 2562,
@@ -24,7 +24,7 @@ LINES = {
     "flows/pages": 3351,
     "flows/runs": 4414,
     "flows/solvers": 3765,
-    "flows/systems": 17030,
+    "flows/systems": 16940,
     "popflow": 16,
     "potentials": 3406,
     "symbolic": 19067,

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.chart import wrapped_once
+from flows.core.chart import plainly
 from flows.systems.relu_neuron import geometry, lone, lone_definition
 from flows.systems.relu_neuron.asked import asked
 from flows.systems.relu_neuron.definition import (
@@ -210,12 +210,9 @@ def _jacobians(
             there[0] = mu
             x -= left[:, None, :] / mu.sum()
             x[:, 0] = left
-        size, shape = len(alive) * q, np.array([len(alive), q - 1, kind])
-        x, matrices = x.reshape(-1, size), np.zeros((len(some), size, size))
-        out, none, weights = np.empty(size), np.zeros(size), signed(mu)
-        field = wrapped_once(make_raw if kind == DIRECT else lone_definition.make_raw)
-        for point, matrix in zip(x, matrices, strict=True):
-            field(0.0, point, False, 1.0, none, weights, shape, out, matrix, True)
+        text = make_raw if kind == DIRECT else lone_definition.make_raw
+        x, shape = x.reshape(-1, len(alive) * q), (len(alive), q - 1, kind)
+        _, matrices = plainly(text, x, signed(mu), shape)
         there = np.kron(there / np.sqrt(mu), np.eye(q))
         blocks = np.linalg.inv(there) @ matrices @ there
         blocks = ((blocks + blocks.transpose(0, 2, 1)) / 2).reshape(-1, len(mu), q, len(mu), q)

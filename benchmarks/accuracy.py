@@ -40,6 +40,7 @@ from flows.systems.relu_neuron import exact
 
 sys.path.extend(PATHS)
 from oracles.relu_neuron import coordinates, least_slope
+from oracles.relu_neuron import loss as exact_loss
 
 T_END = 1e12
 # The errors that the README promises, by the tolerance asked for.
@@ -107,8 +108,8 @@ def follow(
     """
     q, count = len(teacher), len(start) // len(teacher)
     states: list[list[Any]] = []
-    field, jacobian = exact.flow([1] * count, teacher, digits)
-    switches = exact.crossings(teacher)
+    field, jacobian = exact.flow([1] * count, q, digits)
+    switches = exact.crossings(q)
     x, passed, collapses = start, mp.zero, 0
     while True:
         rest = [t - passed for t in times[len(states) :]]
@@ -151,7 +152,7 @@ def reference(case: Case) -> dict[str, Any]:
     with mp.workdps(digits):
         times = [mp.mpf(t) for t in output_times(T_END).tolist()]
         states, message, collapses = follow([x for w in start for x in w], teacher, times, digits)
-    losses = [exact.loss(neurons(x, q), teacher, 2 * digits) for x in states]
+    losses = [exact_loss(neurons(x, q), teacher, 2 * digits) for x in states]
     return {
         "loss": [mp.nstr(value, 20) for value in losses],
         "message": message,

@@ -153,8 +153,8 @@ def reference(system: Any, start: np.ndarray, times: np.ndarray) -> list[Any]:
         return _states(found)
     # In the span of the teacher, here of length 1, and the start.
     x = coordinates(start.tolist(), system.teacher, DIGITS)
-    teacher = [1.0] + [0.0] * (len(x[0]) - 1)
-    field, jacobian = exact.flow([1.0] * system.n, teacher, DIGITS)
+    q = len(x[0])
+    field, jacobian = exact.flow([1.0] * system.n, q, DIGITS)
     found = solve_reference(
         field,
         jacobian,
@@ -162,7 +162,7 @@ def reference(system: Any, start: np.ndarray, times: np.ndarray) -> list[Any]:
         times,
         DIGITS,
         tolerance=KEPT,
-        switches=exact.crossings(teacher),
+        switches=exact.crossings(q),
     )
     return _states(found)
 

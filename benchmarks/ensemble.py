@@ -22,6 +22,7 @@ import numpy as np
 from machine import describe
 from mpmath import mp
 from numpy.typing import NDArray
+from oracle_path import PATHS
 from rich.console import Console
 from rich.table import Table
 from scipy.integrate import solve_ivp
@@ -31,7 +32,9 @@ from flows.ensembles.descend import CHUNK, descend_ensemble
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.result import Ensemble
 from flows.ensembles.starts import Law
-from flows.systems.relu_neuron.exact import loss as exact_loss
+
+sys.path.extend(PATHS)
+from oracles.relu_neuron import loss as exact_loss
 
 N, D, SCALE, T_END, RTOL = 3, 5, 0.1, 1e9, 1e-8
 # Of losses of scripts: their absolute error is far below any of them.

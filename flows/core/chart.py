@@ -297,6 +297,18 @@ def wrapped_once(
     return cast("Callable[..., None]", kept(("field of", make_raw), WRAPPED_SIGNATURE, make))
 
 
+def plainly(
+    make_raw: Callable[[], Callable[..., None]], x: Array, weights: Array, shape: Any
+) -> tuple[Array, Array]:
+    """Slopes and Jacobians of raw states, shape (..., N), by the field that runs follow."""
+    field, size, kind = wrapped_once(make_raw), x.shape[-1], np.array(shape)
+    slopes, matrices, no_decay = np.empty(x.shape), np.zeros((*x.shape, size)), np.zeros(size)
+    rows = (array.reshape(-1, *array.shape[x.ndim - 1 :]) for array in (x, slopes, matrices))
+    for point, slope, matrix in zip(*rows, strict=True):
+        field(0.0, point, False, 1.0, no_decay, weights, kind, slope, matrix, True)
+    return slopes, matrices
+
+
 def wrap_plain(raw: Callable[..., None]) -> Callable[..., None]:
     """Put the clocks around a field that is not compiled, like :func:`wrap`.
 

@@ -84,23 +84,90 @@ def slope_at_zero(
     mpf, list of mpf
         ``D`` and its derivative by ``u``, with the caller's ``mp.prec``.
     """
-    u = _exact(direction)
+    u, vectors = _exact(direction), [_exact(w) for w in (*neurons, teacher)]
+    gradient = _pulled(_unit(u), vectors, [1] * len(neurons) + [-1])
+    # D is homogeneous of degree one.
+    return mp.fdot(gradient, u), gradient
+
+
+def _pulled(u: Vector, vectors: Sequence[Vector], mu: Sequence[Number]) -> list[Number]:
+    """Derivative by a vector in the direction `u` of its kernels with the vectors, together."""
     gradient = [mp.zero] * len(u)
-    for sign, row in [*((1, w) for w in neurons), (-1, teacher)]:
-        w = _exact(row)
+    for weight, w in zip(mu, vectors, strict=True):
         if not any(w):
             continue
-        one, other = _unit(u), _unit(w)
-        apart = mp.norm([a - b for a, b in zip(one, other, strict=True)])
-        joined = mp.norm([a + b for a, b in zip(one, other, strict=True)])
+        other = _unit(w)
+        apart = mp.norm([a - b for a, b in zip(u, other, strict=True)])
+        joined = mp.norm([a + b for a, b in zip(u, other, strict=True)])
         theta = 2 * mp.atan2(apart, joined)
         pull = mp.norm(w) * mp.sin(theta)
         gradient = [
-            g + sign * (pull * a + (mp.pi - theta) * b) / (2 * mp.pi)
-            for g, a, b in zip(gradient, one, w, strict=True)
+            g + weight * (pull * a + (mp.pi - theta) * b) / (2 * mp.pi)
+            for g, a, b in zip(gradient, u, w, strict=True)
         ]
-    # D is homogeneous of degree one.
-    return mp.fdot(gradient, u), gradient
+    return gradient
+
+
+def _signed(
+    neurons: Sequence[Vector], teacher: Vector, mu: Sequence[float] | None
+) -> tuple[list[list[Number]], list[Number]]:
+    """Neurons and teacher, and how many of each there are."""
+    counts = [mp.mpf(float(m)) for m in (mu or [1] * len(neurons))]
+    return [_exact(w) for w in (*neurons, teacher)], [*counts, -mp.one]
+
+
+def loss(
+    neurons: Sequence[Vector],
+    teacher: Vector,
+    digits: int = 50,
+    mu: Sequence[float] | None = None,
+) -> Number:
+    """Loss ``1/2 E (sum_i mu_i relu(w_i.x) - relu(v.x))^2``, in twice as many digits.
+
+    Parameters
+    ----------
+    neurons, teacher, digits
+        As in :func:`coordinates`; neurons at zero do not matter.
+    mu : sequence of float, optional
+        How many coincident ones each neuron stands for.
+    """
+    with mp.workdps(2 * digits):
+        vectors, signed = _signed(neurons, teacher, mu)
+        # A kernel is homogeneous of degree one in each vector.
+        each = [mp.fdot(w, _pulled(_unit(w), vectors, signed)) if any(w) else 0 for w in vectors]
+        return mp.fdot(signed, each) / 2
+
+
+def gradient(
+    neurons: Sequence[Vector],
+    teacher: Vector,
+    digits: int = 50,
+    mu: Sequence[float] | None = None,
+) -> list[list[Number]]:
+    """Gradient of the loss by each neuron, or by one of its coincident ones; zero at zero."""
+    with mp.workdps(2 * digits):
+        vectors, signed = _signed(neurons, teacher, mu)
+        none = [mp.zero] * len(teacher)
+        return [_pulled(_unit(w), vectors, signed) if any(w) else none for w in vectors[:-1]]
+
+
+def hessian(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> list[list[Number]]:
+    """Hessian of the loss by central differences of the gradient, right to half of the digits."""
+    with mp.workdps(2 * digits):
+        step, rows, q = (
+            mp.mpf(10) ** -(digits // 2),
+            _signed(neurons, teacher, None)[0][:-1],
+            len(teacher),
+        )
+        found = []
+        for k in range(len(rows) * q):
+            ends = []
+            for sign in (1, -1):
+                moved = [list(row) for row in rows]
+                moved[k // q][k % q] += sign * step
+                ends.append([g for row in gradient(moved, teacher, digits) for g in row])
+            found.append([(a - b) / (2 * step) for a, b in zip(*ends, strict=True)])
+        return found
 
 
 def least_slope(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> Number:

@@ -80,45 +80,47 @@ def _beside(multiplicity: Array, state: SoundState) -> tuple[Any, Array, Array, 
     return first, mu, d, np.where(size > 0, size, 1.0)
 
 
-def together(u: Any, d: Any, near: Any, xp: Any = np) -> Any:
+def together(u: Array, d: Array, near: Any) -> Array:
     """What neuron and teacher pull together at unit vectors ``u``, shape (..., q).
 
-    Without the linear part ``d/2`` where ``near``. ``xp`` is NumPy or its counterpart in JAX.
+    Without the linear part ``d/2`` where ``near``.
     """
-    along, off = u[..., :1], _kept(u[..., 1:], xp)
-    v = xp.concatenate([off**2, -along * u[..., 1:]], axis=-1)  # the teacher, orthogonal to u
-    d_along = xp.sum(d * u, axis=-1, keepdims=True)
+    along, off = u[..., :1], _kept(u[..., 1:])
+    v = np.concatenate([off**2, -along * u[..., 1:]], axis=-1)  # the teacher, orthogonal to u
+    d_along = np.sum(d * u, axis=-1, keepdims=True)
     across = d - d_along * u
-    now = _kept(v + across, xp)
-    longer = xp.sum(across * (2 * v + across), axis=-1, keepdims=True) / (off + now + TINY)
-    turned = xp.arctan2(d_along * off - longer * along, along * (along + d_along) + off * now)
+    now = _kept(v + across)
+    longer = np.sum(across * (2 * v + across), axis=-1, keepdims=True) / (off + now + TINY)
+    turned = np.arctan2(d_along * off - longer * along, along * (along + d_along) + off * now)
     ahead = along + d_along
-    open_ = xp.where(near, -xp.arctan2(now, ahead), xp.arctan2(now, -ahead))
+    open_ = np.where(near, -np.arctan2(now, ahead), np.arctan2(now, -ahead))
     pull = longer * u + open_ * d
-    return xp.concatenate([pull[..., :1] + turned, pull[..., 1:]], axis=-1) / (2 * np.pi)
+    found: Array = np.concatenate([pull[..., :1] + turned, pull[..., 1:]], axis=-1)
+    return found / (2 * np.pi)
 
 
-def own(d: Any, xp: Any = np) -> Any:
+def own(d: Array) -> Array:
     """What the lone neuron feels of itself and the teacher, without ``d/2``, shape (..., q)."""
-    across = _kept(d[..., 1:], xp)
-    length = xp.sqrt((1 + d[..., :1]) ** 2 + across**2)
-    psi = xp.arctan2(across, 1 + d[..., :1])
+    across = _kept(d[..., 1:])
+    length = np.sqrt((1 + d[..., :1]) ** 2 + across**2)
+    psi = np.arctan2(across, 1 + d[..., :1])
     sine, cosine = across / length, (1 + d[..., :1]) / length
-    turned = xp.concatenate([psi - sine * cosine, -sine * d[..., 1:] / length], axis=-1)
+    turned = np.concatenate([psi - sine * cosine, -sine * d[..., 1:] / length], axis=-1)
     return turned / (2 * np.pi)
 
 
-def length(x: Any, xp: Any = np) -> Any:
-    """Length along the last axis, of vectors whose squares may underflow; slope zero at zero."""
-    return _kept(x, xp)[..., 0]
+def length(x: Array) -> Array:
+    """Length along the last axis, of vectors whose squares may underflow."""
+    found: Array = _kept(x)[..., 0]
+    return found
 
 
-def _kept(x: Any, xp: Any) -> Any:
+def _kept(x: Array) -> Array:
     """Length along the last axis, which is kept."""
-    size = xp.max(xp.abs(x), axis=-1, keepdims=True, initial=0.0)
-    size = xp.where(size > 0, size, 1.0)
-    square = xp.sum((x / size) ** 2, axis=-1, keepdims=True)
-    return size * xp.where(square > 0, xp.sqrt(xp.where(square > 0, square, 1.0)), 0.0)
+    size = np.max(np.abs(x), axis=-1, keepdims=True, initial=0.0)
+    size = np.where(size > 0, size, 1.0)
+    square = np.sum((x / size) ** 2, axis=-1, keepdims=True)
+    return size * np.sqrt(square)
 
 
 def _pull(s: Lone) -> Array:
@@ -200,5 +202,5 @@ def reach(multiplicity: Array, state: SoundState) -> Array:
     _, mu, d, size = _beside(multiplicity, state)
     across = np.linalg.norm(state.z / size[..., None], axis=-1)
     norms = np.hypot(state.h / size, across) * size
-    found: Array = _kept(d, np)[..., 0] + np.sum(mu * norms, axis=-1)
+    found: Array = _kept(d)[..., 0] + np.sum(mu * norms, axis=-1)
     return found

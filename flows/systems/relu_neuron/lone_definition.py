@@ -7,22 +7,21 @@ Pulls of the lone neuron and of the teacher nearly cancel, and are taken togethe
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
+
+import sympy as sp
 
 from flows.arithmetic.fields import alone, side_by_side, workspace
 from flows.arithmetic.numbers import Arithmetic
 from flows.core.chart import Lanes
 from flows.systems.relu_neuron.definition import BESIDE, TINY, shared, sizes
 
-TURN = 1 / (2 * math.pi)
-
 
 def define(m: Arithmetic) -> Callable[..., None]:
     """Field of both charts, as :func:`flows.systems.relu_neuron.definition.define`."""
     get, put, take, const, zero, at = m.get, m.put, m.take, m.const, m.zero, m.at
     root, turn, pick, magnitude = m.root, m.turn, m.pick, m.magnitude
-    sine_excess = m.sine_excess
+    sine_excess, per_turn = m.sine_excess, m.lowered((1 / (2 * sp.pi),), ())
     mass_of, directions, between, collected = shared(m)
 
     @m.each
@@ -54,10 +53,10 @@ def define(m: Arithmetic) -> Callable[..., None]:
         first = get(u, d)
         longer, ahead, across = first * (first + 2.0) + across, first + 1.0, root(across)
         length = root(ahead * ahead + across * across)
-        sine = across / length
-        take(out, 0, TURN * (turn(across, ahead) - sine * (ahead / length)))
+        sine, part = across / length, per_turn()[0]
+        take(out, 0, part * (turn(across, ahead) - sine * (ahead / length)))
         for a in range(1, q):
-            take(out, a, -TURN * sine * (get(u, d + a) / length))
+            take(out, a, -part * sine * (get(u, d + a) / length))
         return length, -longer / (length * (length + 1.0))
 
     @m.each
@@ -88,9 +87,10 @@ def define(m: Arithmetic) -> Callable[..., None]:
         antichord = root(2.0 * (dot / length + 1.0))
         excess = sine_excess(turned, 2.0 * magnitude(cross / length) / antichord, antichord)
         excess = pick(cross, zero(), -excess, excess)
-        take(out, row, TURN * (along * off + cross * shrunk - excess + gap * get(u, d)))
+        part = per_turn()[0]
+        take(out, row, part * (along * off + cross * shrunk - excess + gap * get(u, d)))
         for a in range(1, q):
-            take(out, row + a, TURN * (longer * get(u, row + a) + gap * get(u, d + a)))
+            take(out, row + a, part * (longer * get(u, row + a) + gap * get(u, d + a)))
 
     @m.pairs
     def lone_pull(i, j, k, q, beside, mu, u, out):  # type: ignore[no-untyped-def]
@@ -98,8 +98,9 @@ def define(m: Arithmetic) -> Callable[..., None]:
         _, chord, antichord = between(i, j, k * q, q, u)
         sine = 0.5 * chord * antichord
         gap = -2.0 * turn(chord, antichord) if beside else 2.0 * turn(antichord, chord)
-        weight = const(mu, j) * get(u, k * (q + 1) + j) * TURN
-        weight_j = const(mu, i) * get(u, k * (q + 1) + i) * (TURN - TURN * at(i, 0))
+        part = per_turn()[0]
+        weight = const(mu, j) * get(u, k * (q + 1) + j) * part
+        weight_j = const(mu, i) * get(u, k * (q + 1) + i) * (part - part * at(i, 0))
         for a in range(q):
             here, there = get(u, i * q + a), get(u, j * q + a)
             take(out, i * q + a, weight * (sine * here + gap * there))

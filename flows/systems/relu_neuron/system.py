@@ -240,17 +240,16 @@ class ReLUNeuron(System):
         from flows.systems.relu_neuron import exact
 
         q, mu = state.r.shape[0], frame.multiplicity
-        teacher = [1.0] + [0.0] * (q - 1)
-        field, jacobian = exact.flow(mu.tolist(), teacher, digits)
+        field, jacobian = exact.flow(mu.tolist(), q, digits)
 
         def decode(x: list[Any]) -> SoundState:
             with mp.workdps(digits):
-                residual = [mp.fdot(mu.tolist(), x[a::q]) - teacher[a] for a in range(q)]
+                residual = [mp.fdot(mu.tolist(), x[a::q]) - (a == 0) for a in range(q)]
             rows = np.array(x, dtype=float).reshape(-1, q)
             return SoundState(rows[:, 0], rows[:, 1:], np.array(residual, dtype=float))
 
         x0 = state.neurons.ravel().tolist()
-        return Smooth(field, jacobian, x0, decode, exact.crossings(teacher))
+        return Smooth(field, jacobian, x0, decode, exact.crossings(q))
 
     def jax_field(self) -> JaxField:
         """Raw field in JAX of a chart."""

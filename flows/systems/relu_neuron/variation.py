@@ -32,16 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.chart import wrapped_once
-from flows.systems.relu_neuron import geometry, lone, lone_definition
+from flows.systems.relu_neuron import geometry, lone
 from flows.systems.relu_neuron.asked import asked
-from flows.systems.relu_neuron.definition import (
-    BESIDE,
-    DIRECT,
-    LONE,
-    make_raw,
-)
-from flows.systems.relu_neuron.pairs import signed
+from flows.systems.relu_neuron.charted import charted, rest_of
 from flows.systems.relu_neuron.state import Frame, SoundState
 
 __all__ = ["Carried", "carried"]
@@ -50,8 +43,6 @@ __all__ = ["Carried", "carried"]
 APART = 2.0
 # Largest exponent of a growth between outputs; beyond it, an output more was needed.
 STEEPEST = 20.0
-# Where less is left than this, in units of the teacher, what is left scales.
-LEFT = 1e-2
 # Two known solutions are two where the defect of one is below this part of their difference.
 FAITHFUL = 0.1
 # Steps between two outputs whose errors add up; measured, of 1798 random members.
@@ -115,8 +106,8 @@ def _carried(multiplicity: Array, states: SoundState, t: Array, rtol: float) -> 
     q, root = neurons.shape[-1], np.sqrt(multiplicity)[:, None]
     size = count * q
     velocity = -geometry.gradient(multiplicity, states)
-    rest, beside = _rest(multiplicity, states)
-    jacobians = _jacobians(multiplicity, states, neurons, rest, beside)
+    rest, beside = rest_of(multiplicity, states)
+    jacobians = _jacobians(multiplicity, states, rest, beside)
     # A neuron may be too short for quotients by its length.
     jacobians = np.where(np.isfinite(jacobians), jacobians, 0.0)
     rates, modes = np.linalg.eigh(jacobians)
@@ -167,59 +158,22 @@ def _late(dead: NDArray[np.bool_], velocity: Array, t: Array, errors: Array, rto
     return errors * left[..., None]
 
 
-def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, NDArray[np.bool_]]:
-    """What is left where one neuron is beside the teacher and all others are short, and where."""
-    rest = np.zeros((*states.h.shape, 1 + states.z.shape[-1]))
-    alone = np.asarray(lone.lonely(states))
-    if alone.any():
-        some = states.at(alone)
-        parts = lone.lone(multiplicity, some)
-        neurons = some.neurons
-        first = np.arange(some.h.shape[-1]) == parts.first[..., None]
-        left = np.where(first[..., None], parts.d[..., None, :] / multiplicity[:, None], neurons)
-        short = (np.abs(left) < LEFT).all(axis=(-2, -1))
-        alone[alone] = short
-        rest[alone] = left[short]
-    return rest, alone
-
-
 def _jacobians(
-    multiplicity: Array, states: SoundState, neurons: Array, rest: Array, beside: NDArray[np.bool_]
+    multiplicity: Array, states: SoundState, rest: Array, beside: NDArray[np.bool_]
 ) -> Array:
     """Jacobians of the flow of neurons times the roots of their multiplicities, symmetric."""
-    (*times, count, q), r = neurons.shape, states.r.reshape(-1, states.r.shape[-1])
-    neurons, rest = neurons.reshape(-1, count, q), rest.reshape(-1, count, q)
-    found = np.zeros((len(r), count, q, count, q))
-    order = np.argsort(-multiplicity * neurons[..., 0], axis=-1, kind="stable")
-    far = (neurons[..., 0] <= 0).sum(axis=-1) == count - 1
-    kinds = np.where(beside.ravel(), np.where(far, LONE, BESIDE), DIRECT)
-    # Those that have neurons in the same order and the same ones at zero are one group.
-    alike: dict[bytes, list[int]] = {}
-    dead = np.take_along_axis(~neurons.any(axis=-1), order, axis=-1)
-    for k, key in enumerate(np.column_stack([order, dead, kinds])):
-        alike.setdefault(key.tobytes(), []).append(k)
-    for some in alike.values():
-        kind, alive = int(kinds[some[0]]), order[some[0]][~dead[some[0]]]
-        mu, x, left = multiplicity[alive], neurons[np.ix_(some, alive)], r[some]
-        # From neurons to the numbers of the chart.
-        there = np.eye(len(mu))
-        if kind == LONE:
-            there[0, 0], x[:, 0] = mu[0], mu[0] * rest[some, alive[0]]
-        elif kind == BESIDE:
-            there -= mu / mu.sum()
-            there[0] = mu
-            x -= left[:, None, :] / mu.sum()
-            x[:, 0] = left
-        size, shape = len(alive) * q, np.array([len(alive), q - 1, kind])
-        x, matrices = x.reshape(-1, size), np.zeros((len(some), size, size))
-        out, none, weights = np.empty(size), np.zeros(size), signed(mu)
-        field = wrapped_once(make_raw if kind == DIRECT else lone_definition.make_raw)
-        for point, matrix in zip(x, matrices, strict=True):
-            field(0.0, point, False, 1.0, none, weights, shape, out, matrix, True)
-        there = np.kron(there / np.sqrt(mu), np.eye(q))
-        blocks = np.linalg.inv(there) @ matrices @ there
-        blocks = ((blocks + blocks.transpose(0, 2, 1)) / 2).reshape(-1, len(mu), q, len(mu), q)
-        found[np.ix_(some, alive, range(q), alive, range(q))] = blocks
+    *times, count, q = rest.shape
+    found = np.zeros((math.prod(times), count, q, count, q))
+    shapes = (-1, count), (-1, count, q - 1), (-1, q)
+    parts = zip((states.h, states.z, states.r), shapes, strict=True)
+    every = SoundState(*(x.reshape(shape) for x, shape in parts))
+    for some in charted(multiplicity, every, rest.reshape(-1, count, q), beside.ravel()):
+        there = np.kron(some.there / np.sqrt(multiplicity[some.alive]), np.eye(q))
+        blocks = np.linalg.inv(there) @ some.jacobians @ there
+        blocks = (blocks + blocks.transpose(0, 2, 1)) / 2
+        blocks = blocks.reshape(-1, *[len(some.alive), q] * 2)
+        each = np.arange(q)
+        found[np.ix_(some.which, some.alive, each, some.alive, each)] = blocks
     return found.reshape(*times, count * q, count * q)
 
 

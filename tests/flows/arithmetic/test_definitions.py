@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from flows.arithmetic import fields, numbers
+from flows.arithmetic import fields, lists, numbers
 from flows.arithmetic.arrays import field_of
 from flows.arithmetic.vectors import WIDTH
+from flows.core.balls import precision
 from flows.core.chart import wrap
 
 ROOT = Path(__file__).parents[3]
@@ -61,8 +62,16 @@ def in_jax(x):
         return np.asarray(field_of(DEFINE, SIZES, (COUNT,))(jax.numpy.asarray(x), WEIGHTS))
 
 
+def in_lists(m, x):
+    found = lists.field_of(DEFINE, SIZES, m)(x.tolist(), WEIGHTS.tolist(), [COUNT])
+    return np.array(found, dtype=float)
+
+
 KINDS = {
     "alone": alone,
+    "floats": lambda x: in_lists(lists.floats(), x),
+    "decimals": lambda x: in_lists(lists.decimals(), x),
+    "balls": lambda x: in_lists(lists.balls(), x),
     "sixteen lanes": lambda x: in_lanes(x, WIDTH),
     "one lane": lambda x: in_lanes(x, 1),
     "jax": in_jax,
@@ -184,6 +193,22 @@ def test_sine_excess_has_all_digits_and_the_slope_of_its_angle():
     for found, known in ((one, true), (many, true), (slope_one, moved), (slope_many, moved)):
         assert (np.abs(found - known) <= 4 * LAST * np.abs(known)).all()
     assert (np.abs(one - 1.001 * true) > 1e-4 * np.abs(true)).all()
+
+
+@pytest.mark.parametrize("kind", [lists.floats, lists.decimals, lists.balls])
+def test_functions_of_lists_are_those_of_compiled_numbers(kind):
+    m = kind()
+    assert float(m.root(m.zero() + 9.0)) == 3 and m.root(m.zero()) == 0
+    assert float(m.turn(m.zero() + 1.0, m.zero() - 1.0)) == pytest.approx(3 * np.pi / 4, rel=LAST)
+    assert [m.at(2, 2), m.at(1, 2)] == [1, 0]
+    one, two = m.zero() - 1.0, m.zero() + 2.0
+    assert (m.pick(one, two, one, two), m.pick(two, one, one, two)) == (one, two)
+    assert (m.larger(one, two), m.larger(two, one), m.magnitude(one)) == (two, two, -one)
+    with mp.workdps(60), precision(200):
+        for t in (1e-8, 0.1, 3.0):
+            true = mp.sin(t) - mp.mpf(t)
+            found = m.sine_excess(m.zero() + t, None, None)
+            assert abs(float(found) / float(true) - 1) < 4 * LAST
 
 
 def test_a_root_of_zero_has_no_slope_and_turning_nowhere_none():

@@ -1,13 +1,13 @@
 import numpy as np
 from flint import arb
 from mpmath import mp
+from oracles import relu_neuron as oracle
 from oracles.certificates import ball
 from oracles.certified import neurons
 
 from flows.certificates import proof
 from flows.certificates.decision import Proof, compared
 from flows.core.balls import precision
-from flows.systems.relu_neuron import exact
 
 # Sizes and number of planted false inequalities.
 MARGIN, PLANTED = 1e-20, 10_000
@@ -22,7 +22,7 @@ def test_planted_false_inequalities_with_margin_1e_20_are_never_proved():
         rows = [x[k : k + system.d] for k in range(0, len(x), system.d)]
         with mp.workdps(neurons.DIGITS):
             true = [
-                exact.loss(rows, system.teacher, neurons.DIGITS),
+                oracle.loss(rows, system.teacher, neurons.DIGITS),
                 *(mp.norm(row) for row in rows),
                 mp.norm([mp.fsum(c) for c in zip(*rows, strict=True)]),
             ]

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from mpmath import mp
+from oracles import relu_neuron as oracle
 
 from flows.core.errors import InputError
 from flows.runs.descend import descend
@@ -12,7 +13,6 @@ from flows.runs.integrate import integrate
 from flows.runs.load import load
 from flows.runs.rates import local_exponent
 from flows.runs.request import step_counts
-from flows.systems.relu_neuron import exact
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 # Rounding of a few dozen steps of numbers of order one.
@@ -40,14 +40,14 @@ def exactly(system, start, step_size, steps):
     with mp.workdps(40):
         teacher = list(system.teacher)
         w = [[mp.mpf(float(x)) for x in row] for row in start]
-        losses = [exact.loss(w, teacher, 40)]
+        losses = [oracle.loss(w, teacher, 40)]
         for _ in range(steps):
-            slopes = exact.gradient(w, teacher, 40)
+            slopes = oracle.gradient(w, teacher, 40)
             w = [
                 [x - mp.mpf(step_size) * g for x, g in zip(row, slope, strict=True)]
                 for row, slope in zip(w, slopes, strict=True)
             ]
-            losses.append(exact.loss(w, teacher, 40))
+            losses.append(oracle.loss(w, teacher, 40))
     return losses
 
 

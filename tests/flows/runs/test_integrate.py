@@ -173,7 +173,7 @@ def test_the_reference_ends_a_step_where_two_neurons_pass_each_other(monkeypatch
     truth = flows.integrate(system, start, 0.2, [0.2], rtol=1e-13)
     through = run()
     assert through["loss"][-1] == pytest.approx(truth["loss"][-1], rel=PROMISED_TIGHT)
-    monkeypatch.setattr(exact, "crossings", lambda teacher: None)
+    monkeypatch.setattr(exact, "crossings", lambda q: None)
     # One that does not see the kink is refused step after step, until they are short enough.
     assert 10 * through.stats["rejected"] < run().stats["rejected"]
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mpmath import mp
+from oracles import relu_neuron as oracle
 
 from flows.core.problem import COMPLETED, INTERRUPTED, SOLVER_FAILED, STEP_BUDGET
 from flows.solvers import reference
@@ -103,7 +104,7 @@ def test_tail_of_an_algebraic_decay_stays_relative_for_twelve_decades():
 def test_one_neuron_follows_the_exact_exponential():
     # Along the teacher the flow is linear: w - v = (w0 - v) exp(-t/2).
     times = [0.5, 10.0, 60.0]
-    run = _solve(*exact.flow([1], [1.0, 0.0]), [0.25, 0.0], times)
+    run = _solve(*exact.flow([1], 2), [0.25, 0.0], times)
     for t, w in zip(times, run.states, strict=True):
         decayed = -mp.mpf(0.75) * mp.exp(-mp.mpf(t) / 2)
         # The neuron is known relative to its length, not to its distance from the teacher.
@@ -113,7 +114,7 @@ def test_one_neuron_follows_the_exact_exponential():
 
 
 def test_short_horizon_agrees_with_a_taylor_method():
-    field, jacobian = exact.flow([1, 1], [1.0, 0.0])
+    field, jacobian = exact.flow([1, 1], 2)
     run = _solve(field, jacobian, PAIR, [1.5])
     with mp.workdps(15):
         taylor = mp.odefun(lambda t, x: field(x), 0, PAIR, tol=1e-10)(1.5)
@@ -123,13 +124,13 @@ def test_short_horizon_agrees_with_a_taylor_method():
 
 
 def test_another_number_of_stages_and_a_tighter_tolerance_give_the_same_loss():
-    v, times = [1.0, 0.0], [1.0, 1e2, 1e4]
-    loose = _solve(*exact.flow([1, 1], v), PAIR, times)
-    tight = _solve(*exact.flow([1, 1], v), PAIR, times, tolerance=1e-18, stages=14)
-    coarse = _solve(*exact.flow([1, 1], v), PAIR, times, tolerance=1e-5, stages=4)
+    times = [1.0, 1e2, 1e4]
+    loose = _solve(*exact.flow([1, 1], 2), PAIR, times)
+    tight = _solve(*exact.flow([1, 1], 2), PAIR, times, tolerance=1e-18, stages=14)
+    coarse = _solve(*exact.flow([1, 1], 2), PAIR, times, tolerance=1e-5, stages=4)
 
     def losses(run):
-        return np.array([exact.loss([x[:2], x[2:]], v, 60) for x in run.states])
+        return np.array([oracle.loss([x[:2], x[2:]], [1.0, 0.0], 60) for x in run.states])
 
     # The loss is about the cube of the transverse parts.
     assert np.abs(losses(loose) / losses(tight) - 1).max() < 3 * SOLVED
@@ -168,7 +169,7 @@ def test_a_solution_that_explodes_is_a_failure_and_not_a_number():
 
 
 def test_a_neuron_that_reaches_zero_in_finite_time_is_a_failure_that_says_when():
-    field, jacobian = exact.flow([1, 1, 1], [1.0, 0.0], DIGITS)
+    field, jacobian = exact.flow([1, 1, 1], 2, DIGITS)
     start = [-0.1, 0.0, 0.8, 0.6, 0.8, -0.6]
     run = _solve(field, jacobian, start, [1e-2, 1e3], stages=4, tolerance=1e-4)
     assert run.status == SOLVER_FAILED
@@ -182,7 +183,7 @@ def test_a_neuron_that_reaches_zero_in_finite_time_is_a_failure_that_says_when()
 
 def test_a_neuron_that_decays_to_zero_does_not_hold_up_the_others():
     # Along the teacher: w_1 < 0 decays like exp(-t/2) and the other one learns alone.
-    run = _solve(*exact.flow([1, 1], [1.0, 0.0], DIGITS), [-0.3, 0.0, 0.9, 0.0], [10.0, 1e6])
+    run = _solve(*exact.flow([1, 1], 2, DIGITS), [-0.3, 0.0, 0.9, 0.0], [10.0, 1e6])
     assert run.status == COMPLETED
     assert abs(run.states[0][0] + 0.3 * mp.exp(-5)) < SOLVED
     assert abs(run.states[0][2] - 1 + 0.1 * mp.exp(-5)) < SOLVED
@@ -191,9 +192,9 @@ def test_a_neuron_that_decays_to_zero_does_not_hold_up_the_others():
 
 
 def test_a_neuron_at_zero_stays_exactly_there_while_the_others_move():
-    field, jacobian = exact.flow([1, 1], [1.0, 0.0], DIGITS)
+    field, jacobian = exact.flow([1, 1], 2, DIGITS)
     run = _solve(field, jacobian, [0.0, 0.0, 0.3, 0.4], [1.0, 10.0])
-    alone = _solve(*exact.flow([1], [1.0, 0.0], DIGITS), [0.3, 0.4], [1.0, 10.0])
+    alone = _solve(*exact.flow([1], 2, DIGITS), [0.3, 0.4], [1.0, 10.0])
     for with_zero, without in zip(run.states, alone.states, strict=True):
         assert with_zero[:2] == [0, 0]
         assert max(abs(x - y) for x, y in zip(with_zero[2:], without, strict=True)) < SOLVED
@@ -228,13 +229,12 @@ def test_a_step_ends_at_a_kink_where_a_switch_changes_its_sign():
     ("start", "t"), [([2.04, -2.56, 0.42, -0.57], 0.15), ([-1.74, -1.34, -1.36, -0.35], 1.0)]
 )
 def test_passing_neurons_give_the_same_with_and_without_switches(start, t):
-    v = [1.0, 0.0]
-    crossings = exact.crossings(v)
+    crossings = exact.crossings(2)
     first = crossings(start)
     options = {"stages": 8, "tolerance": 1e-11}
 
     def end(switches):
-        run = _solve(*exact.flow([1, 1], v), start, [t], switches=switches, **options)
+        run = _solve(*exact.flow([1, 1], 2), start, [t], switches=switches, **options)
         return run.states[0], run.stats
 
     (through, few), (unaware, many), (stubborn, _) = (

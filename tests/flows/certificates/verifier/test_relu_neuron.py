@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from flint import acb, arb
 from mpmath import mp
+from oracles import relu_neuron as oracle
 
 from flows.certificates.verifier import plane, space
 from flows.certificates.verifier import relu_neuron as checker
@@ -9,7 +10,6 @@ from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.segment import Segment
 from flows.core.balls import precision
-from flows.systems.relu_neuron import exact
 
 # Of the exact field with 60 digits, and of Hessians in doubles.
 SAME, ROUNDED = 1e-40, 1e-12
@@ -31,7 +31,7 @@ def test_the_checkers_field_and_hessian_are_those_derived(n, q):
         problem = checker.Neurons({"n": n, "d": q, "teacher": v.tolist()}, w)
         # In its own frame: here that of the teacher and the axes.
         problem.v = np.array(rows[-1])
-        true = [x for row in exact.gradient(w.tolist(), v.tolist(), 60) for x in row]
+        true = [x for row in oracle.gradient(w.tolist(), v.tolist(), 60) for x in row]
         for found, x in zip(problem.field(start, signs), true, strict=True):
             sign, man, exponent, _ = x._mpf_
             assert abs(found + arb(((-1) ** sign * int(man), int(exponent)))) < SAME
@@ -39,10 +39,10 @@ def test_the_checkers_field_and_hessian_are_those_derived(n, q):
         for _ in range(5):
             moved = w + 1e-4 * generator.uniform(-1, 1, size=w.shape)
             with mp.workdps(30):
-                hessian = np.array(exact.hessian(moved.tolist(), v.tolist(), 30), dtype=float)
+                hessian = np.array(oracle.hessian(moved.tolist(), v.tolist(), 30), dtype=float)
             inside = np.vectorize(lambda c, x: c.contains(x) or abs(c - x) < ROUNDED)(box, hessian)
             assert inside.all()
-        far = np.array(exact.hessian((w + 0.01).tolist(), v.tolist(), 30), dtype=float)
+        far = np.array(oracle.hessian((w + 0.01).tolist(), v.tolist(), 30), dtype=float)
         assert not np.vectorize(lambda c, x: c.contains(x))(box, far).all()
 
 

@@ -1,16 +1,20 @@
 """The definition of the ReLU neuron against sixty digits: charts, kinds of numbers, Jacobians."""
 
+import functools
+
 import jax
 import numba
 import numpy as np
 import pytest
+from flint import arb
 from mpmath import mp
+from oracles import relu_neuron as oracle
 
-from flows.arithmetic import fields
+from flows.arithmetic import fields, lists
 from flows.arithmetic.arrays import field_of
 from flows.arithmetic.vectors import WIDTH
+from flows.core.balls import precision
 from flows.core.chart import wrapped_once
-from flows.systems.relu_neuron import exact
 from flows.systems.relu_neuron.definition import (
     DIRECT,
     RESIDUAL,
@@ -25,6 +29,8 @@ MU = np.array([2.0, 1.0, 1.0, -1.0])
 K, Q = 3, 3
 # Units in the last place of the largest entry of a block: a sum over four vectors.
 LAST = 8 * np.finfo(float).eps
+#: Sixty digits, less those in which small angles and their squares are differences.
+MANY = 1e-35
 #: Of an entry of a Jacobian beside the largest of its two blocks.
 ENTRY = 1e-12
 
@@ -73,9 +79,8 @@ def exact_field(chart, x):
             for m, column in zip(mean, zip(*others, strict=True), strict=True)
         ]
         blocks = [first, *others]
-    field = exact.flow(MU[:-1], teacher, DIGITS)[0]
-    moved = field([w for row in blocks for w in row])
-    rows = [moved[i : i + q] for i in range(0, len(moved), q)]
+    slopes = oracle.gradient(blocks, teacher, DIGITS, MU[:-1].tolist())
+    rows = [[-v for v in row] for row in slopes]
     if chart == RESIDUAL:
         total = [mp.fdot(mu, column) for column in zip(*rows, strict=True)]
         rows = [total] + [
@@ -106,13 +111,17 @@ def alone(chart, x, wanted=False):
     return (out, matrix) if wanted else out
 
 
-def in_lanes(chart, x, width):
+@functools.cache
+def compiled(width):
     field = make_field(width)
-    call = numba.njit(lambda *arrays: field(*arrays))
+    return numba.njit(lambda *arrays: field(*arrays))
+
+
+def in_lanes(chart, x, width):
     others = np.random.default_rng(0).normal(size=(x.size, width))
     others[:, -1] = x.ravel()
     out, work = np.empty_like(others), np.empty((fields.workspace(sizes, shape_of(chart)), width))
-    call(others, np.tile(MU[:, None], width), shape_of(chart), out, work)
+    compiled(width)(others, np.tile(MU[:, None], width), shape_of(chart), out, work)
     return out[:, -1]
 
 
@@ -122,8 +131,32 @@ def in_jax(chart, x):
         return np.asarray(field(jax.numpy.asarray(x.ravel()), MU))
 
 
+def in_lists(m, chart, x):
+    """Slopes of numbers that are no arrays."""
+    field, weights = lists.field_of(define, sizes, m), MU.tolist()
+    return field(x, weights, shape_of(chart).tolist())
+
+
+def in_floats(chart, x):
+    return np.array(in_lists(lists.floats(), chart, x.ravel().tolist()))
+
+
+def in_decimals(chart, x):
+    with mp.workdps(DIGITS):
+        return in_lists(lists.decimals(), chart, [mp.mpf(v) for v in x.ravel()])
+
+
+def in_balls(chart, x):
+    with precision(200):  # bits of sixty digits
+        found = in_lists(lists.balls(), chart, [arb(v) for v in x.ravel()])
+    return [mp.mpf(v._mpf_) for v in found]
+
+
 KINDS = {
     "alone": alone,
+    "floats": in_floats,
+    "decimals": lambda chart, x: np.array(in_decimals(chart, x), dtype=float),
+    "balls": lambda chart, x: np.array(in_balls(chart, x), dtype=float),
     "lanes": lambda chart, x: in_lanes(chart, x, WIDTH),
     "one lane": lambda chart, x: in_lanes(chart, x, 1),
     "jax": in_jax,
@@ -145,6 +178,20 @@ def test_slopes_of_every_chart_and_kind_are_those_of_sixty_digits(name, kind):
     found = KINDS[kind](chart, x)
     assert (np.abs(found - (1 + 1e-3) * true) > LAST * of_block(true)).any()
     assert (np.abs(found - true) <= LAST * of_block(true)).all()
+
+
+@pytest.mark.parametrize("found", [in_decimals, in_balls])
+@pytest.mark.parametrize("name", STATES)
+def test_slopes_of_many_digits_have_them(name, found):
+    chart, x = STATES[name]
+    with mp.workdps(DIGITS):
+        true = exact_field(chart, [mp.mpf(v) for v in x.ravel()])
+        rows = list(zip(found(chart, x), true, strict=True))
+
+        def apart(factor):
+            return max(abs(v / (w * factor) - 1) for v, w in rows)
+
+        assert apart(1) < MANY < apart(1 + 10 * mp.mpf(MANY))
 
 
 @pytest.mark.parametrize("name", STATES)

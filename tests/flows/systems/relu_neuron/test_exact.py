@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mpmath import mp
+from oracles import relu_neuron as oracle
 from oracles.relu_neuron import coordinates, least_slope, slope_at_zero
 
 import flows
@@ -31,33 +32,6 @@ def hessian_at(w, v):
     return flows.ReLUNeuron(len(w), len(v), v).hessian(w)
 
 
-def _kernel(a, b):
-    """E relu(a.x) relu(b.x) in its textbook form, with the arc cosine."""
-    size = mp.sqrt(mp.fdot(a, a) * mp.fdot(b, b))
-    theta = mp.acos(mp.fdot(a, b) / size)
-    return size * (mp.sin(theta) + (mp.pi - theta) * mp.cos(theta)) / (2 * mp.pi)
-
-
-def _textbook_loss(neurons, teacher):
-    w = [[mp.mpf(float(x)) for x in row] for row in [*neurons, teacher]]
-    mu = [1] * len(neurons) + [-1]
-    total = mp.zero
-    for i in range(len(w)):
-        for j in range(len(w)):
-            # acos of a number that rounding made larger than one would be complex
-            k = mp.fdot(w[i], w[i]) / 2 if i == j else _kernel(w[i], w[j])
-            total += mu[i] * mu[j] * k / 2
-    return total
-
-
-def test_loss_equals_the_textbook_formula():
-    with mp.workdps(60):
-        expected = _textbook_loss(NEURONS, TEACHER)
-        assert abs(exact.loss(NEURONS, TEACHER, 50) / expected - 1) < SAME
-        moved = NEURONS + 1e-15  # the control: the comparison sees a change of the last bits
-        assert abs(exact.loss(moved, TEACHER, 50) / expected - 1) > SAME
-
-
 def _differenced(function, i, a):
     """Derivative of `function(neurons, teacher, digits)` by entry `a` of neuron `i`."""
     values = []
@@ -70,23 +44,12 @@ def _differenced(function, i, a):
 
 def test_gradient_is_the_derivative_of_the_loss():
     with mp.workdps(60):
-        gradient = exact.gradient(NEURONS, TEACHER, 60)
+        gradient = oracle.gradient(NEURONS, TEACHER, 60)
         for i in range(3):
             for a in range(3):
-                (expected,) = _differenced(exact.loss, i, a)
+                (expected,) = _differenced(oracle.loss, i, a)
                 assert abs(gradient[i][a] - expected) < DIFFERENCED
                 assert abs(gradient[i][a - 1] - expected) > DIFFERENCED
-
-
-def test_hessian_is_the_derivative_of_the_gradient_and_symmetric():
-    with mp.workdps(60):
-        hessian = np.array(exact.hessian(NEURONS, TEACHER, 60))
-        for i in range(3):
-            for a in range(3):
-                expected = _differenced(exact.gradient, i, a)
-                assert np.abs(hessian[:, 3 * i + a] - expected).max() < DIFFERENCED
-                assert np.abs(hessian[:, 3 * i + a - 1] - expected).max() > DIFFERENCED
-        assert np.abs(hessian - hessian.T).max() < SAME
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -127,31 +90,42 @@ def test_the_optimum_has_loss_and_gradient_zero_exactly():
 
 def test_a_neuron_at_zero_adds_nothing_and_has_gradient_zero():
     dead = np.vstack([NEURONS, np.zeros(3)])
-    assert exact.loss(dead, TEACHER) == exact.loss(NEURONS, TEACHER)
+    assert oracle.loss(dead, TEACHER) == oracle.loss(NEURONS, TEACHER)
     gradient = gradient_at(dead, TEACHER)
     assert not gradient[3].any()
     assert (gradient[:3] == gradient_at(NEURONS, TEACHER)).all()
     assert gradient[:3].any()
-    with pytest.raises(ValueError, match="no Hessian where a neuron is zero"):
-        exact.hessian(dead, TEACHER)
 
 
-def test_flow_of_multiplicities_is_that_of_coincident_neurons():
-    v = [1.0, 0.0, 0.0]
-    field, jacobian = exact.flow([2, 1], v)
-    distinct = NEURONS[:2].ravel()
-    repeated = NEURONS[[0, 0, 1]]
+E1 = [1.0, 0.0, 0.0]
+
+
+def far_off(x, y):
+    return max(abs(a - b) for a, b in zip(x, y, strict=True))
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e-20, 1e-40])
+def test_the_flow_has_all_digits_also_of_neurons_that_hardly_differ(apart):
+    field, _ = exact.flow([2, 1, 1], 3)
     with mp.workdps(50):
-        gradient = exact.gradient(repeated, v)
-        expected = [-x for row in (gradient[0], gradient[2]) for x in row]
-        assert max(abs(x - y) for x, y in zip(field(distinct), expected, strict=True)) < SAME
-        wrong = [-x for row in exact.gradient(NEURONS[:2], v) for x in row]
-        assert max(abs(x - y) for x, y in zip(field(distinct), wrong, strict=True)) > 0.1
+        rows = [[mp.mpf(x) for x in row] for row in NEURONS.tolist()]
+        rows[1] = [x + apart * y for x, y in zip(rows[0], rows[1], strict=True)]
+        found = field([x for row in rows for x in row])
+        true = [-x for row in oracle.gradient(rows, E1, 100, [2, 1, 1]) for x in row]
+        assert far_off(found, true) < SAME < far_off(found, [x * (1 + 1e-3) for x in true])
+
+
+def test_the_flow_of_multiplicities_is_that_of_coincident_neurons_and_so_is_its_jacobian():
+    field, jacobian = exact.flow([2, 1], 3)
+    distinct, repeated = NEURONS[:2].ravel(), NEURONS[[0, 0, 1]]
+    with mp.workdps(50):
+        gradient = oracle.gradient(repeated, E1)
+        assert far_off(field(distinct), [-x for row in gradient[::2] for x in row]) < SAME
         # Moving a neuron moves its copies with it: sum the columns of the copies.
-        full = np.array(exact.hessian(repeated, v))
+        full = np.array(oracle.hessian(repeated, E1))
         summed = -np.hstack([full[:, :3] + full[:, 3:6], full[:, 6:]])[[0, 1, 2, 6, 7, 8]]
         # The Jacobian comes in doubles of order one.
-        assert np.abs(jacobian(distinct) - summed).max() < 1e-15
+        assert np.abs(jacobian(distinct) - summed).max() < 2e-15
         assert np.abs(jacobian(distinct) - summed.T).max() > 0.01
 
 
@@ -162,9 +136,9 @@ def test_reduced_coordinates_have_the_same_loss_in_units_of_the_teacher():
     assert [len(row) for row in reduced] == [3, 3]
     with mp.workdps(50):
         square = mp.fdot(teacher, teacher)
-        value = square * exact.loss(reduced, [1, 0, 0])
-        assert abs(value / exact.loss(spread, teacher) - 1) < SAME
-        assert abs(value / exact.loss(spread[::-1] * 2, teacher) - 1) > SAME
+        value = square * oracle.loss(reduced, [1, 0, 0])
+        assert abs(value / oracle.loss(spread, teacher) - 1) < SAME
+        assert abs(value / oracle.loss(spread[::-1] * 2, teacher) - 1) > SAME
 
 
 def test_reduced_coordinates_of_dependent_neurons_are_few():
@@ -173,7 +147,7 @@ def test_reduced_coordinates_of_dependent_neurons_are_few():
 
 
 def test_a_neuron_shorter_than_the_last_digit_stays_where_it_is():
-    field, jacobian = exact.flow([1, 1], [1.0, 0.0], 20)
+    field, jacobian = exact.flow([1, 1], 2, 20)
     tiny, short = [1e-26, 0.0, 0.3, 0.4], [1e-24, 0.0, 0.3, 0.4]
     assert field(tiny)[:2] == [0, 0]
     assert field(short)[:2] != [0, 0]
@@ -191,12 +165,11 @@ def _around(angle, step):
 
 @pytest.mark.parametrize("half_turns", [0, 1])
 def test_a_branch_goes_on_smoothly_where_a_neuron_passes_the_teacher_or_its_opposite(half_turns):
-    v = [1.0, 0.0]
-    field, jacobian = exact.flow([1, 1], v)
+    field, _ = exact.flow([1, 1], 2)
     with mp.workdps(50):
         step = mp.mpf(10) ** -3
         states = _around(half_turns * mp.pi, step)
-        sides = [1 if g > 0 else -1 for g in exact.crossings(v)(states[-1])]
+        sides = [1 if g > 0 else -1 for g in exact.crossings(2)(states[-1])]
         branch, folded = [field(x, sides) for x in states], [field(x) for x in states]
         # The branch is the field on its side, and not on the other one.
         apart = [
@@ -213,32 +186,22 @@ def test_a_branch_goes_on_smoothly_where_a_neuron_passes_the_teacher_or_its_oppo
         assert third(branch) < 10 * step**3
         assert third(folded) > 0.1 * step**2
 
-        beyond = np.array(states[0])
-        columns = [
-            field(beyond + e, sides) - np.array(field(beyond - e, sides))
-            for e in STEP * np.eye(4, dtype=int)
-        ]
-        expected = (np.array(columns).T / (2 * STEP)).astype(float)
-        # Doubles of order one.
-        assert np.abs(jacobian(beyond, sides) - expected).max() < 1e-14
-        assert np.abs(jacobian(beyond) - expected).max() > 1e-5
-
 
 def test_crossings_are_sines_of_signed_angles_in_the_plane_only():
-    sines = exact.crossings([2.0, 0.0])([0.0, 3.0, 0.0, 0.0, 1.0, -1.0])
+    sines = exact.crossings(2)([0.0, 3.0, 0.0, 0.0, 1.0, -1.0])
     root = mp.sqrt(0.5)
     # Pairs in the order 12, 13, 1v, 23, 2v, 3v; the second neuron is at zero.
     expected = [0, -root, -1, 0, 0, root]
     assert max(abs(a - b) for a, b in zip(sines, expected, strict=True)) < mp.mpf(10) ** -14
-    assert exact.crossings([1.0, 0.0, 0.0]) is None
+    assert exact.crossings(3) is None
 
 
 def test_slope_at_zero_is_the_one_sided_derivative_of_the_loss():
     with mp.workdps(60):
         u = [mp.mpf(x) / 3 for x in (2, -1, 2)]
         value, gradient = slope_at_zero(u, NEURONS, TEACHER)
-        base = exact.loss(NEURONS, TEACHER, 60)
-        grown = exact.loss([*NEURONS, [STEP * x for x in u]], TEACHER, 60)
+        base = oracle.loss(NEURONS, TEACHER, 60)
+        grown = oracle.loss([*NEURONS, [STEP * x for x in u]], TEACHER, 60)
         # The loss is quadratic beside: one step, of order one.
         assert abs((grown - base) / STEP - value) < 10 * STEP
         assert abs((grown - base) / STEP + value) > 0.1

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 from flint import arb
+from oracles import relu_neuron as oracle
 from oracles.certificates import ball
 
 from flows.certificates import proof
 from flows.core.balls import precision
-from flows.systems.relu_neuron import exact
 from flows.systems.relu_neuron.field_balls import SpanFlow
 
 # Of a Hessian in doubles, and of the 60 digits of the exact field.
@@ -22,9 +22,9 @@ def test_field_and_loss_in_the_span_are_those_of_the_user(n, d):
         flow = SpanFlow.of(w.tolist(), v.tolist())
         signs = [1 if a > 0 else -1 for a in flow.areas(flow.start)]
         found = [c for row in flow.restore(flow.field(flow.start, signs)) for c in row]
-        true = [c for row in exact.gradient(w.tolist(), v.tolist(), 60) for c in row]
+        true = [c for row in oracle.gradient(w.tolist(), v.tolist(), 60) for c in row]
         assert all(abs(a + ball(b)) < SAME for a, b in zip(found, true, strict=True))
-        assert abs(flow.loss(flow.start) - ball(exact.loss(w.tolist(), v.tolist(), 60))) < SAME
+        assert abs(flow.loss(flow.start) - ball(oracle.loss(w.tolist(), v.tolist(), 60))) < SAME
         assert all(
             abs(a - c) < SAME
             for a, c in zip(
@@ -52,13 +52,13 @@ def test_a_box_of_hessians_contains_those_of_its_states(aligned):
         box = flow.hessian([x + arb(0, width) for x in flow.start]).tolist()
         for _ in range(20):
             moved = w + width * generator.uniform(-1, 1, size=w.shape)
-            true = np.array(exact.hessian(moved.tolist(), v.tolist(), 30), dtype=float)
+            true = np.array(oracle.hessian(moved.tolist(), v.tolist(), 30), dtype=float)
             assert all(
                 c.contains(x) or abs(c - x) < ROUNDED
                 for row, line in zip(box, true, strict=True)
                 for c, x in zip(row, line, strict=True)
             )
-        far = np.array(exact.hessian((w + 0.1).tolist(), v.tolist(), 30), dtype=float)
+        far = np.array(oracle.hessian((w + 0.1).tolist(), v.tolist(), 30), dtype=float)
         assert not all(
             c.contains(x)
             for row, line in zip(box, far, strict=True)

@@ -11,7 +11,7 @@ import scipy.linalg
 import flows
 from flows.runs.tolerance import ERROR_FACTOR
 from flows.solvers import rodas_tableau as tableau
-from flows.systems.relu_neuron import asked, features, geometry, growth, system, variation
+from flows.systems.relu_neuron import asked, charted, features, geometry, growth, system, variation
 
 RTOL, TIGHT, END = 1e-8, 1e-11, 1e4
 # Neurons, dimension, scale and member of laws of 400 with the seed 30.
@@ -208,9 +208,8 @@ def test_the_jacobian_is_that_of_the_gradient():
     start = neurons.initial(0.5, 4)
     frame, state = neurons.reduce(start)
     states = state.at(None)
-    points = np.concatenate([states.h[..., None], states.z], axis=-1)
-    rest, beside = variation._rest(frame.multiplicity, states)
-    (found,) = variation._jacobians(frame.multiplicity, states, points, rest, beside)
+    rest, beside = charted.rest_of(frame.multiplicity, states)
+    (found,) = variation._jacobians(frame.multiplicity, states, rest, beside)
     basis = np.column_stack([frame.teacher, frame.basis])
     turn = np.kron(np.eye(3), basis)
     assert found == pytest.approx(-turn.T @ neurons.hessian(start) @ turn, abs=1e-12)
@@ -350,7 +349,7 @@ def test_errors_of_coordinates_are_those_of_neurons():
     run = flows.integrate(neurons, neurons.initial(0.3, 1), 100.0, rtol=RTOL)
     mu, states = run.frame.multiplicity, run.states.at(slice(-1, None))
     velocity = -geometry.gradient(mu, states)
-    rest, alone = variation._rest(mu, states)
+    rest, alone = charted.rest_of(mu, states)
     (found,) = asked.asked(mu, states, velocity, rest, alone, run.t[-1:], RTOL)
     first = np.argmax(mu * states.h[0])
     total = np.einsum("i,caib->cab", mu, found)

@@ -6,10 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 import sympy as sp
+from mpmath import mp
+from oracles import relu_neuron as oracle
 
 import flows
 import potentials
 from flows.systems.relu_neuron.curvature import curvature
+from flows.systems.relu_neuron.state import Frame, SoundState
 from potentials.notation import symbol
 from symbolic.systems.relu_neuron import phase_3, toy
 
@@ -157,6 +160,31 @@ def test_curvature_is_the_hessian_on_the_gradient(n):
         one = type(state)(state.h[None], state.z[None], state.r[None])
         found = curvature(frame, one)[0]
         assert found == pytest.approx(g @ hessian @ g / (g @ g), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-8, 1e-15])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_curvature_beside_the_teacher_has_the_digits_of_what_is_left(side, size):
+    # Pulls of the neuron next to the teacher and of the teacher cancel to this size.
+    generator, mu, digits = np.random.default_rng(1), np.array([2.0, 1.0]), 60
+    short, r = size * generator.normal(size=(2, 3))
+    short[0] = side * abs(short[0])
+    with mp.workdps(2 * digits):
+        teacher, other, rest = (np.array([mp.mpf(x) for x in w]) for w in ([1, 0, 0], short, r))
+        rows = np.array([(teacher + rest - other) / 2, other])
+
+        def slope(w):
+            return np.array(oracle.gradient(w.tolist(), [1.0, 0.0, 0.0], digits, mu.tolist()))
+
+        g, step = slope(rows), mp.mpf(10) ** -20  # as small beside what is left as the gradient
+        change = (slope(rows + step * g) - slope(rows - step * g)) / (2 * step)
+        true = float((mu @ (g * change)).sum() / (mu @ (g * g)).sum())
+    neurons = rows.astype(float)[None]
+    state = SoundState(neurons[..., 0], neurons[..., 1:], r[None])
+    frame = Frame(np.eye(3)[0], np.eye(3)[:, 1:], mu, np.array([0, 0, 1]))
+    found = curvature(frame, state)[0]
+    assert found == pytest.approx(true, rel=ROUNDING)
+    assert found != pytest.approx(true * (1 + 1e-3), rel=ROUNDING)
 
 
 def test_bounds_of_residual_gradient_and_hessian_hold_at_random_states():

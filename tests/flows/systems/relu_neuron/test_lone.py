@@ -4,18 +4,23 @@ import math
 
 import numpy as np
 import pytest
+from flint import arb
 from mpmath import mp
+from oracles import relu_neuron as oracle
 
 import flows
+from flows.arithmetic import lists
+from flows.core.balls import precision
 from flows.core.chart import Chart, Clock, wrapped_once
-from flows.systems.relu_neuron import exact, lone, lone_charts, lone_definition, watch
-from flows.systems.relu_neuron.definition import BESIDE, LONE
+from flows.systems.relu_neuron import lone, lone_charts, lone_definition, watch
+from flows.systems.relu_neuron.definition import BESIDE, LONE, sizes
 from flows.systems.relu_neuron.state import SoundState
 
 MU = (2.0, 1.0, 3.0)
 DIGITS = 200
 ROUNDED = 1e-14  # a hundred roundings
 TILTED = 1e-11  # pulls of neurons at the angle 1e-3 to each other cancel to that part of them
+MANY = 1e-150  # of two hundred digits, less those that cancel
 QUOTIENT = 1e-6  # of a difference quotient, relative to the largest entry
 
 
@@ -48,9 +53,7 @@ def with_digits(d, others):
 
 def exact_gradient(d, others):
     with mp.workdps(DIGITS):
-        rows, teacher = with_digits(d, others)
-        mu = [*(mp.mpf(m) for m in MU), -mp.one]
-        found = exact._gradient([*rows, teacher], mu, 3)
+        found = oracle.gradient(*with_digits(d, others), DIGITS, MU)
         return np.array([[float(x) for x in row] for row in found])
 
 
@@ -65,7 +68,7 @@ def test_loss_and_gradient_keep_their_digits_however_small_they_are(size, cone, 
         rows, teacher = with_digits(d, others)
         users = [rows[0]] * 2 + [rows[1]] + [rows[2]] * 3
         # A deviation of the loss from its digits, not of the loss from a rounded loss.
-        loss = exact.loss(users, teacher, DIGITS)
+        loss = oracle.loss(users, teacher, DIGITS)
         assert abs(float(lone.energy(np.array(MU), state) / loss - 1)) < ROUNDED
         assert abs(float(lone.energy(np.array(MU), state) / (loss * (1 + 1e-3)) - 1)) > 1e-4
     found, true = lone.gradient(np.array(MU), state), exact_gradient(d, others)
@@ -153,6 +156,31 @@ def test_field_in_jax_is_the_compiled_one(kind):
         found = np.asarray(field(jax.numpy.asarray(chart.x0), arguments))
     compiled = chart.rhs(0.0, chart.x0)
     assert np.abs(found - compiled).max() < TILTED * np.abs(compiled).max()
+
+
+@pytest.mark.parametrize("kind", [LONE, BESIDE])
+def test_the_definition_has_as_many_digits_as_its_numbers(kind):
+    x0, _ = raw_of(*vectors(1e-4, 0.3, kind == BESIDE), kind)
+    with mp.workdps(DIGITS), precision(4 * DIGITS):
+        x, mass = [[mp.mpf(v) for v in row] for row in x0.tolist()], mp.mpf(sum(MU))
+        d, *others = x
+        if kind == BESIDE:
+            others = [[v + r / mass for v, r in zip(row, d, strict=True)] for row in others]
+            columns = zip(*others, strict=True)
+            d = [r - mp.fdot(MU[1:], c) for r, c in zip(d, columns, strict=True)]
+        first = [(v + (k == 0)) / MU[0] for k, v in enumerate(d)]
+        slope = oracle.gradient([first, *others], [1.0, 0.0, 0.0], DIGITS, MU)
+        moved = [mp.fdot(MU, column) for column in zip(*slope, strict=True)]
+        true = [moved] + [
+            [v - m / mass for v, m in zip(row, moved, strict=True)] for row in slope[1:]
+        ]
+        if kind == LONE:
+            true = [[MU[0] * v for v in slope[0]], *slope[1:]]
+        field = lists.field_of(lone_definition.define, sizes, lists.balls())
+        found = field([arb(v) for v in x0.ravel()], [*MU, -1.0], [3, 2, kind])
+        pairs = list(zip(found, [v for row in true for v in row], strict=True))
+        worst = max(abs(-mp.mpf(v._mpf_) / w - 1) for v, w in pairs)
+        assert worst < MANY
 
 
 # Almost opposite, all decays like exp(-t/2): L = (d^2 + w^2) exp(-t)/4 up to the angle.

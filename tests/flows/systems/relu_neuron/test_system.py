@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from mpmath import mp
+from oracles import relu_neuron as oracle
 
 import flows
 from flows.core.errors import InputError
-from flows.systems.relu_neuron import exact, geometry, pairs
+from flows.systems.relu_neuron import geometry, pairs
 
 # Double evaluation promises 1e-12; the oracles below are exact to more than that.
 RELATIVE = 1e-12
@@ -52,16 +53,16 @@ def test_the_loss_is_the_monte_carlo_mean_of_its_definition(n, d, seed):
 def test_loss_and_gradient_keep_their_digits_however_close_to_the_optimum(n, d, size):
     system = flows.ReLUNeuron(n, d)
     w = near_optimum(n, d, size)
-    truth = exact.loss(w.tolist(), system.teacher, digits=120)
+    truth = oracle.loss(w.tolist(), system.teacher, digits=120)
     assert abs(system.loss(w) / float(truth) - 1) < RELATIVE
-    slope = np.array(exact.gradient(w.tolist(), system.teacher, digits=120), dtype=float)
+    slope = np.array(oracle.gradient(w.tolist(), system.teacher, digits=120), dtype=float)
     assert np.linalg.norm(system.gradient(w) - slope) < RELATIVE * np.linalg.norm(slope)
 
 
 def test_a_tiny_neuron_beside_an_almost_exact_one_does_not_cost_digits():
     w = np.array([[1.0 - 1e-9, 1e-9, 0.0], [1e-9, -1e-9, 1e-9]])
     system = flows.ReLUNeuron(2, 3)
-    truth = exact.loss(w.tolist(), system.teacher, digits=120)
+    truth = oracle.loss(w.tolist(), system.teacher, digits=120)
     assert abs(system.loss(w) / float(truth) - 1) < RELATIVE
 
 
@@ -79,12 +80,12 @@ def test_gradient_and_hessian_are_fifty_digit_differences_of_the_loss(seed):
 
     with mp.workdps(DIGITS):
         slopes = [
-            (exact.loss(shifted(k, 1), v.tolist()) - exact.loss(shifted(k, -1), v.tolist()))
+            (oracle.loss(shifted(k, 1), v.tolist()) - oracle.loss(shifted(k, -1), v.tolist()))
             / (2 * STEP)
             for k in range(n * d)
         ]
-        ups = [exact.gradient(shifted(k, 1), v.tolist()) for k in range(n * d)]
-        downs = [exact.gradient(shifted(k, -1), v.tolist()) for k in range(n * d)]
+        ups = [oracle.gradient(shifted(k, 1), v.tolist()) for k in range(n * d)]
+        downs = [oracle.gradient(shifted(k, -1), v.tolist()) for k in range(n * d)]
         columns = [
             [
                 (a - b) / (2 * STEP)
@@ -311,7 +312,7 @@ def test_the_energy_is_wrong_by_the_rounding_of_its_terms_and_of_angles():
         w = near_optimum(4, 4, size, seed=7)
         frame, state = flows.ReLUNeuron(4, 4).reduce(w)
         value, bound = geometry.energy(frame.multiplicity, state), rounded(frame, state)
-        truth = float(exact.loss(w.tolist(), [1.0, 0, 0, 0], digits=120))
+        truth = float(oracle.loss(w.tolist(), [1.0, 0, 0, 0], digits=120))
         assert abs(value - truth) <= bound + 1e-14 * truth
         assert abs(1.01 * value - truth) > bound + 1e-14 * truth
 

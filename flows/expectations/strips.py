@@ -208,10 +208,8 @@ def strips(
 
     Parameters
     ----------
-    forms : Forms
-        The integrand.
-    y : ndarray, shape (N,)
-        The state.
+    forms, y : Forms, and ndarray of shape (N,)
+        The integrand, and the state.
     plane : Plane
         Its forms there.
     lines : tuple of Line

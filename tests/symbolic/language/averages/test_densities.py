@@ -26,6 +26,11 @@ DENSITIES = [
 ]
 
 
+@pytest.mark.parametrize("scale", [sp.exp(A), A * sp.MatrixSymbol("W", 2, 2)[0, 1], 1 / (1 + A**2)])
+def test_parameters_that_are_real_everywhere_may_be_trained(scale):
+    assert Gaussian(scale, factor=scale).free_symbols == scale.free_symbols
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -42,6 +47,8 @@ DENSITIES = [
         (lambda: Gaussian(0, 1, factor=1), "a covariance or a factor of it, got both"),
         (lambda: Gaussian([0, 0], factor=[[1, 2]]), "2 rows like the mean and no more columns"),
         (lambda: Gaussian(sp.oo), "real and finite numbers"),
+        (lambda: Gaussian(0, factor=sp.sqrt(A)), "for all values of what is trained, got sqrt"),
+        (lambda: Gaussian(1 / sp.Symbol("p", positive=True)), "the mean must be real and finite"),
         (lambda: Cube(0, sp.Symbol("s")), "real and finite numbers"),
         (lambda: Expectation(T, T, Gaussian(T)), "that are not t itself"),
         (lambda: Expectation(T, T, Mixture([Gaussian(A), Rademacher()])), "a mixture of Gaussians"),

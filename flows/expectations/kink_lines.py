@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.expectations.cells import Turns, nodes_of
 
-__all__ = ["Plane", "axes_of", "lines", "sweep", "way_of"]
+__all__ = ["Lines", "Plane", "axes_of", "lines", "sweep", "way_of"]
 
 # A direction is one of its own if it is this part of a form beyond the others.
 SPANNED = 1e-13

@@ -13,6 +13,8 @@ from symbolic.language.stated import restated, stated
 
 W, X = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
 WX = (W.T * X)[0, 0]
+Z3 = sp.MatrixSymbol("z", 3, 1)
+THREE = Z3[0, 0] + W[0, 0] * Z3[1, 0] * W[1, 0] - Z3[2, 0]
 A, T = sp.Symbol("a"), sp.Symbol("t")
 S = sp.Symbol("s", real=True)
 DENSITIES = [
@@ -78,7 +80,7 @@ def test_what_is_no_density_is_told_in_one_line(make, message):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (Expectation(sp.Abs(WX), X, Cube()), "over a cube, a function without kinks"),
+        (Expectation(sp.Abs(THREE), Z3, Cube()), "over a cube, a function without kinks"),
         (Expectation(sp.tanh(WX + sp.Abs(X[0, 0])), X, Sphere()), "on a sphere, a polynomial"),
         (Expectation(sp.tanh(A * T), T, Rows(range(1, 6_000))), "at most 10000 operations"),
     ],

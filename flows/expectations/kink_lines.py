@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.expectations.cells import Turns, nodes_of
 
-__all__ = ["Lines", "Plane", "axes_of", "lines", "sweep", "way_of"]
+__all__ = ["Plane", "axes_of", "lines", "sweep", "way_of"]
 
 # A direction is one of its own if it is this part of a form beyond the others.
 SPANNED = 1e-13
@@ -80,6 +80,18 @@ class Lines(NamedTuple):
     steps: Array
     weights: Array
     where: Array
+
+    def at(self, some: NDArray[np.bool_]) -> Lines:
+        """Some of them."""
+        return Lines(
+            self.of[some],
+            self.ends[some],
+            self.theta[some],
+            self.rest[some],
+            self.steps[some],
+            self.weights[some],
+            self.where[some],
+        )
 
 
 def lines(hard: Plane, smooth: Plane, v: Array, reach: float, second: bool) -> Lines:

@@ -144,11 +144,11 @@ def _check_loss(loss: Loss | MatrixLoss, expression: Any) -> None:
     """Derive and compile a loss, or raise what prevents it."""
     try:
         loss.check()
-    except NotSmooth as told:
+    except NotSmooth as kink:
         if not any(e.has(Rows, Rademacher) for e in sp.sympify(expression).atoms(Expectation)):
             raise
         raise ValueError(
-            f"{told}; an average over rows of data, or over signs, has kinks where one of them is"
+            f"{kink}; an average over rows of data, or over signs, has kinks where one of them is"
             " at a kink of what is averaged: take a smooth function, or a density such as Gaussian"
         ) from None
     if isinstance(loss, Loss) and loss.averaged and (told := not_finite_anywhere(loss)):

@@ -17,7 +17,7 @@ from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.cells import ALONE, REACH
 from flows.expectations.forms import Forms, forms_of
-from flows.expectations.kink_lines import Lines, Plane, axes_of, lines, sweep, way_of
+from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
 from flows.expectations.rules import Proved
 from flows.systems.own.measured import Measured, columns_of, summed
 from flows.systems.own.numeric import between_kinks
@@ -199,7 +199,7 @@ class Cells:
             label = PLANE
         inner = lines(kinks, bent, v, _reach(label), second)
         some = self._where_something(inner.steps)
-        inner = Lines(*(part[some] for part in inner))
+        inner = inner.at(some)
         columns = [inner.ends, inner.theta, inner.rest, inner.steps]
         if d == 1:
             return Rule(np.column_stack(columns), inner.weights, label), np.abs(inner.where)

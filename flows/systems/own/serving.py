@@ -47,6 +47,8 @@ MOST_TERMS, MOST_FORMS = 200, 3
 # Terms of this size, relative to their sum, are not averaged one by one; and above the second part
 # nobody looks for one rule of all instead.
 CANCELS, FAR = 1e-4, 1e-2
+# More axes of all forms together take seconds to look at.
+FEW_AXES = 2
 # One rule of all is taken where it has so many nodes, or this times those of all groups.
 SMALL, DEARER = 4000, 3.0
 
@@ -121,7 +123,8 @@ def in_planes(loss: Loss, y: Array, before: Nodes | None) -> Nodes | None:
     apart = placed(groups, y, before)
     if apart is None:
         return placed(whole, y, before)
-    if apart is before and apart.cancels(y) > FAR:
+    dear = whole[0].plane(y).axes.shape[1] > FEW_AXES
+    if (apart is before or dear) and apart.cancels(y) > FAR:
         return apart
     together = placed(whole, y, before)
     if together is None:

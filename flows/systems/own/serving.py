@@ -18,10 +18,11 @@ from flows.expectations.planes import plane_nodes
 from flows.systems.own.averages import Nodes, has_changes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.exact import RIGHT, SERVES, is_steep, value_of
-from flows.systems.own.loss import Loss
+from flows.systems.own.loss import ROUNDING, Estimate, Loss
 
 __all__ = [
     "Serving",
+    "by_groups",
     "failing",
     "groups_of",
     "in_planes",
@@ -131,6 +132,21 @@ def in_planes(loss: Loss, y: Array, before: Nodes | None) -> Nodes | None:
         return apart
     few = len(together) <= max(SMALL, DEARER * len(apart))
     return together if few or apart.cancels(y) < CANCELS else apart
+
+
+def by_groups(loss: Loss, y: Array) -> Estimate | None:
+    """Loss and gradient by nodes of each group of terms; None where these have none."""
+    groups = () if loss.measured is not None else groups_of(loss.formed.forms)
+    nodes = placed(groups, y, None) if len(groups) > 1 else None
+    if nodes is None:
+        return None
+    total, size = loss.summed(y, nodes)
+    rounded = ROUNDING * np.array([size[0], np.linalg.norm(size[1:])])
+    scale = np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
+    with np.errstate(all="ignore"):
+        error, floor = (float(np.max(part / scale)) for part in (nodes.bound, rounded))
+    both = (nodes.bound + rounded).tolist()
+    return Estimate(float(total[0]), total[1:], error, floor, nodes, *both)
 
 
 def on_line(loss: Loss, y: Array) -> Nodes | None:

@@ -62,6 +62,23 @@ def test_averages_over_the_plane_of_a_pair_are_those_of_a_grid(name):
     assert np.abs(system.gradient(state) - slope).max() < SUMS * np.abs(slope).max()
 
 
+def test_many_neurons_are_averaged_pair_by_pair():
+    system = flows.TwoLayer(3, 2, d=5, activation="tanh")
+    state = 0.6 * state_of(system, 3)
+    u, _, mu = oracle.parts(system, state)
+    total = 0.0
+    for a, m in zip(u, mu, strict=True):
+        for b, q in zip(u, mu, strict=True):
+            plane, _ = np.linalg.qr(np.stack([a, b]).T)
+            x, weights = oracle.rule(np.stack([a, b]) @ plane, np.zeros(2), 2)
+            total += m * q * (weights @ np.prod(np.tanh(x @ plane.T @ np.stack([a, b]).T), 1)) / 2
+    assert abs(system.loss(state) - total) < RELATIVE * total
+    step = 1e-5 * np.eye(15)[4].reshape(3, 5)
+    slope = (system.loss(state + step) - system.loss(state - step)) / 2e-5
+    assert abs(system.gradient(state)[0, 4] - slope) < SLOPES
+    assert abs((1 + BROKEN) * system.gradient(state)[0, 4] - slope) > SLOPES
+
+
 @pytest.mark.parametrize("size", [1.0, 1e-2, 1e-6])
 @pytest.mark.parametrize("d", [1, 2])
 def test_a_hessian_is_the_slope_of_gradients_also_where_students_are_near_teachers(d, size):

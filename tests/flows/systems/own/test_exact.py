@@ -15,7 +15,7 @@ from flows.core import limit
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.systems.own import energy, energy_units, exact_view
-from flows.systems.own.exact import balls, from_doubles
+from flows.systems.own.exact import balls, from_doubles, is_sharp, is_steep
 from flows.systems.own.given import loss_of
 from symbolic import Expectation
 
@@ -229,6 +229,14 @@ def test_the_error_above_a_limit_is_what_the_states_carry():
     wrong = replace(run, states=replace(run.states, doubt=(1 + 1e-3) * doubt))
     change = wrong.excess.error - run.excess.error
     assert change == pytest.approx(1e-3 * doubt, rel=SLOWLY, abs=1e-300)
+
+
+def test_a_gradient_of_which_nothing_is_known_is_not_taken_for_steep():
+    none = arb("1e400 +/- 1e400")  # its middle and its radius are beyond doubles
+    assert not is_steep([none, none]) and not is_sharp([none])
+    known = arb(1e300, 1e200)
+    assert is_steep([none, known]) and is_sharp([known])
+    assert not is_steep([none, arb(1e300, 1e297)]) and not is_sharp([arb(1e3, 1.0)])
 
 
 def test_losses_that_have_been_seen_tell_most_of_the_loss_above_a_limit(monkeypatch):

@@ -18,6 +18,7 @@ NAMES = MappingProxyType(
     {
         "norm": r"\lvert w_i \rvert",
         "output": "a_i",
+        "bias": "c_i",
         "balance": r"p a_i^2 - \lvert w_i \rvert^2",
         "layer_balance": r"p a_i^2 - \lvert w_i \rvert^2",
         "loss": "L",
@@ -122,6 +123,18 @@ POTENTIALS: tuple[Potential, ...] = (
         NAMES,
         "The eigenvalues of the Hessian",
     ),
+)
+
+#: Of students that have them.
+BIASES = Potential(
+    "biases",
+    "c_i",
+    single("biases", "neuron", symbol("bias"), None),
+    symbol("biases"),
+    "everywhere",
+    HERE,
+    NAMES,
+    "The bias of a student",
 )
 
 AUXILIARIES: tuple[Potential, ...] = ()

@@ -84,6 +84,15 @@ class Restart(NamedTuple):
     status: str = FIELD_FAILED
     before: Callable[[Array], Any] | None = None
 
+    @property
+    def told(self) -> str:
+        """Why it cannot go on, and when, where it is for its field."""
+        return (
+            f"{self.failure} (at t = {self.time:.6g})"
+            if self.status == FIELD_FAILED
+            else self.failure
+        )
+
     def passed(self, times: Array) -> Any:
         """States of times since the stop, up to that from which the run goes on."""
         if self.before is not None:

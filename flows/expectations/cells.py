@@ -9,13 +9,13 @@ is trapezoidal in a variable that makes their ends flat (tanh-sinh), a family of
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.expectations.families import panels, tanh_sinh
 
 __all__ = ["ALONE", "REACH", "Cells", "Turns", "nodes_of"]
 
@@ -24,8 +24,8 @@ __all__ = ["ALONE", "REACH", "Cells", "Turns", "nodes_of"]
 REACH, ALONE = 9.0, 14.0
 # Widest panels, and how long one may be beside its distance from a turn, or the width of that.
 WIDEST, NEAR = 4.5, 2.5
-# Nodes of a panel, and spacing and reach of the second rule.
-GAUSS, SPACING, STEPS = 20, 0.11, 30
+# Nodes of a panel, and those of the second rule to each side.
+GAUSS, STEPS = 20, 30
 # Halvings of a cell.
 DEEPEST = 60
 
@@ -63,11 +63,9 @@ class Cells(NamedTuple):
 def _rule(second: bool) -> tuple[Array, Array]:
     """Nodes and weights between -1 and 1."""
     if not second:
-        return np.polynomial.legendre.leggauss(GAUSS)
-    t = SPACING * np.arange(-STEPS, STEPS + 1)
-    s = math.pi / 2 * np.sinh(t)
-    weights = SPACING * math.pi / 2 * np.cosh(t) / np.cosh(s) ** 2
-    return np.tanh(s), weights
+        return panels(-1, 1, 1, GAUSS)
+    found = tanh_sinh(STEPS)
+    return found.low - found.high, 2 * found.weights
 
 
 def nodes_of(low: Array, high: Array, turns: Turns, second: bool) -> Cells:

@@ -81,6 +81,18 @@ class Lines(NamedTuple):
     weights: Array
     where: Array
 
+    def at(self, some: NDArray[np.bool_]) -> Lines:
+        """Some of them."""
+        return Lines(
+            self.of[some],
+            self.ends[some],
+            self.theta[some],
+            self.rest[some],
+            self.steps[some],
+            self.weights[some],
+            self.where[some],
+        )
+
 
 def lines(hard: Plane, smooth: Plane, v: Array, reach: float, second: bool) -> Lines:
     """Nodes of the lines at places `v` across, shape (L,), up to a distance from the middle."""

@@ -171,10 +171,8 @@ def surveyed(
 
     Parameters
     ----------
-    forms : Forms
-        The integrand.
-    y : ndarray, shape (N,)
-        The state.
+    forms, y : Forms, and ndarray of shape (N,)
+        The integrand, and the state.
     axes : ndarray, shape (d, k), optional
         Columns that span the plane; those of the forms by default.
     slack : float
@@ -256,10 +254,8 @@ def plane_nodes(
 
     Parameters
     ----------
-    forms : Forms
-        The integrand.
-    y : ndarray, shape (N,)
-        The state.
+    forms, y : Forms, and ndarray of shape (N,)
+        The integrand, and the state.
     before : PlaneNodes, optional
         Those of the run so far, which are kept while they serve and others are not far fewer.
     part : float

@@ -32,6 +32,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import gauss
+from flows.expectations import lines
 
 __all__ = ["Axis", "Smooth", "axis_for", "gauss_error", "lattice_error"]
 
@@ -131,6 +132,5 @@ def axis_for(width: float, smooth: Smooth, tolerance: float, reach: float) -> Ax
         if error <= tolerance:
             x, w = gauss(n)
             return Axis(x, w, error)
-    x = step * np.arange(-last, last + 1.0)
-    weight = step * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    x, weight = lines.Axis(lines.Line(), step, -last, last).nodes
     return Axis(x, weight, lattice_error(step, width, smooth))

@@ -11,6 +11,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
+from flows.expectations.families import panels
 
 __all__ = ["MOST_MEASURED", "Proved", "two_families"]
 
@@ -50,8 +51,8 @@ def two_families(levels: tuple[int, ...]) -> tuple[Rule, Rule]:
     tuple of Rule
         Nodes have shape (M, k). Two rules of one family might share an error.
     """
-    lattices, panels = zip(*map(_axis, levels), strict=True) if levels else ((), ())
-    return _product(lattices, "lattice", REACH), _product(panels, "panels", FARTHER)
+    lattices, others = zip(*map(_axis, levels), strict=True) if levels else ((), ())
+    return _product(lattices, "lattice", REACH), _product(others, "panels", FARTHER)
 
 
 @functools.lru_cache(maxsize=32)
@@ -61,12 +62,9 @@ def _axis(level: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     last = math.ceil(REACH / spacing)
     # No node is at zero, where quotients that are smooth are none of numbers.
     x = spacing * np.arange(0.5 - last, last)
-    panels = math.ceil(2 * FARTHER / (SPACINGS * spacing))
-    t, w = np.polynomial.legendre.leggauss(ON_PANEL)
-    half = FARTHER / panels
-    middles = np.linspace(half - FARTHER, FARTHER - half, panels)
-    z = (middles[:, None] + half * t).ravel()
-    return (x, spacing * _density(x)), (z, np.tile(half * w, panels) * _density(z))
+    count = math.ceil(2 * FARTHER / (SPACINGS * spacing))
+    z, weights = panels(-FARTHER, FARTHER, count, ON_PANEL)
+    return (x, spacing * _density(x)), (z, weights * _density(z))
 
 
 def _density(x: Array) -> Array:

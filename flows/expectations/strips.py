@@ -59,6 +59,8 @@ THIN = 0.15
 THINNEST = 1e-8
 # Its largest number of nodes, and the half widths of its strips, in units of its scale.
 MOST_GAUSS, AROUND = 24, (0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 2.0, 3.0)
+# Rectangles that are looked at together: there is a number for each, at each step of a program.
+TOGETHER = 50_000
 # Bounds are of sums of rounded numbers.
 UPWARD = 1.0 + 1e-9
 
@@ -208,10 +210,8 @@ def strips(
 
     Parameters
     ----------
-    forms : Forms
-        The integrand.
-    y : ndarray, shape (N,)
-        The state.
+    forms, y : Forms, and ndarray of shape (N,)
+        The integrand, and the state.
     plane : Plane
         Its forms there.
     lines : tuple of Line
@@ -244,13 +244,15 @@ def strips(
     widths, found = [], []
     for e, line in enumerate(lines):
         relative = np.array(RELATIVE[fine]) / max(float(scale[e]), TINY)
-        some = relative[relative < ABSOLUTE[-1]], np.array(ABSOLUTE[fine])
-        cs = np.array(MAPPED[fine]) if line.mapped else np.concatenate(some)
+        both = relative[relative < ABSOLUTE[-1]], np.array(ABSOLUTE[fine])
+        cs = np.array(MAPPED[fine]) if line.mapped else np.concatenate(both)
         if line.thin:
             cs = np.array(AROUND) / max(float(scale[e]), THINNEST)
         widths.append(cs)
-        sizes = _sizes(forms, y, plane, lines, edges, e, cs, near)
-        found.append(sizes.reshape(2, len(cs), -1).sum(axis=-1).T)
+        few = max(1, TOGETHER // math.prod(len(edge) - 1 for edge in edges))
+        parts = (cs[k : k + few] for k in range(0, len(cs), few))
+        some = [_sizes(forms, y, plane, lines, edges, e, part, near) for part in parts]
+        found.append(np.concatenate([x.reshape(2, x.shape[1], -1).sum(axis=-1).T for x in some]))
     return Strips(plane, lines, edges, shares, widths, found, real, near)
 
 

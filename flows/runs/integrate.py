@@ -320,7 +320,7 @@ def _pieces(
                 done += passed
                 continue
             if failure:
-                status, message = failed, failure
+                status, message = failed, restart.told
                 break
             if stats["steps"] >= request.max_steps:
                 status = STEP_BUDGET

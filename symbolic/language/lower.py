@@ -30,6 +30,8 @@ Backend = Literal["numpy", "numba", "jax", "mpmath", "ball"]
 SWITCH = 1.5
 # t^2 powers kept: the first term dropped is below 1e-18 of the sum at t = SWITCH.
 TERMS = 11
+# Doubles hold all integers up to here; larger ones have so many decimals.
+LARGEST, DECIMALS = 2**53, 20
 
 
 def _coefficients(name: str) -> list[float]:
@@ -223,6 +225,12 @@ def _mpmath_table() -> dict[str, Callable[..., Any]]:
     }
 
 
+def _in_words(e: sp.Expr) -> sp.Expr:
+    """Integers that are no machine's as decimals: arrays know no function of them."""
+    large = {n: sp.Float(n, DECIMALS) for n in e.atoms(sp.Integer) if abs(n) > LARGEST}
+    return e.xreplace(large) if large else e
+
+
 def lower(
     exprs: Sequence[sp.Expr],
     args: Sequence[sp.Symbol],
@@ -276,6 +284,9 @@ def lower(
     if backend != "ball":
         exprs = tuple(map(in_one_angle, exprs))
         steps = [(symbol, in_one_angle(step)) for symbol, step in steps]
+    if backend in ("numpy", "jax"):
+        exprs = tuple(map(_in_words, exprs))
+        steps = [(symbol, _in_words(step)) for symbol, step in steps]
     cse: Any = (lambda found: (list(steps), found)) if steps else eliminate
     if backend == "numpy":
         return sp.lambdify(args, exprs, modules=[_numpy_table(), "numpy"], cse=cse)

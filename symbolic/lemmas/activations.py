@@ -1,4 +1,4 @@
-"""Activations of a neuron: positively homogeneous functions, and the error function."""
+"""Activations of a neuron: homogeneous functions, the error function, and other smooth ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ __all__ = [
     "LINEAR",
     "QUADRATIC",
     "RELU",
+    "SMOOTH",
     "STEP",
     "Activation",
     "Erf",
     "Homogeneous",
+    "WithoutKernel",
     "leaky_relu",
 ]
 
@@ -68,6 +70,26 @@ class Erf:
         return sp.erf(u)
 
 
+@dataclass(frozen=True)
+class WithoutKernel:
+    """A smooth activation whose kernel has no closed form: pairs are averaged over their plane.
+
+    Parameters
+    ----------
+    name : str
+        As a user writes it.
+    function : Lambda
+        `s`.
+    """
+
+    name: str
+    function: sp.Lambda
+
+    def __call__(self, u: Any) -> sp.Expr:
+        """Return `s(u)` as a SymPy expression."""
+        return self.function(u)
+
+
 Activation = Homogeneous | Erf
 
 RELU = Homogeneous("ReLU", sp.S.One, sp.S.Zero)
@@ -75,6 +97,17 @@ LINEAR = Homogeneous("linear", sp.S.One, sp.S.One)
 QUADRATIC = Homogeneous("quadratic", sp.S.One, sp.S.One, degree=2)
 STEP = Homogeneous("step", sp.S.One, sp.S.Zero, degree=0)
 ERF = Erf()
+_U = sp.Symbol("u", real=True)
+#: By their names.
+SMOOTH = {
+    name: WithoutKernel(name, sp.Lambda(_U, function))
+    for name, function in (
+        ("tanh", sp.tanh(_U)),
+        ("sigmoid", 1 / (1 + sp.exp(-_U))),
+        ("softplus", sp.log(1 + sp.exp(_U))),
+        ("gelu", _U * (1 + sp.erf(_U / sp.sqrt(2))) / 2),
+    )
+}
 
 
 def leaky_relu(slope: Any) -> Homogeneous:

@@ -17,6 +17,7 @@ from flows.core.arrays import Array, is_real, plain
 from flows.core.errors import InputError
 from flows.core.symmetric import RESOLVED
 from flows.core.system import System, checked_system
+from symbolic.systems.two_layer.pair import named
 
 __all__ = ["StationaryPoint", "stationary"]
 
@@ -245,6 +246,11 @@ def _setting(system: System, state: NDArray[Any]) -> tuple[Setting, Array]:
             " leave it out"
         )
     name, _, slope = about["activation"].partition(":")
+    if "teacher_biases" in about or not named(about["activation"]).has_kernel:
+        raise InputError(
+            "certify: there is no proof of critical points of neurons with biases, nor of an"
+            f" activation without a closed kernel, got {about['activation']!r}; leave it out"
+        )
     name, trained = name.replace("leaky", "relu"), bool(about["train_outputs"])
     teachers = np.array(about["teachers"])
     d = teachers.shape[1]

@@ -37,6 +37,7 @@ from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow, Rational, Singular, dot, precision
 from flows.core.errors import InputError
 from flows.core.system import System
+from flows.expectations.lines import Axis, Line, in_balls
 
 Matrix = Any  # flint.arb_mat or flint.acb_mat
 #: Values at the points of a rule. There are millions: they are made without a loop in Python.
@@ -83,13 +84,12 @@ def rule(reach: int, spread: int, bits: int) -> TrapezoidalRule:
         decay = (bits - SPARE) * math.log(2)
         strip = min(math.sqrt(2 * decay), STRIP * math.pi / 2 / float(widest))
         # What stands before the exponentials is as for means of length one.
-        step = arb(2 * math.pi * strip / (decay + strip**2 / 2 + 10))
-        count = math.ceil(math.sqrt(2 * decay + 20) / float(step))
-        points = [k * step for k in range(-count, count + 1)]
-        weights = [(-x * x / 2).exp() / (2 * arb.pi()).sqrt() * step for x in points]
-        return TrapezoidalRule(
-            step, points, weights, trapezoidal_error(longest, widest, step, points[-1], arb(strip))
-        )
+        step = 2 * math.pi * strip / (decay + strip**2 / 2 + 10)
+        count = math.ceil(math.sqrt(2 * decay + 20) / step)
+        pairs = in_balls(Axis(Line(), step, -count, count), bits, False)
+        points, weights = map(list, zip(*pairs, strict=True))
+        error = trapezoidal_error(longest, widest, arb(step), points[-1], arb(strip))
+        return TrapezoidalRule(arb(step), points, weights, error)
 
 
 def rule_for(means: Sequence[Ball]) -> TrapezoidalRule:

@@ -186,10 +186,15 @@ def value_of(evaluate: Callable[[], Sequence[Any]], small: Callable[[Sequence[An
 
 def is_sharp(found: Sequence[Any], part: float = RELATIVE) -> bool:
     """Whether every ball is known to a small part of it, or exactly."""
-    return all(x.is_exact() or float(x.rad()) <= part * abs(float(x)) for x in found)
+    return all(x.is_exact() or _within(float(x.rad()), part * abs(float(x))) for x in found)
 
 
 def is_steep(found: Sequence[Any], part: float = RELATIVE) -> bool:
     """Whether the length of the gradient is known to a small part of it, or exactly."""
     slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
-    return math.hypot(*error) <= part * math.hypot(*slope)
+    return _within(math.hypot(*error), part * math.hypot(*slope))
+
+
+def _within(error: float, size: float) -> bool:
+    """Whether an error is known and small: a ball of all numbers has an infinite middle, too."""
+    return error <= size and error < math.inf

@@ -31,12 +31,21 @@ from flows.systems.own.exact import (
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.reading import ROUGH, errors_of, observe_exact
 from flows.systems.own.serving import Serving
-from flows.systems.own.sound_state import APART, TRUSTED, SoundState, distance, feature_names
+from flows.systems.own.sound_state import (
+    APART,
+    ROUNDED,
+    TRUSTED,
+    SoundState,
+    distance,
+    feature_names,
+)
 
 __all__ = ["ExactView", "above_limits", "told"]
 
 # Bits of a difference of two losses.
 BITS_OF_EXCESS = 1400
+# Where doubles tell it to this part of it, it is that of losses that a run has seen.
+FINE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -185,21 +194,30 @@ class ExactView:
         limit : Limit
             That of the run.
         """
-        value, error = np.full(len(t), np.nan), np.zeros(len(t))
-        for k, digits in enumerate(states.digits):
-            place, view = from_doubles(digits), self.serves(states.x[k])
+        value, rounding = self._above(states, limit)
+        error = states.doubt + rounding
+        told = (rounding <= FINE * value) & np.isfinite(error)
+        value = np.where(error <= TRUSTED * value, value, np.nan)
+        for k in np.flatnonzero(~told):
+            place, view = from_doubles(states.digits[k]), self.serves(states.x[k])
             if view is None:
-                error[k] = np.inf
+                value[k], error[k] = np.nan, np.inf
                 continue
             with precision(BITS_OF_EXCESS):
                 both = view.exact.both(place)
                 above = both[0] - limit.loss
             error[k] = float(above.rad()) + self._doubt(states.at(k), place, both[1:])
-            if error[k] <= TRUSTED * float(above):
-                value[k] = to_double(above)
+            value[k] = to_double(above) if error[k] <= TRUSTED * float(above) else np.nan
         with np.errstate(invalid="ignore"):
             error = error + rtol * t * np.nan_to_num(np.abs(rate))
         return Excess(value, float(limit.loss), _rests(value), error)
+
+    def _above(self, states: SoundState, limit: Limit) -> tuple[Array, Array]:
+        """Differences of losses that have been seen to that of the limit, with their rounding."""
+        seen = dict(zip(self._names, np.moveaxis(states.seen, -1, 0), strict=True))
+        part = ROUNDED + seen.get("expectation_error", 0.0)
+        value, size = seen["loss"] - float(limit.loss), np.abs(seen["loss"])
+        return value, part * (size + abs(float(limit.loss)))
 
     def _doubt(self, state: SoundState, place: list[Any], slope: list[Any]) -> float:
         """Error of the loss of a state, looked at now where a file does not tell it."""

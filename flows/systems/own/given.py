@@ -21,9 +21,12 @@ from flows.systems.own.numeric import check_doubles, numeric
 from flows.systems.own.spheres import over_sphere
 from potentials import SYSTEMS, Claim, Mark
 from potentials.notation import CONSTANTS
+from symbolic.language.averages.expectation import Expectation
 from symbolic.language.averages.kinks import has_kinks
-from symbolic.language.averages.uniform import Sphere
+from symbolic.language.averages.rows import Rows
+from symbolic.language.averages.uniform import Rademacher, Sphere
 from symbolic.language.blocks import Block, Explicit, entries, explicit, shape
+from symbolic.language.program import NotSmooth
 from symbolic.lemmas.activation_mean import activation_mean
 
 __all__ = [
@@ -121,7 +124,7 @@ def check(
         if block not in blocks or not _real(power) or power < 0:
             raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
     _check_expression("the loss", name, expression)
-    _derived("the loss", name, lambda: _check_loss(loss_of(blocks, expression)))
+    _derived("the loss", name, lambda: _check_loss(loss_of(blocks, expression), expression))
     for label, given in (("potentials", potentials), ("decay", decay), ("constants", constants)):
         keys = [str(key) for key, _ in given]
         if len(set(keys)) < len(keys):
@@ -137,9 +140,17 @@ def check(
         _derived(f"potential {potential!r}", name, derive)
 
 
-def _check_loss(loss: Loss | MatrixLoss) -> None:
+def _check_loss(loss: Loss | MatrixLoss, expression: Any) -> None:
     """Derive and compile a loss, or raise what prevents it."""
-    loss.check()
+    try:
+        loss.check()
+    except NotSmooth as kink:
+        if not any(e.has(Rows, Rademacher) for e in sp.sympify(expression).atoms(Expectation)):
+            raise
+        raise ValueError(
+            f"{kink}; an average over rows of data, or over signs, has kinks where one of them is"
+            " at a kink of what is averaged: take a smooth function, or a density such as Gaussian"
+        ) from None
     if isinstance(loss, Loss) and loss.averaged and (told := not_finite_anywhere(loss)):
         raise ValueError(told)
 

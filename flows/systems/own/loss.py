@@ -31,7 +31,7 @@ from flows.systems.own.numeric import (
 from symbolic.language.blocks import Explicit
 from symbolic.language.stable import stable
 
-__all__ = ["Estimate", "Loss", "estimate"]
+__all__ = ["ROUNDING", "Estimate", "Loss", "estimate"]
 
 # Numbers of an array over states and directions: each step of a program makes one.
 TOGETHER = 1000
@@ -192,8 +192,8 @@ class Estimate(NamedTuple):
         to a rule of another family, and infinite without one.
     floor : float
         The rounding of their sums, in the same units: no rule is better than this.
-    rule : Rule
-        Nodes and weights.
+    rule : Rule or Rules
+        Nodes and weights, or those of each group of terms.
     loss_error, gradient_error : float
         Absolute errors of the loss and of the length of the gradient, which vanishes at a minimum
         whatever the loss is there.
@@ -203,7 +203,7 @@ class Estimate(NamedTuple):
     gradient: Array
     error: float
     floor: float
-    rule: Rule
+    rule: Rule | Rules
     loss_error: float
     gradient_error: float
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
@@ -197,6 +198,8 @@ class Cells:
             outer, v, weights = sweep(kinks, bent, pairs, REACH, second_across)
             label = PLANE
         inner = lines(kinks, bent, v, _reach(label), second)
+        some = self._where_something(inner.steps)
+        inner = inner.at(some)
         columns = [inner.ends, inner.theta, inner.rest, inner.steps]
         if d == 1:
             return Rule(np.column_stack(columns), inner.weights, label), np.abs(inner.where)
@@ -204,6 +207,18 @@ class Cells:
         nodes = np.column_stack([head, *columns[:3], outer[inner.of], *columns[3:]])
         far = np.maximum(np.abs(inner.where), np.abs(v[inner.of]))
         return Rule(nodes, weights[inner.of] * inner.weights, label), far
+
+    def _where_something(self, steps: Array) -> NDArray[np.bool_]:
+        """Nodes in cells in which the integrand is not zero throughout, as beyond a cube."""
+        names = self.kinks.steps
+        number = steps.astype(int) @ (1 << np.arange(len(names)))
+        some = np.zeros(2 ** len(names), dtype=bool)
+        for k in np.flatnonzero(np.bincount(number, minlength=len(some))).tolist():
+            sides = {h: sp.Integer(k >> n & 1) for n, h in enumerate(names)}
+            some[k] = self.kinks.resolved.xreplace(sides) != 0
+        found: NDArray[np.bool_] = some[number]
+        found[:1] |= not found.any()  # an average of nothing has a node
+        return found
 
 
 def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, ...]) -> Measured:

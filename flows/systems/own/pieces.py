@@ -13,6 +13,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
+from flows.core.quadrature_rules import Rule
 from flows.systems.own.carried_errors import LARGEST
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.loss import Loss, estimate
@@ -208,7 +209,7 @@ def chart(
     sizes = np.repeat([float(np.abs(part).max()) or largest for part in parts], blocks)
     powers = np.repeat(np.array(decay, dtype=float), blocks)
     found = estimate(loss, y, RESERVE * tolerance, careful=False) if loss.averaged else None
-    rule = None if found is None else found.rule
+    rule = found.rule if found is not None and isinstance(found.rule, Rule) else None
     curvature = np.abs(loss.hessian(y, rule))
     # The last bits of all entries move a slow block by this much in a unit of log-time.
     drift = np.where(powers > 0, EPSILON * (1 + time) * curvature @ np.abs(y), 0.0)

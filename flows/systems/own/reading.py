@@ -273,7 +273,7 @@ def errors_of(
     if off == 0 and still:
         return Doubt(np.eye(size), zero, zero, slope, every, zero)
     matrix = loss.hessian(np.array([float(x) for x in state]), rule)
-    if not np.isfinite(matrix).all():
+    if not (np.isfinite(matrix).all() and np.isfinite(slope).all()):
         unknown = np.full(size, np.inf)
         return Doubt(np.eye(size), unknown, unknown, slope, every, unknown)
     better = better_axes(graded, state, matrix, since)

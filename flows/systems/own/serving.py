@@ -18,10 +18,11 @@ from flows.expectations.planes import plane_nodes
 from flows.systems.own.averages import Nodes, has_changes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.exact import RIGHT, SERVES, is_steep, value_of
-from flows.systems.own.loss import Loss
+from flows.systems.own.loss import ROUNDING, Estimate, Loss
 
 __all__ = [
     "Serving",
+    "by_groups",
     "failing",
     "groups_of",
     "in_planes",
@@ -47,6 +48,8 @@ MOST_TERMS, MOST_FORMS = 200, 3
 # Terms of this size, relative to their sum, are not averaged one by one; and above the second part
 # nobody looks for one rule of all instead.
 CANCELS, FAR = 1e-4, 1e-2
+# More axes of all forms together take seconds to look at.
+FEW_AXES = 2
 # One rule of all is taken where it has so many nodes, or this times those of all groups.
 SMALL, DEARER = 4000, 3.0
 
@@ -121,13 +124,29 @@ def in_planes(loss: Loss, y: Array, before: Nodes | None) -> Nodes | None:
     apart = placed(groups, y, before)
     if apart is None:
         return placed(whole, y, before)
-    if apart is before and apart.cancels(y) > FAR:
+    dear = whole[0].plane(y).axes.shape[1] > FEW_AXES
+    if (apart is before or dear) and apart.cancels(y) > FAR:
         return apart
     together = placed(whole, y, before)
     if together is None:
         return apart
     few = len(together) <= max(SMALL, DEARER * len(apart))
     return together if few or apart.cancels(y) < CANCELS else apart
+
+
+def by_groups(loss: Loss, y: Array) -> Estimate | None:
+    """Loss and gradient by nodes of each group of terms; None where these have none."""
+    groups = () if loss.measured is not None else groups_of(loss.formed.forms)
+    nodes = placed(groups, y, None) if len(groups) > 1 else None
+    if nodes is None:
+        return None
+    total, size = loss.summed(y, nodes)
+    rounded = ROUNDING * np.array([size[0], np.linalg.norm(size[1:])])
+    scale = np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
+    with np.errstate(all="ignore"):
+        error, floor = (float(np.max(part / scale)) for part in (nodes.bound, rounded))
+    both = (nodes.bound + rounded).tolist()
+    return Estimate(float(total[0]), total[1:], error, floor, nodes, *both)
 
 
 def on_line(loss: Loss, y: Array) -> Nodes | None:

@@ -15,6 +15,7 @@ from flows.core.system import State
 __all__ = [
     "APART",
     "PER_STEP",
+    "ROUNDED",
     "STEEP",
     "TRUSTED",
     "Frame",
@@ -32,7 +33,7 @@ PER_STEP = 100.0
 # A run is off by less than so many times its distance to a run of a larger tolerance: the error of
 # that one is ten times as large, unless both are small by chance.
 APART = 3.0
-# Losses in balls are rounded to this part of them: a few last bits.
+#: Losses in balls are rounded to this part of them: a few last bits.
 ROUNDED = 1e-15
 # Bounds of losses are no smaller: it is the least double that has all digits.
 LEAST = float(np.finfo(float).tiny)

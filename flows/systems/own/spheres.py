@@ -17,6 +17,7 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
+from flows.expectations.families import panels, tanh_sinh
 from flows.expectations.forms import forms_of
 from flows.expectations.kink_lines import axes_of
 from flows.expectations.rules import Proved
@@ -30,8 +31,8 @@ __all__ = ["Disc", "over_sphere"]
 MOST_DIRECTIONS = 2
 # Nodes along the radius, which are doubled so often at most; four times as many are on a circle.
 FEWEST, DOUBLED = 12, 4
-# Spacing and reach of the second rule along the radius, and nodes of its panels on a circle.
-SPACING, STEPS, PANEL = 0.11, 40, 16
+# Nodes of the second rule to each side along the radius, and of its panels on a circle.
+STEPS, PANEL = 40, 16
 # The difference to it is counted so many times.
 SHORT = 10.0
 # What rules are called.
@@ -117,10 +118,8 @@ def _radial(d: int, count: int, second: bool) -> tuple[Array, Array]:
     if not second:
         t, weights = roots_jacobi(count, power, 0.0)
         return (1 + t) / 2, weights / weights.sum()
-    t = SPACING * np.arange(-STEPS, STEPS + 1)
-    turn = math.pi / 2 * np.sinh(t)
-    left, slope = 1 / (1 + np.exp(2 * turn)), math.pi / 4 * np.cosh(t) / np.cosh(turn) ** 2
-    return 1 - left, (d - 2) / 2 * SPACING * slope * left**power
+    found = tanh_sinh(STEPS)
+    return found.low, (d - 2) / 2 * found.weights * found.high**power
 
 
 @functools.lru_cache(maxsize=32)
@@ -128,11 +127,8 @@ def _round(count: int, second: bool) -> tuple[Array, Array]:
     """Angles with weights of sum one: trapezoidal, or Gauss-Legendre on panels."""
     if not second:
         return 2 * math.pi * np.arange(count) / count, np.full(count, 1 / count)
-    panels = count // 4
-    t, weights = np.polynomial.legendre.leggauss(PANEL)
-    middles = (np.arange(panels) + 0.5) / panels
-    angles = 2 * math.pi * (middles[:, None] + t / (2 * panels))
-    return angles.ravel(), np.tile(weights / (2 * panels), panels)
+    angles, weights = panels(0, 2 * math.pi, count // 4, PANEL)
+    return angles, weights / (2 * math.pi)
 
 
 def over_sphere(

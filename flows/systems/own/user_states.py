@@ -16,6 +16,7 @@ from flows.core.starts import seeded
 from flows.systems.own.definition import Defined
 from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, estimate
+from flows.systems.own.serving import by_groups
 from flows.systems.own.sound_state import TRUSTED
 from flows.systems.own.states import flat, pack, unpack
 from symbolic.asymptotics.derive import point_of
@@ -122,7 +123,10 @@ class Evaluated(Defined):
         """Loss and gradient with their error, of a loss that takes quadrature."""
         if not self._loss.averaged:
             raise InputError(f"the loss of {self.name} is in closed form; nothing is averaged")
-        return estimate(self._loss, self._flat(state), self.tolerance)
+        y = self._flat(state)
+        found = estimate(self._loss, y, self.tolerance)
+        other = None if math.isfinite(found.error) else by_groups(self._loss, y)
+        return found if other is None else other
 
     def hessian(self, state: Any) -> Array:
         """Hessian of the loss, shape (N, N)."""

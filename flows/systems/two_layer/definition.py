@@ -11,7 +11,8 @@ from flows.core.arrays import Array
 from flows.core.minimiser import NEAR
 from flows.core.options import Option
 from flows.core.system import System
-from flows.systems.hidden_layer.network import Network, kernel_of
+from flows.systems.hidden_layer.network import Network
+from flows.systems.two_layer.averaged import Averaged
 from flows.systems.two_layer.one_teacher import OneTeacher, is_one_neuron
 from flows.systems.two_layer.options import OPTIONS
 from flows.systems.two_layer.span import teachers_in
@@ -25,7 +26,7 @@ __all__ = ["Defined"]
 
 
 class Defined(System):
-    """Students with any activation of a known kernel, and teachers, of :class:`flows.TwoLayer`."""
+    """Students with any activation, and teachers, of :class:`flows.TwoLayer`."""
 
     students: int
     teachers: Any
@@ -34,6 +35,8 @@ class Defined(System):
     output_weights: Any
     teacher_weights: Any
     train_outputs: bool
+    biases: bool
+    teacher_biases: Any
     doubles: bool
     coded: bool
     steps: tuple[float, float, bool, bool]
@@ -58,8 +61,16 @@ class Defined(System):
             "m": len(self.teachers),
             "is_orthonormal": int(self._orthonormal),
             "teacher_gap": self._gap,
+            **self._shifted,
             **({"teacher_norm": float(np.linalg.norm(self.teachers))} if self._neuron else {}),
         }
+
+    @property
+    def _shifted(self) -> dict[str, Any]:
+        """Biases, where there are some."""
+        if not self.biases and not any(self.teacher_biases):
+            return {}
+        return {"biases": self.biases, "teacher_biases": list(self.teacher_biases)}
 
     @functools.cached_property
     def _orthonormal(self) -> bool:
@@ -67,7 +78,7 @@ class Defined(System):
         v = np.array(self.teachers)
         ones = {*self.output_weights, *self.teacher_weights} == {1.0}
         gram = np.abs(v @ v.T - np.eye(len(v))).max() < NEAR
-        return bool(gram and ones and not self.train_outputs)
+        return bool(gram and ones and not self.train_outputs and not self._shifted)
 
     @functools.cached_property
     def _gap(self) -> float:
@@ -82,8 +93,13 @@ class Defined(System):
         return len(self.teachers[0])
 
     @property
+    def _columns(self) -> int:
+        """Numbers of a student beside its neuron: its bias, its trained output."""
+        return self.biases + self.train_outputs
+
+    @property
     def _bent(self) -> bool:
-        return kernel_of(self.activation, "numpy").bent
+        return named(self.activation).bent
 
     def network(self, basis: Array | None = None) -> Network:
         """Network in the coordinates of a basis, the user's own by default."""
@@ -97,12 +113,33 @@ class Defined(System):
         )
 
     @functools.cached_property
-    def _way(self) -> SpanRun | OneTeacher:
-        """How runs go: by the compiled flow of one ReLU teacher, or in the span of all there is."""
+    def _way(self) -> SpanRun | OneTeacher | Averaged:
+        """How runs go.
+
+        By the compiled flow of one ReLU teacher, in the span of all there is, or as of an average
+        where pairs have no kernel.
+        """
+        if self._shifted or not named(self.activation).has_kernel:
+            return Averaged(
+                self.students,
+                self.teachers,
+                self.teacher_weights,
+                self.teacher_biases,
+                () if self.train_outputs else self.output_weights,
+                self.activation,
+                self.biases,
+                self.doubles,
+                self.steps,
+            )
         network = self.network()
         if is_one_neuron(network):
             return OneTeacher(network)
         return SpanRun(network, self.doubles, self.steps, self.coded)
+
+    @property
+    def _averaged(self) -> Averaged | None:
+        """How runs without kernels go."""
+        return self._way if isinstance(self._way, Averaged) else None
 
     @property
     def _neuron(self) -> ReLUNeuron | None:

@@ -1,4 +1,7 @@
-"""How two layers are followed: by one of two ways, see :mod:`span_run` and :mod:`one_teacher`."""
+"""How two layers are followed: by one of three ways.
+
+See :mod:`span_run`, :mod:`one_teacher` and :mod:`averaged`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth
 from flows.systems.own.sound_state import SoundState
+from flows.systems.two_layer.averaged import Averaged
 from flows.systems.two_layer.late_time import minimiser, shared
 from flows.systems.two_layer.one_teacher import OneTeacher
 from flows.systems.two_layer.span import Frame
@@ -96,7 +100,7 @@ class Followed(Evaluated):
         return self._way.reduce(start)
 
     def restore(self, frame: Any, state: Any) -> Array:
-        """User's parameters, shape (..., n, d), or (..., n, d + 1) with trained outputs."""
+        """User's parameters, a row a student: its neuron, its bias, its trained output."""
         return self._way.restore(frame, state)
 
     def begin(self, frame: Any, state: Any) -> Restart:
@@ -159,13 +163,11 @@ class Followed(Evaluated):
 
     def outgrown(self, states: Any) -> Array:
         """What the states carry; of one ReLU teacher :meth:`magnification` tells it."""
-        return (
-            np.asarray(states.grown) if isinstance(self._way, SpanRun) else super().outgrown(states)
-        )
+        return np.asarray(states.grown) if self._neuron is None else super().outgrown(states)
 
     def beside(self, frame: Any, states: Any, others: Sequence[Any]) -> Any:
         """States, seen anew, whose errors are their distances to others at the first times."""
-        assert isinstance(self._way, SpanRun)
+        assert not isinstance(self._way, OneTeacher)
         return self._way.beside(frame, states, others)
 
     def remark(self, frame: Any, states: Any, t: Array) -> str:
@@ -191,6 +193,8 @@ class Followed(Evaluated):
         """Limit of a run: with a kink, students in their shares of the teachers."""
         if isinstance(self._way, OneTeacher):
             return self._way.neuron.approach(frame, state, t)
+        if isinstance(self._way, Averaged):
+            return self._way.approach(frame, state, t)
         user = self.restore(frame, state)
         w, a = self._split(user)
         if self._bent:

@@ -75,12 +75,7 @@ def outputs_of(given: Any, count: int, label: str, of: str) -> tuple[float, ...]
     """
     if given is None:
         return (1.0,) * count
-    try:
-        values: Sequence[Any] = list(given)
-    except TypeError:
-        raise InputError(f"{label} must be a list of {count} numbers, got {given!r}") from None
-    if len(values) != count:
-        raise InputError(f"{label}: expected {count} numbers, one a {of}, got {len(values)}")
+    values = _numbers(given, count, label, of)
     for value in values:
         if not is_real(value) or not SMALLEST <= abs(value) <= LARGEST:
             raise InputError(
@@ -88,6 +83,36 @@ def outputs_of(given: Any, count: int, label: str, of: str) -> tuple[float, ...]
                 f" got {value!r}"
             )
     return tuple(float(x) for x in values)
+
+
+def biases_of(given: Any, count: int) -> tuple[float, ...]:
+    """Biases of so many teachers, none by default.
+
+    Raises
+    ------
+    InputError
+        For another number of them, and what is no number.
+    """
+    if given is None:
+        return (0.0,) * count
+    values = _numbers(given, count, "teacher_biases", "teacher")
+    for value in values:
+        if not is_real(value) or not abs(value) <= LARGEST:
+            raise InputError(
+                f"teacher_biases must be numbers of size {LARGEST:g} or less, got {value!r}"
+            )
+    return tuple(float(x) for x in values)
+
+
+def _numbers(given: Any, count: int, label: str, of: str) -> Sequence[Any]:
+    """As many values as there are neurons."""
+    try:
+        values: Sequence[Any] = list(given)
+    except TypeError:
+        raise InputError(f"{label} must be a list of {count} numbers, got {given!r}") from None
+    if len(values) != count:
+        raise InputError(f"{label}: expected {count} numbers, one a {of}, got {len(values)}")
+    return values
 
 
 def check_activation(name: Any) -> None:

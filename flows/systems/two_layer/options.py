@@ -19,7 +19,7 @@ OPTIONS = (
     Option(
         "activation",
         "text",
-        "Activation: relu, leaky:S with a slope S, erf or quadratic",
+        "Activation: relu, leaky:S with a slope S, erf, quadratic, tanh, sigmoid, softplus, gelu",
         "NAME",
         "relu",
     ),
@@ -42,4 +42,14 @@ OPTIONS = (
         rare=True,
     ),
     Option("train_outputs", "flag", "Train the students' outputs too"),
+    Option("biases", "flag", "Train biases of the students too"),
+    Option(
+        "teacher_biases",
+        "numbers",
+        "Biases of the teachers",
+        "E1,E2,..",
+        "zero each",
+        example="0.5,-0.5",
+        rare=True,
+    ),
 )

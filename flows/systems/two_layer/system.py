@@ -7,28 +7,39 @@ r"""A hidden layer of students that learns one of teachers, as a gradient flow.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+import symbolic
 from flows.core.arrays import Array, check_integer, check_shape
 from flows.core.errors import InputError
 from flows.core.options import Options, chosen
 from flows.core.starts import given_array, read_array
 from flows.systems.two_layer.followed import Followed
-from flows.systems.two_layer.given import check_activation, check_teachers, outputs_of, teachers_of
+from flows.systems.two_layer.given import (
+    biases_of,
+    check_activation,
+    check_teachers,
+    outputs_of,
+    teachers_of,
+)
+
+if TYPE_CHECKING:
+    from symbolic.evidence.derivation import Document
 
 __all__ = ["TwoLayer"]
 
 
 @dataclass(frozen=True)
 class TwoLayer(Followed):
-    r"""Gradient flow of `n` students, with any activation of a known kernel, towards `m` teachers.
+    r"""Gradient flow of `n` students towards `m` teachers, with or without biases.
 
-    .. math:: L = \tfrac12 \sum_{pq} \mu_p \mu_q k(u_p, u_q), \qquad
-              k(a, b) = E s(a \cdot x) s(b \cdot x)
+    .. math:: L = \tfrac12 E \Big(\sum_i a_i s(w_i \cdot x + c_i)
+              - \sum_j b_j s(v_j \cdot x + e_j)\Big)^2
 
-    over students `(w_i, mu = a_i)` and teachers `(v_j, mu = -b_j)`.
+    Without biases `c` and `e`, and with an activation of a known kernel, it is a sum of kernels
+    `k(u, v) = E s(u.x) s(v.x)`.
 
     Parameters
     ----------
@@ -39,14 +50,19 @@ class TwoLayer(Followed):
     d : int, optional
         Dimension of the input; as many as a teacher has entries by default.
     activation : str
-        ``relu``, ``leaky:0.1`` (the slope of negative arguments, not 1), ``erf`` or ``quadratic``
-        (`u^2`).
+        ``relu``, ``leaky:0.1`` (the slope of negative arguments, not 1), ``erf``, ``quadratic``
+        (`u^2`), ``tanh``, ``sigmoid``, ``softplus`` or ``gelu`` (`u Phi(u)`).
     output_weights : sequence of float, optional
         `a_i`, one each by default; with trained outputs those of :meth:`initial`.
     teacher_weights : sequence of float, optional
         `b_j`, one each by default.
     train_outputs : bool
         Whether `a` moves too. A state then has a last column, the outputs.
+    biases : bool
+        Whether students have biases `c_i`, which move. A state then has a column for them, behind
+        the neurons.
+    teacher_biases : sequence of float, optional
+        `e_j`, all zero by default.
 
     Raises
     ------
@@ -62,9 +78,14 @@ class TwoLayer(Followed):
     Any other run keeps up to 150 numbers with as many digits as it takes, and more in doubles;
     where these do not know the loss it is NaN. In more dimensions than there are neurons it stays
     in their span.
+    With biases, and with the last four activations, runs are those of an own system: see
+    :class:`flows.OwnSystem`. ReLU, leaky ReLU and quadratic ones have the loss in closed form, with
+    as many digits as it takes; the average of others is over nodes in the planes of pairs of
+    neurons, with a bound. A neuron with a bias is `(w_i, c_i)` in `layer_balance`.
     Source: kernels of Cho & Saul 2009 and Williams 1997, derived anew (`popflow derive two_layer`).
     Accuracy: loss and gradient of a state are right to 1e-15, relative to the loss and to the
-    length of the gradient; the Hessian to a few roundings of its largest entry.
+    length of the gradient; the Hessian to a few roundings of its largest entry. Averages without a
+    closed form are those of own systems: NaN where an error is a tenth or more.
 
     Examples
     --------
@@ -80,6 +101,8 @@ class TwoLayer(Followed):
     output_weights: Any = None
     teacher_weights: Any = None
     train_outputs: bool = False
+    biases: bool = False
+    teacher_biases: Any = None
     doubles: bool = field(default=False, compare=False, repr=False)
     coded: bool = field(default=False, compare=False, repr=False)
     steps: tuple[float, float, bool, bool] = field(
@@ -95,8 +118,9 @@ class TwoLayer(Followed):
         rows = teachers_of(self.teachers, self.d)
         check_shape((self.students, len(rows[0])))
         check_activation(self.activation)
-        if not isinstance(self.train_outputs, (bool, np.bool_)):
-            raise InputError(f"train_outputs must be true or false, got {self.train_outputs!r}")
+        for name in ("train_outputs", "biases"):
+            if not isinstance(flag := getattr(self, name), (bool, np.bool_)):
+                raise InputError(f"{name} must be true or false, got {flag!r}")
         outputs = outputs_of(self.output_weights, self.students, "output_weights", "student")
         weights = outputs_of(self.teacher_weights, len(rows), "teacher_weights", "teacher")
         for name, value in (
@@ -105,6 +129,8 @@ class TwoLayer(Followed):
             ("output_weights", outputs),
             ("teacher_weights", weights),
             ("train_outputs", bool(self.train_outputs)),
+            ("biases", bool(self.biases)),
+            ("teacher_biases", biases_of(self.teacher_biases, len(rows))),
         ):
             object.__setattr__(self, name, value)
 
@@ -114,8 +140,8 @@ class TwoLayer(Followed):
         start = given_array(options, "initial", cls.start_axes(members))
         text = str(2 if options["teachers"] is None else options["teachers"])
         check_teachers(text)
-        trained = bool(options["train_outputs"])
-        asked = chosen(options, "d") if start is None else start.shape[-1] - trained
+        trained, biases = (bool(options[name]) for name in ("train_outputs", "biases"))
+        asked = chosen(options, "d") if start is None else start.shape[-1] - trained - biases
         teachers: Any = int(text) if text.isdecimal() else read_array(text, ("m", "d"))
         if start is None and options["d"] is None:
             # Room for all orthonormal teachers.
@@ -134,6 +160,8 @@ class TwoLayer(Followed):
             output_weights=options["output_weights"],
             teacher_weights=options["teacher_weights"],
             train_outputs=trained,
+            biases=biases,
+            teacher_biases=options["teacher_biases"],
         )
         return system, system.chosen_start(options) if start is None else start
 
@@ -142,7 +170,26 @@ class TwoLayer(Followed):
         """System of its :attr:`parameters`."""
         names = ("activation", "output_weights", "teacher_weights", "train_outputs")
         given = {name: parameters[name] for name in names}
+        given |= {k: parameters[k] for k in ("biases", "teacher_biases") if k in parameters}
         return cls(parameters["n"], parameters["teachers"], parameters["d"], **given)
+
+    def derive(self) -> Document:
+        """Derive what the flow is made of.
+
+        Returns
+        -------
+        Document
+            With biases, and of an activation without a closed kernel, of this very loss, as
+            :meth:`flows.OwnSystem.derive`; otherwise of two layers of any size.
+
+        Raises
+        ------
+        InputError
+            For more than 40 numbers of a state with biases, or without a closed kernel.
+        """
+        if self._averaged is not None:
+            return self._averaged.own.derive()
+        return symbolic.derive(self.name)
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Know what steps leave."""

@@ -26,9 +26,11 @@ class Evaluated(Defined):
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start, `w_i ~ N(0, scale^2 I_d)`; trained outputs begin as `output_weights`.
 
+        Biases begin at zero.
+
         Returns
         -------
-        ndarray, shape (n, d), or (n, d + 1) with trained outputs
+        ndarray, shape (n, d), with a column more for biases, and one for trained outputs
 
         Raises
         ------
@@ -36,37 +38,45 @@ class Evaluated(Defined):
             For a scale that is negative or not finite, or a negative seed.
         """
         w = scale * seeded(scale, seed).normal(size=(self.students, self._dimension))
-        return np.column_stack([w, self.output_weights]) if self.train_outputs else w
+        zero = [np.zeros(self.students)] * self.biases
+        return np.column_stack([w, *zero, *[self.output_weights] * self.train_outputs])
 
     def check_start(self, start: ArrayLike) -> Array:
-        """Start as an array of shape (n, d), or (n, d + 1) with trained outputs."""
+        """Start as an array, a row a student: its neuron, its bias, its trained output."""
         if self._neuron is not None:
             return self._neuron.check_start(start)
         state = self._checked(start)
-        neurons, outputs = state[:, : self._dimension], state[:, self._dimension :]
-        if self._bent and not neurons.any(axis=1).all():
+        if self._is_at_kink(state):
             raise InputError("start must have no student that is zero, where the loss has a kink")
         if self.train_outputs:
             degree = named(self.activation).degree
-            check_signs(neurons, outputs[:, 0], self.teacher_weights, degree)
+            check_signs(state[:, :-1], state[:, -1], self.teacher_weights, degree)
+        if self._averaged is not None:
+            self._averaged.check(state)
         return state
 
+    def _is_at_kink(self, state: Array) -> bool:
+        """Whether a student is zero, with its bias."""
+        neurons = state[:, : self._dimension + self.biases]
+        return self._bent and not neurons.any(axis=1).all()
+
     def _checked(self, state: ArrayLike) -> Array:
-        shape = (self.students, self._dimension + self.train_outputs)
+        shape = (self.students, self._dimension + self._columns)
         array = checked(state, shape, "start")
         if np.abs(array).max() > LARGEST:
             raise InputError(f"start must stay below {LARGEST:g}, or its powers overflow")
         return array
 
     def flat(self, state: Array) -> Array:
-        """State as a vector: the neurons one after the other, then trained outputs."""
+        """State as a vector: the neurons one after the other, then biases and trained outputs."""
         d = self._dimension
-        parts = [state[..., :d].reshape(*state.shape[:-2], -1)]
-        return np.concatenate([*parts, *([state[..., d]] if self.train_outputs else [])], axis=-1)
+        neurons = state[..., :d].reshape(*state.shape[:-2], -1)
+        return np.concatenate([neurons, *np.moveaxis(state[..., d:], -1, 0)], axis=-1)
 
     def loss(self, state: ArrayLike) -> float:
         """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
-        return values.loss(self.network(), self._checked(state))
+        found = self._checked(state)
+        return self._averaged.loss(found) if self._averaged else values.loss(self.network(), found)
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, of the state's shape.
@@ -76,7 +86,10 @@ class Evaluated(Defined):
         InputError
             For a student that is zero, where an activation with a kink has no gradient.
         """
-        return values.gradient(self.network(), self._smooth(state, "gradient"))
+        found = self._smooth(state, "gradient")
+        if self._averaged is not None:
+            return self._averaged.gradient(found)
+        return values.gradient(self.network(), found)
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (N, N), rows in the order of ``state.ravel()``.
@@ -86,12 +99,15 @@ class Evaluated(Defined):
         InputError
             For a student that is zero, where an activation with a kink has no Hessian.
         """
-        return values.hessian(self.network(), self._smooth(state, "Hessian"))
+        found = self._smooth(state, "Hessian")
+        if self._averaged is not None:
+            return self._averaged.hessian(found)
+        return values.hessian(self.network(), found)
 
     def _smooth(self, state: ArrayLike, what: str) -> Array:
         """State with no student at a kink."""
         array = self._checked(state)
-        if self._bent and not array[:, : self._dimension].any(axis=1).all():
+        if self._is_at_kink(array):
             raise InputError(f"the loss has no {what} where a student is zero; move it")
         return array
 
@@ -109,6 +125,8 @@ class Evaluated(Defined):
         """Students that make the teachers up; as many as teachers need no telling."""
         if self._neuron is not None:
             return self._neuron.minimiser(at)
+        if self._averaged is not None:
+            return self._averaged.minimiser(None if at is None else self._checked(at))
         if at is None:
             same = self.students == len(self.teachers)
             if not same or self.output_weights != self.teacher_weights:

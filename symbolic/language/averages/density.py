@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
+from sympy.matrices.expressions.matexpr import MatrixElement
 
 __all__ = ["Density", "Reduced", "is_long", "matrix", "number", "parameter", "shares", "summed"]
 
@@ -99,9 +100,16 @@ def number(label: str, value: Any) -> sp.Expr:
 
 
 def parameter(label: str, value: Any) -> sp.Expr:
-    """A real number, or an expression in what is trained."""
-    free = isinstance(value, sp.Expr) and value.free_symbols
-    return value if free else number(label, value)
+    """A real number, or an expression in what is trained that is one wherever a flow leads."""
+    if not (isinstance(value, sp.Expr) and value.free_symbols):
+        return number(label, value)
+    plain = value.xreplace({e: sp.Dummy(real=True) for e in value.atoms(MatrixElement)})
+    if not plain.xreplace({s: sp.Dummy(real=True) for s in plain.free_symbols}).is_real:
+        raise ValueError(
+            f"{label} must be real and finite for all values of what is trained, got {value}: a"
+            " flow may lead to where it is not; train another parameter, such as its logarithm"
+        )
+    return value
 
 
 def matrix(label: str, given: Any, entry: Callable[[str, Any], sp.Expr] = number) -> Any:

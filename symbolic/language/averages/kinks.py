@@ -135,6 +135,10 @@ class _Writer:
             return e
         if isinstance(e, sp.Piecewise):
             return self.pieces(e)
+        steps = [a for a in e.args if isinstance(a, sp.Heaviside)] if e.is_Mul else []
+        if len(steps) == 1:
+            (edge,), rest = steps[0].args[:1], sp.Mul(*(a for a in e.args if a is not steps[0]))
+            return self.above(self.visit(rest), self.visit(edge))
         args = [self.visit(a) for a in e.args]
         if not isinstance(e, KINKED):
             return e.func(*args)
@@ -149,7 +153,19 @@ class _Writer:
             raise _NotFlat
         edge = self.visit(condition.gts - condition.lts)
         one, other = self.visit(first), self.visit(sp.Piecewise(*rest))
-        return other + (one - other) * self.split(self.step, [edge])
+        return other + self.above(one - other, edge)
+
+    def above(self, value: sp.Expr, edge: sp.Expr) -> sp.Expr:
+        """A value times the step of an edge: a power of its ramp, where the value is one of it."""
+        known = (*self.steps, *self.ramps)
+        lead = next((s for s in self.x if edge.has(s)), None)
+        if lead is not None and value.is_polynomial(*self.x) and not (value + edge).has(*known):
+            polynomial = sp.Poly(value, *self.x)
+            power = polynomial.total_degree()
+            share = polynomial.coeff_monomial(lead**power) / sp.diff(edge, lead) ** power
+            if power and not share.has(*self.x) and sp.expand(value - share * edge**power) == 0:
+                return share * self.ramp(edge) ** power
+        return value * self.split(self.step, [edge])
 
     def split(self, function: Any, args: Sequence[sp.Expr]) -> sp.Expr:
         """A function of arguments with steps in them, for all values of these."""

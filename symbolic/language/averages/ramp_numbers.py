@@ -135,10 +135,10 @@ def in_balls() -> Ramps:
 
     def both(*law: Any) -> Any:
         b, c, first, cross, second, area, *_ = law
-        one, other = step(b, first), step(c, second)
         if first.is_zero() or second.is_zero():
-            return one * other
+            return step(b, first) * step(c, second)
         if area.is_zero():  # parallel forms: the smaller one decides, or both share the line
+            one, other = step(b, first), step(c, second)
             least, shared = one.min(other), (one + other - 1).max(arb(0))
             return least if cross > 0 else shared if cross < 0 else least.union(shared)
         if not all(x.is_finite() for x in law):

@@ -21,6 +21,8 @@ __all__ = ["Cube", "Rademacher", "Sphere"]
 
 # Signs that are summed over.
 MOST_SIGNS = 16
+# Numbers of a cube that a function with kinks may be of: lines between kinks lie in a plane.
+MOST_KINKED = 2
 
 
 class Rademacher(Density):
@@ -85,7 +87,7 @@ class Cube(Density):
     -----
     A polynomial is averaged in closed form, by Legendre polynomials. A smooth function is averaged
     over `x = (low + high)/2 + (high - low)/2 erf(u/sqrt 2)` with standard normal numbers `u`, and
-    a function of one number with kinks between these and the ends.
+    a function of one or two numbers with kinks between these and the ends.
 
     Examples
     --------
@@ -123,12 +125,12 @@ class Cube(Density):
             return Reduced(polynomial_mean(moved, x, LEGENDRE), sp.S.Zero)
         if kinked:
             used = [s for s in x if f.has(s)]
-            if len(used) > 1:
+            if len(used) > MOST_KINKED:
                 raise ValueError(
-                    "expected, over a cube, a function without kinks in the data, or of one number,"
-                    f" got kinks in {len(used)}; take smooth ones, or Rows of a sample"
+                    "expected, over a cube, a function without kinks in the data, or of one or two"
+                    f" numbers, got kinks in {len(used)}; take smooth ones, or Rows of a sample"
                 )
-            moved *= _of_normal(*used)
+            moved *= sp.Mul(*map(_of_normal, used))
         return Reduced(sp.S.Zero, moved)
 
     def _latex(self, printer: Any) -> str:

@@ -18,13 +18,23 @@ from typing import NamedTuple
 
 import sympy as sp
 
-from symbolic.lemmas.activations import ERF, QUADRATIC, RELU, Activation, Homogeneous, leaky_relu
+from symbolic.lemmas.activations import (
+    ERF,
+    QUADRATIC,
+    RELU,
+    SMOOTH,
+    Activation,
+    Homogeneous,
+    WithoutKernel,
+    leaky_relu,
+)
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, DOTS, THETA, derive_kernel
 
 __all__ = ["NAMES", "Kinked", "Named", "Smooth", "named", "pair_of"]
 
-#: How activations are called; ``leaky:S`` has the slope `S` for negative arguments.
-NAMES = ("relu", "leaky:S", "erf", "quadratic")
+#: How activations are called; ``leaky:S`` has the slope `S` for negative arguments. Those of the
+#: second part have no kernel in closed form.
+NAMES = ("relu", "erf", "quadratic", *SMOOTH, "leaky:S")
 
 
 @dataclass(frozen=True)
@@ -35,18 +45,35 @@ class Named:
     ----------
     name : str
         One of `NAMES`.
-    activation : Homogeneous or Erf
+    activation : Homogeneous, Erf or WithoutKernel
         The function.
     """
 
     name: str
-    activation: Activation
+    activation: Activation | WithoutKernel
 
     @property
     def degree(self) -> int | None:
         """Degree `p` of a homogeneous activation; None of another one."""
         s = self.activation
         return s.degree if isinstance(s, Homogeneous) else None
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether its kernel has a closed form."""
+        return not isinstance(self.activation, WithoutKernel)
+
+    @property
+    def bent(self) -> bool:
+        """Whether it has a kink."""
+        return self.degree == 1
+
+    def of(self, u: sp.Expr) -> sp.Expr:
+        """`s(u)`, with a kink by ramps."""
+        s = self.activation
+        if isinstance(s, Homogeneous) and self.bent:
+            return s.rise * sp.Max(0, u) - s.fall * sp.Max(0, -u)
+        return s(u)
 
 
 class Kinked(NamedTuple):
@@ -80,8 +107,8 @@ def named(name: str) -> Named:
     Parameters
     ----------
     name : str
-        ``relu``, ``leaky:0.1`` with any slope but 1, ``erf`` or ``quadratic``. A slope is the
-        fraction that is written.
+        ``relu``, ``leaky:0.1`` with any slope but 1, ``erf``, ``quadratic``, ``tanh``,
+        ``sigmoid``, ``softplus`` or ``gelu``. A slope is the fraction that is written.
 
     Raises
     ------
@@ -93,9 +120,9 @@ def named(name: str) -> Named:
     >>> named("leaky:0.1").activation.fall
     1/10
     """
-    fixed: dict[str, Activation] = {"relu": RELU, "erf": ERF, "quadratic": QUADRATIC}
-    if name in fixed:
-        return Named(name, fixed[name])
+    closed: dict[str, Activation] = {"relu": RELU, "erf": ERF, "quadratic": QUADRATIC}
+    if name in closed or name in SMOOTH:
+        return Named(name, SMOOTH[name] if name in SMOOTH else closed[name])
     kind, _, slope = name.partition(":")
     if kind == "leaky":
         try:
@@ -111,13 +138,18 @@ def named(name: str) -> Named:
 
 
 @cache
-def pair_of(activation: Activation) -> Kinked | Smooth:
+def pair_of(activation: Activation | WithoutKernel) -> Kinked | Smooth:
     """Return the kernel of an activation in its regular form.
 
     Parameters
     ----------
     activation : Homogeneous or Erf
         Of degree one, or smooth.
+
+    Raises
+    ------
+    ValueError
+        For one without a kernel in closed form.
 
     Examples
     --------
@@ -126,6 +158,8 @@ def pair_of(activation: Activation) -> Kinked | Smooth:
     >>> pair_of(QUADRATIC).first
     (B, 4*C)
     """
+    if isinstance(activation, WithoutKernel):
+        raise ValueError(f"expected one with a kernel in closed form, got {activation.name}")
     if isinstance(activation, Homogeneous) and activation.degree == 1:
         rise, fall = activation.rise, activation.fall
         return Kinked((rise**2 + fall**2) / 2, (rise - fall) ** 2)

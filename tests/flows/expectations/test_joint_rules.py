@@ -17,6 +17,7 @@ import sympy as sp
 from scipy.integrate import quad
 from scipy.special import erf, expit, ndtr
 
+from flows.expectations import strips
 from flows.expectations.planes import fewest, surveyed
 from flows.systems.own.loss import Loss, estimate
 from symbolic.language.blocks import Explicit
@@ -173,3 +174,16 @@ def test_spacings_that_are_a_fifth_too_wide_are_seen():
             assert not off or wider > 1
             seen += off
     assert seen >= 5
+
+
+def test_bounds_that_are_looked_at_in_parts_are_those_of_all_at_once(monkeypatch):
+    first, second, rows = drawn(3, 3)
+    forms, y = loss_of(first, second, True).formed.forms, rows.ravel()
+    whole = surveyed(forms, y)
+    monkeypatch.setattr(strips, "TOGETHER", 1)
+    seen = []
+    sizes = strips._sizes
+    monkeypatch.setattr(strips, "_sizes", lambda *a: seen.append(len(a[6])) or sizes(*a))
+    for one, other in zip(whole, surveyed(forms, y), strict=True):
+        assert all(map(np.array_equal, one.sizes, other.sizes))
+    assert max(seen) == 1 < len(seen)

@@ -274,3 +274,11 @@ def test_error_functions_take_arrays(backend, function):
     exact = [float(function(sp.Float(x, 40)).evalf(30)) for x in points]
     # jax's function is an approximation of its own.
     assert np.asarray(found) == pytest.approx(exact, rel=1e-14)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_roots_of_integers_beyond_machine_words_are_numbers(backend):
+    large = sp.Integer(39347874631084242964329473727529)
+    with jax.enable_x64(True):
+        (found,) = lower([sp.sqrt(large) * T], [T], backend)(np.ones(2))
+    assert np.asarray(found) == pytest.approx(float(sp.sqrt(large).evalf(30)), rel=FEW_ULP)

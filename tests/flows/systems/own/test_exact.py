@@ -14,8 +14,8 @@ import flows
 from flows.core import limit
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.systems.own import energy, energy_units
-from flows.systems.own.exact import balls, from_doubles
+from flows.systems.own import energy, energy_units, exact_view
+from flows.systems.own.exact import balls, from_doubles, is_sharp, is_steep
 from flows.systems.own.given import loss_of
 from symbolic import Expectation
 
@@ -25,6 +25,8 @@ TIMES = np.array(oracle.TIMES)
 DIGITS = 1e-9
 # Exponents of a run whose corrections fall like the root of what its law is a power of.
 SLOWLY = 1e-2
+# Of a loss that was rounded to a double.
+LAST_BITS = 1e-15
 TALL = [[0.3, -0.2], [0.5, 0.1], [-0.1, 0.4]]
 SQUARE = [[0.4, 0.1, 0.2], [-0.2, 0.5, 0.1], [0.1, -0.3, 0.6]]
 
@@ -220,11 +222,40 @@ def test_the_error_above_a_limit_is_what_the_states_carry():
     doubt = run.states.doubt
     assert (doubt[1:] > 0).all()
     anew = replace(run, states=replace(run.states, doubt=np.full(len(doubt), np.nan)))
-    assert anew.excess.error == pytest.approx(run.excess.error, rel=SLOWLY, abs=0)
+    assert anew.excess.error[1:] == pytest.approx(run.excess.error[1:], rel=SLOWLY, abs=0)
+    # A start is exact, and its loss is a double.
+    assert anew.excess.error[0] <= run.excess.error[0] <= LAST_BITS * run["loss"][0]
     # Control: what they carry is what is taken.
     wrong = replace(run, states=replace(run.states, doubt=(1 + 1e-3) * doubt))
     change = wrong.excess.error - run.excess.error
     assert change == pytest.approx(1e-3 * doubt, rel=SLOWLY, abs=1e-300)
+
+
+def test_a_gradient_of_which_nothing_is_known_is_not_taken_for_steep():
+    none = arb("1e400 +/- 1e400")  # its middle and its radius are beyond doubles
+    assert not is_steep([none, none]) and not is_sharp([none])
+    known = arb(1e300, 1e200)
+    assert is_steep([none, known]) and is_sharp([known])
+    assert not is_steep([none, arb(1e300, 1e297)]) and not is_sharp([arb(1e3, 1.0)])
+
+
+def test_losses_that_have_been_seen_tell_most_of_the_loss_above_a_limit(monkeypatch):
+    run = flows.integrate(flows.OwnSystem("fast", [A], (A - 1) ** 2 + 3), [2.0], t_end=60.0)
+    looked: list[int] = []
+    doubt = exact_view.ExactView._doubt
+    monkeypatch.setattr(
+        exact_view.ExactView, "_doubt", lambda self, *a: looked.append(1) or doubt(self, *a)
+    )
+    found = run.excess
+    assert 0 < len(looked) < len(run.t) / 2
+    monkeypatch.setattr(exact_view, "FINE", 0.0)
+    again = replace(run).excess
+    assert len(looked) > len(run.t)
+    assert (np.abs(found.value - again.value) <= found.error).all()
+    assert np.abs(found.value / again.value - 1).max() < 1e-11
+    # Control: by losses alone the last digits are lost.
+    lost = run["loss"] - found.limit
+    assert np.abs(lost / again.value - 1).max() > 1e-11
 
 
 def test_a_weaker_rule_accepts_limits_that_are_none(monkeypatch):

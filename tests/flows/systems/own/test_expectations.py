@@ -1,5 +1,6 @@
 """Losses of your own that are expectations: their rules, and runs for many decades."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -233,6 +234,18 @@ def test_an_expectation_without_a_rule_ends_the_run_and_says_when(monkeypatch):
     monkeypatch.undo()
     truth = flows.integrate(system, [1.0], t_end=run.t[-1], t_eval=run.t[1:], rtol=1e-6)
     assert run.state == pytest.approx(truth.state, rel=1e-5)  # ten times the tolerance of steps
+
+
+def test_an_integrand_that_comes_to_grow_too_fast_ends_the_run_and_says_when():
+    # Of `-E e^{a x^2} = -1/sqrt(1 - 2 a)` the flow leads to `a = 1/2` at `t = 0.8^2.5/5`.
+    system = flows.OwnSystem("growing", [A], -Expectation(sp.exp(A * X**2), X))
+    run = flows.integrate(system, [0.1], t_end=1.0)
+    when = float(re.search(r"\(at t = ([\d.e-]+)\)", run.message)[1])
+    assert run.status == "field_failed" and "\n" not in run.message
+    assert run.t[-1] <= when < 0.8**2.5 / 5
+    truth = -((0.8**2.5 - 5 * run.t) ** -0.2)
+    assert run["loss"] == pytest.approx(truth, rel=1e-8)
+    assert run["loss"] != pytest.approx((1 + 1e-3) * truth, rel=1e-8)
 
 
 STEEP = {

@@ -13,6 +13,8 @@ from symbolic.language.stated import restated, stated
 
 W, X = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
 WX = (W.T * X)[0, 0]
+Z3 = sp.MatrixSymbol("z", 3, 1)
+THREE = Z3[0, 0] + W[0, 0] * Z3[1, 0] * W[1, 0] - Z3[2, 0]
 A, T = sp.Symbol("a"), sp.Symbol("t")
 S = sp.Symbol("s", real=True)
 DENSITIES = [
@@ -24,6 +26,11 @@ DENSITIES = [
     Sphere(Fraction(3, 2)),
     Mixture([Gaussian([1, 2]), Rademacher(), Cube()], [1, 0.5, 2]),
 ]
+
+
+@pytest.mark.parametrize("scale", [sp.exp(A), A * sp.MatrixSymbol("W", 2, 2)[0, 1], 1 / (1 + A**2)])
+def test_parameters_that_are_real_everywhere_may_be_trained(scale):
+    assert Gaussian(scale, factor=scale).free_symbols == scale.free_symbols
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,8 @@ DENSITIES = [
         (lambda: Gaussian(0, 1, factor=1), "a covariance or a factor of it, got both"),
         (lambda: Gaussian([0, 0], factor=[[1, 2]]), "2 rows like the mean and no more columns"),
         (lambda: Gaussian(sp.oo), "real and finite numbers"),
+        (lambda: Gaussian(0, factor=sp.sqrt(A)), "for all values of what is trained, got sqrt"),
+        (lambda: Gaussian(1 / sp.Symbol("p", positive=True)), "the mean must be real and finite"),
         (lambda: Cube(0, sp.Symbol("s")), "real and finite numbers"),
         (lambda: Expectation(T, T, Gaussian(T)), "that are not t itself"),
         (lambda: Expectation(T, T, Mixture([Gaussian(A), Rademacher()])), "a mixture of Gaussians"),
@@ -71,7 +80,7 @@ def test_what_is_no_density_is_told_in_one_line(make, message):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (Expectation(sp.Abs(WX), X, Cube()), "over a cube, a function without kinks"),
+        (Expectation(sp.Abs(THREE), Z3, Cube()), "over a cube, a function without kinks"),
         (Expectation(sp.tanh(WX + sp.Abs(X[0, 0])), X, Sphere()), "on a sphere, a polynomial"),
         (Expectation(sp.tanh(A * T), T, Rows(range(1, 6_000))), "at most 10000 operations"),
     ],

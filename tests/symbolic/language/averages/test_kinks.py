@@ -46,3 +46,18 @@ def test_steps_and_ramps_of_forms_are_the_integrand_on_all_sides_of_its_kinks(wh
 @pytest.mark.parametrize("whole", [sp.Abs(X * Y), sp.Max(0, sp.tanh(X)), sp.sign(X**2 - 1)])
 def test_kinks_that_are_no_hyperplanes_are_not_written(whole):
     assert has_kinks(whole, (X,)) and kinks_of(whole, (X, Y)) is None
+
+
+@pytest.mark.parametrize(
+    ("whole", "expected"),
+    [
+        (sp.Piecewise((Z, Z > 0), (0, True)), "r0"),
+        (sp.Piecewise((0, Z < 0), (3 * Z**2, True)), "-3*r0**2 + 3*(a*x + b)**2"),
+        (2 * Z * sp.Heaviside(Z), "2*r0"),
+        # Another value jumps, by however little.
+        ((Z + OFF) * sp.Heaviside(Z), "h0*(a*x + b + 1/1000)"),
+    ],
+    ids=str,
+)
+def test_a_multiple_of_a_form_where_it_is_positive_is_a_ramp(whole, expected):
+    assert str(kinks_of(whole, (X, Y)).expression) == expected

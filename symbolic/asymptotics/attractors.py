@@ -106,6 +106,10 @@ def attractors_of(
     if flat or left:
         why = "directions without curvature, or zeros of the form, are left out"
         return found, tuple(notes), flat, Evidence.SAMPLED, why
+    if numerical.circle is not None and not parameters:
+        everything = len(found) == len(numerical.circle.classes)
+        known = Evidence.ENCLOSED if everything else Evidence.SAMPLED
+        return found, tuple(notes), flat, known, "" if everything else LEAVES
     values = [a.value if a.value is not None else sp.Float(_value(a), 17) for a in found]
     if cone:
         known = all_on_cone(form, z, reduced.degree, reduced.metric, cone, values)
@@ -233,7 +237,7 @@ def power_law(
             f"the direction is critical: {attractor.critical}, it attracts"
             f"{' from one side' if one_sided else ''}: {attractor.attracts}",
             f"no other attractor: {others}{why and f' ({why})'};"
-            f" of many starts {attractor.share:.0%} lead here",
+            f" of all directions {attractor.share:.0%} lead here",
         ),
         fresh=True,
         check=check,

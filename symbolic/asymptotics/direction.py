@@ -23,6 +23,7 @@ from symbolic.asymptotics.direction_balls import (
     in_balls,
     krawczyk,
     newton,
+    precisely,
     value_in_balls,
 )
 from symbolic.asymptotics.direction_exact import (
@@ -34,6 +35,7 @@ from symbolic.asymptotics.direction_exact import (
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.sphere import Form, Minimum, Vector
 from symbolic.evidence.identity import Evidence
+from symbolic.language.lower import lower
 
 __all__ = ["Attractor", "sharpen"]
 
@@ -66,7 +68,7 @@ class Attractor:
     critical, attracts : Evidence
         That it is a critical direction, and that it attracts.
     share : float
-        Part of the random starts that lead to a direction of this value.
+        Part of all directions that lead to one of this class.
     bordered : Bordered
         Its equations.
     precise : tuple of Expr or None
@@ -136,6 +138,8 @@ def sharpen(
     compiled = {} if compiled is None else compiled
     # In doubles the form is compiled already, for all axes at once.
     compiled.setdefault("numpy", (numerical.all_of, lambda z, _: numerical.hessian(np.array(z))))
+    if minimum.ray is not None and not parameters:
+        return _on_circle(Bordered(form, z, metric, known=compiled), degree, numerical, minimum)
     bordered, u = border(sample, z, metric, numerical, minimum.direction, rotations, cone, compiled)
     direction = numerical.normalised(np.asarray(u[: len(z)], dtype=float))
     curvatures = np.sort(numerical.curvatures(direction))
@@ -189,6 +193,41 @@ def sharpen(
         minimum.share,
         bordered,
         _digits(exact, precise if box is not None else None, len(z)),
+    )
+
+
+def _on_circle(
+    bordered: Bordered, degree: sp.Rational, numerical: Form, minimum: Minimum
+) -> Attractor:
+    """Attractor that is a root of a polynomial: where it is and that it attracts are exact."""
+    ray, direction, metric = minimum.ray, minimum.direction, bordered.metric
+    assert ray is not None
+
+    def enclosed() -> list[Any]:
+        balls, g = ray.balls(), lower(list(metric), [], "ball")()
+        size = sum(g[2 * i + j] * balls[i] * balls[j] for i in (0, 1) for j in (0, 1)).sqrt()
+        return [e / size for e in balls]
+
+    box = precisely(enclosed)
+    exact = recognised(box, 2)
+    value = None if exact is None else exact_value(bordered.form, bordered.z, degree, metric, exact)
+    exact = None if value is None else exact
+    curved, pull = ray.order == 2, numerical.metric @ direction
+    along = np.array([-pull[1], pull[0]])
+    return Attractor(
+        direction,
+        exact,
+        value,
+        value_in_balls(bordered, box, degree) if value is None else None,
+        tuple(numerical.curvatures(direction).tolist()) if curved else (),
+        0,
+        Evidence.ENCLOSED if value is None else Evidence.PROVED,
+        Evidence.PROVED,
+        minimum.share,
+        bordered,
+        _digits(exact, box, 2),
+        None if curved else sp.Integer(ray.order),
+        () if curved else tuple(side * along for side in ray.sides),
     )
 
 

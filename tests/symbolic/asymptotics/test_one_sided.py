@@ -7,7 +7,7 @@ from oracles.losses import x, y
 from scipy.integrate import solve_ivp
 
 from symbolic import late_time_law
-from symbolic.asymptotics.circle import attracting_values
+from symbolic.asymptotics.circle import Circle
 from symbolic.asymptotics.polar import resting_step
 from symbolic.evidence.identity import Evidence
 
@@ -77,9 +77,8 @@ def test_the_power_of_the_logarithm_is_a_step_that_a_tenth_breaks():
 def test_values_on_an_ellipse_are_those_of_the_circle_that_it_is_turned_into(degree):
     form = x**3 - 3 * x * y**2 if degree == 3 else INFLECTION
     turned = form.subs(y, 2 * y, simultaneous=True)
-    on_circle = attracting_values(sp.expand(form), (x, y), sp.Integer(degree), sp.eye(2))
-    metric = sp.diag(1, 4)
-    on_ellipse = attracting_values(sp.expand(turned), (x, y), sp.Integer(degree), metric)
-    assert len(on_circle) == len(on_ellipse) == (3 if degree == 3 else 2)
-    assert [float(v) for v in on_circle] == pytest.approx([float(v) for v in on_ellipse])
-    assert attracting_values(sp.sqrt(2) * x**2 + y**2, (x, y), sp.Integer(2), sp.eye(2)) is None
+    on_circle = Circle.of(sp.expand(form), (x, y), sp.Integer(degree), sp.eye(2))
+    on_ellipse = Circle.of(sp.expand(turned), (x, y), sp.Integer(degree), sp.diag(1, 4))
+    assert len(on_circle.classes) == len(on_ellipse.classes) == (1 if degree == 3 else 2)
+    for one, other in zip(on_circle.rays, on_ellipse.rays, strict=True):
+        assert one.like(other) and one.sides == other.sides

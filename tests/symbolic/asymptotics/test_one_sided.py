@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
+from mpmath import mp
 from oracles.losses import x, y
 from scipy.integrate import solve_ivp
 
@@ -56,6 +57,29 @@ def test_the_constant_of_an_inflection_is_that_of_the_flow_by_hand():
     # At the end the angle is 1/300 from its limit, and the form is off by the cube of that.
     assert 1 / (64 * form) == pytest.approx(laws[1].constant, rel=1e-6)
     assert 1 / (64 * form) != pytest.approx(laws[1].constant * 1.001, rel=1e-4)
+
+
+#: D is b (b^2 - a b - a^2)^2 a/12: inflections at the golden ratio and at its conjugate.
+GOLDEN = 16 * (x**2 + y**2) ** 3 + 30 * x**4 * y**2 + 40 * x**3 * y**3 + 15 * x**2 * y**4
+GOLDEN += 15 * y**6
+
+
+def test_an_inflection_that_is_no_fraction_is_decided_by_its_polynomial():
+    laws = late_time_law(GOLDEN, [x, y], {x: 0, y: 0}).laws
+    resting = [one for one in laws if one.log_decay is not None]
+    with mp.workdps(40):
+        values = []
+        for slope in ((1 + mp.sqrt(5)) / 2, (1 - mp.sqrt(5)) / 2):
+            at = GOLDEN.subs({x: 1, y: sp.Float(str(slope), 40)}) / (1 + slope**2) ** 3
+            values.append(mp.mpf(24) ** mp.mpf(-1.5) / mp.sqrt(mp.mpf(str(at))))
+    for one, value in zip(resting, sorted(values, reverse=True), strict=True):
+        assert one.constant == pytest.approx(float(value), rel=1e-15)
+        assert abs(mp.mpf(one.constant) - value) <= one.constant_radius + mp.mpf(2.0**-60)
+        assert one.log_decay == 3 and one.evidence["attracts"] is Evidence.PROVED
+        assert one.constant != pytest.approx(1.001 * float(value), rel=1e-4)
+    # A coefficient that is off by a thousandth makes of each inflection two directions, or none.
+    off = late_time_law(GOLDEN + x**6 / 1000, [x, y], {x: 0, y: 0}).laws
+    assert all(one.log_decay is None for one in off)
 
 
 def test_a_direction_whose_sides_are_not_decided_is_left_out_with_the_reason():

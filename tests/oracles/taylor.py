@@ -15,16 +15,27 @@ from typing import Any
 from flint import arb, arb_series, ctx
 
 BITS, ORDER, LEFT = 200, 24, 1e-28
+# A step that is shorter, in units of the time asked for, leads to infinity.
+SHORTEST = 1e-6
+
+
+class Infinite(Exception):
+    """The flow goes to infinity by a time, the argument."""
 
 
 def flow(gradient: Callable[[list[Any]], list[Any]], start: Sequence[Any], times: Any) -> Any:
-    """States at times, lists of `arb`, of `dy/dt = -gradient(y)`; earlier ones are no times."""
+    """States at times, lists of `arb`, of `dy/dt = -gradient(y)`; earlier ones are no times.
+
+    Raises `Infinite` where there is none.
+    """
     before, ctx.prec, cap = ctx.prec, BITS, ctx.cap
     try:
         y, t, found = [arb(x) for x in start], 0.0, []
         for end in times:
             while t < end:
-                y, t = _step(gradient, y, t, float(end))
+                last, (y, t) = t, _step(gradient, y, t, float(end))
+                if t < end and t - last < SHORTEST * end:
+                    raise Infinite(t)
             found.append(y)
         return found
     finally:

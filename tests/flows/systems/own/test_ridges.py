@@ -23,6 +23,8 @@ from flows.systems.own.stretch import stretched
 # Random runs, and the seed of the first one.
 RUNS = 8 if os.environ.get("POPFLOW_FUZZ") is None else int(os.environ["POPFLOW_FUZZ"])
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
+# Always: a loss of 1e-57, and a ridge on which rounding decides, alike for two of three tolerances.
+HARD = (318, 359)
 # Of so many it is counted how many know their loss.
 MANY = 60
 # The series have so many digits left where errors grow most, in units of the height of the loss.
@@ -107,7 +109,7 @@ def random_run(seed):
     return off(run, np.array(given.truth)).max(initial=0.0), known
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + RUNS))
+@pytest.mark.parametrize("seed", sorted({*range(FIRST, FIRST + RUNS), *HARD}))
 def test_no_random_run_beside_a_ridge_is_off_by_more_than_it_states(seed):
     assert random_run(seed)[0] < 1
 

@@ -85,8 +85,8 @@ def turns(run: Run, exponent: Array) -> bool:
     if system is None or last is None or not len(known):
         return False
     k = max(int(np.searchsorted(t, t[-1] / 10**DECADES)), 1)
-    power, before = (-float(exponent[i]) for i in (known[-1], known[known >= min(k, known[-1])][0]))
-    if not power > 1 or _recedes(power, before, t[-1], t[k]):
+    power, early = (-float(exponent[i]) for i in (known[-1], known[known >= min(k, known[-1])][0]))
+    if not power > 1 or _recedes(power, early, t[-1], t[k]):
         return False
     try:
         before = np.linalg.eigvalsh(system.hessian(run.state_at(k)))  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.bordered import Bordered, border
+from symbolic.asymptotics.circle import Ray
 from symbolic.asymptotics.degenerate import Settled, settled
 from symbolic.asymptotics.direction_balls import (
     cholesky_proves,
@@ -35,7 +36,6 @@ from symbolic.asymptotics.direction_exact import (
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.sphere import Form, Minimum, Vector
 from symbolic.evidence.identity import Evidence
-from symbolic.language.lower import lower
 
 __all__ = ["Attractor", "sharpen"]
 
@@ -45,6 +45,8 @@ SHOWN = 60
 VANISHING = 1e-24
 # Curvatures below this, relative to the value, belong to an orbit.
 FLAT = 1e-6
+# A root of a polynomial is known to 1e-70.
+ROOTED = 1e-65
 
 
 @dataclass(frozen=True)
@@ -138,27 +140,31 @@ def sharpen(
     compiled = {} if compiled is None else compiled
     # In doubles the form is compiled already, for all axes at once.
     compiled.setdefault("numpy", (numerical.all_of, lambda z, _: numerical.hessian(np.array(z))))
-    if minimum.ray is not None and not parameters:
-        return _on_circle(Bordered(form, z, metric, known=compiled), degree, numerical, minimum)
     bordered, u = border(sample, z, metric, numerical, minimum.direction, rotations, cone, compiled)
-    direction = numerical.normalised(np.asarray(u[: len(z)], dtype=float))
+    rests: Ray | Settled | None = None if parameters else minimum.ray
+    direction = minimum.direction if rests else numerical.normalised(np.asarray(u[: len(z)]))
     curvatures = np.sort(numerical.curvatures(direction))
     orbit = len(bordered.rotations)
     if not np.isfinite(curvatures).all():
         raise NoLaw("the form is not twice differentiable there")
     transverse = curvatures[np.argsort(np.abs(curvatures))][orbit:]
-    if transverse.min(initial=np.inf) <= FLAT * abs(minimum.value):
+    if rests is None and transverse.min(initial=np.inf) <= FLAT * abs(minimum.value):
         if cone or parameters:
             kept = "on a cone" if cone else "where symbols stand for numbers"
             raise NoLaw(f"a direction without curvature is not decided {kept}")
         rests = settled(form, z, degree, metric, minimum.direction, rotations)
-        return _resting(rests, bordered, numerical, minimum, transverse)
+        if not rests.sides:
+            raise NoLaw("the form falls to both sides of it")
+        direction = numerical.normalised(np.array([float(x) for x in rests.exact]))
     steady = _without_vanishing_roots(bordered, direction)
-    precise = newton(steady, u)
-    exact = recognised(precise, len(z)) if precise is not None else None
+    precise: list[Any] | None = None
+    exact: tuple[sp.Expr, ...] | None = rests.exact if isinstance(rests, Settled) else None
+    if not isinstance(rests, Settled):
+        precise = newton(steady, u) if rests is None else _rooted(rests, metric)
+        exact = recognised(precise, len(z)) if precise is not None else None
     value = exact_value(form, z, degree, metric, exact) if exact is not None else None
-    critical = attracts = Evidence.SAMPLED
-    enclosure = None
+    critical = Evidence.SAMPLED
+    attracts = Evidence.SAMPLED if rests is None else Evidence.PROVED
     box: list[Any] | None = None
     if value is not None and exact is not None:
         critical = Evidence.PROVED
@@ -167,10 +173,8 @@ def sharpen(
     else:
         exact = None
         if precise is not None and not parameters and steady is bordered:
-            box = krawczyk(bordered, precise)
-            if box is not None:
-                critical = Evidence.ENCLOSED
-                enclosure = value_in_balls(bordered, box, degree)
+            box = precise if rests else krawczyk(bordered, precise)
+            critical = Evidence.SAMPLED if box is None else Evidence.ENCLOSED
     if critical is not Evidence.SAMPLED and not len(transverse):
         attracts = Evidence.PROVED  # the sphere is one orbit
     if attracts is Evidence.SAMPLED and critical is not Evidence.SAMPLED and not parameters:
@@ -181,78 +185,25 @@ def sharpen(
             where = in_balls(exact, metric) or []
         if where and cholesky_proves(equations, where, degree, numerical, direction, orbit):
             attracts = Evidence.ENCLOSED
-    return Attractor(
-        direction,
-        exact,
-        value,
-        enclosure,
-        tuple(np.sort(transverse).tolist()),
-        orbit,
-        critical,
-        attracts,
-        minimum.share,
-        bordered,
-        _digits(exact, precise if box is not None else None, len(z)),
-    )
+    enclosure = value_in_balls(bordered, box, degree) if box is not None else None
+    digits = _digits(exact, precise if box is not None else None, len(z))
+    resting = rests is not None and bool(rests.order > 2)
+    curved = tuple(np.sort(transverse)[int(resting) :].tolist())
+    found = direction, exact, value, enclosure, curved, orbit, critical, attracts, minimum.share
+    if rests is None or not resting:
+        return Attractor(*found, bordered, digits)
+    pull = numerical.metric @ direction  # on a circle its tangent has no curvature
+    along = rests.along if isinstance(rests, Settled) else np.array([-pull[1], pull[0]])
+    toward = tuple(side * along for side in rests.sides)
+    return Attractor(*found, bordered, digits, sp.Rational(rests.order), toward)
 
 
-def _on_circle(
-    bordered: Bordered, degree: sp.Rational, numerical: Form, minimum: Minimum
-) -> Attractor:
-    """Attractor that is a root of a polynomial: where it is and that it attracts are exact."""
-    ray, direction, metric = minimum.ray, minimum.direction, bordered.metric
-    assert ray is not None
+def _rooted(ray: Ray, metric: sp.ImmutableMatrix) -> list[Any] | None:
+    """Entries of a ray on the circle, in balls that are far wider than where its root may be."""
+    from flint import arb
 
-    def enclosed() -> list[Any]:
-        balls, g = ray.balls(), lower(list(metric), [], "ball")()
-        size = sum(g[2 * i + j] * balls[i] * balls[j] for i in (0, 1) for j in (0, 1)).sqrt()
-        return [e / size for e in balls]
-
-    box = precisely(enclosed)
-    exact = recognised(box, 2)
-    value = None if exact is None else exact_value(bordered.form, bordered.z, degree, metric, exact)
-    exact = None if value is None else exact
-    curved, pull = ray.order == 2, numerical.metric @ direction
-    along = np.array([-pull[1], pull[0]])
-    return Attractor(
-        direction,
-        exact,
-        value,
-        value_in_balls(bordered, box, degree) if value is None else None,
-        tuple(numerical.curvatures(direction).tolist()) if curved else (),
-        0,
-        Evidence.ENCLOSED if value is None else Evidence.PROVED,
-        Evidence.PROVED,
-        minimum.share,
-        bordered,
-        _digits(exact, box, 2),
-        None if curved else sp.Integer(ray.order),
-        () if curved else tuple(side * along for side in ray.sides),
-    )
-
-
-def _resting(
-    rests: Settled, bordered: Bordered, numerical: Form, minimum: Minimum, transverse: Vector
-) -> Attractor:
-    """Attractor without curvature along one direction, proved."""
-    if not rests.sides:
-        raise NoLaw("the form falls to both sides of it")
-    direction = numerical.normalised(np.array([float(x) for x in rests.exact]))
-    return Attractor(
-        direction,
-        rests.exact,
-        rests.value,
-        None,
-        tuple(np.sort(transverse).tolist()[1:]),
-        len(bordered.rotations),
-        Evidence.PROVED,
-        Evidence.PROVED,
-        minimum.share,
-        bordered,
-        _digits(rests.exact, None, len(direction)),
-        rests.order,
-        tuple(side * rests.along for side in rests.sides),
-    )
+    found = in_balls(ray.point, metric) or []
+    return precisely(lambda: [e + arb(0, ROOTED) for e in found] or None)
 
 
 def _digits(

@@ -155,11 +155,12 @@ class Form:
         return np.asarray(found, dtype=float)
 
     @functools.cached_property
-    def steepest(self) -> float:
-        """Length of the gradient, the largest of some directions: rounding is relative to it."""
+    def sizes(self) -> list[float]:
+        """Size of the form, and length of its gradient, the largest of some directions."""
         starts = np.random.default_rng(SEED).normal(size=(STARTS, self.size))
-        slopes = [self._back.T @ self.value(self.normalised(z))[1] for z in starts]
-        return float(np.linalg.norm(slopes, axis=1).max())
+        seen = [self.value(self.normalised(z)) for z in starts]
+        slopes = np.linalg.norm([self._back.T @ slope for _, slope in seen], axis=1)
+        return [max(abs(value) for value, _ in seen), float(slopes.max())]
 
     def slope(self, z: Vector) -> float:
         """Length of the gradient on the sphere (and cone)."""
@@ -176,7 +177,7 @@ class Form:
         if self.circle is not None:
             return np.array(self.circle.directions[self.circle.goes(z)])
         z = self.on_cone(z)
-        reach, noise = REACH, NOISE * self.steepest
+        reach, noise = REACH, NOISE * self.sizes[1]
         for _ in range(STEPS):
             value, slope = self.value(z)
             basis = self.transverse(z)
@@ -280,7 +281,7 @@ def minima(form: Form) -> tuple[Minimum, ...]:
     starts = generator.normal(size=(STARTS + MORE * form.size, form.size))
     found: list[list[Vector]] = []
     values: list[float] = []
-    scale = max(abs(form.value(form.normalised(z))[0]) for z in starts[:STARTS])
+    scale = form.sizes[0]
     for start in starts:
         z = form.descended(start)
         value = form.value(z)[0]

@@ -40,7 +40,7 @@ def differences(form, circle):
     for k, x in zip(order, form.angles, strict=True):
         ray = circle.rays[k]
         squared = form.value(x) * abs(form.value(x))
-        if abs(float(ray.value) - squared) > EXACT * abs(squared):
+        if abs(ray.law[0] / 10**100 - squared) > EXACT * abs(squared):
             wrong.append(f"value at {x}")
         if bool(ray.sides) != (x in form.attracting):
             wrong.append(f"whether {x} attracts")

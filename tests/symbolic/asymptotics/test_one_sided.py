@@ -75,6 +75,7 @@ def test_an_inflection_that_is_no_fraction_is_decided_by_its_polynomial():
     for one, value in zip(resting, sorted(values, reverse=True), strict=True):
         assert one.constant == pytest.approx(float(value), rel=1e-15)
         assert abs(mp.mpf(one.constant) - value) <= one.constant_radius + mp.mpf(2.0**-60)
+        assert one.constant_radius < 1e-30
         assert one.log_decay == 3 and one.evidence["attracts"] is Evidence.PROVED
         assert one.constant != pytest.approx(1.001 * float(value), rel=1e-4)
     # A coefficient that is off by a thousandth makes of each inflection two directions, or none.
@@ -105,4 +106,4 @@ def test_values_on_an_ellipse_are_those_of_the_circle_that_it_is_turned_into(deg
     on_ellipse = Circle.of(sp.expand(turned), (x, y), sp.Integer(degree), sp.diag(1, 4))
     assert len(on_circle.classes) == len(on_ellipse.classes) == (1 if degree == 3 else 2)
     for one, other in zip(on_circle.rays, on_ellipse.rays, strict=True):
-        assert one.like(other) and one.sides == other.sides
+        assert (one.law, one.order, one.sides) == (other.law, other.order, other.sides)

@@ -27,6 +27,7 @@ import flows
 from flows.certificates.certificate import load_certificate
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.prove import prove
+from flows.certificates.verdicts import verdicts
 from flows.certificates.verifier import verify as checker
 from flows.cli import endless
 from flows.cli.certify import verify
@@ -322,3 +323,9 @@ def test_an_endless_file_is_one_to_infinity_and_a_finite_one_is_not(folder):
             said = flows.verify(path, found.system, found.start, end).refused
             assert bool(said) is (refused and end == math.inf), said
         assert "another end" in flows.verify(path, t_end=found.t_end + 1).refused
+
+
+def test_where_no_box_of_later_times_is_seen_claims_are_open_after_the_pieces(folder):
+    found, _ = made("funnel", folder)
+    (verdict,) = verdicts(found, "kappa_persists")
+    assert "holds on every box; open after the pieces: an angle is not small" in str(verdict)

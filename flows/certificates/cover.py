@@ -91,12 +91,15 @@ class Cover:
         for mark in self.enclosure.marks:
             if places := self._located(mark):
                 frozen[mark.name] = Hull([self.enclosure.box(*place) for place in places])
-        self.later = None
+        self.later, self.open = None, ""
         last, living = certificate, Living.all(self.enclosure.count["neuron"])
         if isinstance(self.enclosure, Joined):
             last, living = self.enclosure.last, self.enclosure.living
         if isinstance(last.infinity, Infinity | FunnelTail):
-            self.later = Later(last, self.enclosure, living)
+            try:
+                self.later = Later(last, self.enclosure, living)
+            except Singular as problem:  # of later times only the bounds are known
+                self.open = f"open after the pieces: {problem}"
 
     def box(self, place: Stretch) -> Box:
         """Quantities on a stretch."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Any
 
@@ -55,8 +56,9 @@ def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
         if c.over in ("state", h.over)
     ]
     # With a proof for ever a window does not end with the pieces.
+    endless = cover.later or cover.open
     proofs = [
-        Proof.UNDECIDED if cover.later and d.proof is Proof.PROVED and not d.forever else d.proof
+        Proof.UNDECIDED if endless and d.proof is Proof.PROVED and not d.forever else d.proof
         for d in decisions
     ]
     if Proof.REFUTED in proofs:
@@ -82,6 +84,8 @@ def decide(cover: Cover, c: Comparison, strict: bool = False) -> Decision:
         return Decision(Proof.UNDECIDED, 0, message)
     try:
         found = _tightest(cover, c) if c.constant is None else _everywhere(cover, c, strict)
+        if cover.open:
+            return replace(found, message=f"{found.message}; {cover.open}")
         return found if cover.later is None else for_ever(cover.later, c, strict, found)
     except KeyError as missing:
         return Decision(Proof.UNDECIDED, 0, f"{missing.args[0]}: not reached or not enclosed")

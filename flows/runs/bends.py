@@ -19,9 +19,9 @@ __all__ = ["Bends", "bends_along", "turns"]
 NEUTRAL = 0.95
 #: Along a valley curvature times time falls, over so many decades, to less than the second part.
 DECADES, KEPT = 2.0, 0.5
-#: Beside a minimum a leading form of the degree `m` has `P = 1 + 2/(m - 2)`. A smaller one is `1/t`
-#: with logarithms, of a state that recedes for ever and tends to no minimum.
-LEAST_POWER = 1.1
+#: A state that recedes for ever has a loss like `1/(t (log t)^q)` with `q` below this: `q` is
+#: `2 - 2/k` where the loss falls like `exp(-R^k)` at the distance `R`. It is taken from two times.
+LOGARITHMS = 2.0
 #: Rounding of a Hessian at a state in doubles, relative to its largest eigenvalue.
 ROUNDING = 1e-13
 
@@ -57,7 +57,7 @@ def bends_along(system: System, frame: Any, states: Any) -> Bends:
     return Bends(count, least)
 
 
-def turns(run: Run, power: float) -> bool:
+def turns(run: Run, exponent: Array) -> bool:
     r"""Whether a state that tends to a minimum can still turn, to where its loss is another one.
 
     A loss like `t^-P` has a state that falls like `t^-(P - 1)/2`. A deviation from its direction
@@ -72,8 +72,8 @@ def turns(run: Run, power: float) -> bool:
     ----------
     run : Run
         The trajectory.
-    power : float
-        `P`.
+    exponent : ndarray
+        `-P` at the first times of the run, NaN where it is not known.
 
     Returns
     -------
@@ -81,10 +81,13 @@ def turns(run: Run, power: float) -> bool:
         False also where the Hessian is not known.
     """
     system, last = getattr(run, "system", None), run.curvatures
-    if system is None or last is None or not power > LEAST_POWER:
+    t, known = np.asarray(run.t, dtype=float), np.flatnonzero(np.isfinite(exponent))
+    if system is None or last is None or not len(known):
         return False
-    t = np.asarray(run.t, dtype=float)
     k = max(int(np.searchsorted(t, t[-1] / 10**DECADES)), 1)
+    power, early = (-float(exponent[i]) for i in (known[-1], known[known >= min(k, known[-1])][0]))
+    if not power > 1 or _recedes(power, early, t[-1], t[k]):
+        return False
     try:
         before = np.linalg.eigvalsh(system.hessian(run.state_at(k)))  # type: ignore[attr-defined]
     except (InputError, np.linalg.LinAlgError):  # a kink, a loss that a file lacks
@@ -93,3 +96,15 @@ def turns(run: Run, power: float) -> bool:
     now, then = last * t[-1], before * t[k]
     low = (now < NEUTRAL * (power - 1) / 2) & (np.abs(now) > noise)
     return bool((low & (np.abs(now) > KEPT * np.abs(then))).any())
+
+
+def _recedes(power: float, before: float, t: float, earlier: float) -> bool:
+    """Whether `P` is `1 + q/log t` and no number, by which of the two has changed less."""
+    if not earlier > 1:
+        return False
+    q, then, growth = (
+        (power - 1) * np.log(t),
+        (before - 1) * np.log(earlier),
+        np.log(earlier) / np.log(t),
+    )
+    return bool(q < LOGARITHMS and then > q * (1 + growth) / 2)

@@ -3,8 +3,10 @@ r"""A run along a ridge, or past a saddle, and companions, which are runs of oth
 There an error grows by `e^G` more than the flow does (`System.outgrown`), and decides when the run
 leaves, and to which side. While `\epsilon e^G` is small for the tolerance `\epsilon` of a step, the
 error is linear in the tolerance: the distance to companions of larger tolerances tells it at each
-time. Where `\epsilon e^G` is not small, the run is led anew with a smaller tolerance. Where the
-smallest tolerance does not suffice, the run ends, as it is not known in which valley it goes on.
+time. Where `\epsilon e^G` is not small, the run is led anew with a smaller tolerance. Where it is
+not small for the smallest one, errors of steps are rounding, which two tolerances may have in
+common: then all companions must leave alike. If they do not, the run ends, as it is not known in
+which valley it goes on.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def confirmed(
     if is_exact(run.provenance) or not grown[-1] > FREE:
         return run
     if run.status in STOPPED:  # nothing is known from where errors outgrow the flow
-        return _beside(run, run, request.rtol, *_alike(run, []), [run])
+        return _beside(run, run, request.rtol, *_alike(run, [], False), [run])
     runs, rtol = {request.rtol: run}, request.rtol
     most = min(request.max_steps, TIMES * int(run.stats["steps"]) + MORE)
 
@@ -100,7 +102,8 @@ def confirmed(
         for coarser in sorted({min(part * rtol, COARSEST) for part in COARSER} - {rtol}):
             if all(each.status not in STOPPED for each in runs.values()):
                 others.append(led(coarser))
-        known, near = _alike(runs[rtol], others)
+        linear = rtol * math.exp(_grown(runs[rtol])[-1]) <= LINEAR
+        known, near = _alike(runs[rtol], others, linear)
         ended = any(each.status in STOPPED for each in runs.values())
         if ended or rtol <= FINEST or known == len(_whole(runs[rtol]).t):
             break
@@ -111,17 +114,20 @@ def confirmed(
     return _beside(run, runs[rtol], rtol, known, near, list(runs.values()))
 
 
-def _alike(fine: Trajectory, others: list[Trajectory]) -> tuple[int, list[Any]]:
-    """How many states are known, and those of others that have gone the same way."""
-    grown, near = _grown(fine), []
+def _alike(fine: Trajectory, others: list[Trajectory], linear: bool) -> tuple[int, list[Any]]:
+    """How many states are known, and those of others that have gone the same way.
+
+    One other shows it where errors are linear in the tolerance; elsewhere all of them must.
+    """
+    grown, alike = _grown(fine), []
     known = int(np.sum(np.cumsum(grown > FREE) == 0))
     for other in map(_whole, others):
         count = min(len(grown), len(other.t))
         apart = np.abs(_grown(other)[:count] - grown[:count]) > ALIKE + PART * grown[:count]
-        alike = int(np.sum(np.cumsum(apart) == 0))
-        near.append(other.states.at(slice(0, alike)))
-        known = max(known, alike)
-    return known, near
+        alike.append(int(np.sum(np.cumsum(apart) == 0)))
+    known = max(known, (max if linear else min)(alike, default=0))
+    ends = [min(known, count) for count in alike]
+    return known, [_whole(x).states.at(slice(0, end)) for x, end in zip(others, ends, strict=True)]
 
 
 def _beside(

@@ -19,7 +19,7 @@ from flows.core.minimiser import Approach, Escape, Escapes, Minimiser
 from flows.core.system import System
 from flows.runs.late_law import SINCE, LateLaw
 from flows.runs.law_at_minimiser import in_units, law_at_minimiser
-from flows.runs.leading_flow import CLOSE, Course, agrees, doubt, follow
+from flows.runs.leading_flow import CLOSE, Course, doubt, follow
 from flows.runs.rates import FLOOR
 from flows.runs.regime import late_regime
 from flows.runs.trajectory import Trajectory
@@ -236,13 +236,12 @@ def _on_course(
         note = "the direction of the run is not resolved, so its law is not chosen"
         return replace(found, arrives=math.inf, notes=(*found.notes, note))
     law = found.derived
-    near = [agrees(v, course.value) for v in course.values]
     notes = list(found.notes)
     arrives, chosen = course.arrives / clock, None
-    if any(near) and unsure:
+    if course.law is not None and unsure:
         notes.append(f"the law that the run's direction leads to is not chosen: {unsure}")
-    elif any(near):
-        chosen = near.index(True)
+    elif course.law is not None:
+        chosen = course.law
         if course.gap > ARRIVED:
             notes.append(_on_the_way(law.laws[chosen], course, end, arrives))
     else:

@@ -20,14 +20,14 @@ from flows.core.arrays import Array
 from symbolic.asymptotics.law import LateTimeLaw
 from symbolic.asymptotics.sphere import Form, form_of
 
-__all__ = ["CLOSE", "Course", "agrees", "doubt", "follow"]
+__all__ = ["CLOSE", "Course", "doubt", "follow"]
 
 # Decades that a run is followed beyond its end.
 DECADES = 60.0
 # Deviations from the law that count: of the claims, and of the form's value at the attractor.
 CLOSE, ARRIVED = 5e-5, 1e-3
-# Two values of the form are one if they agree to this: steps on the sphere find one of them.
-SAME = 1e-6
+# A form that is lower by this, relative, is lower.
+LOWER = 1e-6
 # Beside a direction the form is looked at under this angle.
 ASIDE = 0.05
 # The rest of a direction's drift may be larger by this factor than its power of time says.
@@ -48,8 +48,8 @@ class Course:
     ----------
     value : float
         Value of the form in the end.
-    values : tuple of float
-        Values of the laws.
+    law : int or None
+        Place of the law to which it leads; None if to none of them.
     gap : float
         By how much the value at the start is larger, relative.
     arrives : float
@@ -74,7 +74,7 @@ class Course:
     """
 
     value: float
-    values: tuple[float, ...]
+    law: int | None
     gap: float
     arrives: float
     since: float
@@ -162,7 +162,7 @@ def follow(
     last = found.sol(seen)
     return Course(
         end,
-        tuple(form.value(form.normalised(w))[0] for w in known),
+        next((k for k, w in enumerate(known) if form.same(form.normalised(w), goes)), None),
         float(gaps[0]),
         _last(times, np.abs(gaps) > ARRIVED),
         _last(times, np.abs(scaled / limit - 1) > CLOSE),
@@ -173,7 +173,7 @@ def follow(
         lowest / end,
         form.value(form.on_cone(last[:-1]))[0] * math.exp(p / (p - 2) * last[-1]) / limit,
         lowest < 0 and bool(rise < values[0] - end),
-        min(float(form.value(w)[0]) for w in near) < end * (1 - SAME),
+        min(float(form.value(w)[0]) for w in near) < end * (1 - LOWER),
     )
 
 
@@ -216,29 +216,20 @@ def doubt(
     drift = float(np.sqrt(off @ metric @ off))
     # |z| ~ t^(-1/(p-2)), and the drift with it.
     error = SAFETY * drift / min(1.0, ratio ** (1 / (float(law.degree or 0) - 2)) - 1)
-    rests = [
-        float(one.log_decay)
-        for one, v in zip(law.laws, course.values, strict=True)
-        if one.log_decay is not None and agrees(v, course.value)
-    ]
+    decay = None if course.law is None else law.laws[course.law].log_decay
     # k = 2 q/(q - 1)
-    error = max(error, *(SEEN ** ((q - 1) / (q + 1)) for q in rests), SEEN**0.5)
+    error = max(error, SEEN**0.5 if decay is None else SEEN ** float((decay - 1) / (decay + 1)))
     length = float(np.sqrt(z @ metric @ z))
     for axis in (course.across, off / max(drift, SEEN))[: len(z) - 1]:
         for side in (error, -error):
             beside = follow(law, slow @ (length * (course.start + side * axis)), time)
-            there = math.nan if beside is None else beside.value
-            if not agrees(there, course.value):
+            if beside is None or beside.law != course.law:
+                there = math.nan if beside is None else beside.value
                 return (
                     f"it is known to {error:.1g}, and so near to it others lead to another value of"
                     f" the form, {there:.6g} instead of {course.value:.6g}"
                 )
     return ""
-
-
-def agrees(value: float, other: float) -> bool:
-    """Whether two values of the form are one."""
-    return abs(value - other) <= SAME * abs(other)
 
 
 def _least_curved(form: Form, z: Array) -> tuple[float, Array]:

@@ -287,7 +287,7 @@ def tail_constant(
     until = log_t[seen[0]] if len(seen) else log_t[-1]  # below its error it dies out as before
     part = (log_t <= until) & (log_t >= until - decades)
     moves, resolved = trend(change[part], log_t[part], noise), until == log_t[-1] and len(seen) > 0
-    if turns(run, -float(local_exponent(run)[window.stop - 1])):
+    if turns(run, local_exponent(run)[: window.stop]):
         return TailConstant(last, np.inf, exponent, window, "the state can still turn elsewhere")
     if resolved and not moves.rate > 0:
         return TailConstant(last, np.inf, exponent, window, "it moves no more slowly than before")

@@ -133,7 +133,7 @@ def late_regime(run: Run) -> Regime:
     if window.steady and abs(level) <= MOVED:
         return _limit(run, t, float(exponent[-1]))
     if window.steady and t[-1] >= 10 * late:
-        return Regime("power", late, turns=turns(run, -level))
+        return Regime("power", late, turns=turns(run, exponent))
     if window.steady:
         return _not_yet("the regime has just changed", 10 * late)
     if _exponential(exponent, t, window):
@@ -141,7 +141,7 @@ def late_regime(run: Run) -> Regime:
             return Regime("exponential", float(t[-1]) / 10)
         return _not_yet("the loss falls exponentially, and a slower tail can follow", np.nan)
     if passed and exponent[-1] < -MOVED and t[-1] >= 10 * _last_event(run):
-        return Regime("power", float(t[-1]) / 10, False, turns(run, -level))
+        return Regime("power", float(t[-1]) / 10, False, turns(run, exponent))
     return _not_yet("the exponent of the loss still changes", np.nan)
 
 

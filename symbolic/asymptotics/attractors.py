@@ -17,13 +17,7 @@ from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.law import Law, weakest
 from symbolic.asymptotics.measured import Measured
-from symbolic.asymptotics.polar import (
-    constant,
-    constant_in_balls,
-    exponent,
-    gamma,
-    log_decay,
-)
+from symbolic.asymptotics.polar import constant, constant_in_balls, exponent, gamma, log_decay
 from symbolic.asymptotics.reduction import Reduced
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
 from symbolic.asymptotics.sphere import Form, Minimum, Vector, form_of, minima
@@ -79,18 +73,8 @@ def attractors_of(
     compiled: dict[str, Any] = {}
     for m in positive:
         try:
-            attractor = sharpen(
-                form,
-                z,
-                reduced.degree,
-                reduced.metric,
-                numerical,
-                m,
-                turning,
-                cone,
-                parameters,
-                compiled,
-            )
+            about = form, z, reduced.degree, reduced.metric, numerical, m, turning
+            attractor = sharpen(*about, cone, parameters, compiled)
         except NoLaw as reason:  # other directions may have their laws
             left.append(f"a direction of value {m.value:.6g} is left out: {reason}")
             continue
@@ -106,6 +90,10 @@ def attractors_of(
     if flat or left:
         why = "directions without curvature, or zeros of the form, are left out"
         return found, tuple(notes), flat, Evidence.SAMPLED, why
+    if numerical.circle is not None and not parameters:
+        everything = len(found) == len(numerical.circle.classes)
+        known = Evidence.ENCLOSED if everything else Evidence.SAMPLED
+        return found, tuple(notes), flat, known, "" if everything else LEAVES
     values = [a.value if a.value is not None else sp.Float(_value(a), 17) for a in found]
     if cone:
         known = all_on_cone(form, z, reduced.degree, reduced.metric, cone, values)
@@ -140,12 +128,7 @@ def told_apart(
         raise NoLaw(
             "the leading form has no minimum on the sphere at which it is twice differentiable"
         )
-    generator = np.random.default_rng(0)
-    sizes = [
-        abs(numerical.value(numerical.normalised(v))[0])
-        for v in generator.normal(size=(40, numerical.size))
-    ]
-    scale = max(sizes)
+    scale = numerical.sizes[0]
     flat = [m for m in classes if abs(m.value) <= ZERO * scale]
     if flat and not follow:
         raise Degenerate(
@@ -207,12 +190,9 @@ def power_law(
     def check(_: Any, rhs: Any) -> Finding:
         if closed is not None:
             same = sp.simplify(constant(p, attractor.value) - rhs) == 0
-        elif attractor.enclosure is not None:
-            near = precisely(lambda: abs(constant_in_balls(p, attractor.enclosure) - float(rhs)))
-            same = bool(near < DOUBLE * float(rhs)) if rhs > 0 else False
         else:
-            size = float(constant(p, sp.Float(value, 17)))
-            same = abs(size - float(rhs)) <= 1e-9 * abs(size)
+            near, size = DOUBLE if attractor.enclosure is not None else 1e-9, number or math.nan
+            same = abs(size - float(rhs)) <= near * abs(size)
         if not same:
             return Finding(Evidence.REFUTED, (("rhs", str(rhs)),))
         shown = None if measured is None else _shown(measured, attractor, p)
@@ -228,12 +208,12 @@ def power_law(
     step = Step(
         sp.Symbol("C"),
         right,
-        f"constant of the direction with ell = {_text(attractor)}",
+        f"constant of the direction with ell = {attractor.value or f'{value:.15g}'}",
         assumptions=(
             f"the direction is critical: {attractor.critical}, it attracts"
             f"{' from one side' if one_sided else ''}: {attractor.attracts}",
             f"no other attractor: {others}{why and f' ({why})'};"
-            f" of many starts {attractor.share:.0%} lead here",
+            f" of all directions {attractor.share:.0%} lead here",
         ),
         fresh=True,
         check=check,
@@ -302,9 +282,3 @@ def _value(attractor: Attractor) -> float:
     if attractor.enclosure is not None:
         return float(attractor.enclosure.mid())
     return float(attractor.bordered.compiled("numpy")[0](attractor.direction.tolist())[0])
-
-
-def _text(attractor: Attractor) -> str:
-    if attractor.value is not None:
-        return str(attractor.value)
-    return f"{_value(attractor):.15g}"

@@ -16,7 +16,7 @@ is: ``e_j`` is orthogonal to the kernel of `X`. A minimum is one on the subspace
 
 For polynomials; `symbolic.asymptotics.scan` does it for the forms of ReLU neurons. A saddle without
 curvature is decided by neither: three neurons of which two are equal have one. On a circle roots of
-a polynomial decide, in `symbolic.asymptotics.circle`.
+a polynomial are listed instead, by `symbolic.asymptotics.circle`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.circle import attracting_values
 from symbolic.asymptotics.curvature import Curvature, Local, length, tangent
 from symbolic.asymptotics.direction_balls import positive_definite, precisely
 from symbolic.asymptotics.direction_exact import vanishes
@@ -85,10 +84,9 @@ def all_found(
     -------
     Evidence
         PROVED where the sphere is two points or one orbit, with values exactly among these;
-        ENCLOSED on a circle by the roots of a polynomial, inflections among them, and otherwise by
-        a cover whose inequalities are decided in balls, or in doubles with all that rounding can
-        do; both up to a relative difference of 1e-10 between a value and the nearest of these. Else
-        SAMPLED.
+        ENCLOSED by a cover whose inequalities are decided in balls, or in doubles with all that
+        rounding can do, up to a relative difference of 1e-10 between a value and the nearest of
+        these. Else SAMPLED.
     """
     n = len(z)
     start = sp.Matrix([sp.Integer(k + 1) for k in range(n)])
@@ -100,8 +98,6 @@ def all_found(
         reached = [form.subs({**axis, z[0]: s}) / metric[0, 0] ** (degree / 2) for s in ends]
         exactly = all(any(vanishes(end - v) for v in values) for end in reached)
         return Evidence.PROVED if exactly else Evidence.SAMPLED
-    if n == 2 and (listed := attracting_values(form, z, degree, metric)) is not None:
-        return _listed(listed, degree, values)
     symbols = (form.free_symbols | metric.free_symbols) - set(z)
     # No more entries are pinned than the orbits have dimensions.
     if symbols or n - _orbit(rotations, n) > LARGEST + 1:
@@ -120,19 +116,6 @@ def all_found(
         return curvature is not None and _covered(curvature, known)
 
     return Evidence.ENCLOSED if precisely(covered) else Evidence.SAMPLED
-
-
-def _listed(
-    listed: Sequence[sp.Rational], degree: sp.Rational, values: Sequence[sp.Expr]
-) -> Evidence:
-    """How well it is known that each value of a list, squared, is among these."""
-
-    def among() -> bool:
-        known = lower([v * sp.Abs(v) for v in values], [], "ball")()
-        squares = lower(list(listed), [], "ball")()
-        return all(any(abs(s - v) < SAME * abs(v) for v in known) for s in squares)
-
-    return Evidence.ENCLOSED if precisely(among) else Evidence.SAMPLED
 
 
 def all_on_cone(

@@ -40,8 +40,6 @@ class Settled:
     ----------
     exact : tuple of Expr
         The direction, up to its length.
-    value : Expr
-        The form there, on the sphere.
     order : Rational
         Degree `k` of the form along the direction that has no curvature.
     along : ndarray
@@ -51,7 +49,6 @@ class Settled:
     """
 
     exact: tuple[sp.Expr, ...]
-    value: sp.Expr
     order: sp.Rational
     along: Vector
     sides: tuple[int, ...]
@@ -94,9 +91,8 @@ def settled(
     """
     for most, near in GUESSES:
         exact = _guessed(direction, most, near)
-        value = None if exact is None else exact_value(form, z, degree, metric, exact)
-        if exact is not None and value is not None:
-            return _sides(form, z, degree, metric, exact, value, rotations)
+        if exact is not None and exact_value(form, z, degree, metric, exact) is not None:
+            return _sides(form, z, degree, metric, exact, rotations)
     raise NoLaw("its entries are no simple fractions, nor roots of such")
 
 
@@ -122,7 +118,6 @@ def _sides(
     degree: sp.Rational,
     metric: sp.ImmutableMatrix,
     exact: tuple[sp.Expr, ...],
-    value: sp.Expr,
     rotations: Sequence[sp.ImmutableMatrix],
 ) -> Settled:
     """Sides from which the form on the sphere is higher, along the line without curvature."""
@@ -152,7 +147,6 @@ def _sides(
     heights = {side: reduced.form.subs(name, side) for side in (1, -1)}
     return Settled(
         exact,
-        value,
         reduced.degree,
         np.array(across * parts.slow, dtype=float).ravel(),
         tuple(side for side, height in heights.items() if height > 0),

@@ -288,11 +288,7 @@ def _positive(hessian: sp.MatrixBase, parts: Split) -> None:
 
 
 def _exponential(
-    point: Point,
-    parts: Split,
-    found: Family,
-    steps: tuple[Step, ...],
-    dimensions: tuple[int, ...],
+    point: Point, parts: Split, found: Family, steps: tuple[Step, ...], dimensions: tuple[int, ...]
 ) -> LateTimeLaw:
     """Nothing is slow: the smallest eigenvalue across the family gives the rate."""
     hessian = point.quadratic.hessian

@@ -17,12 +17,14 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.bordered import Bordered, border
+from symbolic.asymptotics.circle import Ray
 from symbolic.asymptotics.degenerate import Settled, settled
 from symbolic.asymptotics.direction_balls import (
     cholesky_proves,
     in_balls,
     krawczyk,
     newton,
+    precisely,
     value_in_balls,
 )
 from symbolic.asymptotics.direction_exact import (
@@ -43,6 +45,8 @@ SHOWN = 60
 VANISHING = 1e-24
 # Curvatures below this, relative to the value, belong to an orbit.
 FLAT = 1e-6
+# A root of a polynomial is known to 1e-70.
+ROOTED = 1e-65
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Attractor:
     critical, attracts : Evidence
         That it is a critical direction, and that it attracts.
     share : float
-        Part of the random starts that lead to a direction of this value.
+        Part of all directions that lead to one of this class.
     bordered : Bordered
         Its equations.
     precise : tuple of Expr or None
@@ -137,24 +141,30 @@ def sharpen(
     # In doubles the form is compiled already, for all axes at once.
     compiled.setdefault("numpy", (numerical.all_of, lambda z, _: numerical.hessian(np.array(z))))
     bordered, u = border(sample, z, metric, numerical, minimum.direction, rotations, cone, compiled)
-    direction = numerical.normalised(np.asarray(u[: len(z)], dtype=float))
+    rests: Ray | Settled | None = None if parameters else minimum.ray
+    direction = minimum.direction if rests else numerical.normalised(np.asarray(u[: len(z)]))
     curvatures = np.sort(numerical.curvatures(direction))
     orbit = len(bordered.rotations)
     if not np.isfinite(curvatures).all():
         raise NoLaw("the form is not twice differentiable there")
     transverse = curvatures[np.argsort(np.abs(curvatures))][orbit:]
-    if transverse.min(initial=np.inf) <= FLAT * abs(minimum.value):
+    if rests is None and transverse.min(initial=np.inf) <= FLAT * abs(minimum.value):
         if cone or parameters:
             kept = "on a cone" if cone else "where symbols stand for numbers"
             raise NoLaw(f"a direction without curvature is not decided {kept}")
         rests = settled(form, z, degree, metric, minimum.direction, rotations)
-        return _resting(rests, bordered, numerical, minimum, transverse)
+        if not rests.sides:
+            raise NoLaw("the form falls to both sides of it")
+        direction = numerical.normalised(np.array([float(x) for x in rests.exact]))
     steady = _without_vanishing_roots(bordered, direction)
-    precise = newton(steady, u)
-    exact = recognised(precise, len(z)) if precise is not None else None
+    precise: list[Any] | None = None
+    exact: tuple[sp.Expr, ...] | None = rests.exact if isinstance(rests, Settled) else None
+    if not isinstance(rests, Settled):
+        precise = newton(steady, u) if rests is None else _rooted(rests, metric)
+        exact = recognised(precise, len(z)) if precise is not None else None
     value = exact_value(form, z, degree, metric, exact) if exact is not None else None
-    critical = attracts = Evidence.SAMPLED
-    enclosure = None
+    critical = Evidence.SAMPLED
+    attracts = Evidence.SAMPLED if rests is None else Evidence.PROVED
     box: list[Any] | None = None
     if value is not None and exact is not None:
         critical = Evidence.PROVED
@@ -163,10 +173,8 @@ def sharpen(
     else:
         exact = None
         if precise is not None and not parameters and steady is bordered:
-            box = krawczyk(bordered, precise)
-            if box is not None:
-                critical = Evidence.ENCLOSED
-                enclosure = value_in_balls(bordered, box, degree)
+            box = precise if rests else krawczyk(bordered, precise)
+            critical = Evidence.SAMPLED if box is None else Evidence.ENCLOSED
     if critical is not Evidence.SAMPLED and not len(transverse):
         attracts = Evidence.PROVED  # the sphere is one orbit
     if attracts is Evidence.SAMPLED and critical is not Evidence.SAMPLED and not parameters:
@@ -177,43 +185,25 @@ def sharpen(
             where = in_balls(exact, metric) or []
         if where and cholesky_proves(equations, where, degree, numerical, direction, orbit):
             attracts = Evidence.ENCLOSED
-    return Attractor(
-        direction,
-        exact,
-        value,
-        enclosure,
-        tuple(np.sort(transverse).tolist()),
-        orbit,
-        critical,
-        attracts,
-        minimum.share,
-        bordered,
-        _digits(exact, precise if box is not None else None, len(z)),
-    )
+    enclosure = value_in_balls(bordered, box, degree) if box is not None else None
+    digits = _digits(exact, precise if box is not None else None, len(z))
+    resting = rests is not None and bool(rests.order > 2)
+    curved = tuple(np.sort(transverse)[int(resting) :].tolist())
+    found = direction, exact, value, enclosure, curved, orbit, critical, attracts, minimum.share
+    if rests is None or not resting:
+        return Attractor(*found, bordered, digits)
+    pull = numerical.metric @ direction  # on a circle its tangent has no curvature
+    along = rests.along if isinstance(rests, Settled) else np.array([-pull[1], pull[0]])
+    toward = tuple(side * along for side in rests.sides)
+    return Attractor(*found, bordered, digits, sp.Rational(rests.order), toward)
 
 
-def _resting(
-    rests: Settled, bordered: Bordered, numerical: Form, minimum: Minimum, transverse: Vector
-) -> Attractor:
-    """Attractor without curvature along one direction, proved."""
-    if not rests.sides:
-        raise NoLaw("the form falls to both sides of it")
-    direction = numerical.normalised(np.array([float(x) for x in rests.exact]))
-    return Attractor(
-        direction,
-        rests.exact,
-        rests.value,
-        None,
-        tuple(np.sort(transverse).tolist()[1:]),
-        len(bordered.rotations),
-        Evidence.PROVED,
-        Evidence.PROVED,
-        minimum.share,
-        bordered,
-        _digits(rests.exact, None, len(direction)),
-        rests.order,
-        tuple(side * rests.along for side in rests.sides),
-    )
+def _rooted(ray: Ray, metric: sp.ImmutableMatrix) -> list[Any] | None:
+    """Entries of a ray on the circle, in balls that are far wider than where its root may be."""
+    from flint import arb
+
+    found = in_balls(ray.point, metric) or []
+    return precisely(lambda: [e + arb(0, ROOTED) for e in found] or None)
 
 
 def _digits(

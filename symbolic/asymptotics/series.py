@@ -164,10 +164,7 @@ class SeriesRing:
         return found
 
     def compose(
-        self,
-        coefficient: Callable[[int], sp.Expr],
-        small: Series,
-        order: Fraction | None = None,
+        self, coefficient: Callable[[int], sp.Expr], small: Series, order: Fraction | None = None
     ) -> Series:
         """Sum of ``coefficient(k) small^k`` for a series without constant part."""
         order = self.order if order is None else order

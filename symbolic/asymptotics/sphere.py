@@ -1,8 +1,9 @@
 r"""Attracting directions of a homogeneous form on the sphere ``z'Gz = 1``, found in doubles.
 
 In a slow time the direction of the slow variables follows the gradient flow of the form on the
-sphere, so its local minima attract, and inflections attract from one side. Those of one value are
-taken for one class.
+sphere, so its local minima attract, and inflections attract from one side. On a circle all of them
+are known exactly (`symbolic.asymptotics.circle`); elsewhere they are searched for from random
+starts, and those of one value are taken for one class.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from symbolic.asymptotics.circle import Circle, Ray
 from symbolic.asymptotics.powers import Powers
 from symbolic.asymptotics.signs import Signed
 from symbolic.asymptotics.terms import Terms, seconds
@@ -30,6 +32,8 @@ STARTS, MORE = 40, 6
 SEED = 7
 # Values of the form that agree to this are those of one class; a gradient below it is none.
 SAME, FLAT = 1e-8, 1e-9
+# So well agree values where two ways lead: steps end where the slope is rounding.
+ENDS = 1e-6
 NEWTON = 40
 # Steps on the sphere: their largest number and length, and the times that are tried for each, in
 # units of the inverse of the largest curvature.
@@ -73,6 +77,7 @@ class Form:
         self.size, self.degree = len(z), float(degree)
         self.metric = np.array(metric, dtype=float)
         self.cone = [np.array(q, dtype=float) for q in cone]
+        self.circle = None if cone else Circle.of(form, z, sp.Integer(round(degree)), metric)
         self._back = np.linalg.inv(np.linalg.cholesky(self.metric).T)
         terms = Terms.of(form, z)
         self._seconds = None if terms is None else seconds(terms, round(self.degree))
@@ -150,11 +155,12 @@ class Form:
         return np.asarray(found, dtype=float)
 
     @functools.cached_property
-    def steepest(self) -> float:
-        """Length of the gradient, the largest of some directions: rounding is relative to it."""
+    def sizes(self) -> list[float]:
+        """Size of the form, and length of its gradient, the largest of some directions."""
         starts = np.random.default_rng(SEED).normal(size=(STARTS, self.size))
-        slopes = [self._back.T @ self.value(self.normalised(z))[1] for z in starts]
-        return float(np.linalg.norm(slopes, axis=1).max())
+        seen = [self.value(self.normalised(z)) for z in starts]
+        slopes = np.linalg.norm([self._back.T @ slope for _, slope in seen], axis=1)
+        return [max(abs(value) for value, _ in seen), float(slopes.max())]
 
     def slope(self, z: Vector) -> float:
         """Length of the gradient on the sphere (and cone)."""
@@ -163,12 +169,15 @@ class Form:
     def descended(self, z: Vector) -> Vector:
         """Where the gradient flow on the sphere (and cone) leads, from the side on which it is.
 
-        Steps are exact for the form's second-order part, ``-(1 - exp(-kappa h))/kappa g`` along
-        each axis, and short: an inflection of the form, which attracts from one side, is not jumped
-        over. Along an axis that repels, a slope that may be rounding moves nothing.
+        On a circle it is one of the critical directions. Else steps are exact for the form's
+        second-order part, ``-(1 - exp(-kappa h))/kappa g`` along each axis, and short: an
+        inflection of the form, which attracts from one side, is not jumped over. Along an axis that
+        repels, a slope that may be rounding moves nothing.
         """
+        if self.circle is not None:
+            return np.array(self.circle.directions[self.circle.goes(z)])
         z = self.on_cone(z)
-        reach, noise = REACH, NOISE * self.steepest
+        reach, noise = REACH, NOISE * self.sizes[1]
         for _ in range(STEPS):
             value, slope = self.value(z)
             basis = self.transverse(z)
@@ -192,6 +201,14 @@ class Form:
                 break
             z, reach = trial, min(REACH, 2 * reach)
         return z
+
+    def same(self, z: Vector, other: Vector) -> bool:
+        """Whether directions to which the flow leads belong to one law."""
+        if self.circle is not None:
+            places = {self.circle.nearest(z), self.circle.nearest(other)}
+            return any(places <= set(one) for one in self.circle.classes)
+        value = self.value(other)[0]
+        return bool(abs(self.value(z)[0] - value) <= ENDS * abs(value))
 
 
 def _exponential(kappa: Vector, push: Vector, reach: float) -> Vector:
@@ -240,21 +257,31 @@ class Minimum:
     value : float
         The form there.
     share : float
-        Part of the random starts that lead to this value.
+        Part of all directions that lead to one of this class: of random ones, or of the circle.
+    ray : Ray or None
+        Of a circle: where it is, exactly.
     """
 
     direction: Vector
     value: float
     share: float
+    ray: Ray | None = None
 
 
 def minima(form: Form) -> tuple[Minimum, ...]:
-    """Directions to which random ones go, one of each value, smallest value first."""
+    """Directions to which others go, one of each class, smallest value first."""
+    if (circle := form.circle) is not None:
+        return tuple(
+            Minimum(
+                z := circle.directions[c[0]], form.value(z)[0], circle.share(c), circle.rays[c[0]]
+            )
+            for c in circle.classes
+        )
     generator = np.random.default_rng(SEED)
     starts = generator.normal(size=(STARTS + MORE * form.size, form.size))
     found: list[list[Vector]] = []
     values: list[float] = []
-    scale = max(abs(form.value(form.normalised(z))[0]) for z in starts[:STARTS])
+    scale = form.sizes[0]
     for start in starts:
         z = form.descended(start)
         value = form.value(z)[0]

@@ -141,8 +141,7 @@ def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
     def again() -> sp.Expr:
         hessian = Point(*_fields(point)).quadratic.hessian
         vector = sum(
-            (v * m[:, j] for v, m, j in _columns(z, slow, s, parts.fast)),
-            sp.zeros(len(point.y), 1),
+            (v * m[:, j] for v, m, j in _columns(z, slow, s, parts.fast)), sp.zeros(len(point.y), 1)
         )
         return sp.expand((vector.T * hessian * vector)[0, 0] / 2)
 

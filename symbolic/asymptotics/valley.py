@@ -98,11 +98,7 @@ def _zeros(reduced: Reduced) -> Iterator[tuple[sp.Expr, sp.Expr]]:
 
 
 def _along(
-    point: Point,
-    parts: Split,
-    quadratic: sp.MatrixBase,
-    e: sp.MatrixBase,
-    across: sp.MatrixBase,
+    point: Point, parts: Split, quadratic: sp.MatrixBase, e: sp.MatrixBase, across: sp.MatrixBase
 ) -> sp.Expr:
     """Reduced loss as a polynomial in `r` and `w`."""
     s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols))

@@ -10,7 +10,7 @@ and a saddle whose stable manifold is `q = 0`,
 
 are turned by a matrix of fractions, scaled in place and height. A start beside the curved ridge is
 where the flow came from that is a part of its width beside it later; it is rounded to doubles, from
-which the flow is computed anew.
+which the flow is computed anew. Flows that came from infinity are followed back for half that time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import sympy as sp
 from flint import arb, ctx
 
-from oracles.taylor import BITS, flow
+from oracles.taylor import BITS, Infinite, flow
 
 SIDES = [(3, 4, 5), (5, 12, 13), (1, 0, 1), (0, 1, 1), (20, 21, 29)]
 
@@ -86,11 +86,13 @@ def case(seed: int) -> Case:
         early = min(float(rng.uniform(3, 15) / b), 3.5 / float(a))
         p = float(rng.uniform(0, 2) + float(a) * early / 3)
         u = float(rng.uniform(0.1, 0.4) * rng.choice([-1, 1]))
-        back = flow(
-            lambda z: [-g for g in part(*map(_ball, (a, b, c, d)))[1](z)],
-            [arb(p), arb(u) + _ball(c) * arb(p) * arb(p)],
-            [early],
-        )[0]
+        climb = part(*map(_ball, (a, b, c, d)))[1]
+        later = [arb(p), arb(u) + _ball(c) * arb(p) * arb(p)]
+        try:
+            back = flow(lambda z: [-g for g in climb(z)], later, [early])[0]
+        except Infinite as at:
+            early = at.args[0] / 2
+            back = flow(lambda z: [-g for g in climb(z)], later, [early])[0]
         z = [Fraction(float(x)) for x in back]
         end = early * float(rng.uniform(0.9, 2.0))
     else:

@@ -239,8 +239,8 @@ def stated_errors(
             rate = np.abs(features[f"{name}_dot"])
             found[name] = found[name] + np.where(np.isnan(rate), unknown, late * rate)
     if "loss" in found:
-        with np.errstate(divide="ignore"):
-            bound = doubt * (1 + (1 + part) / np.maximum(TRUSTED - part, 0))
+        spare = np.where(part < TRUSTED, TRUSTED - part, np.nan)
+        bound = doubt * (1 + (1 + part) / spare)
         lost = np.isnan(features["loss"]) & np.isfinite(bound)
         found["loss"] = np.where(lost, np.maximum(bound, LEAST), found["loss"])
     return found

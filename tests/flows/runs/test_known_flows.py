@@ -12,6 +12,7 @@ import sympy as sp
 
 import flows
 from flows.runs import bends
+from flows.runs.rates import local_exponent
 from potentials import symbol
 
 # Runs in all; `make fuzz` asks for 500. Each run has so many claims.
@@ -121,4 +122,29 @@ def test_a_direction_that_waits_is_seen_by_its_curvature_alone(monkeypatch):
 @pytest.mark.parametrize("loss", [X**4 * (1 + Y**2) / 4, (X * Y - 1) ** 4 / 4])
 def test_a_valley_does_not_wait(loss):
     run = flows.integrate(flows.OwnSystem("valley", [X, Y], loss), [1, 0.5], 1e6)
-    assert not bends.turns(run, 2.0)
+    assert not bends.turns(run, local_exponent(run))
+
+
+# Degree 24: along x the loss is like t^-12/11, and the state leaves for y, where it is 1.2 times as
+# large, as the angle grows like t^(9/264).
+STEEP = (X**24 + 3 * X**22 * Y**2 + Y**24 / 8) / 24
+
+
+def test_a_form_of_any_degree_can_have_a_direction_that_waits():
+    run = flows.integrate(flows.OwnSystem("steep", [X, Y], STEEP), [1, 1e-5], 1e9)
+    found = flows.tail_constant(run, exponent=12 / 11)
+    along = (22 * 24 / 24) ** (-12 / 11) / 24
+    assert found.value == pytest.approx(along, rel=1e-3)
+    assert abs(8 ** (1 / 11) * along - found.value) <= found.error
+
+
+@pytest.mark.parametrize("end", [1e4, 1e8, 1e12])
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_a_state_that_recedes_for_ever_does_not_wait(k, end):
+    # L = exp(-(x y)^k) is like 1/(t (log t)^q); curvature across falls as slowly.
+    system = flows.OwnSystem("receding", [X, Y], sp.exp(-((X * Y) ** k)))
+    run = flows.integrate(system, [1.2, 1.3], end)
+    assert not bends.turns(run, local_exponent(run))
+    # Control: of a power of the same exponent at the end nothing is said to recede.
+    power = np.full(len(run.t), local_exponent(run)[-1])
+    assert not bends._recedes(-power[-1], -power[0], run.t[-1], run.t[-1] / 100)

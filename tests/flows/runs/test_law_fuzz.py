@@ -18,6 +18,8 @@ import flows
 
 # Random runs; `make fuzz` asks for 500.
 RUNS = int(os.environ.get("POPFLOW_FUZZ", "6"))
+# Always: constants that differ by less than a millionth, and inflections that few directions reach.
+HARD = (88, 132, 182, 309)
 A, B = sp.symbols("a b")
 END = 1e8
 # Constants are closed forms, or roots of polynomials to many digits.
@@ -76,7 +78,7 @@ def false_words(form, state, turned, law):
     return wrong
 
 
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize("seed", sorted({*range(RUNS), *HARD}))
 def test_a_run_is_told_the_law_to_which_its_direction_goes(seed):
     found = told(seed)
     assert false_words(*found) == [], (found[0].angles, found[3].notes)

@@ -46,13 +46,6 @@ FORMS = {
     "an odd degree": (A**3 - 3 * A * B**2, 2, (-1,), Evidence.ENCLOSED),
     # cos has its only minimum at one end of a diameter.
     "one side": (A**3 + A * B**2, 2, (-1,), Evidence.ENCLOSED),
-    # 1 - cos^3 sin/4 has an inflection of the value 1 where cos = 0, and its minimum at pi/6.
-    "one side of an inflection": (
-        (A**2 + B**2) ** 2 - A**3 * B / 4,
-        2,
-        (1 - 3 * sp.sqrt(3) / 64, 1),
-        Evidence.ENCLOSED,
-    ),
     "small values": ((A**4 + 2 * B**4) / 1000, 2, (R(1, 1500),), Evidence.ENCLOSED),
     # On the axes: 1, 2 and 3; all of the others are saddles.
     "three values": (

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import sympy as sp
+from mpmath import mp
 from oracles.losses import x, y
 from scipy.integrate import solve_ivp
 
 from symbolic import late_time_law
-from symbolic.asymptotics.circle import attracting_values
+from symbolic.asymptotics.circle import Circle
 from symbolic.asymptotics.polar import resting_step
 from symbolic.evidence.identity import Evidence
 
@@ -58,6 +59,30 @@ def test_the_constant_of_an_inflection_is_that_of_the_flow_by_hand():
     assert 1 / (64 * form) != pytest.approx(laws[1].constant * 1.001, rel=1e-4)
 
 
+#: D is b (b^2 - a b - a^2)^2 a/12: inflections at the golden ratio and at its conjugate.
+GOLDEN = 16 * (x**2 + y**2) ** 3 + 30 * x**4 * y**2 + 40 * x**3 * y**3 + 15 * x**2 * y**4
+GOLDEN += 15 * y**6
+
+
+def test_an_inflection_that_is_no_fraction_is_decided_by_its_polynomial():
+    laws = late_time_law(GOLDEN, [x, y], {x: 0, y: 0}).laws
+    resting = [one for one in laws if one.log_decay is not None]
+    with mp.workdps(40):
+        values = []
+        for slope in ((1 + mp.sqrt(5)) / 2, (1 - mp.sqrt(5)) / 2):
+            at = GOLDEN.subs({x: 1, y: sp.Float(str(slope), 40)}) / (1 + slope**2) ** 3
+            values.append(mp.mpf(24) ** mp.mpf(-1.5) / mp.sqrt(mp.mpf(str(at))))
+    for one, value in zip(resting, sorted(values, reverse=True), strict=True):
+        assert one.constant == pytest.approx(float(value), rel=1e-15)
+        assert abs(mp.mpf(one.constant) - value) <= one.constant_radius + mp.mpf(2.0**-60)
+        assert one.constant_radius < 1e-30
+        assert one.log_decay == 3 and one.evidence["attracts"] is Evidence.PROVED
+        assert one.constant != pytest.approx(1.001 * float(value), rel=1e-4)
+    # A coefficient that is off by a thousandth makes of each inflection two directions, or none.
+    off = late_time_law(GOLDEN + x**6 / 1000, [x, y], {x: 0, y: 0}).laws
+    assert all(one.log_decay is None for one in off)
+
+
 def test_a_direction_whose_sides_are_not_decided_is_left_out_with_the_reason():
     # Beside the pole nothing is curved: two directions.
     pole = (x**2 + y**2 + w**2) ** 3 + (x**2 + w**2) ** 3 - x**3 * w * y**2 / 9
@@ -77,9 +102,8 @@ def test_the_power_of_the_logarithm_is_a_step_that_a_tenth_breaks():
 def test_values_on_an_ellipse_are_those_of_the_circle_that_it_is_turned_into(degree):
     form = x**3 - 3 * x * y**2 if degree == 3 else INFLECTION
     turned = form.subs(y, 2 * y, simultaneous=True)
-    on_circle = attracting_values(sp.expand(form), (x, y), sp.Integer(degree), sp.eye(2))
-    metric = sp.diag(1, 4)
-    on_ellipse = attracting_values(sp.expand(turned), (x, y), sp.Integer(degree), metric)
-    assert len(on_circle) == len(on_ellipse) == (3 if degree == 3 else 2)
-    assert [float(v) for v in on_circle] == pytest.approx([float(v) for v in on_ellipse])
-    assert attracting_values(sp.sqrt(2) * x**2 + y**2, (x, y), sp.Integer(2), sp.eye(2)) is None
+    on_circle = Circle.of(sp.expand(form), (x, y), sp.Integer(degree), sp.eye(2))
+    on_ellipse = Circle.of(sp.expand(turned), (x, y), sp.Integer(degree), sp.diag(1, 4))
+    assert len(on_circle.classes) == len(on_ellipse.classes) == (1 if degree == 3 else 2)
+    for one, other in zip(on_circle.rays, on_ellipse.rays, strict=True):
+        assert (one.law, one.order, one.sides) == (other.law, other.order, other.sides)

@@ -304,6 +304,8 @@ SAID = {
         1e-4,
         {"size": sp.Rational(1, 100), "factor": 10**5},
     ),
+    # Nothing is in doubt but the average, of which all is.
+    "an average at zero": (["1 - E cos(z x)"], [0.0], 1e-12, {"size": sp.Rational(1, 10**6)}),
     # What the symmetry keeps at zero moved by the rounding of the axes, and grew with the time.
     "a valley from equal numbers": (
         [SQUARE, "x^2 y^2/2"],

@@ -4,6 +4,7 @@ Errors grow there by up to `1e11`, decide when a run leaves and to which side, a
 whichever valley it comes to. `make fuzz` takes more of the random ones.
 """
 
+import functools
 import os
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from oracles.ridges import case
-from oracles.taylor import flow
+from oracles.taylor import Infinite, flow
 
 import flows
 from flows.core.piece import Event
@@ -22,6 +23,10 @@ from flows.systems.own.stretch import stretched
 # Random runs, and the seed of the first one.
 RUNS = 8 if os.environ.get("POPFLOW_FUZZ") is None else int(os.environ["POPFLOW_FUZZ"])
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
+# Always: a loss of 1e-57, and a ridge on which rounding decides, alike for two of three tolerances.
+HARD = (318, 359)
+# Of so many it is counted how many know their loss.
+MANY = 60
 # The series have so many digits left where errors grow most, in units of the height of the loss.
 TRUTH = 1e-15
 X, Y = sp.symbols("x y", real=True)
@@ -94,17 +99,33 @@ def test_a_run_on_a_ridge_says_that_it_does_not_know_how_it_leaves():
     assert "it is not known" in run.message and "to which side it leaves" in run.message
 
 
-def test_no_random_run_beside_a_ridge_is_off_by_more_than_it_states():
-    known, worst = 0, []
-    for seed in range(FIRST, FIRST + RUNS):
-        given, rtol = case(seed), 10.0 ** -np.random.default_rng(seed).uniform(6, 11)
-        system = flows.OwnSystem("ridge", given.symbols, given.loss)
-        run = flows.integrate(system, given.start, given.times[-1], given.times, rtol=rtol)
-        worst.append(off(run, np.array(given.truth)).max(initial=0.0))
-        known += bool(run.completed and np.isfinite(run["loss"][-1]))
-    assert max(worst) < 1, f"seed {FIRST + int(np.argmax(worst))}: {max(worst):.3g} times"
-    # A run that says nothing is off by nothing: few do.
-    assert known >= 0.8 * RUNS
+@functools.cache
+def random_run(seed):
+    """Its error in units of what it states, and whether it knows its last loss."""
+    given, rtol = case(seed), 10.0 ** -np.random.default_rng(seed).uniform(6, 11)
+    system = flows.OwnSystem("ridge", given.symbols, given.loss)
+    run = flows.integrate(system, given.start, given.times[-1], given.times, rtol=rtol)
+    known = bool(run.completed and np.isfinite(run["loss"][-1]))
+    return off(run, np.array(given.truth)).max(initial=0.0), known
+
+
+@pytest.mark.parametrize("seed", sorted({*range(FIRST, FIRST + RUNS), *HARD}))
+def test_no_random_run_beside_a_ridge_is_off_by_more_than_it_states(seed):
+    assert random_run(seed)[0] < 1
+
+
+def test_most_random_runs_beside_a_ridge_know_their_loss():
+    # A run that says nothing is off by nothing.
+    seeds = range(FIRST, FIRST + min(RUNS, MANY))
+    assert sum(random_run(seed)[1] for seed in seeds) >= 0.8 * len(seeds)
+
+
+def test_a_start_whose_flow_came_from_infinity_is_found_all_the_same():
+    given = case(24)
+    assert np.isfinite([*given.start, *given.truth]).all()
+    with pytest.raises(Infinite) as gone:
+        flow(lambda z: [-z[0] * z[0]], [1.0], [0.5, 2.0])
+    assert gone.value.args[0] == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ END = 2.0
 class Line:
     """Two segments on which the time goes from 0 to 1 and from 1 to 2; ``loss = (t - 1)^2 + 1``."""
 
-    later = None  # no proof for ever
+    later, open = None, ""  # no proof for ever
 
     def __init__(self, marks=(), t1=None, rate=True):
         self.start = Stretch(0, -1.0, -1.0)

@@ -83,7 +83,7 @@ class _Alike(NamedTuple):
 class Errors:
     r"""Errors along the axes of the Hessian, which the linearised flow carries on.
 
-    .. math:: \delta_i \to \sum_k \frac{|a_i \cdot b_k|}{1 + (h'_i - r_k)^+ (s - s_0)}
+    .. math:: \delta_i \to \sum_k \frac{|a_i \cdot b_k|}{1 + (h'_i - b_k^T H b_k)^+ (s - s_0)}
        (e^{-r_k (s - s_0)} \delta_k + \max(e^{-r_k (s - s_0)}, a) \epsilon_k), \qquad
        r_k = \min(h_k, b_k^T H b_k)
 
@@ -211,7 +211,7 @@ class Errors:
         change = np.exp(grows)
         change[led] = 0.0  # what the gradient does not tell of them is what the last steps leave
         grown = known.error * change + known.fresh * np.maximum(change, self.anew)
-        damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
+        damped = 1 + passed * np.maximum(h[:, None] - np.maximum(now, 0), 0)
         reach = np.abs(overlaps) / damped
         shares = np.minimum(reach + turns, 1.0) * np.minimum(grown, LARGEST)
         # Axes of one curvature are any basis of their span, in which errors keep their length; and

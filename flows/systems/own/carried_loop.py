@@ -259,7 +259,7 @@ def grow(carry):
         slowly = load(carry.least, k) * length
         mean = before * passed + (now - before) * late
         grows = -where(rate < 0.0, mean, larger(slowly, own))
-        store(carry.rate, k, larger(rate, 0.0))
+        store(carry.rate, k, larger(now, 0.0))
         change = exponential(smaller(MOST_GROWTH, grows))
         change = where(load(carry.came, k) > 0.0, 0.0, change)
         left = larger(change, anew)

@@ -145,7 +145,9 @@ def _check_loss(loss: Loss | MatrixLoss, expression: Any) -> None:
     try:
         loss.check()
     except NotSmooth as kink:
-        if not any(e.has(Rows, Rademacher) for e in sp.sympify(expression).atoms(Expectation)):
+        if not any(
+            e.has(Rows, Rademacher) for e in sp.sympify(expression, strict=True).atoms(Expectation)
+        ):
             raise
         raise ValueError(
             f"{kink}; an average over rows of data, or over signs, has kinks where one of them is"

@@ -81,7 +81,7 @@ BAD = {
     "t_eval words": ((*RUN, "--t-eval", "1,b"), "separated by commas"),
     "t_eval empty": ((*RUN, "--t-eval", ""), "separated by commas"),
     "t_eval unsorted": ((*RUN, "--t-eval", "2,1"), "increasing"),
-    "t_eval negative": ((*RUN, "--t-eval", "-1,1"), "positive"),
+    "t_eval negative": ((*RUN, "--t-eval", "-1,1"), "must not be negative"),
     "t_eval beyond": ((*RUN, "--t-eval", "1,11"), "exceed"),
     "t_eval nan": ((*RUN, "--t-eval", "1,nan"), "finite"),
     "rtol zero": ((*RUN, "--rtol", "0"), "rtol must"),

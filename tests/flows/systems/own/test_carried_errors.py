@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 import sympy as sp
 
 import flows
@@ -155,3 +156,55 @@ def test_a_curvature_that_oscillates_between_the_ends_of_charts_is_within_the_st
     )
     stated = run.errors("loss")[1:]
     assert (apart < stated).all() and (control > stated).any()
+
+
+Z, Y = sp.symbols("z y")
+#: Wells whose curvature is small, or negative, where a run begins; what falls to zero there, with
+#: the start of `z`, and what it is as a function of time.
+WELLS = {
+    "from between two": (
+        (Z**2 - 1) ** 2 / 4,
+        1 - Z**2,
+        (0.05, 0.4),
+        lambda z, t: 1 / (1 + 1 / ((1 / z**2 - 1) * np.exp(-2 * np.minimum(t, 300.0)))),
+    ),
+    "from its flank": (
+        (1 - 1 / (1 + Z**2)) / 2,
+        Z,
+        (1.0, 2.5),
+        # log z + z^2 + z^4/4 = c - t
+        lambda z, t: np.exp(
+            scipy.optimize.newton(
+                lambda x: x + np.exp(2 * x) + np.exp(4 * x) / 4 + t - (np.log(z) + z**2 + z**4 / 4),
+                np.log(z) - t,
+                lambda x: 1 + 2 * np.exp(2 * x) + np.exp(4 * x),
+                tol=1e-12,
+                maxiter=200,
+            )
+        ),
+    ),
+}
+# Digits of what is solved for.
+SOLVED = 1e-10
+
+
+@pytest.mark.parametrize("well", WELLS)
+def test_steps_leave_as_much_along_an_axis_that_has_become_steep(well):
+    """Beside a slow axis, so that one chart lasts from the flank of a well to its bottom.
+
+    What is left of it in the end is the noise of steps: it has no digits then.
+    """
+    fast, short, between, exact = WELLS[well]
+    system = flows.OwnSystem("well", [Z, Y], fast + 1 / (1 + Y**2), {"short": short})
+    known = 0
+    for seed in range(10):
+        drawn = np.random.default_rng(seed)
+        start = [drawn.uniform(*between), drawn.uniform(0.5, 2)]
+        times = 10 ** np.sort(drawn.uniform(0.8, 3, 40))
+        run = flows.integrate(system, start, times[-1], times, rtol=10 ** drawn.uniform(-10, -5))
+        told, stated = run["short"], run.errors("short") * np.abs(run["short"])
+        off = np.abs(told - exact(start[0], run.t))
+        sure = np.isfinite(told)
+        assert (off[sure] <= stated[sure] + SOLVED * np.abs(told[sure])).all()
+        known += int(sure[1:].sum())
+    assert known > 20

@@ -295,7 +295,7 @@ def test_a_mean_at_home_falls_to_the_end_of_doubles_where_the_others_have_vanish
 
 def test_means_that_need_too_many_nodes_are_told_with_what_to_do():
     run = flows.integrate(flows.ScoreMatching(3, 2), [[1e3, 0], [-1e3, 0], [0, 1e3]], 10.0)
-    assert run.status == "field_failed" and run.message.endswith("start nearer to the target")
+    assert run.status == "field_failed" and "start nearer to the target" in run.message
 
 
 def test_a_spread_cluster_that_arrives_from_far_away_leaves_one_behind():

@@ -33,7 +33,7 @@ LEFT_OUT = 1e-2
 NEWTON = 0.03
 # Errors of a loss between ends of charts are told to a factor e; of a few, where one kind of error
 # takes over from another, so many times what balls say, who have those of the state told.
-BESIDE, MORE, MOST = 1.0, 5.0, 0.95
+BESIDE, MORE, MOST = 1.0, 6.0, 0.95
 
 
 def factors(rows: int, columns: int) -> flows.OwnSystem:

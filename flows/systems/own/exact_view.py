@@ -217,7 +217,7 @@ class ExactView:
         seen = dict(zip(self._names, np.moveaxis(states.seen, -1, 0), strict=True))
         part = ROUNDED + seen.get("expectation_error", 0.0)
         value, size = seen["loss"] - float(limit.loss), np.abs(seen["loss"])
-        return value, part * (size + abs(float(limit.loss)))
+        return value, part * (size + abs(float(limit.loss))) + float(limit.loss.rad())
 
     def _doubt(self, state: SoundState, place: list[Any], slope: list[Any]) -> float:
         """Error of the loss of a state, looked at now where a file does not tell it."""

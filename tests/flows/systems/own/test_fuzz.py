@@ -236,7 +236,11 @@ def told(seed):
     return false_words(flow, start, order, run), ([p.name for p in flow.parts], start, run.message)
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + RUNS))
+# 244: a limit whose rounding is far above what is left of the loss.
+ONCE = (244,)
+
+
+@pytest.mark.parametrize("seed", sorted({*range(FIRST, FIRST + RUNS), *ONCE}))
 def test_a_run_of_an_own_loss_says_nothing_false(seed):
     (wrong, *_), about = told(seed)
     assert wrong == [], about

@@ -209,7 +209,7 @@ def test_errors_of_random_flows_that_a_gradient_leads_are_bounded() -> None:
     assert min(over) >= 1 - 1e-9 and np.median(over) < 2 and max(over) < 30
     assert min(less) < 1
     # Control: by the mean of two curvatures too little, or too much by far.
-    assert min(apart) < 0.5 and max(apart) > 1e6
+    assert min(apart) < 0.9 and max(apart) > 1e6
 
 
 @pytest.mark.parametrize("loss", [-sp.exp(A), sp.log(2 - A), -((1 + A) ** 4)])

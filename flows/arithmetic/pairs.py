@@ -21,11 +21,17 @@ from numba.core.cgutils import get_or_insert_function
 from flows.arithmetic.kept import inner, loop
 from flows.arithmetic.vectors import intrinsic_of_numbers
 
-__all__ = ["add", "arctangent", "divided", "gather", "joined", "multiply", "product"]
+__all__ = ["add", "arctangent", "divided", "exponential", "gather", "joined", "logarithm"]
+__all__ += ["multiply", "product", "sine"]
 
 # A turn by a multiple of pi / PARTS leaves an angle below pi / 64, of which so many terms of the
 # series are more than 2^-106 of the first; those from the second number on, in doubles.
 PARTS, TERMS, ROUGH = 32, 13, 6
+# An exponential is one of an argument below `log(2)/2` over 2^HALVES. Of its series so many terms
+# are more than 2^-106 of the first; HEAVY of them in two doubles.
+HALVES, POWERS, HEAVY = 9, 10, 6
+# A sine is one of an angle below half a right angle, whose series has so many terms.
+SWINGS = 28
 # Bits of what is then rounded to two doubles.
 BITS = 200
 
@@ -40,6 +46,13 @@ with ctx.workprec(BITS):
     COSINES = _pairs(arb.cos_pi(x) for x in _TURNS)
     SINES = _pairs(arb.sin_pi(x) for x in _TURNS)
     ANGLES = _pairs(arb.pi() * x for x in _TURNS)
+    # So short that its product with a power of two's exponent is a double; then what is left.
+    _OCTAVE = math.floor(math.log(2.0) * 2.0**40) * 2.0**-40
+    OCTAVE = np.array([_OCTAVE, *_pairs([arb(2).log() - _OCTAVE])[0]])
+    _QUARTER = math.floor(math.pi * 2.0**29) * 2.0**-30
+    QUARTER = np.array([_QUARTER, *_pairs([arb.pi() / 2 - _QUARTER])[0]])
+    WAVES = _pairs(arb((-1) ** (k // 2)) / arb.fac_ui(k) for k in range(SWINGS))
+    FACTORIALS = _pairs(arb(1) / arb.fac_ui(k + 1) for k in range(POWERS))
     SERIES = _pairs(arb((-1) ** k) / (2 * k + 1) for k in range(TERMS))
 
 
@@ -146,3 +159,66 @@ def arctangent(a, b, c, d):
         total, total_low = add(total, total_low, SERIES[n, 0], SERIES[n, 1])
     t, low = multiply(t, low, total, total_low)
     return add(way * ANGLES[k, 0], way * ANGLES[k, 1], t, low) if k > 0 else (t, low)
+
+
+@loop
+def exponential(a, b):
+    r"""Exponential of a pair between -600 and 600; its error is below `2^-100` of it.
+
+    .. math:: e^x = 2^k \left(1 + s_9\right), \qquad s_{i+1} = 2 s_i + s_i^2, \qquad
+              s_0 = e^r - 1, \quad r = 2^{-9} (x - k \log 2)
+
+    Each doubling leaves relative errors of `s` as they are, but for its own rounding.
+    """
+    k = float(math.floor(a / OCTAVE[0] + 0.5))
+    r, low = add(a, b, -k * OCTAVE[0], 0.0)
+    p, e = multiply(k, 0.0, OCTAVE[1], OCTAVE[2])
+    r, low = add(r, low, -p, -e)
+    r, low = r * 2.0**-HALVES, low * 2.0**-HALVES
+    rest = 0.0
+    for n in range(POWERS - 1, HEAVY - 1, -1):
+        rest = rest * r + FACTORIALS[n, 0]
+    s, s_low = rest, 0.0
+    for n in range(HEAVY - 1, -1, -1):
+        s, s_low = multiply(s, s_low, r, low)
+        s, s_low = add(s, s_low, FACTORIALS[n, 0], FACTORIALS[n, 1])
+    s, s_low = multiply(s, s_low, r, low)
+    for _ in range(HALVES):
+        p, e = multiply(s, s_low, s, s_low)
+        s, s_low = add(2.0 * s, 2.0 * s_low, p, e)
+    s, s_low = add(1.0, 0.0, s, s_low)
+    return math.ldexp(s, int(k)), math.ldexp(s_low, int(k))
+
+
+@loop
+def logarithm(a, b):
+    """Logarithm of a pair that doubles hold; its error is below `2^-99` of itself and of one."""
+    y = math.log(a)
+    p, e = exponential(-y, 0.0)
+    p, e = multiply(a, b, p, e)
+    p, e = add(p, e, -1.0, 0.0)  # so small that two terms of its series are enough
+    return add(y, 0.0, p, e - 0.5 * p * p)
+
+
+@loop
+def sine(a, b, turns):
+    r"""Sine of a pair, turned by so many right angles: one turn makes it the cosine.
+
+    .. math:: x = r + \frac{k \pi}2, \qquad |r| \le \frac\pi4
+
+    Its error is below `2^-100`, and below that part of it where `k` and the turns are zero.
+    """
+    k = float(math.floor(a / QUARTER[0] + 0.5))
+    r, low = add(a, b, -k * QUARTER[0], 0.0)
+    p, e = multiply(k, 0.0, QUARTER[1], QUARTER[2])
+    r, low = add(r, low, -p, -e)
+    z, z_low = multiply(r, low, r, low)
+    quarter = (int(k) + turns) % 4
+    odd = 1 - quarter % 2
+    s, s_low = 0.0, 0.0
+    for n in range(SWINGS - 2 + odd, -1, -2):
+        s, s_low = multiply(s, s_low, z, z_low)
+        s, s_low = add(s, s_low, WAVES[n, 0], WAVES[n, 1])
+    if odd == 1:
+        s, s_low = multiply(s, s_low, r, low)
+    return (s, s_low) if quarter < 2 else (-s, -s_low)

@@ -19,9 +19,10 @@ __all__ = ["AxisField", "AxisTerms", "Code"]
 
 
 class Code(NamedTuple):
-    """A program of sums, products, quotients, roots and angles, whose registers are data.
+    """A program of sums, products, quotients and elementary functions, whose registers are data.
 
-    Registers are variables, constants, steps. The angle is that of the point (second, first).
+    Registers are variables, constants, steps. Operations are those of
+    :mod:`flows.systems.own.code`; the angle is that of the point (second, first).
 
     Parameters
     ----------

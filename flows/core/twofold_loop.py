@@ -14,7 +14,16 @@ import numba
 import numpy as np
 
 from flows.arithmetic.kept import loop
-from flows.arithmetic.pairs import add, arctangent, divided, multiply, product
+from flows.arithmetic.pairs import (
+    add,
+    arctangent,
+    divided,
+    exponential,
+    logarithm,
+    multiply,
+    product,
+    sine,
+)
 
 __all__ = ["defect", "evaluate", "moves", "plain", "step", "turned"]
 
@@ -25,13 +34,21 @@ UNIT, SHARP = 2.0**-102, 2.0**-103
 UNDERFLOW, LEAST = 1e-300, 1e-240
 # An angle is right to this part of it; of points nearer to zero, or farther, none is taken.
 TURNED, NEAREST, FARTHEST = 2.0**-95, 1e-120, 1e120
+# An exponential is right to this part of it, of an argument that is below the next number in size,
+# and known to the last one.
+RAISED, HIGHEST, BLURRED = 2.0**-100, 600.0, 1e-3
+# A logarithm is right to this part of itself and of one; a sine to this, of angles up to the last.
+LOGGED, WAVED, WIDEST = 2.0**-99, 2.0**-100, 1e6
 # Radii are rounded to nearest.
 UPWARD = 1 + 2.0**-40
 
 
 @loop
 def step(operation, a, b, ra, c, d, rb):
-    """One operation of two balls; a radius that is not finite says that it is not known."""
+    """One operation of balls, those of `flows.systems.own.code` in order.
+
+    A radius that is not finite says that the number is not known.
+    """
     if operation == 0:
         high, low = add(a, b, c, d)
         return high, low, ra + rb + SHARP * abs(high)
@@ -51,8 +68,23 @@ def step(operation, a, b, ra, c, d, rb):
         high, low = arctangent(a, b, c, d)
         seen = (abs(c) / size * ra + abs(a) / size * rb) / (size - near)
         return high, low, seen + TURNED * abs(high)
-    if not (a > 4.0 * ra and a > LEAST):
+    if operation == 5:
+        if not (a < HIGHEST and ra < BLURRED):
+            return np.nan, np.nan, np.nan
+        if a < -HIGHEST:
+            return 0.0, 0.0, 2.0 * math.exp(-HIGHEST)
+        high, low = exponential(a, b)
+        return high, low, high * (ra * (1.0 + ra) + RAISED)
+    if operation == 7 or operation == 8:
+        if not (abs(a) < WIDEST and ra < 1.0):
+            return np.nan, np.nan, np.nan
+        high, low = sine(a, b, operation - 7)
+        return high, low, ra + WAVED * (abs(high) if operation == 7 and abs(a) < 0.5 else 1.0)
+    if not (a > 4.0 * ra and LEAST < a < 1.0 / LEAST):
         return np.nan, np.nan, np.nan
+    if operation == 6:
+        high, low = logarithm(a, b)
+        return high, low, ra / (a - ra) + LOGGED * (abs(high) + 1.0)
     s = math.sqrt(a)
     p, e = product(s, s)
     e = (b + ((a - p) - e)) / (2.0 * s)
@@ -69,6 +101,12 @@ def plain(operation, a, b):
         return a * b
     if operation == 2:
         return a / b
+    if operation == 5:
+        return math.exp(a)
+    if operation == 6:
+        return math.log(a)
+    if operation > 6:
+        return math.sin(a) if operation == 7 else math.cos(a)
     return math.atan2(a, b) if operation == 4 else math.sqrt(a)
 
 
@@ -81,7 +119,8 @@ def moves(n, first, operation, operands):
     found = np.zeros(first + len(operation), np.bool_)
     found[n : 2 * n] = True
     for k in range(len(operation)):
-        second = operation[k] != 3 and found[operands[k, 1]]
+        alone = operation[k] == 3 or operation[k] > 4
+        second = not alone and found[operands[k, 1]]
         found[first + k] = found[operands[k, 0]] or second
     return found[first:]
 

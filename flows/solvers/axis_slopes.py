@@ -17,6 +17,7 @@ from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.pairs import add, multiply, product
 from flows.core.angle_rest import angle_rest
 from flows.core.rates_along import plain_rates, summed, twofold_rates
+from flows.core.rests import changed, derivative
 from flows.core.twofold_loop import evaluate
 
 __all__ = [
@@ -132,6 +133,10 @@ def slope_near(tau, u, field, near, work, out):
             y, x = value[a], value[b]
             linear[first + k] = (x * linear[a] - y * linear[b]) / (x * x + y * y)
             rest[first + k] = angle_rest(x, y, linear[b], rest[b], linear[a], rest[a])
+        elif operation > 4:
+            x, whole = value[a], value[first + k]
+            linear[first + k] = derivative(operation, x, whole) * linear[a]
+            rest[first + k] = changed(operation, x, whole, linear[a], rest[a])
         else:
             root, moved = value[first + k], linear[a] + rest[a]
             change = moved / (root + math.sqrt(value[a] + moved))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import load, spread, store
+from flows.core.rests import derivative
 from flows.solvers.near_lanes import LANES, PARTS, decoded, jacobian
 from flows.solvers.near_plan import FUSED
 
@@ -127,6 +128,9 @@ def rates_one_by_one(operation, a, b, k, r, part):
             y, x = r[a, WHOLE, e], r[b, WHOLE, e]
             turned = x * r[a, part, e] - y * r[b, part, e]
             r[k, part, e] = turned / (x * x + y * y)
+    elif operation > 4:
+        for e in range(lanes):
+            r[k, part, e] = derivative(operation, r[a, WHOLE, e], r[k, WHOLE, e]) * r[a, part, e]
     else:
         for e in range(lanes):
             r[k, part, e] = r[a, part, e] / (2.0 * r[k, WHOLE, e])

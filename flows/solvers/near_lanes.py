@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import WIDTH, load, spread, store
 from flows.core.angle_rest import angle_rest, angle_rest_rate
+from flows.core.rests import changed, derivative, rate_changed
 from flows.solvers.near_plan import FUSED
 
 __all__ = ["LANES", "PARTS", "Near", "change", "decoded", "field", "jacobian"]
@@ -145,6 +146,11 @@ def change_one_by_one(operation, a, b, k, r):
             )
             r[k, 1, e] = (x * q - y * p) / (x * x + y * y)
             r[k, 2, e] = angle_rest(x, y, p, v, q, w)
+    elif operation > 4:
+        for e in range(lanes):
+            x, p, v, whole = r[a, 0, e], r[a, 1, e], r[a, 2, e], r[k, 0, e]
+            r[k, 1, e] = derivative(operation, x, whole) * p
+            r[k, 2, e] = changed(operation, x, whole, p, v)
     else:
         for e in range(lanes):
             x, p, v, root = r[a, 0, e], r[a, 1, e], r[a, 2, e], r[k, 0, e]
@@ -222,6 +228,11 @@ def rates_one_by_one(operation, a, b, k, r):
                 r[b, 4, e],
                 r[a, 4, e],
             )
+    elif operation > 4:
+        for e in range(lanes):
+            x, moved, p, v = r[a, 0, e], r[a, 1, e] + r[a, 2, e], r[a, 3, e], r[a, 4, e]
+            r[k, 3, e] = derivative(operation, x, r[k, 0, e]) * p
+            r[k, 4, e] = rate_changed(operation, x, r[k, 0, e], moved, p, v)
     else:
         for e in range(lanes):
             moved, root = r[a, 1, e] + r[a, 2, e], r[k, 0, e]

@@ -15,6 +15,7 @@ import math
 
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import load, store
+from flows.core.rests import changed, derivative
 from flows.solvers.near_lanes import PARTS, decoded
 from flows.solvers.near_plan import FUSED
 
@@ -68,6 +69,12 @@ def move_one_by_one(operation, a, b, k, r):
         for e in range(lanes):
             y, q, x, p = r[a, 0, e], r[a, MOVED, e], r[b, 0, e], r[b, MOVED, e]
             r[k, MOVED, e] = math.atan2(x * q - y * p, x * (x + p) + y * (y + q))
+    elif operation > 4:
+        for e in range(lanes):
+            x, d, whole = r[a, 0, e], r[a, MOVED, e], r[k, 0, e]
+            r[k, MOVED, e] = derivative(operation, x, whole) * d + changed(
+                operation, x, whole, d, 0.0
+            )
     else:
         for e in range(lanes):
             p = r[a, MOVED, e]

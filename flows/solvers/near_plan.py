@@ -17,7 +17,7 @@ from flows.arithmetic.kept import loop
 __all__ = ["FUSED", "Plan", "plan_of"]
 
 # Operations of a program, and the one that is new: `a b + c`.
-ADD, MULTIPLY, ROOT, FUSED = 0, 1, 3, 5
+ADD, MULTIPLY, ROOT, ANGLE, FUSED = 0, 1, 3, 4, 9
 
 
 class Plan(NamedTuple):
@@ -43,7 +43,8 @@ def plan_of(n, code):
     read = np.zeros(first + count, np.bool_)
     for k in range(count):
         takers[code.operands[k, 0]] += 1
-        takers[code.operands[k, 1]] += 1 if code.operation[k] != ROOT else 0
+        alone = code.operation[k] == ROOT or code.operation[k] > ANGLE
+        takers[code.operands[k, 1]] += 0 if alone else 1
         if code.operation[k] != ADD:
             read[code.operands[k, 0]] = read[code.operands[k, 1]] = True
         read[first + k] = read[first + k] or code.operation[k] > MULTIPLY

@@ -1,4 +1,4 @@
-"""Programs of sums, products, quotients, square roots and angles as data, for compiled loops.
+"""Programs of sums, products, quotients and elementary functions as data, for compiled loops.
 
 One loop evaluates the program of any loss (:mod:`symbolic.language.program`), so that nothing is
 compiled for a loss.
@@ -29,7 +29,7 @@ UPWARD = 1 + 2.0**-40
 
 
 # Operations, as the loop numbers them; the angle of (y, x) is that at which the point (x, y) is.
-ADD, MULTIPLY, DIVIDE, ROOT, ANGLE = range(5)
+ADD, MULTIPLY, DIVIDE, ROOT, ANGLE, EXPONENTIAL, LOGARITHM, SINE, COSINE = range(9)
 
 
 class _Unknown(Exception):
@@ -114,6 +114,26 @@ class Builder:
         """Angle of a point, from `-pi` to `pi`."""
         return self.step(ANGLE, y, x)
 
+    def exponential(self, a: int) -> int:
+        """Exponential."""
+        return self.step(EXPONENTIAL, a, a)
+
+    def logarithm(self, a: int) -> int:
+        """Logarithm."""
+        return self.step(LOGARITHM, a, a)
+
+    def sine(self, a: int) -> int:
+        """Sine."""
+        return self.step(SINE, a, a)
+
+    def cosine(self, a: int) -> int:
+        """Cosine."""
+        return self.step(COSINE, a, a)
+
+    def sigmoid(self, a: int) -> int:
+        """`1/(1 + e^-a)`."""
+        return self.divide(self.one, self.add(self.one, self.exponential(self.minus(a))))
+
     def power(self, base: int, exponent: int) -> int:
         """Power with a whole exponent, 1 or more."""
         found, square = None, base
@@ -150,6 +170,28 @@ class Builder:
             (sine,) = e.args
             cosine = self.expression(sp.sqrt(1 - sine**2), known)
             found = self.angle(self.expression(sine, known), cosine)
+        elif isinstance(e, sp.atan2):
+            found = self.angle(*(self.expression(x, known) for x in e.args))
+        elif isinstance(e, sp.atan):
+            found = self.angle(self.expression(e.args[0], known), self.one)
+        elif isinstance(e, sp.exp):
+            found = self.exponential(self.expression(e.args[0], known))
+        elif isinstance(e, sp.log):
+            found = self.logarithm(self.expression(e.args[0], known))
+        elif isinstance(e, sp.sin):
+            found = self.sine(self.expression(e.args[0], known))
+        elif isinstance(e, sp.cos):
+            found = self.cosine(self.expression(e.args[0], known))
+        elif isinstance(e, sp.tanh):
+            half = self.sigmoid(
+                self.multiply(self.constant(sp.Integer(2)), self.expression(e.args[0], known))
+            )
+            found = self.add(self.add(half, half), self.negative)
+        elif isinstance(e, sp.cosh | sp.sinh):
+            found = self.expression(e.rewrite(sp.exp), known)
+        elif e.is_Pow:
+            raised = self.logarithm(self.expression(e.base, known))
+            found = self.exponential(self.multiply(self.expression(e.exp, known), raised))
         else:
             raise _Unknown
         known[e] = found
@@ -187,6 +229,18 @@ class Builder:
             elif operation == ROOT:
                 found = whole.root(x)
                 turned = whole.multiply(p, inverse(whole.add(found, found)))
+            elif operation == EXPONENTIAL:
+                found = whole.exponential(x)
+                turned = whole.multiply(found, p)
+            elif operation == LOGARITHM:
+                found = whole.logarithm(x)
+                turned = whole.multiply(p, inverse(x))
+            elif operation == SINE:
+                found = whole.sine(x)
+                turned = whole.multiply(whole.cosine(x), p)
+            elif operation == COSINE:
+                found = whole.cosine(x)
+                turned = whole.minus(whole.multiply(whole.sine(x), p))
             else:
                 found = whole.angle(x, y)
                 across = whole.add(whole.multiply(y, p), whole.minus(whole.multiply(x, q)))

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
+import pytest
 
 from flows.arithmetic.kept import loop
-from flows.arithmetic.pairs import add, divided, gather, joined, multiply, product
+from flows.arithmetic.pairs import (
+    add,
+    divided,
+    exponential,
+    gather,
+    joined,
+    logarithm,
+    multiply,
+    product,
+    sine,
+)
 from flows.arithmetic.vectors import WIDTH, load, spread, store
 
 # Two doubles hold a sum of a few products to this part of the largest one.
@@ -108,3 +121,44 @@ def test_sums_products_and_quotients_have_the_digits_of_pairs_alone_and_in_lanes
             assert abs(exact(*pair) - truth[k]) <= bound * abs(truth[k])
             off = exact(pair[0] * (1 + 2.0**-52), pair[1])
             assert abs(off - truth[k]) > bound * abs(truth[k])
+
+
+#: Of functions: themselves, what they are, how large arguments or their logarithms may be, and by
+#: which number their errors are measured, where `y` is the value at `x`.
+FUNCTIONS: dict[str, tuple[Any, Any, float, Any]] = {
+    "exp": (exponential, mpmath.exp, 600.0, lambda x, y: abs(y)),
+    "log": (
+        lambda a, b: logarithm(math.exp(a), b * math.exp(a)),
+        lambda x: mpmath.log(mpmath.mpf(math.exp(x[0])) + x[1] * math.exp(x[0])),
+        600.0,
+        lambda x, y: 1 + abs(y),
+    ),
+    "sin": (
+        lambda a, b: sine(a, b, 0),
+        mpmath.sin,
+        1e6,
+        lambda x, y: abs(y) if abs(x) < 0.5 else 1,
+    ),
+    "cos": (lambda a, b: sine(a, b, 1), mpmath.cos, 1e6, lambda x, y: 1),
+}
+# Errors of functions that are seen are 2^-104; balls allow 2^-100 and more. Many digits.
+SEEN, DIGITS = 2.0**-102, 90
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_pairs_have_their_digits(name: str) -> None:
+    """Of small and large arguments; the low double of an argument is not left out, as a control."""
+    function, exact_one, most, size = FUNCTIONS[name]
+    generator = np.random.default_rng(3)
+    missed = 0
+    for _ in range(400):
+        a = float(generator.choice([-1, 1]) * most * 10 ** -generator.uniform(0, 12))
+        b = a * 2.0**-54 * generator.uniform(-1, 1)
+        high, low = function(a, b)
+        with mpmath.workdps(DIGITS):
+            x = (a, mpmath.mpf(b)) if name == "log" else mpmath.mpf(a) + b
+            true = exact_one(x)
+            allowed = SEEN * size(a, true)
+            assert abs(mpmath.mpf(high) + low - true) <= allowed
+            missed += abs(mpmath.mpf(function(a, 0.0)[0]) + function(a, 0.0)[1] - true) > allowed
+    assert missed > 100

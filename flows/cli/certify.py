@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli import arguments, endless, examples, output
-from flows.cli.late_states import is_late, prove_late
+from flows.cli import arguments, endless, examples, output, theorem_files
+from flows.cli.late_states import prove_late
 from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import FlowCommand, flag, flow_options, one_of
 from flows.cli.runs import problem, solver
@@ -143,16 +143,14 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     Exit code 1: refused, or a claim is REFUTED; 3: the one of --claim is UNDECIDED.
     """
     from flows.certificates.certificate import certifiable, load_certificate
-    from flows.certificates.stationary.proof import is_point
     from flows.certificates.verifier.verify import verify as checked
     from potentials import claims
 
     one_of("claim", claim, (c.id for system in certifiable() for c in claims(system)))
     _refuse(options, OF_WORK)
-    if is_point(path):
-        return _critical(path, claim, options, as_json)
-    if is_late(path):
-        return _late(path, claim, options, as_json)
+    other = theorem_files.checked(path, claim, options, as_json)
+    if other is not None:
+        return other
     asked = any(value is not None for key, value in options.items() if key not in SHOWN)
     made, start = _asked(load_certificate(path).system, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
@@ -165,44 +163,6 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     certificate = load_certificate(path)
     times = _times(options["t_eval"], certificate.t_end)
     return _show(certificate, times, claim, as_json, found)
-
-
-def _critical(path: str, claim: str | None, options: Options, as_json: bool) -> int:
-    """Check a file about a critical point, and print the theorem; return the exit code."""
-    from flows.certificates.verifier.verify import verify as checked
-    from flows.cli.stationary import point_json, verified
-
-    if claim is not None or any(value is not None for value in options.values()):
-        raise InputError(
-            f"{path} is about a critical point: no option of a flow fits; leave it out"
-        )
-    found = checked(path)
-    if as_json:
-        summary = {"accepted": found.accepted, "refused": found.refused or None}
-        output.print_json({"checked": {**summary, **point_json(found.point)}})
-    elif found.point is None:
-        click.echo(f"REFUSED: {found.refused}")
-    else:
-        output.show(verified(found.point))
-    return int(not found.accepted)
-
-
-def _late(path: str, claim: str | None, options: Options, as_json: bool) -> int:
-    """Check a file about late states, and print the theorem; return the exit code."""
-    from flows.certificates.verifier.verify import verify as checked
-    from flows.cli.late_states import late_json, verified
-
-    if claim is not None or any(value is not None for value in options.values()):
-        raise InputError(f"{path} is about a set of states: no option of a flow fits; leave it out")
-    found = checked(path)
-    if as_json:
-        summary = {"accepted": found.accepted, "refused": found.refused or None}
-        output.print_json({"checked": {**summary, **late_json(found.states)}})
-    elif found.states is None:
-        click.echo(f"REFUSED: {found.refused}")
-    else:
-        output.show(*verified(found.states))
-    return int(not found.accepted)
 
 
 def _asked(system: System, options: Options) -> tuple[System, Any]:

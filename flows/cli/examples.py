@@ -68,6 +68,11 @@ LAW = _examples(
     "popflow law gmm_em --n 3 --d 2 --weights 0.2,0.3,0.5",
     "popflow law run.nc --json",
 )
+FIND = _examples(
+    'popflow find "(x*y - 1)**2/2" --level 1/8 --out potential.json',
+    'popflow find "(a**2 + b**2)**2/4" --rate 2 --latex potential.tex',
+    'popflow find "(x*y - 1)**2/2" --keep "x**2 == y**2 + 2" --json',
+)
 PROVE = _examples(
     "popflow prove relu_neuron --theorem loss_lower --trusted",
     "popflow prove relu_neuron --json theorems.json --latex theorems.tex",

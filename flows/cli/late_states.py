@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import TYPE_CHECKING, Any
 
@@ -69,17 +68,6 @@ def _sizes(text: str) -> dict[str, float]:
             )
         found[name] = size
     return found
-
-
-def is_late(path: str | os.PathLike[str]) -> bool:
-    """Whether a file says that it is about late states; by its beginning."""
-    from flows.certificates.verifier.late_states import FORMAT
-
-    try:
-        with open(path, encoding="ascii") as file:
-            return FORMAT in file.read(len(FORMAT) + 40)
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 def verified(states: LateStates) -> list[Any]:

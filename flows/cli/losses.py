@@ -46,6 +46,25 @@ def read_loss(path: str) -> System:
         raise InputError(f"{wanted}, got {type(error).__name__}: {error}; mend it") from None
 
 
+def typed_loss(text: str) -> System:
+    """System of a loss that is typed, in numbers whose names are those of its variables.
+
+    Raises
+    ------
+    InputError
+        For what is no formula.
+    """
+    import sympy as sp
+
+    from flows.systems.own.system import OwnSystem
+    from symbolic.language.text import names_in, read_expression
+
+    blocks = {name: sp.Symbol(name, real=True) for name in names_in(text)}
+    if not blocks:
+        raise InputError(f"LOSS: expected a formula with variables, got {text!r:.60}")
+    return OwnSystem("typed", tuple(blocks.values()), read_expression(text, blocks))
+
+
 def own_problem(system: System, options: Options) -> tuple[System, Any]:
     """System and start of an own loss, which has no start of its own.
 

@@ -17,6 +17,7 @@ from flows.cli import arguments, examples, output
 from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.ensemble import ensemble
+from flows.cli.find import find
 from flows.cli.inspect import inspect
 from flows.cli.law import law
 from flows.cli.options import FlowCommand, flow_options, one_of
@@ -253,7 +254,7 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int
     return 0
 
 
-for _command in (inspect, ensemble, sweep, certify, verify, law, prove, stationary):
+for _command in (inspect, ensemble, sweep, certify, verify, law, find, prove, stationary):
     commands.add_command(_command)
 
 

@@ -81,6 +81,15 @@ def check_output(path: str | os.PathLike[str] | None, force: bool) -> None:
         ) from error
 
 
+def begins_with(path: str | os.PathLike[str], words: str) -> bool:
+    """Whether a text file says words at its beginning, as one about a format does."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return words in file.read(len(words) + 40)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def write_file(
     path: str | os.PathLike[str], write: Callable[[str], object], durable: bool = False
 ) -> None:

@@ -13,7 +13,16 @@ from symbolic.language.averages.density import Density
 from symbolic.language.averages.expectation import Expectation, mean
 from symbolic.language.expressions import as_expression
 
-__all__ = ["Average", "Block", "Explicit", "averages", "entries", "explicit", "shape"]
+__all__ = [
+    "Average",
+    "Block",
+    "Explicit",
+    "averages",
+    "entries",
+    "explicit",
+    "shape",
+    "written_out",
+]
 
 #: A scalar, or a matrix of known shape; one column is a vector.
 Block: TypeAlias = sp.Symbol | sp.MatrixSymbol
@@ -104,6 +113,11 @@ def explicit(
     own = {symbol for block in blocks for symbol in entries(block)}
     _check((found.plain, found.integrand), own | set(found.x))
     return found
+
+
+def written_out(expression: Any, blocks: Sequence[Block]) -> Any:
+    """A scalar or matrix expression without expectations, in the entries of its blocks."""
+    return _written(expression, {block: _entrywise(block, "y") for block in blocks})
 
 
 class Average(NamedTuple):

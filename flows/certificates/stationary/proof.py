@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,12 +146,3 @@ class Proof(Document):
 
 def _written(kind: Kind) -> dict[str, Any]:
     return {"index": kind.index, "least": kind.least.hex()}
-
-
-def is_point(path: str | os.PathLike[str]) -> bool:
-    """Whether a file says that it is about a critical point; by its beginning."""
-    try:
-        with open(path, encoding="ascii") as file:
-            return FORMAT in file.read(len(FORMAT) + 40)
-    except (OSError, UnicodeDecodeError):
-        return False

@@ -23,6 +23,8 @@ from flows.certificates.verifier.late_states import LateStates, late_states
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.means import Plateau, plateau
 from flows.certificates.verifier.polynomial import Polynomial
+from flows.certificates.verifier.potential import FORMAT as POTENTIAL
+from flows.certificates.verifier.potential import Fall, fall
 from flows.certificates.verifier.reading import (
     MOST,
     Refused,
@@ -83,6 +85,8 @@ class Verification(NamedTuple):
         The critical point that was verified, where the file is about one and no flow.
     states : LateStates, optional
         The set of states that was verified, where the file is about one and no start.
+    potential : Fall, optional
+        The potential that was verified, with its rate, where the file is about one.
     """
 
     refused: str
@@ -98,6 +102,7 @@ class Verification(NamedTuple):
     radius: float = 0.0
     point: Point | None = None
     states: LateStates | None = None
+    potential: Fall | None = None
 
     @property
     def accepted(self) -> bool:
@@ -178,6 +183,10 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
         no_flow = start is None and t_end is None
         require(no_flow, "it is about a critical point, not about a flow")
         return _point(data, system)
+    if data["format"] == POTENTIAL:
+        no_flow = system is None and start is None and t_end is None
+        require(no_flow, "it is about all starts of a set, not about one flow")
+        return Verification("", system="potential", potential=fall(data))
     if data["format"] == LATE:
         no_flow = system is None and start is None and t_end is None
         require(no_flow, "it is about a set of states, not about one flow")

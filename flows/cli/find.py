@@ -1,0 +1,109 @@
+"""``popflow find``: the potential that proves a rate, with its best constant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.cli import arguments, examples, output
+from flows.cli.losses import read_loss, typed_loss
+
+if TYPE_CHECKING:
+    from flows.runs.find import FoundPotential
+
+# A degree up to which invariants are listed without being asked for.
+USUAL = 2
+
+
+@click.command(epilog=examples.FIND)
+@click.argument("loss", metavar="LOSS|LOSS.json")
+@click.option("--rate", default="law", help="2, 3/2, ... for t^-2, ..; exp; law: as runs fall.")
+@click.option("--level", metavar="C", help="Only starts with L <= C, such as 1/8.")
+@click.option("--degree", type=int, help="Degree of the proof [default: 0, 4, 6, 8 in turn].")
+@click.option(
+    "--coordinates",
+    metavar="E1;E2;..",
+    help='Functions, or symmetric matrices such as "W.T*W", in which the flow is closed.',
+)
+@click.option("--template", metavar="D|E1;E2;..", help="Span of potentials: a degree, or these.")
+@click.option("--keep", metavar="R1;R2;..", help='Conditions on starts, such as "a**2 == b**2".')
+@click.option("--max-seconds", type=float, help="Budget of time, asked between attempts.")
+@click.option("--out", metavar="FILE.json", help="Write the proof; popflow verify checks it.")
+@click.option("--latex", metavar="FILE", help="Write theorem and proof.")
+@arguments.force
+@arguments.as_json
+def find(
+    loss: str,
+    out: str | None,
+    latex: str | None,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Find a potential that falls at a rate, with the best constant, and prove it.
+
+    LOSS is a polynomial, such as "(x*y - 1)**2/2", or a file of one. What the flow keeps is listed
+    too: conserved quantities, invariant sets, clocks.
+
+    Exit code 3: no potential was found, and why; that disproves nothing.
+    """
+    from flows.core.files import check_output, write_file
+    from flows.runs.find import find_potential
+    from symbolic.language.text import read_expression, read_relation
+
+    for path in (out, latex):
+        check_output(path, force)
+    system: Any = read_loss(loss) if loss.endswith(".json") else typed_loss(loss)
+    known = {block.name: block for block in system.blocks}
+    template = options.pop("template")
+    asked = {
+        **options,
+        "coordinates": [read_expression(x, known) for x in _parts(options["coordinates"])],
+        "keep": [read_relation(x, known) for x in _parts(options["keep"])],
+        "template": int(template)
+        if template is not None and template.isdecimal()
+        else [read_expression(x, _Any(known)) for x in _parts(template)] or None,
+    }
+    found = find_potential(system, **asked)
+    if found.proved and out is not None:
+        found.save(out, force=force)
+    if found.proved and latex is not None:
+        text = found.latex()
+        write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+    kept = system.invariants(USUAL)
+    if as_json:
+        output.print_json({**found.to_json(), "invariants": str(kept).splitlines()})
+    else:
+        _show(found, str(kept).splitlines())
+    return 0 if found.proved else 3
+
+
+class _Any(dict[str, Any]):
+    """Names of blocks, and any others: coordinates have names of their own."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> Any:
+        import sympy as sp
+
+        return sp.Symbol(name, real=True)
+
+
+def _parts(text: str | None) -> list[str]:
+    return [part for part in (text or "").split(";") if part.strip()]
+
+
+def _show(found: FoundPotential, kept: list[str]) -> None:
+    rows = [("verdict", found.verdict)]
+    if found.proved:
+        best = f"{found.constant} (best {found.best:.9g})"
+        rate = "exp" if found.exponent is None else f"t^-{found.exponent}"
+        rows += [("potential", str(found.V)), ("rate", rate), ("constant", best)]
+        rows += [("theorem", found.statement), ("degree", str(found.degree))]
+    else:
+        rows += [("reason", found.reason)]
+    output.show(output.table(("", "potential"), rows), ["", "kept by the flow, to degree 2:"])
+    output.show([f"  {line}" for line in kept])

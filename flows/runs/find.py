@@ -1,0 +1,308 @@
+"""Find the potential that proves a rate: of a polynomial loss, with its best constant, exactly."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import sympy as sp
+
+from flows.core.deadline import Deadline, TimeSpent, look, within
+from flows.core.errors import InputError
+from flows.core.files import check_output, write_file
+from flows.core.system import System, checked_system
+from flows.runs.find_law import late_time_law
+from flows.runs.integrate import integrate
+from potentials.search.find import DEGREES, RATES, Answer, Question
+from potentials.search.find import find as search
+from potentials.search.polynomials import fraction, rational
+from potentials.search.printed import hypotheses, statement, theorem
+from potentials.search.rates import Found, Power, Rate
+from potentials.search.record import data_of
+from symbolic.language.rate import D
+
+__all__ = ["NOT_FOUND", "PROVED", "FoundPotential", "find_potential"]
+
+PROVED, NOT_FOUND = "PROVED", "NOT_FOUND"
+#: Runs from so many random starts are asked for the law, to this time.
+STARTS, LATE = 3, 1e6
+# Exponents of rates have numerators and denominators up to this.
+MOST = 12
+MOST_DEGREE = 16
+
+
+@dataclass(frozen=True)
+class FoundPotential:
+    r"""A potential that proves a rate, or why none was found.
+
+    .. math:: V(t) \le C t^{-q} \quad \text{or} \quad \dot V \le -c V
+
+    Parameters
+    ----------
+    verdict : str
+        `PROVED` or `NOT_FOUND`, which disproves nothing.
+    reason : str
+        Of what was not found: the degree, the best value so far, what to try next.
+    V : Expr, optional
+        The potential, in the entries of blocks or in coordinates.
+    constant : Expr, optional
+        `C` or `c`, exactly as it is proved.
+    best : float
+        The best one of this degree, as far as a solver in doubles tells it; NaN without any.
+    exponent : Fraction, optional
+        `q`; None of an exponential rate.
+    statement : str
+        What is proved, as the independent check prints it.
+    hypotheses : tuple of str
+        Conditions that are assumed to stay true along the flow: the statement ends with them.
+    degree : int
+        Of the proof, or of the last attempt.
+    seconds : float
+        The search took so long.
+    """
+
+    verdict: str
+    reason: str
+    V: sp.Expr | None
+    constant: sp.Expr | None
+    best: float
+    exponent: Fraction | None
+    statement: str
+    hypotheses: tuple[str, ...]
+    degree: int
+    seconds: float
+    _found: Found | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        """The statement, or the reason."""
+        return f"{self.verdict}: {self.statement or self.reason}"
+
+    @property
+    def proved(self) -> bool:
+        """Whether there is a proof."""
+        return self.verdict == PROVED
+
+    def latex(self) -> str:
+        """The theorem with its proof: statement, squares and conclusion, for a LaTeX document."""
+        return theorem(self._needed())
+
+    def claims(self) -> tuple[sp.Basic, ...]:
+        r"""What is proved as a relation with `symbolic.D`: `\dot V \le -c V^{1 + 1/q}`, exactly.
+
+        `V` is written out, so that a run of the system can be compared once `V` is one of its
+        potentials: `flows.integrate(system, start, potentials={"V": found.V})`.
+        """
+        self._needed()
+        V = sp.Symbol("V")
+        assert self.constant is not None
+        if self.exponent is None:
+            return (sp.Le(D(V), -self.constant * V),)
+        q = sp.Rational(self.exponent.numerator, self.exponent.denominator)
+        # V <= C t^-q is the solution of V' = -q C^(-1/q) V^(1 + 1/q).
+        return (sp.Le(D(V), -q * self.constant ** (-1 / q) * V ** (1 + 1 / q)),)
+
+    def save(self, path: Any, *, force: bool = False) -> None:
+        """Write the proof for `popflow verify`, which shares no code with the search.
+
+        Raises
+        ------
+        InputError
+            Where nothing is proved, and for a file that exists, without ``force``.
+        """
+        found = self._needed()
+        check_output(path, force)
+        text = json.dumps(data_of(found))
+        write_file(path, lambda part: Path(part).write_text(text, encoding="ascii"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; exact numbers are text."""
+        kind = "power" if self.exponent is not None else "exp"
+        rate = {"kind": kind, "exponent": None if self.exponent is None else str(self.exponent)}
+        return {
+            "verdict": self.verdict,
+            "V": None if self.V is None else str(self.V),
+            "constant": None if self.constant is None else str(self.constant),
+            "best": self.best if math.isfinite(self.best) else None,
+            "rate": rate if self.proved else None,
+            "statement": self.statement or self.reason,
+            "hypotheses": list(self.hypotheses),
+            "seconds": self.seconds,
+        }
+
+    def _needed(self) -> Found:
+        if self._found is None:
+            raise InputError(f"nothing is proved: {self.reason}")
+        return self._found
+
+
+def find_potential(
+    system: System,
+    rate: Any = "law",
+    level: Any = None,
+    degree: int | None = None,
+    coordinates: Sequence[Any] | None = None,
+    template: Any = None,
+    keep: Sequence[Any] = (),
+    *,
+    max_seconds: float | None = None,
+) -> FoundPotential:
+    r"""Find a potential `V` with the best constant of its rate, and prove it over the rationals.
+
+    .. math:: V \ge L - L^*, \qquad \dot V \le -c V^{1 + 1/q} \;\Rightarrow\; V(t) \le C t^{-q}
+
+    Parameters
+    ----------
+    system : System
+        An own system whose loss is a polynomial with fractions as coefficients.
+    rate : {"law", "exp"}, number or str
+        How fast: an exponent `q` of `t^-q` such as 2 or "3/2"; "exp"; or that of the late-time law
+        of runs from random starts ("law"), and all rates in turn, from the fastest one, where these
+        tell none.
+    level : number or str, optional
+        Only starts with `L <= level`, such as "1/8". Without it every start.
+    degree : int, optional
+        Of the proof's monomials; 0, 4, 6 and 8 in turn by default.
+    coordinates : sequence of expressions, optional
+        Symmetric matrices of functions of the blocks, such as ``[W.T * W]``, or functions, in which
+        the loss and their own rates are polynomials.
+    template : int or sequence of Expr, optional
+        The span of potentials that are not below `L - L*`: all monomials up to a degree, or these.
+        One expression is the potential itself. By default `V = L - L*`.
+    keep : sequence of relations, optional
+        Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
+        as they are; others become hypotheses ("as long as").
+    max_seconds : float, optional
+        Budget of time, asked between attempts.
+
+    Returns
+    -------
+    FoundPotential
+        `PROVED` with `V`, `constant`, `best`, `statement`; or `NOT_FOUND` with the reason.
+
+    Raises
+    ------
+    InputError
+        For a loss that is no polynomial, other input than this, and where Clarabel is missing
+        (``pip install popflow[find]``).
+
+    Notes
+    -----
+    Units: `t` is the time of ``dx/dt = -grad L``; the loss is taken as it is given.
+    Source: Young's inequality makes the rate linear in `V` and `c^-q`, see
+    :mod:`potentials.search.rates`; sums of squares after Peyrl & Parrilo 2008.
+    Accuracy: what is proved is exact, checked by `flows.verify` after :meth:`FoundPotential.save`.
+    `best` is a solver's number in doubles.
+
+    Examples
+    --------
+    >>> import sympy as sp, flows
+    >>> a, b = sp.symbols("a b")
+    >>> system = flows.OwnSystem("product", [a, b], (a * b - 1) ** 2 / 2)
+    >>> found = flows.find_potential(system, rate="exp", keep=[sp.Eq(a**2 - b**2, 2)])
+    >>> found.verdict, found.constant
+    ('PROVED', 4)
+    """
+    checked_system(system)
+    subject = getattr(system, "polynomial", None)
+    if subject is None:
+        raise InputError(
+            f"system: expected a polynomial loss, got {system.name}; give an OwnSystem of one"
+        )
+    begun = time.perf_counter()
+    limit = Deadline.after(max_seconds)
+    degrees = _degrees(degree)
+    most = None if level is None else fraction(_exact(level, "level"))
+    wanted = _rates(system, rate, limit)
+    question = Question(
+        wanted,
+        most,
+        degrees,
+        tuple(coordinates or ()),
+        template if template is None or isinstance(template, int) else tuple(template),
+        tuple(keep),
+    )
+    try:
+        with within(limit):
+            answer = search(subject, question, look)
+    except TimeSpent:
+        answer = Answer(None, limit.told("on the search"), degrees[-1], ())
+    return _told(answer, time.perf_counter() - begun)
+
+
+def _told(answer: Answer, seconds: float) -> FoundPotential:
+    """The answer as a person reads it; a proof is checked before it is told."""
+    found = answer.found
+    if found is None:
+        return FoundPotential(
+            NOT_FOUND, answer.reason, None, None, math.nan, None, "", (), answer.degree, seconds
+        )
+    V = found.flow.written(found.V)
+    exact = rational(found.constant)
+    if found.rate == "exp":
+        constant, best, exponent = exact, found.best, None
+    else:
+        exponent = found.rate.exponent
+        q = sp.Rational(exponent.numerator, exponent.denominator)
+        constant, best = exact * q**q, found.best * float(q**q)
+    return FoundPotential(
+        PROVED,
+        "",
+        V,
+        constant,
+        best,
+        exponent,
+        statement(found),
+        hypotheses(found),
+        answer.degree,
+        seconds,
+        found,
+    )
+
+
+def _degrees(degree: Any) -> tuple[int, ...]:
+    if degree is None:
+        return DEGREES
+    if isinstance(degree, bool) or not isinstance(degree, int) or not 0 <= degree <= MOST_DEGREE:
+        raise InputError(f"degree: expected a whole number from 0 to {MOST_DEGREE}, got {degree!r}")
+    return (degree,)
+
+
+def _exact(value: Any, what: str) -> Fraction:
+    """A positive fraction; a double counts as the fraction that it is."""
+    try:
+        found = Fraction(str(value) if isinstance(value, sp.Basic) else value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        found = Fraction(0)
+    if not found > 0:
+        raise InputError(f"{what}: expected a positive number such as 1/8, got {value!r}")
+    return found
+
+
+def _rates(system: Any, rate: Any, limit: Deadline) -> tuple[Rate, ...]:
+    """Rates that are tried, in turn."""
+    if rate == "exp":
+        return ("exp",)
+    if rate != "law":
+        return (_power(_exact(rate, "rate")),)
+    for seed in range(STARTS):
+        run = integrate(system, system.initial(scale=1.0, seed=seed), LATE, max_seconds=limit.left)
+        law = late_time_law(run, max_seconds=limit.left)
+        if law.chosen is not None:
+            one = law.laws[law.chosen]
+            if one.kind == "exponential":
+                return ("exp",)
+            if one.kind == "power":
+                return (_power(Fraction(str(one.exponent))),)
+    return RATES
+
+
+def _power(exponent: Fraction) -> Power:
+    if max(exponent.numerator, exponent.denominator) > MOST:
+        raise InputError(f"rate: expected p/q with p and q up to {MOST}, got {exponent}")
+    return Power(exponent.numerator, exponent.denominator)

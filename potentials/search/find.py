@@ -1,0 +1,190 @@
+"""Which potential proves a rate: coordinates, region, degrees and rates, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy as sp
+from flint import fmpq
+
+from potentials.search.coordinates import reduced
+from potentials.search.polynomials import Flow, Polynomial
+from potentials.search.program import NoProof
+from potentials.search.rates import Found, Goal, Power, Rate, least_value, search
+from potentials.search.regions import Condition, Set, condition, identities, level_set
+from potentials.search.residuals import squared_forms, written_squares
+from potentials.search.shift import centre, displaced, moved, moved_back
+from potentials.search.subject import Subject
+from symbolic.language.errors import InputError
+from symbolic.language.expressions import as_expression
+
+__all__ = ["DEGREES", "RATES", "Answer", "Question", "find"]
+
+#: Degrees of monomials that proofs use beyond Newton's polytope.
+DEGREES = (0, 4, 6, 8)
+#: Rates from the fastest to the slowest: exponential, then exponents of `1/t`.
+RATES: tuple[Rate, ...] = (
+    "exp",
+    Power(4, 1),
+    Power(3, 1),
+    Power(2, 1),
+    Power(3, 2),
+    Power(4, 3),
+    Power(1, 1),
+    Power(1, 2),
+)
+
+
+NO_LEAST = "no least loss was proved that is a simple fraction"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for.
+
+    Parameters
+    ----------
+    rates : tuple of Rate
+        Those that are tried, in turn.
+    level : fmpq, optional
+        Only starts with `L <= level`.
+    degrees : tuple of int
+        Of proofs, in turn.
+    coordinates : tuple
+        Symmetric matrices, or functions, of the blocks; of none the entries themselves.
+    template : int, or sequence of Expr, optional
+        The span of potentials that are not below the loss: all monomials up to a degree, or these.
+        One expression is the potential itself. Without a template it is the loss above its least
+        value.
+    keep : sequence of Relational
+        Further conditions on starts.
+    """
+
+    rates: tuple[Rate, ...] = RATES
+    level: fmpq | None = None
+    degrees: tuple[int, ...] = DEGREES
+    coordinates: tuple[Any, ...] = ()
+    template: Any = None
+    keep: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found, or why nothing was; ``tried``: rate, degree and reason of each attempt."""
+
+    found: Found | None
+    reason: str
+    degree: int
+    tried: tuple[tuple[Rate, int, str], ...]
+
+
+def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answer:
+    """Search; ``look`` is called before each attempt, and may raise where time is spent."""
+    flow = subject.flow
+    squares = written_squares(flow, subject.loss)
+    if question.coordinates:
+        given = [subject.coordinate(one, k) for k, one in enumerate(question.coordinates)]
+        try:
+            flow = reduced(flow, given)
+        except ValueError as problem:
+            raise InputError(f"coordinates: {problem}") from None
+        squares = ()
+    squares = squares or squared_forms(flow, flow.loss)
+    # Around the minimiser, where there is one, Newton's polytope says what vanishes there.
+    point = centre(flow, squares)
+    here = flow if point is None else moved(flow, point)
+    conditions = _conditions(subject, flow, question)
+    where = Set(
+        tuple(_at(c, point) for c in conditions),
+        tuple(one.matrix for one in here.factored),
+    )
+    residuals = tuple(_shifted(p, point) for p in squares)
+    template = _template(subject, flow, question.template)
+    span = [] if template is None else [_shifted(p, point) for p in template]
+    target = span[0] if len(span) == 1 else _above_least(here, where, question.degrees)
+    if target is None:
+        return Answer(None, NO_LEAST, question.degrees[-1], ())
+    span = span or [target]
+    tried: list[tuple[Rate, int, str]] = []
+    for rate in question.rates:
+        for degree in question.degrees:
+            for ideal in (residuals, ()) if residuals and point is None else ((),):
+                look()
+                try:
+                    found = search(Goal(here, target, tuple(span), rate, where, ideal), degree)
+                except NoProof as problem:
+                    tried.append((rate, degree, str(problem)))
+                    continue
+                if point is not None:
+                    found = moved_back(replace(found, flow=here), flow, point)
+                return Answer(found, "", degree, tuple(tried))
+    return Answer(None, _why(tried, question), question.degrees[-1], tuple(tried))
+
+
+def _conditions(subject: Subject, flow: Flow, question: Question) -> tuple[Condition, ...]:
+    """The region, each condition with its reason."""
+    found = list(identities(flow))
+    if question.level is not None:
+        found.append(level_set(flow, question.level))
+    for relation in question.keep:
+        if not isinstance(relation, sp.Eq | sp.Ge | sp.Le | sp.Gt | sp.Lt):
+            raise InputError(f"keep: expected Eq(p, q), p >= q or p <= q, got {relation}")
+        sign = -1 if isinstance(relation, sp.Le | sp.Lt) else 1
+        p = sign * (relation.lhs - relation.rhs)
+        found.append(condition(flow, _read(subject, flow, p, "keep"), isinstance(relation, sp.Eq)))
+    return tuple(found)
+
+
+def _template(subject: Subject, flow: Flow, given: Any) -> list[Polynomial] | None:
+    """The span of potentials."""
+    if given is None:
+        return None
+    if isinstance(given, int):
+        if not 0 < given <= 8:
+            raise InputError(f"template: expected a degree from 1 to 8, got {given}")
+        return flow.monomials(given)
+    return [_read(subject, flow, p, "template") for p in given]
+
+
+def _read(subject: Subject, flow: Flow, expression: Any, what: str) -> Polynomial:
+    """A polynomial of what a person writes, in entries of blocks or in coordinates."""
+    own = {x.name: x for x in flow.symbols}
+    named = as_expression(expression)
+    named = named.xreplace(
+        {x: own.get(x.name, x) for x in named.free_symbols if hasattr(x, "name")}
+    )
+    try:
+        if named.free_symbols <= {*flow.symbols}:
+            return flow.read(named)
+        return flow.read(subject.scalar(expression, what))
+    except ValueError as problem:
+        raise InputError(f"{what}: {problem}") from None
+
+
+def _above_least(flow: Flow, where: Set, degrees: Sequence[int]) -> Polynomial | None:
+    """`L - L*`, with the least loss; None where that is not proved to be a simple fraction."""
+    for degree in degrees:
+        least = least_value(flow, flow.loss, where, degree)
+        if least is not None:
+            return flow.loss - flow.constant(least)
+    return None
+
+
+def _shifted(p: Polynomial, point: Sequence[fmpq] | None) -> Polynomial:
+    return p if point is None else displaced(p, point)
+
+
+def _at(c: Condition, point: Sequence[fmpq] | None) -> Condition:
+    """A condition around a point; proofs stay, as nothing searches in them."""
+    return c if point is None else replace(c, p=displaced(c.p, point))
+
+
+def _why(tried: Sequence[tuple[Rate, int, str]], question: Question) -> str:
+    """The last reason, and what to try next."""
+    last = tried[-1][2] if tried else "nothing was tried"
+    more = (
+        "" if question.level is not None else "; give a level, below that of other critical points"
+    )
+    return f"no certificate up to degree {question.degrees[-1]}: {last}{more}"

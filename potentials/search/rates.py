@@ -1,0 +1,251 @@
+r"""Potentials with the best constant of a rate, as sums of squares.
+
+For `V \ge 0`, whole `m, k > 0` and `d > 0`,
+
+.. math:: \dot V \le -d^{-k/m} V^{1 + k/m} \iff
+          m (-\dot V) - (m + k) s^k V + k d\, s^{m+k} \ge 0 \quad \text{for all } s \ge 0.
+
+`\Rightarrow` is Young's inequality, and `\Leftarrow` its case `s = (V/d)^{1/m}`. Then
+`V(t) \le d (m/(k t))^{m/k}` for `t > 0`. The right side is linear in `V` and `d` together, so that
+the best `d` among all `V` of a span is one semidefinite program. An exponential rate is
+`-\dot V - c V \ge 0`, linear in `c` for one `V`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from flint import fmpq
+
+from potentials.search.exact import Proof, prove, simplest
+from potentials.search.polynomials import Flow, Polynomial, fraction
+from potentials.search.program import NoProof, Program, solve, trimmed
+from potentials.search.regions import Set
+from potentials.search.squares import Affine, Ansatz, Region, Unknowns, claim_of
+
+__all__ = ["Found", "Goal", "Power", "Rate", "least_value", "posed", "search"]
+
+# Constants are the simplest fractions within the first number of the best one, then those that
+# leave so much of it.
+SHARP = 1e-6
+SLACK = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
+# Coefficients of a potential are first tried as fractions with denominators up to this one.
+DENOMINATOR = 24
+# A best constant outside these is none.
+LEAST, MOST = 1e-7, 1e7
+
+
+@dataclass(frozen=True)
+class Power:
+    """`t^-(m/k)`, with `m` and `k` without a common factor."""
+
+    m: int
+    k: int
+
+    @property
+    def exponent(self) -> Fraction:
+        """`m/k`."""
+        return Fraction(self.m, self.k)
+
+
+#: How fast a potential falls.
+Rate = Power | Literal["exp"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A potential, its constant, and the squares that prove them.
+
+    Parameters
+    ----------
+    flow : Flow
+        Along which it falls.
+    rate : Rate
+        How fast.
+    where : Set
+        On which set of states.
+    V, target : Polynomial
+        The potential, and what it is not below.
+    constant : fmpq
+        `d`, or `c` of an exponential rate.
+    best : float
+        The best one of this degree, as far as the solver tells it.
+    proof : Proof
+        Of the claims "decay", "above" and "positive".
+    """
+
+    flow: Flow
+    rate: Rate
+    where: Set
+    V: Polynomial
+    target: Polynomial
+    constant: fmpq
+    best: float
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is sought along a flow.
+
+    Parameters
+    ----------
+    flow : Flow
+        The flow.
+    target : Polynomial
+        `V` is this or more; it is not negative itself.
+    template : tuple of Polynomial
+        One: `V` is this. Several: `V` is a combination.
+    rate : Rate
+        How fast `V` is to fall; an exponential rate takes a template of one.
+    where : Set
+        On which states, which the flow does not leave.
+    residuals : tuple of Polynomial
+        Functions that vanish where the target does: squares are sought in their ideal, in which
+        programs are smaller and their solutions have smaller kernels.
+    """
+
+    flow: Flow
+    target: Polynomial
+    template: tuple[Polynomial, ...]
+    rate: Rate
+    where: Set
+    residuals: tuple[Polynomial, ...] = ()
+
+    @property
+    def sense(self) -> int:
+        """Whether the best constant is the least one (1) or the largest one (-1)."""
+        return -1 if self.rate == "exp" else 1
+
+
+class Posed(NamedTuple):
+    """A program, with its potential and the number of the unknown that is the constant."""
+
+    program: Program
+    potential: Affine
+    wanted: int
+
+
+def search(goal: Goal, degree: int) -> Found:
+    """Find `V` with the best constant of its rate.
+
+    Parameters
+    ----------
+    goal : Goal
+        What is sought.
+    degree : int
+        Of monomials that a proof may use beyond Newton's polytope.
+
+    Raises
+    ------
+    NoProof
+        Where nothing is found.
+    """
+    program, potential, wanted = posed(goal, degree)
+    free = tuple(k for k in sorted(potential.parts) if k)
+    value, best, proof = settled(program, wanted, goal.sense, free)
+    V = goal.flow.constant(0) + potential.at(proof.unknowns)
+    return Found(goal.flow, goal.rate, goal.where, V, goal.target, value, best, proof)
+
+
+def posed(goal: Goal, degree: int) -> Posed:
+    """The program of a goal.
+
+    Raises
+    ------
+    NoProof
+        For a span of potentials with an exponential rate.
+    """
+    flow, rate, names = goal.flow, goal.rate, Unknowns()
+    alone = len(goal.template) == 1
+    potential = Affine({0: goal.template[0]}) if alone else names.combination(goal.template)
+    constant = names.combination([flow.constant(1)])
+    wanted = names.count
+    over, ideal = goal.where.region, goal.residuals
+    if rate == "exp":
+        if not alone:
+            raise NoProof("an exponential rate takes one potential, not a span")
+        decay = potential.mapped(flow.along).times(-1) - constant.times(goal.template[0])
+    else:
+        decay = relation(flow, potential, rate, constant)
+        s = flow.s
+        above = (*over.above, s, *(g * s for g in over.above))
+        over = Region(above, over.zero, over.matrices)
+        ideal = (*ideal, s) if ideal else ()
+    stated = [("decay", decay, over, ideal)]
+    if not alone or goal.template[0] != goal.target:
+        above_target = potential - Affine({0: goal.target})
+        stated.append(("above", above_target, goal.where.region, goal.residuals))
+    if rate != "exp":
+        stated.append(("positive", Affine({0: goal.target}), goal.where.region, goal.residuals))
+    claims = tuple(
+        trimmed(claim_of(name, flow, expression, Ansatz(region, degree, vanishing), names))
+        for name, expression, region, vanishing in stated
+    )
+    return Posed(Program(names.count, claims, {}), potential, wanted)
+
+
+def relation(flow: Flow, potential: Affine, rate: Power, constant: Affine) -> Affine:
+    r"""`m (-\dot V) - (m+k) s^k V + k d s^{m+k}`, which is not negative for `s \ge 0`."""
+    m, k, s = rate.m, rate.k, flow.s
+    return (
+        potential.mapped(flow.along).times(-m)
+        - potential.times((m + k) * s**k)
+        + constant.times(k * s ** (m + k))
+    )
+
+
+def least_value(flow: Flow, p: Polynomial, where: Set, degree: int) -> fmpq | None:
+    """The largest fraction that squares prove `p` not to be below, if it is a simple one."""
+    ansatz, names = Ansatz(where.region, degree), Unknowns()
+    bound = names.combination([flow.constant(1)])
+    claim = claim_of("positive", flow, Affine({0: p}) - bound, ansatz, names)
+    try:
+        best = float(solve(Program(names.count, (trimmed(claim),), {}), {1: -1.0}).x[0])
+        room = SHARP * max(1.0, abs(best))
+        value = fraction(simplest(Fraction(best - room), Fraction(best + room)))
+        # Its own ansatz is smaller, where terms cancel.
+        exact, names = Affine({0: p - flow.constant(value)}), Unknowns()
+        claim = claim_of("positive", flow, exact, ansatz, names)
+        prove(Program(names.count, (trimmed(claim),), {}))
+    except NoProof:
+        return None
+    return value
+
+
+def settled(
+    program: Program, wanted: int, sense: int, free: Sequence[int]
+) -> tuple[fmpq, float, Proof]:
+    """Make an unknown least (sense 1) or largest (-1), and prove a simple fraction beside it.
+
+    Raises
+    ------
+    NoProof
+        With the best value, where that is known.
+    """
+    found = solve(program, {wanted: float(sense)})
+    best = float(found.x[wanted - 1])
+    if not LEAST < abs(best) < MOST:
+        raise NoProof("no constant at this degree")
+    guess = {
+        k: fraction(Fraction(float(found.x[k - 1])).limit_denominator(DENOMINATOR)) for k in free
+    }
+    why = ""
+    for value in candidates(best, sense):
+        for fixed in ({wanted: value, **guess}, {wanted: value}) if free else ({wanted: value},):
+            try:
+                return value, best, prove(program.fixing(fixed))
+            except NoProof as problem:
+                why = str(problem)
+    raise NoProof(f"the best constant is about {best:.6g}, and {why}")
+
+
+def candidates(best: float, sense: int) -> Iterator[fmpq]:
+    """Simple fractions: the best constant, if it is one, then those that leave more room."""
+    parts = [(-SHARP, SHARP), *((sense * slack / 3, sense * slack) for slack in SLACK)]
+    for part in parts:
+        low, high = sorted(Fraction(best + x * abs(best)) for x in part)
+        yield fraction(simplest(low, high))

@@ -1,0 +1,129 @@
+"""Expressions that a person types, read by a list of what may stand in them; nothing is evaluated.
+
+Python's grammar cuts the text into a tree, of which numbers, names, arithmetic, transposes and some
+functions are taken; everything else is refused in one line.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+import sympy as sp
+
+from symbolic.language.errors import InputError
+
+__all__ = ["names_in", "read_expression", "read_relation"]
+
+# A longer text is no formula that a person types.
+LONGEST = 1000
+# Powers that are written out take that many factors.
+MOST_POWER = 64
+FUNCTIONS = {f.__name__: f for f in (sp.exp, sp.log, sp.sin, sp.cos, sp.tanh, sp.sqrt)}
+RELATIONS: dict[type, Any] = {ast.Eq: sp.Eq, ast.GtE: sp.Ge, ast.LtE: sp.Le}
+
+
+def names_in(text: str) -> list[str]:
+    """Names of variables in a text, in the order in which they come.
+
+    Raises
+    ------
+    InputError
+        For a text that is no expression.
+    """
+    found: list[str] = []
+    calls = {id(node.func) for node in ast.walk(_tree(text)) if isinstance(node, ast.Call)}
+    nodes = (node for node in ast.walk(_tree(text)) if isinstance(node, ast.Name))
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
+        if id(node) not in calls and node.id not in found and node.id not in FUNCTIONS:
+            found.append(node.id)
+    return found
+
+
+def read_expression(text: str, known: Mapping[str, Any]) -> Any:
+    """Expression of a text in known symbols and matrices.
+
+    Parameters
+    ----------
+    text : str
+        At most 1000 characters, such as ``(x*y - 1)**2/2`` or ``W.T*W``.
+    known : mapping of str to Symbol or MatrixSymbol
+        What names stand for.
+
+    Raises
+    ------
+    InputError
+        For everything else.
+    """
+    return _read(_tree(text), known)
+
+
+def read_relation(text: str, known: Mapping[str, Any]) -> sp.Basic:
+    """Relation of a text with one of ``==``, ``>=`` and ``<=``.
+
+    Raises
+    ------
+    InputError
+        For everything else.
+    """
+    tree = _tree(text)
+    kind = RELATIONS.get(type(tree.ops[0])) if isinstance(tree, ast.Compare) else None
+    if kind is None or len(tree.ops) > 1:  # type: ignore[attr-defined]
+        raise InputError(f"expected a relation with ==, >= or <=, got {text!r:.60}")
+    sides = tree.left, tree.comparators[0]  # type: ignore[attr-defined]
+    found: sp.Basic = kind(*(_read(side, known) for side in sides), evaluate=False)
+    return found
+
+
+def _tree(text: str) -> ast.expr:
+    if len(text) > LONGEST:
+        raise InputError(f"expected at most {LONGEST} characters, got {len(text)}; use a file")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise InputError(f"expected a formula such as (x*y - 1)**2/2, got {text!r:.60}") from None
+
+
+def _read(node: ast.AST, known: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return sp.Rational(str(node.value))
+    if isinstance(node, ast.Name):
+        if node.id not in known:
+            raise InputError(f"{node.id} is unknown here; known: {', '.join(known)}")
+        return known[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
+        inside = _read(node.operand, known)
+        return -inside if isinstance(node.op, ast.USub) else inside
+    if isinstance(node, ast.Attribute) and node.attr == "T":
+        return _read(node.value, known).T
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
+        function = FUNCTIONS.get(node.func.id)
+        if function is not None and not node.keywords:
+            return function(_read(node.args[0], known))
+    if isinstance(node, ast.BinOp):
+        return _combined(node, _read(node.left, known), _read(node.right, known))
+    raise InputError(
+        f"{ast.unparse(node):.60} is not read: a formula has numbers, names, + - * / ** and"
+        f" {', '.join(FUNCTIONS)}"
+    )
+
+
+def _combined(node: ast.BinOp, left: Any, right: Any) -> Any:
+    try:
+        if isinstance(node.op, ast.Add):
+            return left + right
+        if isinstance(node.op, ast.Sub):
+            return left - right
+        if isinstance(node.op, ast.Mult | ast.MatMult):
+            return left * right
+        if isinstance(node.op, ast.Div) and right != 0:
+            return left / right
+        if isinstance(node.op, ast.Pow) and right.is_number and abs(right) <= MOST_POWER:
+            return left**right
+    except (TypeError, ValueError, AttributeError) as problem:
+        raise InputError(f"{ast.unparse(node):.60}: {problem}") from None
+    raise InputError(
+        f"{ast.unparse(node):.60} is not read: quotients by zero, powers above {MOST_POWER} or with"
+        " letters, and other signs than + - * / ** are none"
+    )

@@ -1,0 +1,142 @@
+"""Potentials with the best constants of their rates, proved; and constants that are too good."""
+
+import pytest
+import sympy as sp
+from flint import fmpq
+
+from potentials.search.exact import prove
+from potentials.search.find import DEGREES, Question, find
+from potentials.search.polynomials import fraction, gradient_flow
+from potentials.search.program import NoProof
+from potentials.search.rates import Goal, Power, posed
+from potentials.search.regions import Set, condition, level_set
+from potentials.search.subject import Subject
+from symbolic.language.errors import InputError
+
+a, b, c = sp.symbols("a b c", real=True)
+X = sp.MatrixSymbol("X", 2, 2)
+THIN = sp.MatrixSymbol("X", 2, 1)
+RANK_ONE = sp.Matrix([[1, 0], [0, 0]])
+PRODUCT = (a * b - 1) ** 2 / 2
+RING = (a**2 + b**2 - 1) ** 2 / 2
+#: Constants that are better than the best one by this part are not to be proved.
+BETTER = sp.Rational(1, 1000)
+#: What a solver in doubles tells of a best constant.
+SOLVED = 1e-5
+
+
+def fitted(X):
+    return sp.trace((X * X.T - RANK_ONE) * (X * X.T - RANK_ONE).T) / 4
+
+
+def asked(blocks, loss, **options):
+    if "level" in options:
+        options["level"] = fraction(options["level"])
+    subject = Subject("own", blocks, loss)
+    return find(subject, Question(**options), lambda: None)
+
+
+# Loss, options, constant (`d`, or `c` of exponential rates): by hand. Where `L` is the square of a
+# number, `L' = -2 L |r'|^2`, and the least slope on the set is what counts.
+SHARP = [
+    ((a,), a**4 / 4, {}, "1/64"),
+    ((a, b), (a**2 + b**2) ** 2 / 4, {}, "1/64"),
+    ((a, b), a**2 / 2 + 2 * b**2, {}, "2"),
+    ((a, b), PRODUCT, {"level": "1/8"}, "2"),
+    ((a, b), PRODUCT, {"keep": (sp.Eq(a**2 - b**2, 2),)}, "4"),
+    ((a, b), PRODUCT, {"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, "1"),
+    ((a, b), RING, {"level": "1/8"}, "4"),
+    ((a, b), (a - 1) ** 2 / 2 + b**2 + sp.Rational(1, 3), {}, "2"),
+    ((X,), fitted(X), {"coordinates": (X * X.T,), "level": "1/50", "rates": (Power(2, 1),)}, "1/64"),
+    ((THIN,), fitted(THIN), {"coordinates": (THIN * THIN.T,), "level": "1/8"}, "1"),
+]
+
+
+@pytest.mark.parametrize("blocks, loss, options, constant", SHARP)
+def test_the_best_constant_is_proved(blocks, loss, options, constant):
+    answer = asked(blocks, loss, **options)
+    assert answer.found is not None, answer.reason
+    assert answer.found.constant == fraction(constant)
+    assert abs(answer.found.best / float(sp.Rational(constant)) - 1) < SOLVED
+
+
+def goal_of(loss, variables, rate, level=None):
+    flow = gradient_flow(loss, variables)
+    where = Set(() if level is None else (level_set(flow, fraction(level)),))
+    return Goal(flow, flow.loss, (flow.loss,), rate, where)
+
+
+@pytest.mark.parametrize(
+    "goal, best, degree",
+    [
+        (goal_of(a**4 / 4, (a,), Power(2, 1)), "1/64", 0),
+        (goal_of(a**2 / 2 + 2 * b**2, (a, b), "exp"), "2", 0),
+        (goal_of(PRODUCT, (a, b), "exp", "1/8"), "2", 8),
+        (goal_of(RING, (a, b), "exp", "1/8"), "4", 8),
+    ],
+)
+def test_a_constant_that_is_better_by_a_thousandth_is_not_proved(goal, best, degree):
+    program, _, wanted = posed(goal, degree)
+    exact = sp.Rational(best)
+    prove(program.fixing({wanted: fraction(best)}))
+    better = exact * (1 - BETTER) if goal.sense > 0 else exact * (1 + BETTER)
+    with pytest.raises(NoProof):
+        prove(program.fixing({wanted: fmpq(int(better.p), int(better.q))}))
+
+
+@pytest.mark.parametrize("rate", [Power(1, 1), Power(4, 1), "exp"])
+def test_a_rate_that_the_flow_does_not_have_is_not_found(rate):
+    answer = asked((a,), a**6 / 6, rates=(rate,))  # falls like t^(-3/2)
+    assert answer.found is None
+    assert len(answer.tried) == len(DEGREES)
+
+
+def test_rates_are_tried_from_the_fastest_one():
+    answer = asked((a,), a**6 / 6)
+    assert answer.found is not None
+    assert answer.found.rate == Power(3, 2)
+    assert {rate for rate, *_ in answer.tried} >= {"exp", Power(2, 1)}
+
+
+def test_a_span_of_potentials_gives_the_best_one():
+    # Of all quadratics above it, the loss itself falls slower than another with a smaller constant.
+    alone = asked((a, b), (a**2 + 3 * b**2) ** 2 / 4, rates=(Power(2, 1),))
+    span = asked((a, b), (a**2 + 3 * b**2) ** 2 / 4, rates=(Power(2, 1),), template=4)
+    assert alone.found is not None and span.found is not None
+    assert float(span.found.constant) <= float(alone.found.constant) * (1 + SOLVED)
+    V = span.found.flow.written(span.found.V - span.found.target)
+    assert V.subs({x: 1 for x in V.free_symbols}) >= 0
+
+
+def test_superfluous_rows_fall_like_one_over_t():
+    loss, whole = fitted(X), (X * X.T,)
+    row = sp.Symbol("G[1,1]")
+    answer = asked((X,), loss, coordinates=whole, template=(row,), rates=(Power(1, 1),))
+    assert answer.found is not None and answer.found.constant == fraction("1/2")
+
+
+def test_a_condition_that_the_flow_does_not_keep_is_a_hypothesis():
+    flow = gradient_flow(PRODUCT, (a, b))
+    assert condition(flow, flow.read(a**2 - b**2 - 2), True).reason == "cofactor"
+    assert condition(flow, flow.read(a**2 + b**2 - 2), True).reason == "assumed"
+
+
+@pytest.mark.parametrize("loss", [sp.exp(a), a / (1 + a**2), sp.sqrt(2) * a**2])
+def test_what_is_no_polynomial_with_fractions_is_refused_in_a_line(loss):
+    with pytest.raises(InputError, match="own: .*polynomials"):
+        asked((a,), loss)
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"coordinates": (a + b,)}, "no polynomial in these coordinates"),
+        ({"keep": (a + b,)}, "expected Eq"),
+        ({"keep": (sp.Eq(sp.exp(a), 1),)}, "no polynomial"),
+        ({"template": 9}, "a degree from 1 to 8"),
+        ({"template": (sp.sin(a),)}, "no polynomial"),
+    ],
+)
+def test_other_input_is_refused_in_a_line(options, told):
+    with pytest.raises(InputError, match=told):
+        asked((a, b), PRODUCT, **options)

@@ -19,16 +19,20 @@ from flows.core.files import check_output, write_file
 from flows.core.system import System, checked_system
 from flows.runs.find_law import late_time_law
 from flows.runs.integrate import integrate
+from potentials.claim import Claim, Comparison, Inequality
+from potentials.notation import symbol
 from potentials.search.find import DEGREES, RATES, Answer, Question
 from potentials.search.find import find as search
 from potentials.search.polynomials import fraction, rational
 from potentials.search.printed import hypotheses, statement, theorem
 from potentials.search.rates import Found, Power, Rate
 from potentials.search.record import data_of
-from symbolic.language.rate import D
+from potentials.search.subject import Subject
+from potentials.source import Source
 
 __all__ = ["NOT_FOUND", "PROVED", "FoundPotential", "find_potential"]
 
+HERE = Source("popflow", 2026, "", "proved by sums of squares", "inequality")
 PROVED, NOT_FOUND = "PROVED", "NOT_FOUND"
 #: Runs from so many random starts are asked for the law, to this time.
 STARTS, LATE = 3, 1e6
@@ -50,7 +54,7 @@ class FoundPotential:
     reason : str
         Of what was not found: the degree, the best value so far, what to try next.
     V : Expr, optional
-        The potential, in the entries of blocks or in coordinates.
+        The potential, in the blocks and their entries, or in coordinates.
     constant : Expr, optional
         `C` or `c`, exactly as it is proved.
     best : float
@@ -92,20 +96,37 @@ class FoundPotential:
         """The theorem with its proof: statement, squares and conclusion, for a LaTeX document."""
         return theorem(self._needed())
 
-    def claims(self) -> tuple[sp.Basic, ...]:
-        r"""What is proved as a relation with `symbolic.D`: `\dot V \le -c V^{1 + 1/q}`, exactly.
+    def claims(self, name: str = "V") -> tuple[Claim, ...]:
+        r"""What is proved as a claim for `flows.check`: `\dot V \le -c V^{1 + 1/q}`, exactly.
 
-        `V` is written out, so that a run of the system can be compared once `V` is one of its
-        potentials: `flows.integrate(system, start, potentials={"V": found.V})`.
+        Parameters
+        ----------
+        name : str
+            Of the potential in the runs that are checked: build the system with
+            ``potentials={"V": found.V}``. Where `V` is the loss itself, it is the loss.
+
+        Raises
+        ------
+        InputError
+            Where nothing is proved.
         """
-        self._needed()
-        V = sp.Symbol("V")
+        found = self._needed()
         assert self.constant is not None
-        if self.exponent is None:
-            return (sp.Le(D(V), -self.constant * V),)
-        q = sp.Rational(self.exponent.numerator, self.exponent.denominator)
-        # V <= C t^-q is the solution of V' = -q C^(-1/q) V^(1 + 1/q).
-        return (sp.Le(D(V), -q * self.constant ** (-1 / q) * V ** (1 + 1 / q)),)
+        quantity = "loss" if found.flow.loss == found.V else name
+        V, rate = symbol(quantity), symbol(f"{quantity}_dot")
+        power, factor = sp.Integer(1), self.constant
+        if self.exponent is not None:
+            # V <= C t^-q is the solution of V' = -q C^(-1/q) V^(1 + 1/q).
+            q = sp.Rational(self.exponent.numerator, self.exponent.denominator)
+            power, factor = 1 + 1 / q, q * self.constant ** (-1 / q)
+        return (
+            Inequality(
+                id="found",
+                statement=f"d{quantity}/dt <= -{factor} {quantity}^({power})",
+                source=HERE,
+                conclusions=(Comparison(-rate, ">=", V**power, factor),),
+            ),
+        )
 
     def save(self, path: Any, *, force: bool = False) -> None:
         """Write the proof for `popflow verify`, which shares no code with the search.
@@ -232,17 +253,17 @@ def find_potential(
             answer = search(subject, question, look)
     except TimeSpent:
         answer = Answer(None, limit.told("on the search"), degrees[-1], ())
-    return _told(answer, time.perf_counter() - begun)
+    return _told(subject, answer, time.perf_counter() - begun)
 
 
-def _told(answer: Answer, seconds: float) -> FoundPotential:
-    """The answer as a person reads it; a proof is checked before it is told."""
+def _told(subject: Subject, answer: Answer, seconds: float) -> FoundPotential:
+    """The answer as a person reads it."""
     found = answer.found
     if found is None:
         return FoundPotential(
             NOT_FOUND, answer.reason, None, None, math.nan, None, "", (), answer.degree, seconds
         )
-    V = found.flow.written(found.V)
+    V = subject.in_blocks(found.flow.written(found.V))
     exact = rational(found.constant)
     if found.rate == "exp":
         constant, best, exponent = exact, found.best, None

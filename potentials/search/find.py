@@ -125,7 +125,7 @@ def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answ
 
 def _conditions(subject: Subject, flow: Flow, question: Question) -> tuple[Condition, ...]:
     """The region, each condition with its reason."""
-    found = list(identities(flow))
+    found = [*identities(flow), *_not_negative(flow)]
     if question.level is not None:
         found.append(level_set(flow, question.level))
     for relation in question.keep:
@@ -135,6 +135,16 @@ def _conditions(subject: Subject, flow: Flow, question: Question) -> tuple[Condi
         p = sign * (relation.lhs - relation.rhs)
         found.append(condition(flow, _read(subject, flow, p, "keep"), isinstance(relation, sp.Eq)))
     return tuple(found)
+
+
+def _not_negative(flow: Flow) -> list[Condition]:
+    """Coordinates outside matrices that are sums of squares."""
+    if flow.origin is None:
+        return []
+    inside = [p for one in flow.factored for row in one.matrix for p in row]
+    alone = [x for x in flow.ring.gens()[: flow.size] if x not in inside]
+    found = (condition(flow, x, False) for x in alone)
+    return [c for c in found if c.reason == "squares"]
 
 
 def _template(subject: Subject, flow: Flow, given: Any) -> list[Polynomial] | None:
@@ -151,7 +161,10 @@ def _template(subject: Subject, flow: Flow, given: Any) -> list[Polynomial] | No
 def _read(subject: Subject, flow: Flow, expression: Any, what: str) -> Polynomial:
     """A polynomial of what a person writes, in entries of blocks or in coordinates."""
     own = {x.name: x for x in flow.symbols}
-    named = as_expression(expression)
+    try:
+        named = as_expression(expression)
+    except sp.SympifyError:
+        raise InputError(f"{what}: expected an expression, got {expression!r:.60}") from None
     named = named.xreplace(
         {x: own.get(x.name, x) for x in named.free_symbols if hasattr(x, "name")}
     )

@@ -48,7 +48,7 @@ class Subject:
                 f"{self.name}: the loss is no polynomial, as an expectation has no closed form;"
                 " potentials are found of polynomials"
             )
-        return self._named(form.plain)
+        return form.plain.xreplace(self._names)
 
     @cached_property
     def flow(self) -> Flow:
@@ -61,25 +61,27 @@ class Subject:
                 " coefficients"
             ) from None
 
+    def in_blocks(self, expression: sp.Expr) -> sp.Expr:
+        """An expression in the entries of the blocks as they were given."""
+        return expression.xreplace(
+            {
+                self._names[inner]: outer
+                for block in self.blocks
+                for inner, outer in zip(entries(block), _elements(block), strict=True)
+            }
+        )
+
     def scalar(self, expression: Any, what: str) -> sp.Expr:
         """An expression of the blocks in entries."""
-        try:
-            found = self._named(written_out(expression, self.blocks))
-        except (TypeError, ValueError, AttributeError) as problem:
-            raise InputError(f"{what}: {expression} cannot be read: {problem}") from None
-        if getattr(found, "is_Matrix", False):
-            if found.shape != (1, 1):
-                raise InputError(f"{what}: expected a number, got a matrix {found.shape}")
-            found = found[0, 0]
-        return sp.expand(found)
+        found = self._written(expression, what)
+        if found.shape != (1, 1):
+            raise InputError(f"{what}: expected a number, got a matrix {found.shape}")
+        return found[0, 0]
 
     def coordinate(self, given: Any, place: int) -> Coordinate:
         """A symmetric matrix of functions, or one function; `X^T X` and `X X^T` are factored."""
         what = f"coordinates[{place}]"
-        whole = self._named(written_out(given, self.blocks))
-        if not getattr(whole, "is_Matrix", False):
-            whole = sp.Matrix([[whole]])
-        whole = sp.Matrix(whole).applyfunc(sp.expand)
+        whole = self._written(given, what)
         rows = whole.rows
         if not whole.is_symmetric() or rows > MOST_ROWS:
             raise InputError(
@@ -104,7 +106,16 @@ class Subject:
             return None
         if factors[0] != sp.Transpose(factors[1]).doit():
             return None
-        return sp.Matrix(self._named(written_out(factors[0], self.blocks)))
+        return self._written(factors[0], "coordinates")
+
+    def _written(self, given: Any, what: str) -> sp.Matrix:
+        """A matrix expression in entries; a number as a matrix of one."""
+        try:
+            found = written_out(given, self.blocks).xreplace(self._names)
+        except (TypeError, ValueError, AttributeError):
+            raise InputError(f"{what}: expected an expression, got {given!r:.60}") from None
+        whole = found if getattr(found, "is_Matrix", False) else sp.Matrix([[found]])
+        return sp.Matrix(whole).applyfunc(sp.expand)
 
     @cached_property
     def _names(self) -> dict[sp.Symbol, sp.Symbol]:
@@ -115,12 +126,17 @@ class Subject:
             for inner, name in zip(entries(block), _labels(block), strict=True)
         }
 
-    def _named(self, expression: Any) -> Any:
-        return expression.xreplace(self._names)
-
 
 def _labels(block: Block) -> Sequence[str]:
     """Names of entries: `a`, `v[0]`, `W[0,1]`."""
     ranges: list[range] = [range(size) for size in shape(block)]
     places = (",".join(map(str, place)) for place in itertools.product(*ranges))
     return tuple(f"{block.name}[{place}]" if place else str(block.name) for place in places)
+
+
+def _elements(block: Block) -> Sequence[sp.Expr]:
+    """Entries of a block, row by row."""
+    if isinstance(block, sp.Symbol):
+        return (block,)
+    rows, columns = block.shape
+    return tuple(block[i, j] for i in range(int(rows)) for j in range(int(columns)))

@@ -47,7 +47,12 @@ SHARP = [
     ((a, b), PRODUCT, {"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, "1"),
     ((a, b), RING, {"level": "1/8"}, "4"),
     ((a, b), (a - 1) ** 2 / 2 + b**2 + sp.Rational(1, 3), {}, "2"),
-    ((X,), fitted(X), {"coordinates": (X * X.T,), "level": "1/50", "rates": (Power(2, 1),)}, "1/64"),
+    (
+        (X,),
+        fitted(X),
+        {"coordinates": (X * X.T,), "level": "1/50", "rates": (Power(2, 1),)},
+        "1/64",
+    ),
     ((THIN,), fitted(THIN), {"coordinates": (THIN * THIN.T,), "level": "1/8"}, "1"),
 ]
 
@@ -123,7 +128,7 @@ def test_a_condition_that_the_flow_does_not_keep_is_a_hypothesis():
 
 @pytest.mark.parametrize("loss", [sp.exp(a), a / (1 + a**2), sp.sqrt(2) * a**2])
 def test_what_is_no_polynomial_with_fractions_is_refused_in_a_line(loss):
-    with pytest.raises(InputError, match="own: .*polynomials"):
+    with pytest.raises(InputError, match=r"own: .*polynomials"):
         asked((a,), loss)
 
 

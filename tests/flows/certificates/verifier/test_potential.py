@@ -1,0 +1,183 @@
+"""Files of potentials are checked from what they state alone; a changed one is refused or true."""
+
+import copy
+import json
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flows
+from flows.certificates.verifier.potential import fall
+from flows.certificates.verifier.reading import Refused
+
+a, b = sp.symbols("a b", real=True)
+X = sp.MatrixSymbol("X", 2, 2)
+MISFIT = X * X.T - sp.Matrix([[1, 0], [0, 0]])
+SYSTEMS = {
+    "level": (
+        flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
+        {"level": "1/8", "rate": "exp"},
+    ),
+    "kept": (
+        flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
+        {"keep": [sp.Eq(a**2 - b**2, 2)], "rate": "exp"},
+    ),
+    "assumed": (
+        flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
+        {"keep": [a**2 + b**2 >= 2], "rate": "exp"},
+    ),
+    "power": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2}),
+    "span": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2, "template": 4}),
+    "coordinates": (
+        flows.OwnSystem("one", [X], sp.trace(MISFIT * MISFIT.T) / 4),
+        {"coordinates": [X * X.T], "level": "1/50", "rate": 2, "degree": 6},
+    ),
+}
+# Changed numbers of each file; of those that are accepted the statement is looked at in so many
+# states, with room for rounding.
+CHANGES, STATES, ROUNDING = 60, 400, 1e-9
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder, made = tmp_path_factory.mktemp("potentials"), {}
+    for name, (system, options) in SYSTEMS.items():
+        found = flows.find_potential(system, **options)
+        assert found.proved, found.reason
+        found.save(folder / f"{name}.json")
+        made[name] = folder / f"{name}.json"
+    return made
+
+
+def test_every_kind_of_file_is_accepted_and_states_its_law(files):
+    stated = {name: flows.verify(path).potential.statement for name, path in files.items()}
+    assert "V(t) <= V(0) exp(-2 t), for every start where L <= 1/8" in stated["level"]
+    assert "V(t) <= 1/16 t^-2, for every start" in stated["power"]
+    assert stated["assumed"].endswith("as long as a**2 + b**2 - 2 >= 0")
+    assert "X[0,0]**2 + X[0,1]**2" in stated["coordinates"]
+    hypotheses = {name: flows.verify(path).potential.hypotheses for name, path in files.items()}
+    assert [name for name, those in hypotheses.items() if those] == ["assumed"]
+
+
+def leaves(data, path=()):
+    """Paths to all numbers of a file."""
+    if isinstance(data, dict | list):
+        for key, part in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from leaves(part, (*path, key))
+    elif isinstance(data, int) or data.lstrip("-").replace("/", "").isdigit():
+        yield path
+
+
+def with_change(data, path, rng):
+    data = copy.deepcopy(data)
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    old = place[path[-1]]
+    if isinstance(old, int):
+        place[path[-1]] = old + rng.choice([-1, 1])
+    else:
+        place[path[-1]] = str(Fraction(old) * Fraction(*rng.choice([(1001, 1000), (999, 1000)])))
+        if Fraction(old) == 0:
+            place[path[-1]] = "1/1000"
+    return data
+
+
+def polynomial(rows, variables):
+    """A file's polynomial, by SymPy."""
+    return sp.Add(
+        *(sp.Rational(c) * sp.Mul(*(x**k for x, k in zip(variables, e, strict=False))) for c, e in rows)
+    )
+
+
+def is_true(data):
+    """Whether a statement without coordinates and hypotheses holds at random states of its set."""
+    assert "origin" not in data
+    variables = sp.symbols(data["variables"], real=True)
+    loss, V = (polynomial(data[key], variables) for key in ("loss", "V"))
+    falls = sum(sp.diff(V, x) * sp.diff(loss, x) for x in variables)
+    d = Fraction(data["constant"])
+    numbers = sp.lambdify(variables, [loss, V, falls], "numpy")
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(len(variables), STATES)) * rng.uniform(0.2, 2, STATES)
+    where = np.ones(STATES, dtype=bool)
+    for part in data["region"]:
+        values = sp.lambdify(variables, polynomial(part["p"], variables), "numpy")(*states)
+        where &= np.abs(values) < ROUNDING if part["equal"] else values >= 0
+    _, value, fallen = (np.broadcast_to(x, STATES)[where] for x in numbers(*states))
+    if data["rate"] == "exp":
+        return bool((fallen >= float(d) * value - ROUNDING).all())
+    m, k = data["rate"]
+    least = float(d) ** (-k / m) * np.maximum(value, 0) ** (1 + k / m)
+    return bool((value >= -ROUNDING).all() and (fallen >= least * (1 - ROUNDING) - ROUNDING).all())
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_changed_number_is_refused_or_the_statement_is_true(files, name):
+    data, rng = json.loads(files[name].read_text()), random.Random(1)
+    paths = list(leaves(data))
+    refused = 0
+    for path in rng.sample(paths, min(CHANGES, len(paths))):
+        other = with_change(data, path, rng)
+        try:
+            fall(other)
+        except (Refused, ValueError, KeyError, IndexError, TypeError, ZeroDivisionError):
+            refused += 1
+            continue
+        assert name != "coordinates" and is_true(other), path
+    assert refused >= 0.8 * min(CHANGES, len(paths))
+
+
+def test_the_oracle_of_truth_sees_a_constant_that_is_off_by_a_thousandth(files):
+    data = json.loads(files["power"].read_text())
+    assert is_true(data)
+    data["constant"] = str(Fraction(data["constant"]) * Fraction(999, 1000))
+    assert not is_true(data)
+
+
+def test_a_better_constant_alone_is_refused(files):
+    for path in files.values():
+        data = json.loads(path.read_text())
+        better = 1001 if data["rate"] == "exp" else 999
+        data["constant"] = str(Fraction(data["constant"]) * Fraction(better, 1000))
+        with pytest.raises(Refused):
+            fall(data)
+
+
+@pytest.mark.parametrize("reason", ["level", "cofactor", "squares", "identity", "known"])
+def test_a_hypothesis_is_not_dropped_by_another_reason(files, reason):
+    data = json.loads(files["assumed"].read_text())
+    data["region"][0]["kept"] = reason
+    data["region"][0] |= {"level": "2", "cofactor": [], "proof": {"blocks": [], "multipliers": []}}
+    with pytest.raises(Refused):
+        fall(data)
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("variables", []),
+        ("variables", ["a", "a"]),
+        ("rate", [0, 1]),
+        ("rate", "fast"),
+        ("constant", "-1"),
+        ("constant", "0"),
+        ("V", [["1", [1, 0, 1]]]),
+        ("V", [["1", [1, 0, 0]], ["1", [1, 0, 0]]]),
+        ("loss", [["x", [1, 0, 0]]]),
+        ("claims", {}),
+        ("claims", {"decay": {"blocks": [], "multipliers": []}}),
+    ],
+)
+def test_a_malformed_file_is_refused(files, tmp_path, key, value):
+    data = json.loads(files["power"].read_text())
+    data[key] = value
+    (tmp_path / "changed.json").write_text(json.dumps(data))
+    assert flows.verify(tmp_path / "changed.json").refused
+
+
+def test_a_file_about_a_potential_is_about_no_flow(files):
+    assert "not about one flow" in flows.verify(files["power"], start=[1.0, 1.0]).refused

@@ -15,6 +15,7 @@ from flows.core.system import System
 from flows.pages import html
 from flows.pages.case import T_END
 from flows.pages.figure import loss_figure
+from flows.pages.found import found_part
 from flows.pages.late_laws import beside
 from flows.pages.parts import Picture
 from flows.pages.run_page import derivation_values, run_values
@@ -57,8 +58,10 @@ def report(
     -------
     Path
         The page: the loss and its flow in formulas, the loss of the first run as a figure, where
-        it ended, all verdicts, each run with its interactive figures and the law by which its loss
-        falls, claims, potentials, and the derivation, each step with its evidence.
+        it ended, what the flow of a polynomial keeps and a potential that proves its rate
+        (:func:`flows.find_potential`), all verdicts, each run with its interactive figures and the
+        law by which its loss falls, claims, potentials, and the derivation, each step with its
+        evidence.
 
     Raises
     ------
@@ -84,18 +87,21 @@ def report(
         runs = (integrate(what, what.initial(), T_END),)
     system = runs[0].system
     values = [run_values(run) for run in runs]
+    whole = system.rebuilt if isinstance(system, RecordedSystem) else system
+    laws = [beside(run) for run in runs]
     text = html.render(
         "own.html",
         name=system.name,
-        problem=_problem(system.rebuilt if isinstance(system, RecordedSystem) else system),
+        problem=_problem(whole),
+        found=found_part(whole, runs[0], laws[0]),
         picture_of_loss=Picture(html.image(loss_figure(runs[0])), CAPTION, []),
         claims=system.statements.claims,
         marks=system.statements.marks,
         potentials=system.statements.potentials,
         flow=None,
         runs=[
-            {**one, "law": beside(run), "title": _title(run)}
-            for one, run in zip(values, runs, strict=True)
+            {**one, "law": law, "title": _title(run)}
+            for one, law, run in zip(values, laws, runs, strict=True)
         ],
         bokeh=html.bokeh(),
         **derivation_values(system),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from potentials.search.coordinates import reduced
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
 from potentials.search.rates import Found, Goal, Power, Rate, least_value, search
-from potentials.search.regions import Condition, Set, condition, identities, level_set
+from potentials.search.regions import Condition, Set, condition, identities, level_set, of_squares
 from potentials.search.residuals import squared_forms, written_squares
 from potentials.search.shift import centre, displaced, moved, moved_back
 from potentials.search.subject import Subject
@@ -22,8 +23,9 @@ from symbolic.language.expressions import as_expression
 
 __all__ = ["DEGREES", "RATES", "Answer", "Question", "find"]
 
-#: Degrees of monomials that proofs use beyond Newton's polytope.
-DEGREES = (0, 4, 6, 8)
+#: Degrees of monomials that proofs use beyond Newton's polytope, as far as a basis of all
+#: monomials of half of it has no more than the second number: programs of more take minutes.
+DEGREES, MOST_MONOMIALS = (0, 4, 6, 8, 10, 12, 14), 150
 #: Rates from the fastest to the slowest: exponential, then exponents of `1/t`.
 RATES: tuple[Rate, ...] = (
     "exp",
@@ -51,7 +53,7 @@ class Question:
     level : fmpq, optional
         Only starts with `L <= level`.
     degrees : tuple of int
-        Of proofs, in turn.
+        Of proofs, in turn, as far as programs are not too large.
     coordinates : tuple
         Symmetric matrices, or functions, of the blocks; of none the entries themselves.
     template : int, or sequence of Expr, optional
@@ -107,20 +109,32 @@ def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answ
     if target is None:
         return Answer(None, NO_LEAST, question.degrees[-1], ())
     span = span or [target]
+    square = sum((x * x for x in flow.ring.gens()[: flow.size]), start=flow.constant(1))
     tried: list[tuple[Rate, int, str]] = []
-    for rate in question.rates:
-        for degree in question.degrees:
+    for factor in (None, _shifted(square, point)):
+        for rate, degree in _attempts(question, flow.size):
             for ideal in (residuals, ()) if residuals and point is None else ((),):
                 look()
+                goal = Goal(here, target, tuple(span), rate, where, ideal, factor)
                 try:
-                    found = search(Goal(here, target, tuple(span), rate, where, ideal), degree)
+                    found = search(goal, degree)
                 except NoProof as problem:
                     tried.append((rate, degree, str(problem)))
                     continue
                 if point is not None:
-                    found = moved_back(replace(found, flow=here), flow, point)
+                    found = moved_back(found, flow, point)
                 return Answer(found, "", degree, tuple(tried))
     return Answer(None, _why(tried, question), question.degrees[-1], tuple(tried))
+
+
+def _attempts(question: Question, size: int) -> Iterator[tuple[Rate, int]]:
+    """Rates with degrees whose programs are not too large; a single degree is not judged."""
+    for rate in question.rates:
+        variables = size if rate == "exp" else size + 1
+        for degree in question.degrees:
+            monomials = math.comb(variables + degree // 2, variables)
+            if len(question.degrees) == 1 or monomials <= MOST_MONOMIALS:
+                yield rate, degree
 
 
 def _conditions(subject: Subject, flow: Flow, question: Question) -> tuple[Condition, ...]:
@@ -143,8 +157,7 @@ def _not_negative(flow: Flow) -> list[Condition]:
         return []
     inside = [p for one in flow.factored for row in one.matrix for p in row]
     alone = [x for x in flow.ring.gens()[: flow.size] if x not in inside]
-    found = (condition(flow, x, False) for x in alone)
-    return [c for c in found if c.reason == "squares"]
+    return [c for c in (of_squares(flow, x) for x in alone) if c is not None]
 
 
 def _template(subject: Subject, flow: Flow, given: Any) -> list[Polynomial] | None:
@@ -178,7 +191,7 @@ def _read(subject: Subject, flow: Flow, expression: Any, what: str) -> Polynomia
 
 def _above_least(flow: Flow, where: Set, degrees: Sequence[int]) -> Polynomial | None:
     """`L - L*`, with the least loss; None where that is not proved to be a simple fraction."""
-    for degree in degrees:
+    for degree in sorted({0, *degrees}):
         least = least_value(flow, flow.loss, where, degree)
         if least is not None:
             return flow.loss - flow.constant(least)
@@ -197,7 +210,8 @@ def _at(c: Condition, point: Sequence[fmpq] | None) -> Condition:
 def _why(tried: Sequence[tuple[Rate, int, str]], question: Question) -> str:
     """The last reason, and what to try next."""
     last = tried[-1][2] if tried else "nothing was tried"
+    most = max((degree for _, degree, _ in tried), default=0)
     more = (
         "" if question.level is not None else "; give a level, below that of other critical points"
     )
-    return f"no certificate up to degree {question.degrees[-1]}: {last}{more}"
+    return f"no certificate up to degree {most}: {last}{more}"

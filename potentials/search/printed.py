@@ -161,12 +161,13 @@ def _squares(found: Found, one: Proved) -> list[str]:
 def _said(found: Found, name: str) -> str:
     """What a sum of squares is of."""
     if name == "decay":
+        by = "" if found.factor is None else rf", times ${_tex(found.flow, found.factor)}$,"
         if found.rate == "exp":
-            return rf"With $c = {sp.latex(rational(found.constant))}$, $-\dot V - c V$ is"
+            return rf"With $c = {sp.latex(rational(found.constant))}$, $-\dot V - c V${by} is"
         m, k, d = found.rate.m, found.rate.k, sp.latex(rational(found.constant))
         return (
             rf"For $s \ge 0$, ${m} (-\dot V) - {m + k} s^{{{k}}} V + {k} \cdot {d}\,"
-            rf" s^{{{m + k}}}$ is"
+            rf" s^{{{m + k}}}${by} is"
         )
     if name == "above":
         return "The potential less its lower bound is"

@@ -73,6 +73,8 @@ class Found:
         `d`, or `c` of an exponential rate.
     best : float
         The best one of this degree, as far as the solver tells it.
+    factor : Polynomial, optional
+        By which the claim of the rate is multiplied.
     proof : Proof
         Of the claims "decay", "above" and "positive".
     """
@@ -85,6 +87,7 @@ class Found:
     constant: fmpq
     best: float
     proof: Proof
+    factor: Polynomial | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,9 @@ class Goal:
     residuals : tuple of Polynomial
         Functions that vanish where the target does: squares are sought in their ideal, in which
         programs are smaller and their solutions have smaller kernels.
+    factor : Polynomial, optional
+        A positive polynomial by which the claim of the rate is multiplied: what is not negative may
+        be no sum of squares, and its product be one.
     """
 
     flow: Flow
@@ -114,6 +120,7 @@ class Goal:
     rate: Rate
     where: Set
     residuals: tuple[Polynomial, ...] = ()
+    factor: Polynomial | None = None
 
     @property
     def sense(self) -> int:
@@ -148,7 +155,7 @@ def search(goal: Goal, degree: int) -> Found:
     free = tuple(k for k in sorted(potential.parts) if k)
     value, best, proof = settled(program, wanted, goal.sense, free)
     V = goal.flow.constant(0) + potential.at(proof.unknowns)
-    return Found(goal.flow, goal.rate, goal.where, V, goal.target, value, best, proof)
+    return Found(goal.flow, goal.rate, goal.where, V, goal.target, value, best, proof, goal.factor)
 
 
 def posed(goal: Goal, degree: int) -> Posed:
@@ -175,6 +182,8 @@ def posed(goal: Goal, degree: int) -> Posed:
         above = (*over.above, s, *(g * s for g in over.above))
         over = Region(above, over.zero, over.matrices)
         ideal = (*ideal, s) if ideal else ()
+    if goal.factor is not None:
+        decay = decay.times(goal.factor)
     stated = [("decay", decay, over, ideal)]
     if not alone or goal.template[0] != goal.target:
         above_target = potential - Affine({0: goal.target})

@@ -19,7 +19,7 @@ from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof, Program, trimmed
 from potentials.search.squares import Affine, Ansatz, Region, Unknowns, claim_of
 
-__all__ = ["Condition", "Set", "composed", "condition", "identities", "level_set"]
+__all__ = ["Condition", "Set", "composed", "condition", "identities", "level_set", "of_squares"]
 
 Reason = Literal["level", "cofactor", "identity", "squares", "assumed"]
 
@@ -79,16 +79,22 @@ def condition(flow: Flow, p: Polynomial, equal: bool) -> Condition:
     rate = cofactor(flow, p) if p != 0 else None
     if rate is not None:
         return Condition(p, equal, "cofactor", cofactor=rate)
-    if flow.origin is not None and not equal:
-        whole = composed(flow, p)
-        names = Unknowns()
-        claim = claim_of("region", flow.origin, Affine({0: whole}), Ansatz(Region()), names)
-        try:
-            proof = prove(Program(names.count, (trimmed(claim),), {}))
-            return Condition(p, equal, "squares", proof=proof)
-        except NoProof:
-            pass
-    return Condition(p, equal, "assumed")
+    found = None if equal else of_squares(flow, p)
+    return found or Condition(p, equal, "assumed")
+
+
+def of_squares(flow: Flow, p: Polynomial) -> Condition | None:
+    """`p >= 0` of coordinates, where squares of what they are functions of prove it; or None."""
+    if flow.origin is None:
+        return None
+    names = Unknowns()
+    whole = Affine({0: composed(flow, p)})
+    claim = claim_of("region", flow.origin, whole, Ansatz(Region()), names)
+    try:
+        proof = prove(Program(names.count, (trimmed(claim),), {}))
+    except NoProof:
+        return None
+    return Condition(p, False, "squares", proof=proof)
 
 
 def identities(flow: Flow, degree: int = 2) -> tuple[Condition, ...]:

@@ -78,6 +78,7 @@ def moved_back(found: Found, flow: Flow, point: Sequence[fmpq]) -> Found:
         where=where,
         V=back(found.V),
         target=back(found.target),
+        factor=None if found.factor is None else back(found.factor),
         proof=Proof(found.proof.unknowns, tuple(claims)),
     )
 

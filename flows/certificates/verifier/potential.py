@@ -110,6 +110,11 @@ def fall(data: Any) -> Fall:
         )
         over = [*above, *(_times(g, s) for g in above)]
         _squares(target, claims["positive"], above, zero, size, matrices)
+    if "factor" in data:
+        factor = _free(_read(data["factor"], size))
+        even = all(c > 0 and not any(k % 2 for k in e) for e, c in factor.items())
+        require(even and (0,) * size in factor, "a factor is not positive")
+        decay = _times(decay, factor)
     _squares(decay, claims["decay"], over, zero, size, matrices)
     law = _law(rate, constant)
     flow = f"for the gradient flow of L = {_text(loss, names)}"

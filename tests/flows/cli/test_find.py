@@ -1,4 +1,4 @@
-"""``popflow find`` prints a theorem, writes its proof and its text; ``popflow verify`` checks it."""
+"""``popflow find`` prints a theorem and writes its proof, which ``popflow verify`` checks."""
 
 import json
 

@@ -127,3 +127,17 @@ def test_a_loss_of_a_relu_has_a_page_with_the_norms_of_its_closed_form(tmp_path)
     )
     text = text_of(page)
     assert "one_neuron" in text and "What moves: w" in text and "PROVED" in text
+
+
+def test_a_polynomial_has_a_section_of_what_is_proved_of_every_start(tmp_path):
+    a, b = sp.symbols("a b")
+    product = flows.OwnSystem("product", [a, b], (a * b - 1) ** 2 / 2)
+    run = flows.integrate(product, [0.5, 0.9], 100.0)
+    words = text_of(flows.report(run, out=tmp_path / "own.html", browser=False))
+    assert "What is proved of every start" in words
+    assert "for every start with L <= 1/8" in words and "Conserved." in words
+    waves = flows.OwnSystem("waves", [a], 1 - sp.cos(a))
+    run = flows.integrate(waves, [0.5], 100.0)
+    assert "What is proved" not in text_of(
+        flows.report(run, out=tmp_path / "other.html", browser=False)
+    )

@@ -89,7 +89,10 @@ def with_change(data, path, rng):
 def polynomial(rows, variables):
     """A file's polynomial, by SymPy."""
     return sp.Add(
-        *(sp.Rational(c) * sp.Mul(*(x**k for x, k in zip(variables, e, strict=False))) for c, e in rows)
+        *(
+            sp.Rational(c) * sp.Mul(*(x**k for x, k in zip(variables, e, strict=False)))
+            for c, e in rows
+        )
     )
 
 

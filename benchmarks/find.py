@@ -1,0 +1,113 @@
+"""Potentials of twelve losses: what is proved, the best constant by hand, seconds.
+
+Run: python benchmarks/find.py [--only WORDS]. Seconds are those of a processor; each proof is
+written to a file and checked by the verifier. About a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sympy as sp
+
+import flows
+
+
+class Problem(NamedTuple):
+    """A loss with options of the search.
+
+    Parameters
+    ----------
+    about : str
+        In words.
+    blocks : tuple
+        What moves.
+    loss : Expr
+        The loss.
+    options : dict
+        Of `flows.find_potential`.
+    sharp : str
+        The best constant on this set, by hand: the least of `-V'/V` or of `V t^q`.
+    """
+
+    about: str
+    blocks: tuple[Any, ...]
+    loss: Any
+    options: dict[str, Any]
+    sharp: str
+
+
+def problems() -> Iterator[Problem]:
+    """Losses of papers and of textbooks."""
+    a, b, c = sp.symbols("a b c")
+    half, eighth = sp.Rational(1, 2), {"level": "1/8", "rate": "exp"}
+    yield Problem("a quartic well", (a, b), (a**2 + b**2) ** 2 / 4, {"rate": 2}, "1/16")
+    yield Problem("x^6 in the plane", (a, b), (a**2 + b**2) ** 3 / 6, {"rate": "3/2"}, "1/48")
+    product = (a * b - 1) ** 2 / 2
+    yield Problem("two layers of one number", (a, b), product, eighth, "2")
+    kept = {"keep": [sp.Eq(a**2 - b**2, 2)], "rate": "exp"}
+    yield Problem("the same, by its balance", (a, b), product, kept, "4")
+    deep = (a * b * c - 1) ** 2 / 2
+    yield Problem("three layers of one number", (a, b, c), deep, eighth, "3*2**(-1/3)")
+    balanced = {"keep": [sp.Eq(a**2, b**2)], "rate": 2}
+    yield Problem("two layers, target 0", (a, b), (a * b) ** 2 / 2, balanced, "1/8")
+    well = (a**2 - 1) ** 2 / 4 + b**2 / 2
+    yield Problem("a double well", (a, b), well, eighth, "4 - 2*sqrt(2)")
+    phase = 3 * (a**2 + b**2) ** 2 / 4 + sp.Rational(3, 4) - (a**2 + b**2) / 2 - a**2
+    squares = {"level": "1/4", "rate": "exp", "coordinates": [a**2, b**2]}
+    yield Problem("phase retrieval in the plane", (a, b), phase, squares, "5/2")
+    tensor = ((a**2 + b**2) ** 3 - 2 * a**3 + 1) * half
+    yield Problem("a tensor of order three", (a, b), tensor, {"level": "1/4", "rate": "exp"}, "")
+    thin, square = sp.MatrixSymbol("X", 2, 1), sp.MatrixSymbol("X", 2, 2)
+    gram = {"coordinates": [thin * thin.T], **eighth}
+    yield Problem("a matrix of rank one, 2 x 1", (thin,), misfit(thin), gram, "1")
+    wide = {"coordinates": [square * square.T], "level": "1/50", "rate": 2}
+    yield Problem("the same over-parameterised, 2 x 2", (square,), misfit(square), wide, "1/16")
+    row = {**wide, "rate": 1, "template": [sp.Symbol("G[1,1]")]}
+    yield Problem("its superfluous row, squared", (square,), misfit(square), row, "1/2")
+
+
+def misfit(X: Any) -> sp.Expr:
+    """`|X X^T - e_1 e_1^T|^2/4`."""
+    off = X * X.T - sp.diag(1, 0)
+    return sp.trace(off * off.T) / 4
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", default="", help="Problems whose description has these words.")
+    only = parser.parse_args().only
+    print("| loss | proved | by hand | degree | find, s | verify, s |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for problem in problems():
+            if only in problem.about:
+                print(row_of(problem, Path(folder) / "potential.json"), flush=True)
+
+
+def row_of(problem: Problem, path: Path) -> str:
+    """A row of the table."""
+    system = flows.OwnSystem("own", problem.blocks, problem.loss)
+    begun = time.process_time()
+    found = flows.find_potential(system, **problem.options)
+    sought = time.process_time() - begun
+    if not found.proved:
+        return f"| {problem.about} | {found.verdict} | {problem.sharp} | | {sought:.2f} | |"
+    found.save(path, force=True)
+    begun = time.process_time()
+    assert flows.verify(path).accepted
+    checked = time.process_time() - begun
+    law = f"{found.constant} t^-{found.exponent}" if found.exponent else f"exp(-{found.constant} t)"
+    return (
+        f"| {problem.about} | {law} | {problem.sharp} | {found.degree} | {sought:.2f} |"
+        f" {checked:.2f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -191,7 +191,8 @@ def find_potential(
         Of the proof's monomials; 0, 4, 6 and 8 in turn by default.
     coordinates : sequence of expressions, optional
         Symmetric matrices of functions of the blocks, such as ``[W.T * W]``, or functions, in which
-        the loss and their own rates are polynomials.
+        the loss and their own rates are polynomials. Of one small matrix `X` that moves they are
+        `X X^T` or `X^T X` by default, where the loss is a function of one.
     template : int or sequence of Expr, optional
         The span of potentials that are not below `L - L*`: all monomials up to a degree, or these.
         One expression is the potential itself. By default `V = L - L*`.

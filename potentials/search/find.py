@@ -83,7 +83,21 @@ class Answer:
 
 
 def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answer:
-    """Search; ``look`` is called before each attempt, and may raise where time is spent."""
+    """Search; ``look`` is called before each attempt, and may raise where time is spent.
+
+    Without coordinates, `X X^T` or `X^T X` of the one matrix that moves serve where the loss is a
+    function of them: its minimisers are no points in the entries then.
+    """
+    for gram in () if question.coordinates else subject.grams:
+        try:
+            return _found(subject, replace(question, coordinates=(gram,)), look)
+        except InputError:  # loss, template or conditions are no functions of it
+            continue
+    return _found(subject, question, look)
+
+
+def _found(subject: Subject, question: Question, look: Callable[[], None]) -> Answer:
+    """Search in the entries, or in given coordinates."""
     flow = subject.flow
     squares = written_squares(flow, subject.loss)
     if question.coordinates:
@@ -112,7 +126,7 @@ def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answ
     square = sum((x * x for x in flow.ring.gens()[: flow.size]), start=flow.constant(1))
     tried: list[tuple[Rate, int, str]] = []
     for factor in (None, _shifted(square, point)):
-        for rate, degree in _attempts(question, flow.size):
+        for rate, degree in _attempts(question, flow):
             for ideal in (residuals, ()) if residuals and point is None else ((),):
                 look()
                 goal = Goal(here, target, tuple(span), rate, where, ideal, factor)
@@ -127,12 +141,13 @@ def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answ
     return Answer(None, _why(tried, question), question.degrees[-1], tuple(tried))
 
 
-def _attempts(question: Question, size: int) -> Iterator[tuple[Rate, int]]:
+def _attempts(question: Question, flow: Flow) -> Iterator[tuple[Rate, int]]:
     """Rates with degrees whose programs are not too large; a single degree is not judged."""
+    vectors = 1 + sum(len(one.matrix) for one in flow.factored)
     for rate in question.rates:
-        variables = size if rate == "exp" else size + 1
+        variables = flow.size if rate == "exp" else flow.size + 1
         for degree in question.degrees:
-            monomials = math.comb(variables + degree // 2, variables)
+            monomials = vectors * math.comb(variables + degree // 2, variables)
             if len(question.degrees) == 1 or monomials <= MOST_MONOMIALS:
                 yield rate, degree
 

@@ -19,6 +19,8 @@ __all__ = ["Subject"]
 
 # A Gram matrix has at most so many rows: larger ones take hours.
 MOST_ROWS = 6
+# And so many where it is tried without being asked for.
+FEW_ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,19 @@ class Subject:
                 f"{self.name}: {problem}; potentials are found of polynomials with fractions as"
                 " coefficients"
             ) from None
+
+    @property
+    def grams(self) -> tuple[sp.MatrixExpr, ...]:
+        """`X X^T` and `X^T X` of the one matrix that moves, where rotations change the factor only.
+
+        They have few rows.
+        """
+        X = self.blocks[0]
+        if len(self.blocks) > 1 or isinstance(X, sp.Symbol):
+            return ()
+        rows, columns = (int(size) for size in X.shape)
+        both = ((X * X.T, rows, columns), (X.T * X, columns, rows))
+        return tuple(gram for gram, size, across in both if size <= FEW_ROWS and across > 1)
 
     def in_blocks(self, expression: sp.Expr) -> sp.Expr:
         """An expression in the entries of the blocks as they were given."""

@@ -171,7 +171,7 @@ def find_potential(
     template: Any = None,
     keep: Sequence[Any] = (),
     *,
-    max_seconds: float | None = None,
+    max_seconds: float | None = 60.0,
 ) -> FoundPotential:
     r"""Find a potential `V` with the best constant of its rate, and prove it over the rationals.
 
@@ -199,8 +199,9 @@ def find_potential(
     keep : sequence of relations, optional
         Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
         as they are; others become hypotheses ("as long as").
-    max_seconds : float, optional
-        Budget of time, asked between attempts.
+    max_seconds : float or None
+        Budget of time, asked between attempts, one of which may take half a minute. None: as long
+        as it takes.
 
     Returns
     -------

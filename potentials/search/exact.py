@@ -35,8 +35,9 @@ POSITIVE, INFEASIBLE = 1e-6, -1e-5
 # An eigenvalue below this part of the largest one may belong to a kernel, if the next one is so
 # many times as large.
 SMALL, GAP = 1e-4, 8.0
-# Entries of a kernel have denominators up to this number, to which they are that close.
-DENOMINATOR, CLOSE = 60, 2e-4
+# Entries of a kernel have denominators up to the first number and are so close to these fractions;
+# or else those of the second pair. A kernel that is misread is no harm: nothing is proved then.
+FRACTIONS = ((60, 2e-4), (4, 1e-2))
 # Entries are rounded to multiples of 2^-b.
 BITS = (4, 8, 12, 16, 20, 26, 32, 40, 50)
 # Columns of the equations that are a part of this of the largest one depend on others.
@@ -131,8 +132,6 @@ class _Rounding:
         program = self._program
         entries, right = program.equations
         x = [fmpq(round(float(v) * 2**bits), 2**bits) for v in found.x]
-        for unknown, value in program.fixed.items():
-            x[unknown - 1] = value
         sides = list(right)
         matrix = fmpq_mat(self._rank, self._rank)
         for row, column, value in entries:
@@ -191,10 +190,11 @@ def _without_kernel(
             break
         if rank < len(values) and values[rank] < GAP * values[rank - 1]:
             continue
-        rows, pivots, off = _echelon(vectors[:, :rank].T)
-        if off > CLOSE:
-            why = f"a kernel is not rational (off by {off:.0e})"
+        read = _echelon(vectors[:, :rank].T)
+        if read is None:
+            why = f"the kernel of {rank} of {len(values)} squares is not rational"
             continue
+        rows, pivots = read
         left = []
         for j, entry in enumerate(basis):
             if j in pivots:
@@ -214,25 +214,24 @@ def _plus(a: Any, b: Any, factor: fmpq) -> Any:
     return a + b * factor
 
 
-def _echelon(rows: NDArray[np.float64]) -> tuple[list[list[fmpq]], list[int], float]:
-    """Reduced rows with pivots, as small fractions; how far these are off."""
+def _echelon(rows: NDArray[np.float64]) -> tuple[list[list[fmpq]], list[int]] | None:
+    """Reduced rows with pivots, as small fractions; None where they are none."""
     rows, pivots = rows.copy(), list[int]()
     for i in range(len(rows)):
-        open_ = np.abs(rows[i:]) * ~np.isin(np.arange(rows.shape[1]), pivots)
-        r, p = divmod(int(np.argmax(open_)), rows.shape[1])
+        unused = np.abs(rows[i:]) * ~np.isin(np.arange(rows.shape[1]), pivots)
+        r, p = divmod(int(np.argmax(unused)), rows.shape[1])
         rows[[i, i + r]] = rows[[i + r, i]]
         rows[i] /= rows[i, p]
         pivots.append(p)
         for k in range(len(rows)):
             if k != i:
                 rows[k] -= rows[k, p] * rows[i]
-    near = [[Fraction(float(v)).limit_denominator(DENOMINATOR) for v in row] for row in rows]
-    off = max(
-        abs(float(f) - v)
-        for some, row in zip(near, rows, strict=True)
-        for f, v in zip(some, row, strict=True)
-    )
-    return [[fraction(f) for f in row] for row in near], pivots, off
+    for denominator, close in FRACTIONS:
+        near = [[Fraction(float(v)).limit_denominator(denominator) for v in row] for row in rows]
+        off = np.abs(np.array(near, dtype=float) - rows).max()
+        if off <= close:
+            return [[fraction(f) for f in row] for row in near], pivots
+    return None
 
 
 def definite(matrix: Any) -> bool:

@@ -23,7 +23,7 @@ from potentials.search.polynomials import Flow, Polynomial, exponents
 __all__ = ["Invariants", "cofactor", "invariants"]
 
 # The extactic determinant of more monomials takes minutes: of fewer factors are sought instead.
-MOST_MONOMIALS = 10
+MOST_MONOMIALS = 6
 
 
 @dataclass(frozen=True)

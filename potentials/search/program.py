@@ -22,6 +22,10 @@ __all__ = ["NoProof", "Program", "Solution", "grams", "solve", "trimmed"]
 
 # Relative accuracy that is asked of the solver.
 ACCURACY = 1e-9
+# What the solver says of programs whose solutions are looked at.
+SOLVED = ("Solved", "AlmostSolved")
+# A program that takes more steps has no solution with digits.
+ITERATIONS = 60
 NO_SOLVER = (
     "the search for potentials needs Clarabel, which is not installed; install popflow[find], or"
     " pip install clarabel"
@@ -41,7 +45,7 @@ class Solution(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """Claims that share unknowns, some of which are fixed.
+    """Claims that share unknowns.
 
     Columns of its equations are the unknowns, then the entries `Q_ij`, `i <= j`, of all matrices
     column by column; each row says that the coefficients of a monomial of a claim are equal.
@@ -52,17 +56,10 @@ class Program:
         Their number.
     claims : tuple of Claim
         What is to be proved.
-    fixed : mapping of int to fmpq
-        Unknowns whose values are known, by their numbers from 1.
     """
 
     unknowns: int
     claims: tuple[Claim, ...]
-    fixed: Mapping[int, fmpq]
-
-    def fixing(self, values: Mapping[int, fmpq]) -> Program:
-        """The program with more unknowns fixed."""
-        return replace(self, fixed={**self.fixed, **values})
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -87,8 +84,6 @@ class Program:
                     row = rows.setdefault((number, e), len(rows))
                     if unknown == 0:
                         right[row] += c
-                    elif unknown in self.fixed:
-                        right[row] += c * self.fixed[unknown]
                     else:
                         entries.append((row, unknown - 1, -c))
             for block in claim.blocks:
@@ -173,6 +168,7 @@ def solve(program: Program, objective: Mapping[int, float] | None = None) -> Sol
     ]
     settings = clarabel.DefaultSettings()
     settings.verbose = False
+    settings.max_iter = ITERATIONS
     settings.max_threads = 1  # results do not depend on the machine's cores
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = ACCURACY
     sides = np.concatenate([right, np.zeros(len(scale)), [1.0 if free else 0.0]])
@@ -180,8 +176,8 @@ def solve(program: Program, objective: Mapping[int, float] | None = None) -> Sol
     solver = clarabel.DefaultSolver(none, cost, whole.tocsc(), sides, cones, settings)
     found = solver.solve()
     x = np.array(found.x)
-    if "Infeasible" in str(found.status) or not np.isfinite(x).all():
-        raise NoProof(f"the solver says {str(found.status).lower()}")
+    if str(found.status) not in SOLVED or not np.isfinite(x).all():
+        raise NoProof(f"the solver says {found.status!s}")
     return Solution(x[:-1], float(x[-1]))
 
 

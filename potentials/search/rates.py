@@ -13,8 +13,9 @@ the best `d` among all `V` of a span is one semidefinite program. An exponential
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -34,6 +35,8 @@ SHARP = 1e-6
 SLACK = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
 # Coefficients of a potential are first tried as fractions with denominators up to this one.
 DENOMINATOR = 24
+# Programs of more unknowns take minutes.
+MOST_COLUMNS = 4000
 # A best constant outside these is none.
 LEAST, MOST = 1e-7, 1e7
 
@@ -149,27 +152,59 @@ def search(goal: Goal, degree: int) -> Found:
     Raises
     ------
     NoProof
-        Where nothing is found.
+        Where nothing is found; with the best constant, where that is known.
     """
     program, potential, wanted = posed(goal, degree)
-    free = tuple(k for k in sorted(potential.parts) if k)
-    value, best, proof = settled(program, wanted, goal.sense, free)
+    solved = solve(program, {wanted: float(goal.sense)}).x
+    best = float(solved[wanted - 1])
+    if not LEAST < abs(best) < MOST:
+        raise NoProof("no constant at this degree")
+    values = tuple(candidates(best, goal.sense))
+    if len(goal.template) > 1:
+        near = [
+            fraction(Fraction(float(x)).limit_denominator(DENOMINATOR))
+            for x in solved[: wanted - 1]
+        ]
+        simple = replace(goal, template=(goal.flow.constant(0) + potential.at(near),))
+        for value in values:
+            with contextlib.suppress(NoProof):
+                return _proved(simple, degree, value, best)
+    # What cannot be proved with most room is not tried with less.
+    *sharper, roomy = values
+    try:
+        found = _proved(goal, degree, roomy, best)
+    except NoProof as problem:
+        raise NoProof(f"the best constant is about {best:.6g}, and {problem}") from None
+    for value in sharper:
+        with contextlib.suppress(NoProof):
+            return _proved(goal, degree, value, best)
+    return found
+
+
+def _proved(goal: Goal, degree: int, constant: fmpq, best: float) -> Found:
+    """A proof with a given constant, whose own program is smaller where terms cancel."""
+    program, potential, _ = posed(goal, degree, constant)
+    proof = prove(program)
     V = goal.flow.constant(0) + potential.at(proof.unknowns)
-    return Found(goal.flow, goal.rate, goal.where, V, goal.target, value, best, proof, goal.factor)
+    where = goal.flow, goal.rate, goal.where
+    return Found(*where, V, goal.target, constant, best, proof, goal.factor)
 
 
-def posed(goal: Goal, degree: int) -> Posed:
-    """The program of a goal.
+def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
+    """The program of a goal, with an unknown constant or a known one.
 
     Raises
     ------
     NoProof
-        For a span of potentials with an exponential rate.
+        For a span of potentials with an exponential rate, and a program that is too large.
     """
     flow, rate, names = goal.flow, goal.rate, Unknowns()
     alone = len(goal.template) == 1
     potential = Affine({0: goal.template[0]}) if alone else names.combination(goal.template)
-    constant = names.combination([flow.constant(1)])
+    if known is None:
+        constant = names.combination([flow.constant(1)])
+    else:
+        constant = Affine({0: flow.constant(known)})
     wanted = names.count
     over, ideal = goal.where.region, goal.residuals
     if rate == "exp":
@@ -194,7 +229,10 @@ def posed(goal: Goal, degree: int) -> Posed:
         trimmed(claim_of(name, flow, expression, Ansatz(region, degree, vanishing), names))
         for name, expression, region, vanishing in stated
     )
-    return Posed(Program(names.count, claims, {}), potential, wanted)
+    program = Program(names.count, claims)
+    if program.columns > MOST_COLUMNS:
+        raise NoProof(f"a program of {program.columns} unknowns takes too long")
+    return Posed(program, potential, wanted)
 
 
 def relation(flow: Flow, potential: Affine, rate: Power, constant: Affine) -> Affine:
@@ -213,43 +251,16 @@ def least_value(flow: Flow, p: Polynomial, where: Set, degree: int) -> fmpq | No
     bound = names.combination([flow.constant(1)])
     claim = claim_of("positive", flow, Affine({0: p}) - bound, ansatz, names)
     try:
-        best = float(solve(Program(names.count, (trimmed(claim),), {}), {1: -1.0}).x[0])
+        best = float(solve(Program(names.count, (trimmed(claim),)), {1: -1.0}).x[0])
         room = SHARP * max(1.0, abs(best))
         value = fraction(simplest(Fraction(best - room), Fraction(best + room)))
         # Its own ansatz is smaller, where terms cancel.
         exact, names = Affine({0: p - flow.constant(value)}), Unknowns()
         claim = claim_of("positive", flow, exact, ansatz, names)
-        prove(Program(names.count, (trimmed(claim),), {}))
+        prove(Program(names.count, (trimmed(claim),)))
     except NoProof:
         return None
     return value
-
-
-def settled(
-    program: Program, wanted: int, sense: int, free: Sequence[int]
-) -> tuple[fmpq, float, Proof]:
-    """Make an unknown least (sense 1) or largest (-1), and prove a simple fraction beside it.
-
-    Raises
-    ------
-    NoProof
-        With the best value, where that is known.
-    """
-    found = solve(program, {wanted: float(sense)})
-    best = float(found.x[wanted - 1])
-    if not LEAST < abs(best) < MOST:
-        raise NoProof("no constant at this degree")
-    guess = {
-        k: fraction(Fraction(float(found.x[k - 1])).limit_denominator(DENOMINATOR)) for k in free
-    }
-    why = ""
-    for value in candidates(best, sense):
-        for fixed in ({wanted: value, **guess}, {wanted: value}) if free else ({wanted: value},):
-            try:
-                return value, best, prove(program.fixing(fixed))
-            except NoProof as problem:
-                why = str(problem)
-    raise NoProof(f"the best constant is about {best:.6g}, and {why}")
 
 
 def candidates(best: float, sense: int) -> Iterator[fmpq]:

@@ -91,7 +91,7 @@ def of_squares(flow: Flow, p: Polynomial) -> Condition | None:
     whole = Affine({0: composed(flow, p)})
     claim = claim_of("region", flow.origin, whole, Ansatz(Region()), names)
     try:
-        proof = prove(Program(names.count, (trimmed(claim),), {}))
+        proof = prove(Program(names.count, (trimmed(claim),)))
     except NoProof:
         return None
     return Condition(p, False, "squares", proof=proof)

@@ -81,12 +81,11 @@ def goal_of(loss, variables, rate, level=None):
     ],
 )
 def test_a_constant_that_is_better_by_a_thousandth_is_not_proved(goal, best, degree):
-    program, _, wanted = posed(goal, degree)
     exact = sp.Rational(best)
-    prove(program.fixing({wanted: fraction(best)}))
+    prove(posed(goal, degree, fraction(best)).program)
     better = exact * (1 - BETTER) if goal.sense > 0 else exact * (1 + BETTER)
     with pytest.raises(NoProof):
-        prove(program.fixing({wanted: fmpq(int(better.p), int(better.q))}))
+        prove(posed(goal, degree, fmpq(int(better.p), int(better.q))).program)
 
 
 @pytest.mark.parametrize("rate", [Power(1, 1), Power(4, 1), "exp"])

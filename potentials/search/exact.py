@@ -70,6 +70,10 @@ class Proof:
     unknowns: tuple[fmpq, ...]
     claims: tuple[Proved, ...]
 
+    def beside(self, other: Proof) -> Proof:
+        """Both proofs; the other one has no unknowns but those of multipliers."""
+        return Proof(self.unknowns, (*self.claims, *other.claims))
+
 
 def prove(program: Program) -> Proof:
     """Find exact unknowns and squares.
@@ -81,6 +85,8 @@ def prove(program: Program) -> Proof:
     """
     for _ in range(FACES):
         program = replace(program, claims=tuple(trimmed(claim) for claim in program.claims))
+        if program.columns == 0 and not any(program.equations[1]):
+            return _proof(program, ())
         found = solve(program)
         if found.margin < INFEASIBLE:
             raise NoProof(f"no squares of this degree (off by {-found.margin:.1e})")

@@ -11,6 +11,7 @@ import sympy as sp
 from flint import fmpq
 
 from potentials.search.coordinates import reduced
+from potentials.search.exact import Proof
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
 from potentials.search.rates import Found, Goal, Power, Rate, least_value, search
@@ -119,9 +120,10 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     residuals = tuple(_shifted(p, point) for p in squares)
     template = _template(subject, flow, question.template)
     span = [] if template is None else [_shifted(p, point) for p in template]
-    target = span[0] if len(span) == 1 else _above_least(here, where, question.degrees)
-    if target is None:
+    least = _least(here, where, question.degrees)
+    if least is None and len(span) != 1:
         return Answer(None, NO_LEAST, question.degrees[-1], ())
+    target = span[0] if least is None or len(span) == 1 else here.loss - here.constant(least[0])
     span = span or [target]
     square = sum((x * x for x in flow.ring.gens()[: flow.size]), start=flow.constant(1))
     tried: list[tuple[Rate, int, str]] = []
@@ -135,6 +137,8 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
                 except NoProof as problem:
                     tried.append((rate, degree, str(problem)))
                     continue
+                if least is not None:
+                    found = replace(found, proof=found.proof.beside(least[1]), least=least[0])
                 if point is not None:
                     found = moved_back(found, flow, point)
                 return Answer(found, "", degree, tuple(tried))
@@ -204,12 +208,15 @@ def _read(subject: Subject, flow: Flow, expression: Any, what: str) -> Polynomia
         raise InputError(f"{what}: {problem}") from None
 
 
-def _above_least(flow: Flow, where: Set, degrees: Sequence[int]) -> Polynomial | None:
-    """`L - L*`, with the least loss; None where that is not proved to be a simple fraction."""
+def _least(flow: Flow, where: Set, degrees: Sequence[int]) -> tuple[fmpq, Proof] | None:
+    """The least loss with its proof; None where that is not proved to be a simple fraction."""
     for degree in sorted({0, *degrees}):
+        vectors = 1 + sum(len(one.matrix) for one in flow.factored)
+        if degree and vectors * math.comb(flow.size + degree // 2, flow.size) > MOST_MONOMIALS:
+            break
         least = least_value(flow, flow.loss, where, degree)
         if least is not None:
-            return flow.loss - flow.constant(least)
+            return least
     return None
 
 

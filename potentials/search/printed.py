@@ -26,7 +26,9 @@ def statement(found: Found) -> str:
     flow = found.flow
     kept = [c for c in found.where.conditions if c.reason not in ("assumed", "identity")]
     where = " and ".join(_condition(found, c) for c in kept)
-    assumed = " and ".join(hypotheses(found))
+    named = {one.claim.name for one in found.proof.claims}
+    exists = () if "bounded" in named else ("the flow exists",)
+    assumed = " and ".join((*hypotheses(found), *exists))
     least = "" if found.target == found.V else f", which is at least {flow.written(found.target)}"
     return (
         f"V = {flow.written(found.V)}{least}: {_law(found)} for every start"
@@ -171,6 +173,8 @@ def _said(found: Found, name: str) -> str:
         )
     if name == "above":
         return "The potential less its lower bound is"
+    if name == "bounded":
+        return "The flow exists for all times, since the loss above its least value is"
     return "The lower bound is"
 
 

@@ -78,8 +78,10 @@ class Found:
         The best one of this degree, as far as the solver tells it.
     factor : Polynomial, optional
         By which the claim of the rate is multiplied.
+    least : fmpq, optional
+        The lower bound of the loss, with which the flow exists for all times.
     proof : Proof
-        Of the claims "decay", "above" and "positive".
+        Of the claims "decay", "above" and "positive", and "bounded": the loss has a lower bound.
     """
 
     flow: Flow
@@ -91,6 +93,7 @@ class Found:
     best: float
     proof: Proof
     factor: Polynomial | None = None
+    least: fmpq | None = None
 
 
 @dataclass(frozen=True)
@@ -245,22 +248,21 @@ def relation(flow: Flow, potential: Affine, rate: Power, constant: Affine) -> Af
     )
 
 
-def least_value(flow: Flow, p: Polynomial, where: Set, degree: int) -> fmpq | None:
+def least_value(flow: Flow, p: Polynomial, where: Set, degree: int) -> tuple[fmpq, Proof] | None:
     """The largest fraction that squares prove `p` not to be below, if it is a simple one."""
     ansatz, names = Ansatz(where.region, degree), Unknowns()
     bound = names.combination([flow.constant(1)])
-    claim = claim_of("positive", flow, Affine({0: p}) - bound, ansatz, names)
+    claim = claim_of("bounded", flow, Affine({0: p}) - bound, ansatz, names)
     try:
         best = float(solve(Program(names.count, (trimmed(claim),)), {1: -1.0}).x[0])
         room = SHARP * max(1.0, abs(best))
         value = fraction(simplest(Fraction(best - room), Fraction(best + room)))
         # Its own ansatz is smaller, where terms cancel.
         exact, names = Affine({0: p - flow.constant(value)}), Unknowns()
-        claim = claim_of("positive", flow, exact, ansatz, names)
-        prove(Program(names.count, (trimmed(claim),)))
+        claim = claim_of("bounded", flow, exact, ansatz, names)
+        return value, prove(Program(names.count, (trimmed(claim),)))
     except NoProof:
         return None
-    return value
 
 
 def candidates(best: float, sense: int) -> Iterator[fmpq]:

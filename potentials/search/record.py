@@ -29,6 +29,8 @@ def data_of(found: Found) -> dict[str, Any]:
         "region": [_condition(c) for c in found.where.conditions],
         "claims": {p.claim.name: _proved(p) for p in found.proof.claims},
     }
+    if found.least is not None:
+        data["least"] = str(found.least)
     if found.factor is not None:
         data["factor"] = terms(found.factor)
     if flow.origin is not None:

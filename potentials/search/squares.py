@@ -174,6 +174,8 @@ def claim_of(
     """Ansatz for a claim that an expression is not negative; its multipliers are new unknowns."""
     region, degree, vanishing = ansatz.region, ansatz.degree, ansatz.vanishing
     support = {e for p in expression.parts.values() for e in p.to_dict()}
+    if not support:  # zero is no sum that one has to look for
+        return Claim(name, expression, ())
     size = flow.size + 1
     hull = set(support)
     if degree:

@@ -13,6 +13,7 @@ if `V \ge 0`: put `s = (V/d)^{1/m}`. A polynomial is a dictionary from exponents
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ __all__ = ["FORMAT", "Fall", "fall"]
 FORMAT = "popflow potential 1"
 # Of a file that would take hours to check: variables, degree, terms, rows of a matrix, digits.
 VARIABLES, DEGREE, TERMS, ROWS, DIGITS = 40, 60, 20_000, 400, 2000
+
+EXACT = re.compile(r"-?[0-9]+(/[1-9][0-9]*)?")
 
 Polynomial = dict[tuple[int, ...], Fraction]
 
@@ -96,6 +99,10 @@ def fall(data: Any) -> Fall:
     falls = _scaled(_along(V, field), -1)
     if target != V:
         _squares(_add(V, _scaled(target, -1)), claims["above"], above, zero, size, matrices)
+    if "bounded" in claims:
+        least = _constant(_number(data["least"]), size)
+        higher = _add(loss, _scaled(least, -1))
+        _squares(higher, claims["bounded"], above, zero, size, matrices)
     if rate == "exp":
         decay, over = _add(falls, _scaled(V, -constant)), above
     else:
@@ -122,7 +129,9 @@ def fall(data: Any) -> Fall:
         flow += f", in which {_definitions(data['origin'], names, size)}"
     where = f" where {' and '.join(conditions)}" if conditions else ""
     more = "" if target == V else f", which is at least {_text(target, names)}"
-    held = f", as long as {' and '.join(assumed)}" if assumed else ""
+    # A loss that is bounded below has a flow for all times: its length grows like the root of t.
+    needed = [*assumed, *([] if "bounded" in claims else ["the flow exists"])]
+    held = f", as long as {' and '.join(needed)}" if needed else ""
     statement = f"{flow}, and V = {_text(V, names)}{more}: {law}, for every start{where}{held}"
     powers = None if rate == "exp" else (rate[0], rate[1])
     return Fall(statement, tuple(assumed), _text(V, names), powers, constant)
@@ -246,8 +255,8 @@ def _names(given: Any) -> list[str]:
 
 
 def _number(text: Any) -> Fraction:
-    fits = isinstance(text, str) and 0 < len(text) <= DIGITS
-    require(fits and {*text} <= {*"0123456789/-"}, "a number is not exact")
+    fits = isinstance(text, str) and len(text) <= DIGITS and EXACT.fullmatch(text)
+    require(fits, "a number is not exact")
     return Fraction(text)
 
 

@@ -42,6 +42,7 @@ SHARP = [
     ((a,), a**4 / 4, {}, "1/64"),
     ((a, b), (a**2 + b**2) ** 2 / 4, {}, "1/64"),
     ((a, b), a**2 / 2 + 2 * b**2, {}, "2"),
+    ((a,), (a - 2) ** 2 / 2, {}, "2"),  # the rate is an identity: nothing is left to be a square
     ((a, b), PRODUCT, {"level": "1/8"}, "2"),
     ((a, b), PRODUCT, {"keep": (sp.Eq(a**2 - b**2, 2),)}, "4"),
     ((a, b), PRODUCT, {"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, "1"),

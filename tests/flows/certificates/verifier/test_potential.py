@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import random
 from fractions import Fraction
 
@@ -39,6 +40,9 @@ SYSTEMS = {
 # Changed numbers of each file; of those that are accepted the statement is looked at in so many
 # states, with room for rounding.
 CHANGES, STATES, ROUNDING = 60, 400, 1e-9
+# Random losses; `make fuzz` takes more.
+SEEDS = int(os.environ.get("POPFLOW_FUZZ", "6"))
+FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,17 @@ def test_every_kind_of_file_is_accepted_and_states_its_law(files):
     assert "X[0,0]**2 + X[0,1]**2" in stated["coordinates"]
     hypotheses = {name: flows.verify(path).potential.hypotheses for name, path in files.items()}
     assert [name for name, those in hypotheses.items() if those] == ["assumed"]
+
+
+def test_without_a_bound_of_the_loss_the_flow_may_not_exist(files):
+    data = json.loads(files["power"].read_text())
+    assert "flow exists" not in fall(data).statement
+    del data["claims"]["bounded"]
+    assert fall(data).statement.endswith("as long as the flow exists")
+    data = json.loads(files["power"].read_text())
+    data["least"] = "1/1000"
+    with pytest.raises(Refused):
+        fall(data)
 
 
 def leaves(data, path=()):
@@ -150,6 +165,35 @@ def test_a_better_constant_alone_is_refused(files):
             fall(data)
 
 
+def random_loss(rng):
+    """A loss of one or two numbers, of a kind that theorists write."""
+    small, shift = (lambda: int(rng.integers(1, 4))), (lambda: int(rng.integers(-1, 2)))
+    kinds = (
+        small() * (a - shift()) ** 2 / 2 + small() * (b - shift()) ** 4 / 4,
+        (small() * a + shift() * b) ** 4 / 4 + (a**2 + b**2) / 2,
+        (a * b - shift()) ** 2 / 2,
+        (a**2 - 1) ** 2 / 4 + small() * b**2 / 2,
+        (a**2 + small() * b**2) ** 2 / 4,
+        (a**2 + shift() * b) ** 2 / 2 + b**2 / 2,
+    )
+    return kinds[rng.integers(0, len(kinds))]
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_what_is_proved_of_random_losses_is_true(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    level = sp.Rational(int(rng.integers(1, 5)), int(rng.integers(4, 20)))
+    system = flows.OwnSystem("random", [a, b], random_loss(rng))
+    found = flows.find_potential(system, level=level)
+    if not found.proved:
+        assert found.reason
+        return
+    found.save(tmp_path / "found.json")
+    assert flows.verify(tmp_path / "found.json").accepted
+    data = json.loads((tmp_path / "found.json").read_text())
+    assert is_true(data)
+
+
 @pytest.mark.parametrize("reason", ["level", "cofactor", "squares", "identity", "known"])
 def test_a_hypothesis_is_not_dropped_by_another_reason(files, reason):
     data = json.loads(files["assumed"].read_text())
@@ -168,6 +212,8 @@ def test_a_hypothesis_is_not_dropped_by_another_reason(files, reason):
         ("rate", "fast"),
         ("constant", "-1"),
         ("constant", "0"),
+        ("constant", "1/0"),
+        ("constant", chr(0xFF11)),  # a digit of another alphabet
         ("V", [["1", [1, 0, 1]]]),
         ("V", [["1", [1, 0, 0]], ["1", [1, 0, 0]]]),
         ("loss", [["x", [1, 0, 0]]]),

@@ -19,9 +19,14 @@ USUAL = 2
 
 @click.command(epilog=examples.FIND)
 @click.argument("loss", metavar="LOSS|LOSS.json")
-@click.option("--rate", default="law", help="2, 3/2, ... for t^-2, ..; exp; law: as runs fall.")
+@click.option(
+    "--rate",
+    default="law",
+    metavar="R",
+    help="2 for t^-2, 3/2, ..; exp; law: as runs from random starts fall [default].",
+)
 @click.option("--level", metavar="C", help="Only starts with L <= C, such as 1/8.")
-@click.option("--degree", type=int, help="Degree of the proof [default: 0, 4, 6, 8 in turn].")
+@click.option("--degree", type=int, help="Degree of the proof [default: 0, 4, 6, .. in turn].")
 @click.option(
     "--coordinates",
     metavar="E1;E2;..",

@@ -188,7 +188,8 @@ def find_potential(
     level : number or str, optional
         Only starts with `L <= level`, such as "1/8". Without it every start.
     degree : int, optional
-        Of the proof's monomials; 0, 4, 6 and 8 in turn by default.
+        Of the proof's monomials; by default 0, 4, 6, 8, 10, 12, 14 in turn, while programs are
+        small.
     coordinates : sequence of expressions, optional
         Symmetric matrices of functions of the blocks, such as ``[W.T * W]``, or functions, in which
         the loss and their own rates are polynomials. Of one small matrix `X` that moves they are

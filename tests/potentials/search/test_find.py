@@ -145,3 +145,10 @@ def test_what_is_no_polynomial_with_fractions_is_refused_in_a_line(loss):
 def test_other_input_is_refused_in_a_line(options, told):
     with pytest.raises(InputError, match=told):
         asked((a, b), PRODUCT, **options)
+
+
+def test_without_a_solver_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install clarabel") as told:
+        asked((a,), a**4 / 4)
+    assert "\n" not in str(told.value)

@@ -293,9 +293,8 @@ def tail_constant(
     if law is not None and law.kind == "power" and law.direction:  # of a valley none is known
         known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
         return TailConstant(*known, exponent, window)
-    falls = moves.falls(ORDER)
-    rate = min(moves.rate, 1.0) if falls else ORDER / max(1.0, log_t[-1])
-    slow = SAFETY * max(1.0, float(log_t[-1])) / SLOWEST  # what a slow change of one adds up to
+    falls, late = moves.falls(ORDER), max(1.0, float(log_t[-1]))
+    rate, slow = min(moves.rate, 1.0) if falls else ORDER / late, SAFETY * late / SLOWEST
     left = moves.last / moves.rate if falls and moves.stands and resolved else 0.0
     far = reach(change[part], log_t[part], noise, moves.rate, left) if resolved else 0.0
     if resolved and not falls:

@@ -1,4 +1,4 @@
-"""States that go along a valley: the gradient across it is as far off as is stated.
+"""States that go along a valley, or that doubles stop: they are as far off as is stated.
 
 Methods for stiff flows keep the energy to their tolerance; across a valley they may leave all of
 the gradient's digits, and those of a potential that vanishes at the floor.
@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 
 import flows
-from flows.systems.own import arrived
+from flows.systems.own import arrived, observed_doubles
 
 X, Y = sp.symbols("x y", real=True)
 TIMES = np.geomspace(1e7, 1e12, 11)
@@ -82,3 +82,30 @@ def test_a_state_on_its_way_to_the_floor_is_known_to_the_tolerance():
     assert run.errors("left").max() < 1e-6
     apart = np.abs(run["left"] - fine["left"])
     assert (apart <= run.absolute_errors("left") + fine.absolute_errors("left")).all()
+
+
+def test_a_state_that_stands_still_where_rounding_hides_its_gradient_is_off_by_less(monkeypatch):
+    # In doubles, of `(x - 1)^4/4` from 3/2 only the expanded form is given.
+    system = flows.OwnSystem(
+        "expanded", [X], sp.expand((X - 1) ** 4 / 4), {"x": X}, arithmetic="doubles"
+    )
+    times = np.geomspace(1e8, 1e12, 5)
+
+    def off():
+        run = flows.integrate(system, [1.5], times[-1], times, rtol=1e-8)
+        assert np.isnan(run["gradient_norm"][-1])
+        apart = np.abs(run["x"] - 1 - (4 + 2 * run.t) ** -0.5)[1:]
+        return (apart / run.absolute_errors("x")[1:]).max(), run.errors("x")[-1]
+
+    most, stated = off()
+    assert most <= 1 and stated < 1e-3  # what is known is still said
+    # Control: the tolerance alone says less.
+    monkeypatch.setattr(observed_doubles, "BEYOND", 0.0)
+    assert off()[0] > 3
+
+
+def test_a_state_in_doubles_that_has_arrived_keeps_its_digits():
+    loss = (X * Y - 1) ** 2 / 2
+    system = flows.OwnSystem("product", [X, Y], loss, {"x": X}, arithmetic="doubles")
+    run = flows.integrate(system, [0.5, 0.8], 1e4)
+    assert np.isnan(run["gradient_norm"][-1]) and run.errors("x")[-1] < 1e-6

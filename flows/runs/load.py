@@ -74,11 +74,13 @@ def load(
         parameters = dict(about["parameters"])
         system = recall(parameters.pop("system"), parameters, system, about.get("definition"))
         frame_type, state_type = system.containers
+        rtol = float(about["rtol"])
+        told = system.at_tolerance(rtol, rtol, damped=True)
         run = Trajectory(
             system=system,
             t=arrays["t"],
             frame=_collect(frame_type, "frame", arrays),
-            states=system.recorded(_collect(state_type, "sound", arrays)),
+            states=told.recorded(_collect(state_type, "sound", arrays)),
             start=(
                 arrays["start"]
                 if "start" in arrays
@@ -88,11 +90,11 @@ def load(
             message=str(about["message"]),
             stats=dict(about["stats"]),
             events=tuple(Event(float(t), str(k), str(d)) for t, k, d in about["events"]),
-            rtol=float(about["rtol"]),
+            rtol=rtol,
             provenance=dict(about["provenance"]),
         )
         if "followed_t" in arrays:
-            more = system.recorded(_collect(state_type, "followed", arrays))
+            more = told.recorded(_collect(state_type, "followed", arrays))
             run = replace(run, followed=replace(run, t=arrays["followed_t"], states=more))
         consistent = len(run.t) == len(run["loss"]) and np.isfinite(run.t).all()
     except InputError:

@@ -9,6 +9,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.runs.bends import turns
+from flows.runs.cancelling import reach
 from flows.runs.corrections import fitted
 from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.trend import trend
@@ -216,14 +217,12 @@ def tail_constant(
        \quad q = -\frac{d \log |v|}{d \log t}
 
     `c(t) = t^p Phi(t)` and `v` are read from the state over the last three decades of the
-    asymptotic window. Where `q` stands still, one correction `a t^-q` is left, for which this is
-    exact (corrections to the loss with `q` about 1/3 occur). The error is a tenth of `v/q`, plus
-    the numerical error of the run, plus twice what `(log t)^-1/2` may still do, of which no more is
-    there than the change of `q` can hide. Where two corrections cancel, `c` is the last one, and as
-    much may be there as their sum was a decade before. Where `c` moves like a
-    power of `log t`, its limit is not seen: of a loss that falls it is anything between 0 and `c`,
-    otherwise the error is infinite, as where `c` moves faster and faster, or the state can still
-    turn (:func:`flows.runs.bends.turns`). Three corrections can cancel unseen.
+    asymptotic window. Where `q` stands still, this is exact for the one correction `a t^-q` that is
+    left. The error is a tenth of `v/q`, the numerical one, and twice what `(log t)^-1/2` may still
+    do as far as the change of `q` can hide it; where two corrections cancel, twice what their sum
+    would do that was there a decade before; of a loss that falls like a power of `log t`, `c`; and
+    no less than three corrections that fit `v` can leave (:func:`flows.runs.cancelling.reach`). It
+    is infinite where `c` moves faster, or the state can turn (:func:`flows.runs.bends.turns`).
 
     With a derived `law` its own corrections are fitted in place of one pure power, which a
     logarithm is not: `t^-2gamma` of the slow directions, `t^-1/(p-2)` and its powers of terms of
@@ -294,17 +293,18 @@ def tail_constant(
     if law is not None and law.kind == "power" and law.direction:  # of a valley none is known
         known = fitted(t[span][fit], scaled[fit], exponent, law, LAW_POWERS, relative)
         return TailConstant(*known, exponent, window)
-    rate = min(moves.rate, 1.0) if moves.falls(ORDER) else ORDER / max(1.0, log_t[-1])
-    slow = SAFETY * max(1.0, float(log_t[-1])) / SLOWEST  # what a slow change of one adds up to
-    if moves.falls(ORDER) and moves.stands:
-        left = moves.last / moves.rate if resolved else 0.0
-        error = (0.1 / moves.rate + slow * moves.hidden) * abs(moves.last)
-        return TailConstant(last + left, error + numerical + noise / rate, exponent, window)
-    if moves.falls(ORDER) or not resolved:
-        seen_before = abs(moves.middle) + abs(moves.last)  # as large is each of two that cancel
-        return TailConstant(last, numerical + noise / rate + slow * seen_before, exponent, window)
-    error = last + numerical if name == "loss" and last > 0 > moves.last else np.inf
-    return TailConstant(last, error, exponent, window, "it moves like a power of log t")
+    falls, late = moves.falls(ORDER), max(1.0, float(log_t[-1]))
+    rate, slow = min(moves.rate, 1.0) if falls else ORDER / late, SAFETY * late / SLOWEST
+    left = moves.last / moves.rate if falls and moves.stands and resolved else 0.0
+    far = reach(change[part], log_t[part], noise, moves.rate, left) if resolved else 0.0
+    if resolved and not falls:
+        error = max(far, last) + numerical if name == "loss" and last > 0 > moves.last else np.inf
+        return TailConstant(last, error, exponent, window, "it moves like a power of log t")
+    if falls and moves.stands:
+        far = max(far, (0.1 / moves.rate + slow * moves.hidden) * abs(moves.last))
+    else:  # as large as the two changes is each of two that cancel
+        far = max(far, slow * (abs(moves.middle) + abs(moves.last)))
+    return TailConstant(last + left, far + numerical + noise / rate, exponent, window)
 
 
 @dataclass(frozen=True)

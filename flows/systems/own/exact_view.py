@@ -29,7 +29,7 @@ from flows.systems.own.exact import (
     width,
 )
 from flows.systems.own.graded import Axes, better_axes
-from flows.systems.own.reading import ROUGH, errors_of, observe_exact
+from flows.systems.own.reading import errors_of, observe_exact, rough_at
 from flows.systems.own.serving import Serving
 from flows.systems.own.sound_state import (
     APART,
@@ -64,8 +64,8 @@ class ExactView:
         The loss by another rule, which shows the error of that one.
     graded : callable, optional
         Axes of the Hessian beyond those of doubles.
-    rough : float
-        Part of the energy beyond which errors are looked at with more bits.
+    rtol : float
+        Relative tolerance of the steps of a run; 0 without one.
     serving : Serving, optional
         Where the rule of the expectation serves.
     """
@@ -76,18 +76,18 @@ class ExactView:
     rule: Nodes | None = None
     finer: Any = None
     graded: Axes | None = None
-    rough: float = ROUGH
+    rtol: float = 0.0
     serving: Serving | None = None
 
     @classmethod
-    def by(cls, loss: Any, nodes: Nodes | None, potentials: Any, rough: float) -> ExactView:
+    def by(cls, loss: Any, nodes: Nodes | None, potentials: Any, rtol: float) -> ExactView:
         """View by a fixed rule of its expectation, or of a loss in closed form."""
         if nodes is None:
-            return cls(loss, balls(loss), potentials, rough=rough)
+            return cls(loss, balls(loss), potentials, rtol=rtol)
         both = balls(loss, nodes), balls(loss, nodes.finer)
         return cls(
             *(loss, both[0], potentials, nodes, both[1]),
-            rough=rough,
+            rtol=rtol,
             serving=Serving(loss, nodes),
         )
 
@@ -96,7 +96,7 @@ class ExactView:
         if self.serving is None or self.serving.left(x) <= SERVES:
             return self
         nodes = self.serving.anew(x)
-        return ExactView.by(self.loss, nodes, self.potentials, self.rough) if nodes else None
+        return ExactView.by(self.loss, nodes, self.potentials, self.rtol) if nodes else None
 
     def states(self, places: list[list[Any]], energy: Array, errors: Errors | None) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
@@ -130,7 +130,7 @@ class ExactView:
             self.rule,
             self.finer,
             self.graded,
-            self.rough,
+            self.rtol,
             self.serving,
         )
         return replace(states, seen=seen, error=error, late=late, doubt=doubt)
@@ -224,8 +224,8 @@ class ExactView:
         if not np.isnan(state.doubt):
             return float(state.doubt)
         known = state.energy, (state.error, float(state.late))
-        given = self.loss, self.exact, place, slope, *known, self.rule, self.graded, self.rough
-        return errors_of(*given).of_loss
+        given = self.loss, self.exact, place, slope, *known, self.rule, self.graded
+        return errors_of(*given, rough_at(self.rtol)).of_loss
 
 
 def above_limits(

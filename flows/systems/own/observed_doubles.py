@@ -25,6 +25,8 @@ DIGITS = 40
 EPSILON = float(np.finfo(float).eps)
 # The rule of a state serves where entries have moved by this part of the largest one.
 NEAR = 0.02
+# To a minimum of degree `p` it is `p - 1` times as far as curvature tells.
+BEYOND = 8.0
 # A power of two, so that lengths in this unit have the same bits.
 SCALE = 2.0**600
 
@@ -91,7 +93,9 @@ def observe(
     if error is not None and time is not None and error.any():
         rules = [found.rule for found in averages]
         errors, times = error.reshape(flat.shape), time.reshape(flat.shape)
-        doubt = _damped(loss, flat, slope, errors, times, rules)
+        level = noise["gradient_norm"]
+        stalled = np.where(level > TRUSTED * speed, level, 0.0)
+        doubt = _damped(loss, flat, slope, errors, times, rules, stalled)
         noise["loss"] = noise["loss"] + doubt.loss
         noise["gradient_norm"] = noise["gradient_norm"] + doubt.slope
         for moved in doubt.moved:
@@ -258,6 +262,7 @@ def _damped(
     error: Array,
     time: Array,
     rules: Sequence[Any],
+    stalled: Array,
 ) -> _Doubt:
     """Damp what steps in log-time leave by `1 + t h` along a direction of curvature `h`.
 
@@ -265,6 +270,9 @@ def _damped(
     loss curves downward it grows. So a state near a valley is known far better across the valley
     than along it. Nothing has damped what the last step left, and what is shorter than its
     tolerance no step damps at all: that counts too, but in the loss, to first order.
+
+    Where rounding hides the gradient a state stands still before the flow would: `stalled` is that
+    error of the gradient, else 0. Curvature tells how far the way still is.
     """
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
     if isinstance(loss, MatrixLoss):
@@ -289,6 +297,8 @@ def _damped(
         far = (np.abs(axes.T) * np.maximum(damped, 1 / PER_STEP)) @ error[k]
         losses[k] += np.abs(h) @ far**2 / 2
         slopes[k] = np.linalg.norm(h * far)
+        falls = h * time[k].max() > 1
+        far = far + np.where(falls, BEYOND * stalled[k] / np.where(falls, h, 1.0), 0.0)
         moved[:, k] += (signs * far) @ axes.T
     return _Doubt(losses, slopes, list(moved))
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sympy as sp
 from flint import arb
-from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.symmetric import eigen
+from flows.systems.own.arrived import beside_floor
 from flows.systems.own.carried_errors import Errors, shifted
+from flows.systems.own.doubt import Doubt
 from flows.systems.own.energy_units import FLAT, units
 from flows.systems.own.exact import RELATIVE, is_sharp, is_steep, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
@@ -27,7 +28,7 @@ from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import PER_STEP, TRUSTED, feature_names
 from symbolic.language.lower import Undecided
 
-__all__ = ["ROUGH", "Doubt", "errors_of", "observe_exact", "rough_at"]
+__all__ = ["ROUGH", "errors_of", "observe_exact", "rough_at"]
 
 # Bits of products of what is known.
 RATES = 400
@@ -45,56 +46,6 @@ def rough_at(rtol: float) -> float:
     return max(ROUGH, PER_STEP * rtol)
 
 
-class Doubt(NamedTuple):
-    """Errors of exact states along the axes of the Hessian.
-
-    Parameters
-    ----------
-    axes : ndarray, shape (N, N)
-        Columns.
-    curvature, far, slopes : ndarray, shape (N,)
-        Eigenvalues, and along each axis the error and the gradient.
-    bent : ndarray of bool, shape (N,)
-        Axes along which a straight move stays near the flow.
-    across : ndarray, shape (N,)
-        The error without what the run is early or late.
-    late : float
-        How early or late it may be.
-    """
-
-    axes: Array
-    curvature: Array
-    far: Array
-    slopes: Array
-    bent: NDArray[np.bool_]
-    across: Array
-    late: float = 0.0
-
-    @property
-    def of_loss(self) -> float:
-        """Error of the loss, to second order."""
-        with np.errstate(over="ignore"):  # an error whose square is no double says enough
-            curved = np.abs(self.curvature) * self.far**2 / 2
-        return float(np.abs(self.slopes) @ self.far + curved[self.bent].sum())
-
-    @property
-    def of_slope(self) -> float:
-        """Error of the length of the gradient: that along it, and what is across to second order.
-
-        An error of a state turns the gradient, too, which is no error of its length.
-        """
-        moved, length = np.abs(self.curvature) * self.far, math.hypot(*self.slopes.tolist())
-        if not self.turned < length:
-            return self.turned
-        along = float(np.abs(self.slopes / length) @ moved)
-        return min(self.turned, along + self.turned * (self.turned / length) / 2)
-
-    @property
-    def turned(self) -> float:
-        """Error of the gradient, its length."""
-        return math.hypot(*(self.curvature * self.far).tolist())
-
-
 def observe_exact(
     loss: Loss,
     exact: Balls,
@@ -105,7 +56,7 @@ def observe_exact(
     rule: Any = None,
     finer: Balls | None = None,
     graded: Axes | None = None,
-    rough: float = ROUGH,
+    rtol: float = 0.0,
     serving: Serving | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """Loss, rates, potentials of exact states, in the order of :func:`feature_names`.
@@ -128,8 +79,8 @@ def observe_exact(
         The loss by another rule, which shows the error of that one.
     graded : callable, optional
         Axes of the Hessian beyond those of doubles.
-    rough : float
-        See :func:`rough_at`.
+    rtol : float
+        Relative tolerance of the steps of its run.
     serving : Serving, optional
         Which tells what a rule in a plane leaves.
 
@@ -149,7 +100,7 @@ def observe_exact(
     for k, (state, known) in enumerate(zip(states, energy, strict=True)):
         given = errors if isinstance(errors, Errors) else (errors[0][k], float(errors[1][k]))
         columns, far[k], late[k], doubt[k] = _observed(
-            loss, exact, compiled, state, known, given, rule, finer, graded, rough, serving
+            loss, exact, compiled, state, known, given, rule, finer, graded, rtol, serving
         )
         seen[k] = [columns.get(name, np.nan) for name in names]
     return seen, far, late, doubt
@@ -165,7 +116,7 @@ def _observed(
     rule: Any,
     finer: Balls | None,
     graded: Axes | None,
-    rough: float,
+    rtol: float,
     serving: Serving | None,
 ) -> tuple[dict[str, float], Array, float, float]:
     """Return the features of one state by name, its errors, and that of its loss."""
@@ -180,7 +131,7 @@ def _observed(
         both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1], part))
     if both is None:
         return {}, np.full(len(state), np.inf), 0.0, math.inf
-    off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded, rough)
+    off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded, rough_at(rtol))
     with precision(RATES):  # products of what is small
         square = sum((x * x for x in both[1:]), arb(0))
         columns = {
@@ -199,8 +150,10 @@ def _observed(
     of_rule = averaging / size if (size := abs(float(both[0]))) else averaging
     if not np.isfinite(off.far).all():  # nothing is known there
         return {"rounding": 0.0, "expectation_error": of_rule}, off.across, off.late, math.inf
+    of_loss = off.of_loss
+    off = off._replace(far=beside_floor(exact, state, off, float(energy[0]), PER_STEP * rtol))
     levels = {
-        "loss": averaging + float(both[0].rad()) + off.of_loss,
+        "loss": averaging + float(both[0].rad()) + of_loss,
         "gradient_norm": across + math.hypot(*(float(x.rad()) for x in both[1:])) + off.of_slope,
     }
     near = _neighbours(state, off) if potentials else []
@@ -236,7 +189,7 @@ def _observed(
     columns["rounding"] = rounding
     columns["expectation_error"] = of_rule
     beyond = not math.isfinite(float(both[0]))  # a loss beyond doubles has no bound
-    return columns, off.across, off.late, math.inf if beyond else off.of_loss
+    return columns, off.across, off.late, math.inf if beyond else of_loss
 
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:

@@ -34,7 +34,6 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import at_nodes, numeric
 from flows.systems.own.observed_doubles import observe
-from flows.systems.own.reading import rough_at
 from flows.systems.own.serving import is_square, nodes_for, on_line
 from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.averaged import summed
@@ -145,7 +144,7 @@ class View:
     def exact_view(self, nodes: Nodes | None) -> ExactView:
         """Return the loss with its potentials, as exact states are seen by."""
         known = tuple(self.known.items())
-        return ExactView.by(self.loss, nodes, known, rough_at(self.rtol))
+        return ExactView.by(self.loss, nodes, known, self.rtol)
 
     def beside(self, states: SoundState, others: Sequence[SoundState]) -> SoundState:
         """States, seen anew, whose errors are their distances to others at the first times."""

@@ -139,6 +139,7 @@ def test_one_power_of_time_is_extrapolated_and_a_logarithm_is_not(monkeypatch):
     monkeypatch.setattr(rates, "ORDER", 1.0)
     monkeypatch.setattr(trend, "STANDS", 0.5)
     monkeypatch.setattr(rates, "SAFETY", 0.0)
+    monkeypatch.setattr(rates, "reach", lambda *given: 0.0)
     found = tail_constant(scaled(SLOW["1/log t"][0], 1e12), exponent=1.0)
     assert abs(found.value) > found.error
 
@@ -153,20 +154,56 @@ HIDDEN = [
 ]
 
 
-@pytest.mark.parametrize("law", HIDDEN)
-def test_what_is_slower_than_what_is_seen_lies_within_the_error(law, monkeypatch):
-    p, shift, end, powers, (b, k) = law
+def measured(p, shift, end, powers, b=0.0, k=1.0):
+    """Run of such a law."""
     t = np.geomspace(1e-2, end, 8 * int(np.log10(end)) + 17)
     s = t + shift
     u = np.log(np.e + s)
     form = 1 + sum(a * s**-q for a, q in powers) + b * u**-k
     change = -sum(a * q * s ** (-q - 1) for a, q in powers) - b * k * u ** (-k - 1) / (np.e + s)
-    run = Measured(t, {"loss": 2 * s**-p * form, "loss_dot": 2 * s**-p * (change - p * form / s)})
-    found = tail_constant(run, exponent=p)
+    return Measured(t, {"loss": 2 * s**-p * form, "loss_dot": 2 * s**-p * (change - p * form / s)})
+
+
+@pytest.mark.parametrize("law", HIDDEN)
+def test_what_is_slower_than_what_is_seen_lies_within_the_error(law, monkeypatch):
+    *given, (b, k) = law
+    run = measured(*given, b, k)
+    found = tail_constant(run, exponent=law[0])
     assert abs(found.value - 2.0) <= found.error < 2.0
-    monkeypatch.setattr(rates, "SAFETY", 0.0)  # what is hidden does not count
-    found = tail_constant(run, exponent=p)
+    # What is hidden does not count.
+    monkeypatch.setattr(rates, "SAFETY", 0.0)
+    monkeypatch.setattr(rates, "reach", lambda *given: 0.0)
+    found = tail_constant(run, exponent=law[0])
     assert abs(found.value - 2.0) > 3 * found.error
+
+
+# Size, end, rates of three powers, and the rate of one that they look like.
+CANCELLING = [
+    (0.02, 2.2e10, (0.05, 1 / 6, 1 / 5), 0.7),
+    (0.5, 2.5e9, (0.05, 1 / 6, 1 / 5), 0.64),
+    (0.6, 2e8, (0.05, 1 / 10, 1 / 3), 0.87),
+    (2.0, 1.5e7, (0.05, 1 / 4, 1 / 3), 0.97),
+]
+
+
+def cancelling(size, end, rates, rate):
+    """Three powers which are together as one at the last time, and one and two decades before."""
+    x, q = np.log(end) - np.log(10) * np.arange(3), np.array(rates)
+    parts = np.linalg.solve(np.exp(-np.outer(x, q)), np.exp(-rate * x))
+    return measured(
+        2.0, 1.0, end, list(zip(size * parts / q / np.abs(parts).max(), q, strict=True))
+    )
+
+
+@pytest.mark.parametrize("sum_of", CANCELLING)
+def test_three_corrections_that_cancel_are_within_the_error(sum_of, monkeypatch):
+    run = cancelling(*sum_of)
+    found = tail_constant(run, exponent=2.0)
+    assert abs(found.value - 2.0) <= found.error < 2.0
+    # Control: of two rates nothing is seen to cancel.
+    monkeypatch.setattr(rates, "reach", lambda *given: 0.0)
+    found = tail_constant(run, exponent=2.0)
+    assert abs(found.value - 2.0) > 100 * found.error
 
 
 def test_without_a_window_the_constant_says_so():

@@ -16,7 +16,7 @@ from flows.ensembles import along_axes
 from flows.runs import companions
 from flows.systems.own import carried_errors, energy_piece
 from flows.systems.own.carried_errors import Errors, shifted
-from flows.systems.own.reading import Doubt
+from flows.systems.own.doubt import Doubt
 
 A, B, C, D = sp.symbols("a b c d")
 SQUARES = flows.OwnSystem("squares", [A, B], (A**2 * B**2 - 1) ** 2 / 4)

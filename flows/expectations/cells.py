@@ -1,9 +1,10 @@
 r"""Nodes of cells between kinks: Gauss-Legendre on panels, graded towards what is steep there.
 
-A cell is an interval between two kinks, or a kink and an end where the density is nothing. It is
-halved until each panel is short beside its distance from where a steep form turns. Positions are
-parts of the cell from the nearer end, with all of their digits. The second rule on the same panels
-is trapezoidal in a variable that makes their ends flat (tanh-sinh), a family of its own.
+A cell is an interval between two kinks, or a kink and an end where the density is nothing. One that
+is short beside its distance from where a steep form turns is one panel; another one is halved until
+its panels are. Positions are parts of the cell from the nearer end, with all of their digits. The
+second rule on the same panels is trapezoidal in a variable that makes their ends flat (tanh-sinh),
+a family of its own.
 """
 
 from __future__ import annotations
@@ -80,30 +81,41 @@ def nodes_of(low: Array, high: Array, turns: Turns, second: bool) -> Cells:
     second : bool
         Whether the second rule is asked for.
     """
-    x, w = _rule(second)
-    found = []
+    every = np.arange(len(low))
+    alone = _short(every, low, high, turns)
+    found = [_placed(every[alone], np.tile([0.0, 1.0], (alone.sum(), 1)), second, False)]
     for start, length, upper in ((low, high - low, False), (high, low - high, True)):
-        of, panels = _halved(start, length, turns)
-        half = (panels[:, 1] - panels[:, 0])[:, None] / 2
-        part = (panels.mean(axis=1)[:, None] + half * x).ravel()
-        sides = (1 - part, part) if upper else (part, 1 - part)
-        found.append(Cells(np.repeat(of, len(x)), *sides, (half * w).ravel()))
+        found.append(_placed(*_halved(every[~alone], start, length, turns), second, upper))
     return Cells(*map(np.concatenate, zip(*found, strict=True)))
 
 
-def _halved(start: Array, length: Array, turns: Turns) -> tuple[NDArray[np.int64], Array]:
+def _placed(of: NDArray[np.int64], panels: Array, second: bool, upper: bool) -> Cells:
+    """Nodes of panels, parts of cells from their lower or upper end."""
+    x, w = _rule(second)
+    half = (panels[:, 1] - panels[:, 0])[:, None] / 2
+    part = (panels.mean(axis=1)[:, None] + half * x).ravel()
+    sides = (1 - part, part) if upper else (part, 1 - part)
+    return Cells(np.repeat(of, len(x)), *sides, (half * w).ravel())
+
+
+def _short(of: NDArray[np.int64], low: Array, high: Array, turns: Turns) -> NDArray[np.bool_]:
+    """Whether parts of cells are short beside their distance from each turn, or its width."""
+    place, width = (t if len(t) == 1 else t[of] for t in turns)
+    away = np.maximum(low[:, None] - place, place - high[:, None])
+    near = NEAR * np.maximum(away, width)
+    return np.asarray(high - low <= np.minimum(near.min(axis=1, initial=WIDEST), WIDEST))
+
+
+def _halved(
+    of: NDArray[np.int64], start: Array, length: Array, turns: Turns
+) -> tuple[NDArray[np.int64], Array]:
     """Panels of the nearer halves of cells: which cell, and parts of it."""
-    of, parts = np.arange(len(start)), np.tile([0.0, 0.5], (len(start), 1))
+    parts = np.tile([0.0, 0.5], (len(of), 1))
     done: list[tuple[Any, Array]] = []
     for depth in range(DEEPEST + 1):
         ends = start[of, None] + parts * length[of, None]
         ends.sort(axis=1)
-        place, width = (np.broadcast_to(t, (len(start), t.shape[1]))[of] for t in turns)
-        away = np.maximum(ends[:, :1] - place, place - ends[:, 1:])
-        near = NEAR * np.maximum(away, width)
-        most = np.minimum(near.min(axis=1, initial=WIDEST), WIDEST)
-        short = (parts[:, 1] - parts[:, 0]) * np.abs(length[of]) <= most
-        short |= depth == DEEPEST
+        short = _short(of, ends[:, 0], ends[:, 1], turns) | (depth == DEEPEST)
         done.append((of[short], parts[short]))
         of, long = of[~short], parts[~short]
         if not len(of):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ class Ends(NamedTuple):
     weights: Array
 
 
+@functools.lru_cache(maxsize=256)
 def panels(low: float, high: float, count: int, size: int) -> tuple[Array, Array]:
     """Gauss-Legendre nodes and weights on panels of one length."""
     t, w = np.polynomial.legendre.leggauss(size)

@@ -81,27 +81,29 @@ class Lines(NamedTuple):
     weights: Array
     where: Array
 
-    def at(self, some: NDArray[np.bool_]) -> Lines:
-        """Some of them."""
-        return Lines(
-            self.of[some],
-            self.ends[some],
-            self.theta[some],
-            self.rest[some],
-            self.steps[some],
-            self.weights[some],
-            self.where[some],
-        )
 
+def lines(
+    hard: Plane,
+    smooth: Plane,
+    v: Array,
+    reach: float,
+    second: bool,
+    something: NDArray[np.bool_],
+) -> Lines:
+    """Nodes of the lines at places `v` across, shape (L,), up to a distance from the middle.
 
-def lines(hard: Plane, smooth: Plane, v: Array, reach: float, second: bool) -> Lines:
-    """Nodes of the lines at places `v` across, shape (L,), up to a distance from the middle."""
+    Cells of some signs of the kinks have none, as beyond a cube: there is nothing to average.
+    """
     with np.errstate(all="ignore"):
         places = -(hard.before + np.multiply.outer(v, hard.beside)) / hard.along
     line, low, high, picked = _between(places, reach)
     middle = ((low + high) / 2)[:, None]
     signs = hard.before + hard.beside * v[line, None] + hard.along * middle > 0
     pattern = signs @ (1 << np.arange(signs.shape[1])[::-1])
+    kept = something[pattern]
+    kept[:1] |= not kept.any()  # an average of nothing has a node
+    line, signs, pattern = line[kept], signs[kept], pattern[kept]
+    low, high, picked = low[kept], high[kept], picked[kept]
     along = smooth.along[pattern]
     with np.errstate(all="ignore"):
         turn = -(smooth.before[pattern] + smooth.beside[pattern] * v[line, None]) / along

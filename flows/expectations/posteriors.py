@@ -117,20 +117,27 @@ def axis_for(width: float, smooth: Smooth, tolerance: float, reach: float) -> Ax
     Axis or None
         None if it takes too many nodes.
     """
-    step = SHORTEST
-    for k in range(int(STEPS * math.log2(WIDEST / SHORTEST)) + 1):
-        step = WIDEST * 2.0 ** (-k / STEPS)
-        if lattice_error(step, width, smooth) <= tolerance:
-            break
-    else:
+    step, few = _sparsest(width, smooth, tolerance)
+    if not step:
         return None
     last = math.ceil(reach / step)
-    for n in range(1, MOST_GAUSS + 1):
-        if n >= 2 * last + 1:
-            break
-        error = gauss_error(n, width, smooth)
-        if error <= tolerance:
-            x, w = gauss(n)
-            return Axis(x, w, error)
+    if few and few < 2 * last + 1:
+        x, w = gauss(few)
+        return Axis(x, w, gauss_error(few, width, smooth))
     x, weight = lines.Axis(lines.Line(), step, -last, last).nodes
     return Axis(x, weight, lattice_error(step, width, smooth))
+
+
+@functools.lru_cache(maxsize=4096)
+def _sparsest(width: float, smooth: Smooth, tolerance: float) -> tuple[float, int]:
+    """Widest step, and fewest Gauss-Hermite nodes, whose errors are small enough; or zero."""
+    low, high = 0, int(STEPS * math.log2(WIDEST / SHORTEST)) + 1
+    while low < high:  # the shorter, the better
+        middle = (low + high) // 2
+        if lattice_error(WIDEST * 2.0 ** (-middle / STEPS), width, smooth) <= tolerance:
+            high = middle
+        else:
+            low = middle + 1
+    step = WIDEST * 2.0 ** (-low / STEPS)
+    counts = (n for n in range(1, MOST_GAUSS + 1) if gauss_error(n, width, smooth) <= tolerance)
+    return step if step >= SHORTEST else 0.0, next(counts, 0)

@@ -13,12 +13,15 @@ from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.families import panels
 
-__all__ = ["MOST_MEASURED", "Proved", "two_families"]
+__all__ = ["MOST_MEASURED", "Proved", "left_between", "two_families"]
 
 #: More axes take too many nodes.
 MOST_MEASURED = 2
 # Spacing of the first lattice, and how far it goes; panels go farther.
 WIDEST, REACH, FARTHER = 1.0, 12.0, 14.0
+# The difference of two rules of different families is counted so many times, beyond this part of
+# the sum of sizes, which is half of the rounding that each of their sums is said to have.
+SHORT, ROUNDED = 10.0, 5e-15
 # Gauss-Legendre nodes on a panel, which is as long as so many spacings.
 ON_PANEL, SPACINGS = 12, 8
 
@@ -36,6 +39,19 @@ class Proved(NamedTuple):
 
     rule: Rule
     bound: Array
+
+
+def left_between(one: Array, other: Array, size: Array) -> Array:
+    """What a rule leaves of its sums, by those of a rule of another family.
+
+    Parameters
+    ----------
+    one, other : ndarray
+        Sums by the rule, and by the other one.
+    size : ndarray
+        Sums of sizes, to whose last bits their difference says nothing.
+    """
+    return np.asarray(SHORT * np.maximum(np.abs(one - other) - ROUNDED * size, 0.0))
 
 
 def two_families(levels: tuple[int, ...]) -> tuple[Rule, Rule]:

@@ -45,8 +45,8 @@ MOVES, APART = 1.5, 16.0
 # Where other components have exp of less than this at most, next to that at home, they add nothing
 # in doubles, whatever multiplies it.
 VANISHED = -1000.0
-# Lists of fewer nodes are kept for the next state.
-KEPT = 5_000
+# Lists of fewer nodes are kept for the next state, with a reach that is a multiple of an inverse.
+KEPT, REACHES = 5_000, 16
 _NOWHERE = np.zeros((0, 0)), np.zeros(0)
 
 
@@ -146,6 +146,7 @@ def _plain(
     reach = math.sqrt(2 * _cut(tolerance, widths, math.log(lightest)))
     if form != FAR:  # densities next to that at the mean grow with the distance
         reach += float(np.linalg.norm(widths))
+    reach = math.ceil(REACHES * reach) / REACHES
     axes = _axes(form, widths, tolerance, reach, curve)
     if axes is None:
         return None
@@ -153,7 +154,7 @@ def _plain(
     return make(tuple(axes), reach)
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=512)
 def _ball(axes: tuple[Axis, ...], reach: float) -> Nodes | None:
     """Nodes of :func:`_plain`."""
     from flows.systems.mixture.nodes import Region

@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from flows.core.errors import InputError
+from flows.systems.own.boxes import over_cube
 from flows.systems.own.infinite import not_finite_anywhere
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
@@ -24,7 +25,7 @@ from potentials.notation import CONSTANTS
 from symbolic.language.averages.expectation import Expectation
 from symbolic.language.averages.kinks import has_kinks
 from symbolic.language.averages.rows import Rows
-from symbolic.language.averages.uniform import Rademacher, Sphere
+from symbolic.language.averages.uniform import Cube, Rademacher, Sphere
 from symbolic.language.blocks import Block, Explicit, entries, explicit, shape
 from symbolic.language.program import NotSmooth
 from symbolic.lemmas.activation_mean import activation_mean
@@ -221,9 +222,12 @@ def loss_of(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
 
 
 def _measured(form: Explicit, symbols: tuple[sp.Symbol, ...]) -> Measured | None:
-    """The average of a loss over rows of data or a sphere, or of what has kinks in them."""
+    """The average of a loss over rows, a sphere or a cube, or of what has kinks in its numbers."""
     if isinstance(form.density, Sphere):
         return over_sphere(float(form.density.args[0]), form.integrand, form.x, symbols)
+    if isinstance(form.density, Cube):
+        ends = tuple((float(a), float(b)) for a, b in form.density.ends(len(form.x)))
+        return over_cube(ends, form.integrand, form.x, symbols)
     if form.density is not None:
         return Measured(form.integrand, form.x, symbols, Places(form.density, len(form.x)))
     if not has_kinks(form.integrand, form.x):

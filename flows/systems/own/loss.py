@@ -16,7 +16,7 @@ import sympy as sp
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.planes import fewest, surveyed
-from flows.expectations.rules import MOST_MEASURED, Proved, two_families
+from flows.expectations.rules import MOST_MEASURED, Proved, left_between, two_families
 from flows.systems.own.by_forms import Formed, Rules, formed
 from flows.systems.own.measured import Measured, curved, summed
 from flows.systems.own.numeric import (
@@ -39,8 +39,6 @@ TOGETHER = 1000
 ROUNDING = 1e-14
 #: Rounding of the integrand against what some moves of the last bits of the entries show of it.
 MOVES, SPREAD = 2, 4.0
-# The difference of two rules of different families is counted so many times.
-SHORT = 10.0
 # How often a rule is refined for the average that the one before has given.
 REFINED = 3
 # An estimate to this shows that the expectation is finite.
@@ -302,12 +300,11 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
         with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
             (rule, total, size), (_, other, _) = map(at, rules)
             # What is narrow changes both, and may do so alike.
-            off = SHORT * np.fmax(np.abs(total - other), np.abs(total - before))
+            off = np.fmax(left_between(total, other, size), left_between(total, before, size))
             best = Proved(rule, np.array([off[0], np.linalg.norm(off[1:])]))
             slope = float(np.abs(total[1:]).max(initial=0.0))
-            # Where sums vanish, no rule is better than their rounding.
             allowed = np.array([abs(total[0]), *[slope] * len(y)]) * tolerance
-            if not levels or (off <= np.maximum(allowed, ROUNDING * size)).all():
+            if not levels or (off <= allowed).all():
                 break
             # Axes on which more nodes change the most.
             finer = (

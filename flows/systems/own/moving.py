@@ -18,7 +18,7 @@ from flows.core.quadrature_rules import Rule
 from flows.expectations.cells import ALONE, REACH
 from flows.expectations.forms import Forms, forms_of
 from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
-from flows.expectations.rules import Proved
+from flows.expectations.rules import Proved, left_between
 from flows.systems.own.measured import Measured, columns_of, summed
 from flows.systems.own.numeric import between_kinks
 from symbolic.language.averages.kinks import Kinks, kinks_of
@@ -31,10 +31,9 @@ __all__ = ["Cells", "cells_of"]
 
 # Kinks of one average; directions that they and the smooth forms may have together.
 MOST_KINKS, MOST_DIRECTIONS = 6, 2
-# The difference to the second rule is counted so many times. What is this near to the ends of the
-# nodes bounds what is beyond them, if it is less than half of what is next to it, or this part of
-# all: a Gaussian falls ever faster.
-SHORT, EDGE, FALLS, NOTHING = 10.0, 0.5, 0.5, 1e-14
+# What is this near to the ends of the nodes bounds what is beyond them, so many times, if it is
+# less than half of what is next to it, or this part of all: a Gaussian falls ever faster.
+EDGE, BEYOND, FALLS, NOTHING = 0.5, 10.0, 0.5, 1e-14
 # Kinks that are this near may be one kink, by rounding.
 TOGETHER = 1e-13
 # What rules are called.
@@ -101,6 +100,13 @@ class Cells:
             [e for pair in self.moving.lengths for e in pair], (*self.y, *self.moving.columns)
         )
 
+    @functools.cached_property
+    def _something(self) -> NDArray[np.bool_]:
+        """For all steps, whether the integrand is not zero throughout, as it is beyond a cube."""
+        names, whole = self.kinks.steps, self.kinks.resolved
+        sides = itertools.product((sp.S.Zero, sp.S.One), repeat=len(names))
+        return np.array([whole.xreplace(dict(zip(names, at, strict=True))) != 0 for at in sides])
+
     def rows(self, y: Array) -> tuple[Array, Array]:
         """Kinks, shape (M, d + 1), and smooth forms for all steps, shape (2^M, m, d + 1)."""
         hard, smooth, code = self._rows
@@ -129,7 +135,7 @@ class Cells:
         with np.errstate(all="ignore"):  # of what is infinite
             for second in [(True, False), (False, True)] if plane else [(True, False)]:
                 other, _ = self._nodes(hard, smooth, *second)
-                off = off + np.abs(summed(average.code, y, other)[0] - total)
+                off = off + left_between(total, summed(average.code, y, other)[0], size)
             whole, near, last = (
                 _lengths(sizes)
                 for sizes in (
@@ -144,7 +150,7 @@ class Cells:
                 )
             )
             ends = (last < FALLS * near) | (last <= NOTHING * whole)
-            return Proved(first, SHORT * (_lengths(off) + np.where(ends, last, np.inf)))
+            return Proved(first, _lengths(off) + np.where(ends, BEYOND * last, np.inf))
 
     def room(self, y: Array, rule: Rule) -> float:
         """Length of the shortest cell at a state: negative where kinks have changed places."""
@@ -197,9 +203,7 @@ class Cells:
         if len(axis) == 2:
             outer, v, weights = sweep(kinks, bent, pairs, REACH, second_across)
             label = PLANE
-        inner = lines(kinks, bent, v, _reach(label), second)
-        some = self._where_something(inner.steps)
-        inner = inner.at(some)
+        inner = lines(kinks, bent, v, _reach(label), second, self._something)
         columns = [inner.ends, inner.theta, inner.rest, inner.steps]
         if d == 1:
             return Rule(np.column_stack(columns), inner.weights, label), np.abs(inner.where)
@@ -207,18 +211,6 @@ class Cells:
         nodes = np.column_stack([head, *columns[:3], outer[inner.of], *columns[3:]])
         far = np.maximum(np.abs(inner.where), np.abs(v[inner.of]))
         return Rule(nodes, weights[inner.of] * inner.weights, label), far
-
-    def _where_something(self, steps: Array) -> NDArray[np.bool_]:
-        """Nodes in cells in which the integrand is not zero throughout, as beyond a cube."""
-        names = self.kinks.steps
-        number = steps.astype(int) @ (1 << np.arange(len(names)))
-        some = np.zeros(2 ** len(names), dtype=bool)
-        for k in np.flatnonzero(np.bincount(number, minlength=len(some))).tolist():
-            sides = {h: sp.Integer(k >> n & 1) for n, h in enumerate(names)}
-            some[k] = self.kinks.resolved.xreplace(sides) != 0
-        found: NDArray[np.bool_] = some[number]
-        found[:1] |= not found.any()  # an average of nothing has a node
-        return found
 
 
 def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, ...]) -> Measured:

@@ -55,20 +55,25 @@ SMALL, DEARER = 4000, 3.0
 
 
 def is_square(loss: Loss) -> bool:
-    """Whether an integrand is a square that students can bring to zero at each node.
+    """Whether an integrand is a sum of squares that students can bring to zero at each node.
 
-    They are sums of one activation without other parameters, and no fewer than their teachers. What
-    vanishes only as a sum over nodes has no more digits than these have.
+    In each one are sums of one activation, with no fewer students than teachers. What vanishes only
+    as a sum over nodes has no more digits than these have.
     """
-    share, square = loss.form.integrand.as_independent(*loss.form.x, as_Add=False)
     forms = loss.formed.forms
-    kinds = {e.func for e in forms.function.atoms(sp.Function)}
-    rows = [forms.rows[i, :] for i in range(forms.rows.rows)]
-    moving = sum(bool(row.free_symbols) for row in rows)
-    teachers = len(rows) - moving
-    plain = not forms.beside and all(row[-1] == 0 for row in rows) and loss.form.plain == 0
-    fits = len(kinds) == 1 and moving >= teachers > 0
-    return bool(square.is_Pow and square.exp == 2 and share.is_positive and fits and plain)
+    terms = sp.Add.make_args(forms.function)
+    return bool(loss.form.plain == 0 and all(_vanishes(term, forms) for term in terms))
+
+
+def _vanishes(term: sp.Expr, forms: Forms) -> bool:
+    """Whether a term is a square that students may bring to zero."""
+    share, square = term.as_independent(*forms.symbols, as_Add=False)
+    kinds = {e.func for e in square.atoms(sp.Function)}
+    pairs = zip(forms.symbols, range(forms.rows.rows), strict=True)
+    own = [bool(forms.rows[i, :].free_symbols) for z, i in pairs if square.has(z)]
+    students, teachers = sum(own), len(own) - sum(own)
+    squared = square.is_Pow and square.exp == 2 and share.is_positive
+    return bool(squared and len(kinds) == 1 and students >= teachers > 0)
 
 
 @functools.lru_cache(maxsize=64)

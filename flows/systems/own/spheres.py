@@ -20,7 +20,7 @@ from flows.core.quadrature_rules import Rule
 from flows.expectations.families import panels, tanh_sinh
 from flows.expectations.forms import forms_of
 from flows.expectations.kink_lines import axes_of
-from flows.expectations.rules import Proved
+from flows.expectations.rules import Proved, left_between
 from flows.systems.own.measured import Measured, summed
 from symbolic.language.lower import lower
 from symbolic.language.stable import stable
@@ -33,8 +33,7 @@ MOST_DIRECTIONS = 2
 FEWEST, DOUBLED = 12, 4
 # Nodes of the second rule to each side along the radius, and of its panels on a circle.
 STEPS, PANEL = 40, 16
-# The difference to it is counted so many times.
-SHORT = 10.0
+EPSILON = float(np.finfo(float).eps)
 # What rules are called.
 LABEL = "plane of a sphere"
 
@@ -78,12 +77,15 @@ class Disc:
         axes = self.axes(y)
         for k in range(DOUBLED + 1):
             rule = self._rule(axes, FEWEST << k, False)
-            total, _ = summed(average.code, y, rule)
+            total, sizes = summed(average.code, y, rule)
             other, _ = summed(average.code, y, self._rule(axes, FEWEST << k, True))
-            off = SHORT * np.abs(total - other)
+            off = left_between(total, other, sizes)
             doubt = np.array([off[0], np.linalg.norm(off[1:])])
             size = np.array([abs(total[0]), np.linalg.norm(total[1:])])
-            if (doubt <= tolerance * size).all():
+            # A finer rule tells no more than last bits of the state do.
+            moved = summed(average.code, y * (1 + EPSILON), rule)[0] - total
+            least = np.array([abs(moved[0]), np.linalg.norm(moved[1:])])
+            if (doubt <= np.maximum(tolerance * size, least)).all():
                 break
         return Proved(rule, np.where(np.isfinite(doubt), doubt, np.inf))
 

@@ -120,8 +120,11 @@ def matrix(label: str, given: Any, entry: Callable[[str, Any], sp.Expr] = number
         return sp.ImmutableMatrix(*given.shape, [entry(label, e) for e in given])
     try:
         rows = np.array(given, dtype=object)
-    except ValueError:  # rows of different lengths
-        raise ValueError(f"{label} must be numbers in rows of one length, got {given!r}") from None
+        uneven = any(isinstance(e, Iterable) and not isinstance(e, str) for e in rows.ravel())
+    except ValueError:  # as NumPy says it of some rows of different lengths
+        uneven = True
+    if uneven:
+        raise ValueError(f"{label} must be numbers in rows of one length, got {given!r}")
     if rows.ndim > 2 or rows.size == 0:
         raise ValueError(f"{label} must have one or two axes, got shape {rows.shape}")
     rows = np.atleast_2d(rows)

@@ -21,8 +21,9 @@ __all__ = ["Cube", "Rademacher", "Sphere"]
 
 # Signs that are summed over.
 MOST_SIGNS = 16
-# Numbers of a cube that a function with kinks may be of: lines between kinks lie in a plane.
-MOST_KINKED = 2
+# Numbers of a cube that a function with kinks may be of, as lines between kinks lie in a plane; and
+# up to so many of a smooth one are normal numbers on another scale.
+MOST_KINKED, MOST_MAPPED = 2, 2
 
 
 class Rademacher(Density):
@@ -85,9 +86,10 @@ class Cube(Density):
 
     Notes
     -----
-    A polynomial is averaged in closed form, by Legendre polynomials. A smooth function is averaged
-    over `x = (low + high)/2 + (high - low)/2 erf(u/sqrt 2)` with standard normal numbers `u`, and
-    a function of one or two numbers with kinks between these and the ends.
+    A polynomial is averaged in closed form, by Legendre polynomials. A smooth function of one or
+    two numbers is averaged over `x = (low + high)/2 + (high - low)/2 erf(u/sqrt 2)` with standard
+    normal numbers `u`, one of more numbers by Gauss-Legendre rules, and a function of one or two
+    numbers with kinks between these and the ends.
 
     Examples
     --------
@@ -112,9 +114,18 @@ class Cube(Density):
         """How many numbers it is of; None of any."""
         return int(self.args[0].rows) if self.args[0].rows > 1 else None
 
+    def ends(self, count: int) -> list[tuple[sp.Expr, sp.Expr]]:
+        """Both ends of each of so many numbers."""
+        return list(zip(*self.args, strict=True)) * (count if self.size is None else 1)
+
+    def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:
+        """See :meth:`Density.stays`."""
+        many = sum(f.has(s) for s in x) > MOST_MAPPED
+        return many and not f.is_polynomial(*x) and not has_kinks(f, x)
+
     def reduced(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> Reduced:
         """See :meth:`Density.reduced`."""
-        ends = list(zip(*self.args, strict=True)) * (len(x) if self.size is None else 1)
+        ends = self.ends(len(x))
         polynomial, kinked = f.is_polynomial(*x), has_kinks(f, x)
         half = {
             s: (b - a) / 2 * (s if polynomial or kinked else sp.erf(s / sp.sqrt(2)))

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from flows.expectations.posteriors import Smooth, axis_for, gauss_error, lattice_error
+from flows.expectations.posteriors import Smooth, _sparsest, axis_for, gauss_error, lattice_error
 from flows.systems.mixture import expectation
 from flows.systems.mixture.means import FAR, Means
 from flows.systems.mixture.parts import parts_of
@@ -42,6 +42,21 @@ def test_averages_with_a_posterior_are_within_the_bound(width, tolerance):
         terms = lambda x, b=b: x**2 / (1 + np.exp(-width * x - b))  # noqa: E731
         exact = average(terms)
         assert abs(axis.w @ terms(axis.x) / exact - 1) <= axis.error + ROUNDED
+
+
+@pytest.mark.parametrize("tolerance", TOLERANCES)
+@pytest.mark.parametrize("width", [1e-3, 1.0, 30.0, 1e3])
+def test_the_step_of_an_axis_is_the_widest_whose_bound_is_small_enough_wherever_nodes_end(
+    width, tolerance
+):
+    step, few = _sparsest(width, PLAIN, tolerance)
+    ladder = 2.0 ** -(np.arange(113) / 8)
+    small = np.array([lattice_error(each, width, PLAIN) <= tolerance for each in ladder])
+    assert step == ladder[small.argmax()] and not small[: small.argmax()].any()
+    assert few == 0 or gauss_error(few - 1, width, PLAIN) > tolerance
+    # Where nodes end makes no difference to it.
+    near, far = (axis_for(width, PLAIN, tolerance, reach) for reach in (12.0, 13.0))
+    assert near.error == far.error
 
 
 @pytest.mark.parametrize("width", [0.4, 2.0, 8.0])

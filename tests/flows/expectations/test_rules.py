@@ -12,7 +12,7 @@ from flows.core.balls import precision
 from flows.expectations.forms import forms_of
 from flows.expectations.lines import Line
 from flows.expectations.planes import fewest, surveyed
-from flows.expectations.rules import two_families
+from flows.expectations.rules import left_between, two_families
 from flows.expectations.strips import Strips
 from flows.systems.own.loss import Loss, estimate
 from symbolic.language.blocks import Explicit
@@ -355,3 +355,14 @@ def test_the_hessian_of_one_form_in_space_is_the_slope_of_its_gradient():
     # Differences of the second order.
     assert found == pytest.approx(slopes, abs=step**2)
     assert found != pytest.approx(1.001 * slopes, abs=step**2)
+
+
+def test_what_two_rules_leave_is_no_more_than_rounding_where_only_last_bits_differ():
+    size = np.array([1.0, 3.0, 1e-8])
+    total = np.array([0.25, 1e-15, 3e-9])
+    shaken = total + 1e-15 * size * np.array([1.0, -2.0, 1.5])
+    assert (left_between(total, shaken, size) == 0).all()
+    # Beyond, every part of a difference counts many times.
+    apart = 1.001 * total
+    assert (left_between(total, apart, size)[[0, 2]] > 9e-3 * total[[0, 2]]).all()
+    assert np.isnan(left_between(total, total + np.nan, size)).all()

@@ -17,13 +17,15 @@ import flows
 from flows.core.balls import precision
 from flows.systems.own.exact import BITS, balls
 from flows.systems.own.serving import groups_of, in_planes, placed
-from symbolic import Expectation
+from symbolic import Expectation, Gaussian, Mixture
 
 # Random integrands in all, and the seed of the first one. `make fuzz` asks for 500.
 RUNS = int(os.environ.get("POPFLOW_FUZZ", "24")) // 3
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 # Steps of 1e-10, whose errors the flow contracts.
 DIGITS = 1e-9
+# Of a rate, between two late losses.
+FELL = 1e-7
 # Of the sums by hand, relative to the sum of sizes.
 BY_HAND = 3e-13
 
@@ -162,6 +164,56 @@ def test_a_student_in_space_falls_at_the_rate_of_its_hessian_for_many_decades():
     assert (run.errors("loss")[late] < 1e-6).all()
     # Where the states no longer tell it, it is unknown, not zero.
     assert np.isnan(loss[-1])
+
+
+W, X, A, B = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1), *sp.symbols("a b")
+COVARIANCE = [[2, 1], [1, 2]]
+# Blocks, the teacher's entries, the mean and a factor of each part of the density, its weight, and
+# that density.
+SETTINGS = {
+    "a bias and an output": ([W, A, B], [1, 0, 1, 0.5], [([0, 0], np.eye(2), 1.0)], None),
+    "a Gaussian": (
+        [W],
+        [1, 0],
+        [([1, 0], np.linalg.cholesky(np.array(COVARIANCE)), 1.0)],
+        Gaussian([1, 0], COVARIANCE),
+    ),
+    "a mixture": (
+        [W],
+        [1, 0],
+        [([1, 0], np.eye(2), 0.25), ([-1, 0], np.diag([0.5, 2.0]), 0.75)],
+        Mixture([Gaussian([1, 0]), Gaussian([-1, 0], [[0.25, 0], [0, 4]])], weights=[1, 3]),
+    ),
+}
+
+
+def curvature_at(teacher, parts):
+    """Hessian `E g g'` where a student is its teacher, `g` its gradient by the entries."""
+    u, weights = cube(2, 12)
+    matrix = np.zeros((len(teacher), len(teacher)))
+    for mean, factor, share in parts:
+        x = np.array(mean) + u @ factor.T
+        z = x @ teacher[:2] + (teacher[3] if len(teacher) > 2 else 0)
+        slope = 1 / np.cosh(z) ** 2
+        columns = [*(slope * x.T), *([np.tanh(z), slope] if len(teacher) > 2 else [])]
+        matrix += share * np.einsum("j,ij,kj->ik", weights, columns, columns)
+    return matrix
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_square_that_its_students_can_bring_to_zero_keeps_its_digits(name):
+    blocks, teacher, parts, density = SETTINGS[name]
+    student = A * sp.tanh((W.T * X)[0, 0] + B) if B in blocks else sp.tanh((W.T * X)[0, 0])
+    target = sp.tanh(X[0, 0] + (sp.S.Half if B in blocks else 0))
+    loss = Expectation((student - target) ** 2, X, density) / 2
+    start = np.array(teacher) + [0.2, -0.1, 0.1, 0.05][: len(teacher)]
+    run = flows.integrate(flows.OwnSystem("square", blocks, loss), start, t_end=3e3)
+    late = np.flatnonzero((run["loss"] > 1e-50) & (run["loss"] < 1e-25))[[0, -1]]
+    fell = -np.diff(np.log(run["loss"][late]))[0] / np.diff(run.t[late])[0]
+    rate = 2 * np.linalg.eigvalsh(curvature_at(teacher, parts)).min()
+    assert run.completed and (run.errors("loss")[late] < 1e-6).all()
+    assert np.diff(late)[0] > 1 and fell == pytest.approx(rate, rel=FELL)
+    assert fell != pytest.approx(1.001 * rate, rel=FELL)
 
 
 def test_a_student_in_ten_dimensions_is_that_of_its_plane():

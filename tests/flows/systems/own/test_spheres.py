@@ -56,6 +56,17 @@ def test_loss_and_gradient_are_those_of_two_angles_within_their_errors(d):
         assert np.abs((1 + OFF) * matrix - ends).max() > BENT
 
 
+def test_beside_a_minimum_no_nodes_are_taken_for_less_than_last_bits_of_the_state():
+    off = 1e-8 * np.array([1.0, 0.5, -0.3, 0.2, 0.7])
+    found = system_of(5).expectation(np.eye(5)[0] + off)
+    assert len(found.rule) < 3_000
+    # The loss is quadratic there, and what is not known of it is stated.
+    twice = system_of(5).expectation(np.eye(5)[0] + 2 * off)
+    assert found.loss_error > 0 and found.known and twice.known
+    assert twice.loss == pytest.approx(4 * found.loss, rel=1e-6, abs=0)
+    assert twice.loss != pytest.approx((4 + OFF) * found.loss, rel=1e-6, abs=0)
+
+
 def test_a_run_on_a_sphere_follows_the_flow_and_a_steep_function_says_what_it_does_not_know():
     start, times = np.array([0.3, 0.8, -0.5, 0.2]), np.array([1.0, 10.0])
     run = flows.integrate(system_of(4), start, 10.0, times)

@@ -64,6 +64,7 @@ def test_parameters_that_are_real_everywhere_may_be_trained(scale):
         (lambda: Rows([[1], [2]], [1, -1]), "not be negative"),
         (lambda: Cube(1, 0), "low must be below high"),
         (lambda: Cube([0, 0], 1), "two numbers or two columns"),
+        (lambda: Rows([[1, 2], [3]]), "rows of one length"),
         (lambda: Sphere(-1), "radius must be positive"),
         (lambda: Mixture([1]), "of densities"),
         (lambda: Mixture([Gaussian(0), Gaussian([1, 2])]), "equally many numbers"),

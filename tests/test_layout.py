@@ -15,20 +15,20 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
 LINES = {
-    "flows": 107,
+    "flows": 111,
     "flows/arithmetic": 1238,
-    "flows/certificates": 9032,
-    "flows/cli": 2735,
-    "flows/core": 2541,
+    "flows/certificates": 9293,
+    "flows/cli": 2850,
+    "flows/core": 2547,
     "flows/ensembles": 3558,
-    "flows/expectations": 1383,
-    "flows/pages": 3351,
-    "flows/runs": 4423,
+    "flows/expectations": 1387,
+    "flows/pages": 3463,
+    "flows/runs": 4640,
     "flows/solvers": 3605,
-    "flows/systems": 17358,
+    "flows/systems": 17441,
     "popflow": 16,
-    "potentials": 3417,
-    "symbolic": 19143,
+    "potentials": 5063,
+    "symbolic": 19238,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 20, 10

@@ -13,6 +13,7 @@ if `V \ge 0`: put `s = (V/d)^{1/m}`. A polynomial is a dictionary from exponents
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from fractions import Fraction
@@ -42,8 +43,6 @@ class Fall(NamedTuple):
         Conditions that are assumed to stay true.
     V : str
         The potential.
-    rate : tuple of (int, int), optional
-        `m, k`; None of an exponential rate.
     constant : Fraction
         `d`, or `c` of `\\dot V \\le -c V`.
     """
@@ -51,7 +50,6 @@ class Fall(NamedTuple):
     statement: str
     hypotheses: tuple[str, ...]
     V: str
-    rate: tuple[int, int] | None
     constant: Fraction
 
 
@@ -133,8 +131,7 @@ def fall(data: Any) -> Fall:
     needed = [*assumed, *([] if "bounded" in claims else ["the flow exists"])]
     held = f", as long as {' and '.join(needed)}" if needed else ""
     statement = f"{flow}, and V = {_text(V, names)}{more}: {law}, for every start{where}{held}"
-    powers = None if rate == "exp" else (rate[0], rate[1])
-    return Fall(statement, tuple(assumed), _text(V, names), powers, constant)
+    return Fall(statement, tuple(assumed), _text(V, names), constant)
 
 
 def _definitions(origin: Any, names: Sequence[str], size: int) -> str:
@@ -316,10 +313,7 @@ def _times(p: Polynomial, q: Polynomial) -> Polynomial:
 
 
 def _power(p: Polynomial, k: int, size: int) -> Polynomial:
-    total = _constant(1, size)
-    for _ in range(k):
-        total = _times(total, p)
-    return total
+    return functools.reduce(_times, [p] * k, _constant(1, size))
 
 
 def _derivative(p: Polynomial, i: int) -> Polynomial:

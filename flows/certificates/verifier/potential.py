@@ -8,28 +8,32 @@ and cofactors. With `s \ge 0` and whole `m, k`,
           \;\Rightarrow\; \dot V \le -d^{-k/m} V^{1+k/m}
           \;\Rightarrow\; V(t) \le d \Big(\frac m{k t}\Big)^{m/k},
 
-if `V \ge 0`: put `s = (V/d)^{1/m}`. A polynomial is a dictionary from exponents to fractions.
+if `V \ge 0`: put `s = (V/d)^{1/m}`.
 """
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from flows.certificates.verifier.exact import (
+    DEGREE,
+    Exact,
+    constant,
+    fraction,
+    read,
+    read_matrix,
+    total,
+    whole,
+)
 from flows.certificates.verifier.reading import require
 
 __all__ = ["FORMAT", "Fall", "fall"]
 
 FORMAT = "popflow potential 1"
-# Of a file that would take hours to check: variables, degree, terms, rows of a matrix, digits.
-VARIABLES, DEGREE, TERMS, ROWS, DIGITS = 40, 60, 20_000, 400, 2000
-
-EXACT = re.compile(r"-?[0-9]+(/[1-9][0-9]*)?")
-
-Polynomial = dict[tuple[int, ...], Fraction]
+# A file that would take hours to check is refused: variables, rows of a matrix.
+VARIABLES, ROWS = 40, 400
 
 
 class Fall(NamedTuple):
@@ -53,93 +57,100 @@ class Fall(NamedTuple):
     constant: Fraction
 
 
+class _Where(NamedTuple):
+    """Polynomials that are not negative or zero on a set, positive matrices, and texts of these."""
+
+    above: list[Exact]
+    zero: list[Exact]
+    matrices: list[Any]
+    kept: list[str]
+    assumed: list[str]
+
+
 def fall(data: Any) -> Fall:
     """Check a file's data; refused where anything is not as it says."""
     names = _names(data["variables"])
     size = len(names) + 1  # the last variable, not negative, is that of the rate
-    loss, V, target = (_free(_read(data[key], size)) for key in ("loss", "V", "target"))
-    field = [_scaled(_derivative(loss, i), -1) for i in range(size - 1)]
+    loss, V, target = (read(data[key], size).stated() for key in ("loss", "V", "target"))
+    field = [-loss.derivative(i) for i in range(size - 1)]
     matrices: list[Any] = []
     if "origin" in data:
         field, matrices = _coordinates(data["origin"], loss, size)
-    one = _constant(1, size)
-    above, zero, conditions, assumed = [one], [], [], []
-    for part in data["region"]:
-        p, equal = _free(_read(part["p"], size)), _whole(part["equal"], 1) == 1
-        text = f"{_text(p, names)} {'=' if equal else '>='} 0"
-        kept = part["kept"]
-        if kept == "level":
-            level = _add(_constant(_number(part["level"]), size), _scaled(loss, -1))
-            text = f"L <= {_number(part['level'])}"
-            require(not equal and p == level, "a condition is no level of the loss")
-        elif kept == "cofactor":
-            rate = _read(part["cofactor"], size)
-            require(_along(p, field) == _times(p, rate), "a condition is not invariant")
-        elif kept in ("identity", "squares"):
-            equal_fits = "origin" in data and equal == (kept == "identity")
-            require(equal_fits, "a condition is none of these functions")
-            image, inner = _images(data["origin"], size)
-            if equal:
-                require(not _composed(p, image, inner), "functions do not fulfil an equation")
-                zero.append(p)
-                continue
-            unit = [_constant(1, inner)]
-            _squares(_composed(p, image, inner), part["proof"], unit, [], inner, [])
-        else:
-            require(kept == "assumed", "why a condition stays true is unknown")
-            assumed.append(text)
-        if kept != "assumed":
-            conditions.append(text)
-        (zero if equal else above).append(p)
-    constant, claims = _number(data["constant"]), data["claims"]
-    require(constant > 0, "the constant is not positive")
-    rate = data["rate"]
-    falls = _scaled(_along(V, field), -1)
+    where = _where(data, names, loss, field, matrices)
+    claims, d = data["claims"], fraction(data["constant"])
+    require(d > 0, "the constant is not positive")
     if target != V:
-        _squares(_add(V, _scaled(target, -1)), claims["above"], above, zero, size, matrices)
+        _squares(V - target, claims["above"], where, size)
     if "bounded" in claims:
-        least = _constant(_number(data["least"]), size)
-        higher = _add(loss, _scaled(least, -1))
-        _squares(higher, claims["bounded"], above, zero, size, matrices)
-    if rate == "exp":
-        decay, over = _add(falls, _scaled(V, -constant)), above
-    else:
-        require(isinstance(rate, list) and len(rate) == 2, "the rate is none")
-        m, k = (_whole(x, DEGREE) for x in rate)
-        require(m > 0 and k > 0, "the rate is none")
-        s = {(0,) * (size - 1) + (1,): Fraction(1)}
-        decay = _add(
-            _scaled(falls, m),
-            _scaled(_times(V, _power(s, k, size)), -(m + k)),
-            _scaled(_power(s, m + k, size), k * constant),
-        )
-        over = [*above, *(_times(g, s) for g in above)]
-        _squares(target, claims["positive"], above, zero, size, matrices)
+        _squares(loss - constant(fraction(data["least"]), size), claims["bounded"], where, size)
+    decay, over = _decay(data["rate"], d, V, -V.along(field), where)
+    if data["rate"] != "exp":
+        _squares(target, claims["positive"], where, size)
     if "factor" in data:
-        factor = _free(_read(data["factor"], size))
-        even = all(c > 0 and not any(k % 2 for k in e) for e, c in factor.items())
-        require(even and (0,) * size in factor, "a factor is not positive")
-        decay = _times(decay, factor)
-    _squares(decay, claims["decay"], over, zero, size, matrices)
-    law = _law(rate, constant)
-    flow = f"for the gradient flow of L = {_text(loss, names)}"
+        factor = read(data["factor"], size).stated()
+        even = all(c > 0 and not any(k % 2 for k in e) for e, c in factor.terms.items())
+        require(even and (0,) * size in factor.terms, "a factor is not positive")
+        decay = decay * factor
+    _squares(decay, claims["decay"], over, size)
+    # A loss that is bounded below has a flow for all times: its length grows like the root of t.
+    needed = [*where.assumed, *([] if "bounded" in claims else ["the flow exists"])]
+    flow = f"for the gradient flow of L = {loss.text(names)}"
     if "origin" in data:
         flow += f", in which {_definitions(data['origin'], names, size)}"
-    where = f" where {' and '.join(conditions)}" if conditions else ""
-    more = "" if target == V else f", which is at least {_text(target, names)}"
-    # A loss that is bounded below has a flow for all times: its length grows like the root of t.
-    needed = [*assumed, *([] if "bounded" in claims else ["the flow exists"])]
+    more = "" if target == V else f", which is at least {target.text(names)}"
+    on = f" where {' and '.join(where.kept)}" if where.kept else ""
     held = f", as long as {' and '.join(needed)}" if needed else ""
-    statement = f"{flow}, and V = {_text(V, names)}{more}: {law}, for every start{where}{held}"
-    return Fall(statement, tuple(assumed), _text(V, names), constant)
+    law = _law(data["rate"], d)
+    statement = f"{flow}, and V = {V.text(names)}{more}: {law}, for every start{on}{held}"
+    return Fall(statement, tuple(where.assumed), V.text(names), d)
 
 
-def _definitions(origin: Any, names: Sequence[str], size: int) -> str:
-    """What the functions are, for a person."""
-    image, _ = _images(origin, size)
-    inner = _names(origin["variables"])
-    parts = (f"{name} = {_text(p, inner)}" for name, p in zip(names, image, strict=True))
-    return ", ".join(parts)
+def _where(
+    data: Any, names: Sequence[str], loss: Exact, field: Sequence[Exact], matrices: list[Any]
+) -> _Where:
+    """Conditions on starts, each with a reason why it stays true, or assumed."""
+    size = loss.size
+    found = _Where([constant(1, size)], [], matrices, [], [])
+    for part in data["region"]:
+        p, equal, kept = read(part["p"], size).stated(), whole(part["equal"], 1) == 1, part["kept"]
+        text = f"{p.text(names)} {'=' if equal else '>='} 0"
+        if kept == "level":
+            level = fraction(part["level"])
+            fits = not equal and p == constant(level, size) - loss
+            require(fits, "a condition is no level of the loss")
+            text = f"L <= {level}"
+        elif kept == "cofactor":
+            stays = p.along(field) == p * read(part["cofactor"], size)
+            require(stays, "a condition is not invariant")
+        elif kept in ("identity", "squares"):
+            fits = "origin" in data and equal == (kept == "identity")
+            require(fits, "a condition is none of these functions")
+            image, inner = _images(data["origin"], size)
+            value = p.of(image, inner)
+            if equal:
+                require(not value.terms, "functions do not fulfil an equation")
+                text = ""
+            else:
+                everywhere = _Where([constant(1, inner)], [], [], [], [])
+                _squares(value, part["proof"], everywhere, inner)
+        else:
+            require(kept == "assumed", "why a condition stays true is unknown")
+        if text:
+            (found.assumed if kept == "assumed" else found.kept).append(text)
+        (found.zero if equal else found.above).append(p)
+    return found
+
+
+def _decay(rate: Any, d: Fraction, V: Exact, falls: Exact, where: _Where) -> tuple[Exact, _Where]:
+    """What is not to be negative for a rate, and where."""
+    if rate == "exp":
+        return falls - V * d, where
+    require(isinstance(rate, list) and len(rate) == 2, "the rate is none")
+    m, k = (whole(x, DEGREE) for x in rate)
+    require(m > 0 and k > 0, "the rate is none")
+    s = Exact({(0,) * (V.size - 1) + (1,): Fraction(1)}, V.size)
+    decay = falls * m - V * s**k * (m + k) + s ** (m + k) * (k * d)
+    return decay, where._replace(above=[*where.above, *(g * s for g in where.above)])
 
 
 def _law(rate: Any, d: Fraction) -> str:
@@ -153,76 +164,75 @@ def _law(rate: Any, d: Fraction) -> str:
     return f"V(t) <= {d} ({power}/t)^({power})"
 
 
-def _coordinates(origin: Any, loss: Polynomial, size: int) -> tuple[list[Polynomial], list[Any]]:
+def _definitions(origin: Any, names: Sequence[str], size: int) -> str:
+    """What the functions are, for a person."""
+    image, _ = _images(origin, size)
+    inner = _names(origin["variables"])
+    return ", ".join(f"{name} = {p.text(inner)}" for name, p in zip(names, image, strict=True))
+
+
+def _coordinates(origin: Any, loss: Exact, size: int) -> tuple[list[Exact], list[Any]]:
     """The flow of functions of the variables of a gradient flow; matrices that are `X X^T`."""
     image, inner = _images(origin, size)
-    whole = _free(_read(origin["loss"], inner))
-    outer = [_scaled(_derivative(whole, i), -1) for i in range(inner - 1)]
-    field = [_free(_read(p, size)) for p in origin["field"]]
+    outer_loss = read(origin["loss"], inner).stated()
+    outer = [-outer_loss.derivative(i) for i in range(inner - 1)]
+    field = [read(p, size).stated() for p in origin["field"]]
     require(len(field) == size - 1, "functions and their rates do not fit")
-    require(_composed(loss, image, inner) == whole, "the loss is another one in these functions")
+    require(loss.of(image, inner) == outer_loss, "the loss is another one in these functions")
     for p, rate in zip(image, field, strict=True):
-        require(_along(p, outer) == _composed(rate, image, inner), "a function has another rate")
+        require(p.along(outer) == rate.of(image, inner), "a function has another rate")
     matrices = []
     for part in origin["matrices"]:
-        matrix, factor = _matrix(part["matrix"], size), _matrix(part["factor"], inner)
+        matrix, factor = read_matrix(part["matrix"], size), read_matrix(part["factor"], inner)
         require(0 < len(matrix) == len(factor) <= ROWS, "a matrix and its factor do not fit")
         for row, left in zip(matrix, factor, strict=True):
             require(len(row) == len(matrix), "a matrix is not square")
             for entry, right in zip(row, factor, strict=True):
-                pairs = zip(left, right, strict=True)
-                product = _add(*(_times(a, b) for a, b in pairs))
-                require(_composed(entry, image, inner) == product, "a matrix is not X X^T")
+                product = total((a * b for a, b in zip(left, right, strict=True)), inner)
+                require(entry.of(image, inner) == product, "a matrix is not X X^T")
         matrices.append(matrix)
     return field, matrices
 
 
-def _images(origin: Any, size: int) -> tuple[list[Polynomial], int]:
+def _images(origin: Any, size: int) -> tuple[list[Exact], int]:
+    """Functions that are the variables, and the number of their own variables."""
     inner = len(_names(origin["variables"])) + 1
-    image = [_free(_read(p, inner)) for p in origin["map"]]
+    image = [read(p, inner).stated() for p in origin["map"]]
     require(len(image) == size - 1, "functions and variables do not fit")
     return image, inner
 
 
-def _squares(
-    goal: Polynomial,
-    proof: Any,
-    above: Sequence[Any],
-    zero: Sequence[Any],
-    size: int,
-    matrices: Any,
-) -> None:
-    """Refuse unless `goal = sum g m'Qm + sum h lambda`, with multipliers of the region alone."""
-    total: Polynomial = {}
+def _squares(goal: Exact, proof: Any, where: _Where, size: int) -> None:
+    """Refuse unless `goal = sum g m'Qm + sum h lambda`, with multipliers of the set alone."""
+    parts = []
     for block in proof["blocks"]:
-        gram = [[_number(x) for x in row] for row in block["gram"]]
+        gram = [[fraction(x) for x in row] for row in block["gram"]]
         require(_definite(gram), "a matrix of squares is not positive")
         require(len(gram) == len(block["basis"]), "squares and their basis do not fit")
-        if _whole(block["matrix"], 1):
-            g = _matrix(block["multiplier"], size)
-            require(g in matrices, "a matrix is not among those of the statement")
-            basis = [[_read(p, size) for p in m] for m in block["basis"]]
+        if whole(block["matrix"], 1):
+            g = read_matrix(block["multiplier"], size)
+            require(g in where.matrices, "a matrix is not among those of the statement")
+            basis = read_matrix(block["basis"], size)
             require(all(len(m) == len(g) for m in basis), "vectors and matrix do not fit")
         else:
-            one = _read(block["multiplier"], size)
-            require(one in above, "a multiplier is not among the conditions")
-            g, basis = [[one]], [[_read(p, size)] for p in block["basis"]]
+            one = read(block["multiplier"], size)
+            require(one in where.above, "a multiplier is not among the conditions")
+            g, basis = [[one]], [[read(p, size)] for p in block["basis"]]
         for m, row in zip(basis, gram, strict=True):
-            for a, left in enumerate(m):
-                if left:
-                    parts = (
-                        _times(
-                            g[a][b],
-                            _add(*(_scaled(n[b], q) for n, q in zip(basis, row, strict=True))),
-                        )
-                        for b in range(len(g))
-                    )
-                    total = _add(total, _times(left, _add(*parts)))
+            # The vector that Q makes of the basis, then G of it, then its product with m.
+            made = [
+                total((n[b] * q for n, q in zip(basis, row, strict=True)), size)
+                for b in range(len(g))
+            ]
+            for left, line in zip(m, g, strict=True):
+                if left.terms:
+                    along = (a * b for a, b in zip(line, made, strict=True) if a.terms)
+                    parts.append(left * total(along, size))
     for pair in proof["multipliers"]:
-        h = _read(pair["zero"], size)
-        require(h in zero, "a multiplier is not among the equations")
-        total = _add(total, _times(h, _read(pair["times"], size)))
-    require(total == goal, "squares do not sum up to the claim")
+        h = read(pair["zero"], size)
+        require(h in where.zero, "a multiplier is not among the equations")
+        parts.append(h * read(pair["times"], size))
+    require(total(parts, size) == goal, "squares do not sum up to the claim")
 
 
 def _definite(rows: list[list[Fraction]]) -> bool:
@@ -245,104 +255,8 @@ def _definite(rows: list[list[Fraction]]) -> bool:
 
 
 def _names(given: Any) -> list[str]:
+    """Names of variables."""
     require(isinstance(given, list) and 0 < len(given) <= VARIABLES, "its variables are none")
     require(all(isinstance(x, str) and 0 < len(x) <= 60 for x in given), "a variable has no name")
     require(len({*given}) == len(given), "two variables have one name")
     return [str(x) for x in given]
-
-
-def _number(text: Any) -> Fraction:
-    fits = isinstance(text, str) and len(text) <= DIGITS and EXACT.fullmatch(text)
-    require(fits, "a number is not exact")
-    return Fraction(text)
-
-
-def _whole(value: Any, most: int) -> int:
-    require(type(value) is int and 0 <= value <= most, "a whole number is out of range")
-    return int(value)
-
-
-def _read(rows: Any, size: int) -> Polynomial:
-    require(isinstance(rows, list) and len(rows) <= TERMS, "a polynomial has too many terms")
-    found: Polynomial = {}
-    for value, powers in rows:
-        require(isinstance(powers, list) and len(powers) == size, "exponents and variables differ")
-        key = tuple(_whole(k, DEGREE) for k in powers)
-        require(key not in found, "a term occurs twice")
-        found[key] = _number(value)
-    return _clean(found)
-
-
-def _matrix(rows: Any, size: int) -> list[list[Polynomial]]:
-    return [[_read(p, size) for p in row] for row in rows]
-
-
-def _free(p: Polynomial) -> Polynomial:
-    require(all(e[-1] == 0 for e in p), "a statement has the variable of rates")
-    return p
-
-
-def _clean(p: Polynomial) -> Polynomial:
-    return {e: c for e, c in p.items() if c}
-
-
-def _constant(number: Any, size: int) -> Polynomial:
-    return _clean({(0,) * size: Fraction(number)})
-
-
-def _add(*parts: Polynomial) -> Polynomial:
-    total: Polynomial = {}
-    for p in parts:
-        for e, c in p.items():
-            total[e] = total.get(e, Fraction(0)) + c
-    return _clean(total)
-
-
-def _scaled(p: Polynomial, number: Any) -> Polynomial:
-    return _clean({e: c * number for e, c in p.items()})
-
-
-def _times(p: Polynomial, q: Polynomial) -> Polynomial:
-    total: Polynomial = {}
-    for e, c in p.items():
-        for f, d in q.items():
-            key = tuple(a + b for a, b in zip(e, f, strict=True))
-            total[key] = total.get(key, Fraction(0)) + c * d
-    require(len(total) <= TERMS, "a product has too many terms")
-    return _clean(total)
-
-
-def _power(p: Polynomial, k: int, size: int) -> Polynomial:
-    return functools.reduce(_times, [p] * k, _constant(1, size))
-
-
-def _derivative(p: Polynomial, i: int) -> Polynomial:
-    lower = {e: (*e[:i], e[i] - 1, *e[i + 1 :]) for e in p if e[i]}
-    return _clean({lower[e]: p[e] * e[i] for e in lower})
-
-
-def _along(p: Polynomial, field: Sequence[Polynomial]) -> Polynomial:
-    return _add(*(_times(_derivative(p, i), rate) for i, rate in enumerate(field)))
-
-
-def _composed(p: Polynomial, image: Sequence[Polynomial], size: int) -> Polynomial:
-    """A polynomial of functions."""
-    parts: list[Polynomial] = []
-    for e, c in p.items():
-        term = _constant(c, size)
-        for q, k in zip(image, e[:-1], strict=True):
-            term = _times(term, _power(q, k, size))
-        parts.append(term)
-    return _add(*parts)
-
-
-def _text(p: Polynomial, names: Sequence[str]) -> str:
-    """A polynomial for a person."""
-    parts: list[str] = []
-    for e, c in sorted(p.items(), reverse=True):
-        powers = zip([*names, "s"], e, strict=True)
-        factors = [name if k == 1 else f"{name}**{k}" for name, k in powers if k]
-        size = [] if abs(c) == 1 and factors else [str(abs(c))]
-        sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
-        parts.append(sign + "*".join([*size, *factors]))
-    return "".join(parts) or "0"

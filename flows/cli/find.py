@@ -34,6 +34,7 @@ USUAL = 2
 )
 @click.option("--template", metavar="D|E1;E2;..", help="Span of potentials: a degree, or these.")
 @click.option("--keep", metavar="R1;R2;..", help='Conditions on starts, such as "a**2 == b**2".')
+@click.option("--lower", is_flag=True, help="A bound from below: how slowly it falls at least.")
 @click.option("--max-seconds", type=float, default=60.0, help="Budget of time [default: 60].")
 @click.option("--out", metavar="FILE.json", help="Write the proof; popflow verify checks it.")
 @click.option("--latex", metavar="FILE", help="Write theorem and proof.")

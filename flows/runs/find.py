@@ -19,7 +19,7 @@ from flows.core.files import check_output, write_file
 from flows.core.system import System, checked_system
 from flows.runs.find_law import late_time_law
 from flows.runs.integrate import integrate
-from potentials.claim import Claim, Comparison, Inequality
+from potentials.claim import Claim, Comparison, Inequality, Relation
 from potentials.notation import symbol
 from potentials.search.find import DEGREES, RATES, Answer, Question
 from potentials.search.find import find as search
@@ -33,6 +33,7 @@ from potentials.source import Source
 __all__ = ["NOT_FOUND", "PROVED", "FoundPotential", "find_potential"]
 
 HERE = Source("popflow", 2026, "", "proved by sums of squares", "inequality")
+CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<="}
 PROVED, NOT_FOUND = "PROVED", "NOT_FOUND"
 #: Runs from so many random starts are asked for the law, to this time.
 STARTS, LATE = 3, 1e6
@@ -46,6 +47,8 @@ class FoundPotential:
     r"""A potential that proves a rate, or why none was found.
 
     .. math:: V(t) \le C t^{-q} \quad \text{or} \quad \dot V \le -c V
+
+    A bound from below is `V(t) \ge C (t + (C/V(0))^{1/q})^{-q}`, or `\dot V \ge -c V`.
 
     Parameters
     ----------
@@ -69,6 +72,8 @@ class FoundPotential:
         Of the proof, or of the last attempt.
     seconds : float
         The search took so long.
+    lower : bool
+        Whether it is a bound from below.
     """
 
     verdict: str
@@ -81,6 +86,7 @@ class FoundPotential:
     hypotheses: tuple[str, ...]
     degree: int
     seconds: float
+    lower: bool = False
     _found: Found | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -115,6 +121,7 @@ class FoundPotential:
         quantity = "loss" if found.flow.loss == found.V else name
         V, rate = symbol(quantity), symbol(f"{quantity}_dot")
         power, factor = sp.Integer(1), self.constant
+        sign: Relation = ">=" if self.lower else "<="
         if self.exponent is not None:
             # V <= C t^-q is the solution of V' = -q C^(-1/q) V^(1 + 1/q).
             q = sp.Rational(self.exponent.numerator, self.exponent.denominator)
@@ -122,9 +129,9 @@ class FoundPotential:
         return (
             Inequality(
                 id="found",
-                statement=f"d{quantity}/dt <= -{factor} {quantity}^({power})",
+                statement=f"d{quantity}/dt {sign} -{factor} {quantity}^({power})",
                 source=HERE,
-                conclusions=(Comparison(-rate, ">=", V**power, factor),),
+                conclusions=(Comparison(-rate, CONVERSE[sign], V**power, factor),),
             ),
         )
 
@@ -171,6 +178,7 @@ def find_potential(
     template: Any = None,
     keep: Sequence[Any] = (),
     *,
+    lower: bool = False,
     max_seconds: float | None = 60.0,
 ) -> FoundPotential:
     r"""Find a potential `V` with the best constant of its rate, and prove it over the rationals.
@@ -200,6 +208,8 @@ def find_potential(
     keep : sequence of relations, optional
         Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
         as they are; others become hypotheses ("as long as").
+    lower : bool
+        Find how slowly at least `V` falls: the best constant of a bound from below.
     max_seconds : float or None
         Budget of time, asked between attempts, one of which may take half a minute. None: as long
         as it takes.
@@ -250,6 +260,7 @@ def find_potential(
         tuple(coordinates or ()),
         template if template is None or isinstance(template, int) else tuple(template),
         tuple(keep),
+        bool(lower),
     )
     try:
         with within(limit):
@@ -274,6 +285,9 @@ def _told(subject: Subject, answer: Answer, seconds: float) -> FoundPotential:
         exponent = found.rate.exponent
         q = sp.Rational(exponent.numerator, exponent.denominator)
         constant, best = exact * q**q, found.best * float(q**q)
+        if found.lower:  # V' >= -e^(1/m) V^(1 + 1/q)
+            root = -sp.Rational(1, found.rate.k)
+            constant, best = exact**root * q**q, found.best ** float(root) * float(q**q)
     return FoundPotential(
         PROVED,
         "",
@@ -285,6 +299,7 @@ def _told(subject: Subject, answer: Answer, seconds: float) -> FoundPotential:
         hypotheses(found),
         answer.degree,
         seconds,
+        found.lower,
         found,
     )
 

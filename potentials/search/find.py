@@ -63,6 +63,8 @@ class Question:
         value.
     keep : sequence of Relational
         Further conditions on starts.
+    lower : bool
+        Whether a bound from below is sought.
     """
 
     rates: tuple[Rate, ...] = RATES
@@ -71,6 +73,7 @@ class Question:
     coordinates: tuple[Any, ...] = ()
     template: Any = None
     keep: tuple[Any, ...] = ()
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,12 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
         for rate, degree in _attempts(question, flow):
             for ideal in (residuals, ()) if residuals and point is None else ((),):
                 look()
-                goal = Goal(here, target, tuple(span), rate, where, ideal, factor)
+                goal = Goal(
+                    *(here, target, tuple(span), rate, where),
+                    residuals=ideal,
+                    factor=factor,
+                    lower=question.lower,
+                )
                 try:
                     found = search(goal, degree)
                 except NoProof as problem:

@@ -40,8 +40,12 @@ def statement(found: Found) -> str:
 def _law(found: Found) -> str:
     d = rational(found.constant)
     if found.rate == "exp":
-        return f"V(t) <= V(0) exp(-{d} t)"
-    q = sp.Rational(found.rate.m, found.rate.k)
+        return f"V(t) {'>=' if found.lower else '<='} V(0) exp(-{d} t)"
+    m, k = found.rate.m, found.rate.k
+    q = sp.Rational(m, k)
+    if found.lower:
+        C = d ** -sp.Rational(1, k) * q**q
+        return f"V(t) >= {C} (t + ({C}/V(0))^({1 / q}))^(-{q})"
     return f"V(t) <= {d * q**q} t^-{q}"
 
 
@@ -63,7 +67,8 @@ def theorem(found: Found) -> str:
     lines.append(rf"Let $V = {_tex(flow, found.V)}$.")
     if found.target != found.V:
         lines.append(rf"Then $V \ge {_tex(flow, found.target)}$ and")
-    bound = rf"\dot V \le -{sp.latex(d)}\, V" if rate == "exp" else _bound(found)
+    sign = r"\ge" if found.lower else r"\le"
+    bound = rf"\dot V {sign} -{sp.latex(d)}\, V" if rate == "exp" else _bound(found)
     where = [_condition_tex(flow, c) for c in found.where.conditions]
     on = rf" on the set where {', '.join(where)}" if where else ""
     lines += [rf"\[ {bound} \]", rf"along the flow of every start{on}.", r"\end{theorem}"]
@@ -77,6 +82,9 @@ def theorem(found: Found) -> str:
 def _bound(found: Found) -> str:
     assert found.rate != "exp"
     d, q = rational(found.constant), sp.Rational(found.rate.m, found.rate.k)
+    if found.lower:
+        c = d ** sp.Rational(1, found.rate.m)
+        return rf"\dot V \ge -{sp.latex(c)}\, V^{{{sp.latex(1 + 1 / q)}}}"
     return (
         rf"\dot V \le -{sp.latex(d ** (-1 / q))}\, V^{{{sp.latex(1 + 1 / q)}}},"
         rf" \qquad V(t) \le {sp.latex(d * q**q)}\, t^{{-{sp.latex(q)}}}"
@@ -86,7 +94,9 @@ def _bound(found: Found) -> str:
 def _conclusion(found: Found) -> str:
     """How the rate follows from the squares."""
     if found.rate == "exp":
-        return r"So $-\dot V - c V \ge 0$, and Gronwall's inequality gives the rate."
+        return r"So this is not negative, and Gronwall's inequality gives the rate."
+    if found.lower:
+        return "This is not negative; take the root, and integrate."
     m, k, d = found.rate.m, found.rate.k, rational(found.constant)
     return (
         rf"With $s = (V/{sp.latex(d)})^{{1/{m}}}$ the first inequality reads"
@@ -165,8 +175,12 @@ def _said(found: Found, name: str) -> str:
     if name == "decay":
         by = "" if found.factor is None else rf", times ${_tex(found.flow, found.factor)}$,"
         if found.rate == "exp":
-            return rf"With $c = {sp.latex(rational(found.constant))}$, $-\dot V - c V${by} is"
+            c = sp.latex(rational(found.constant))
+            left = r"\dot V + c V" if found.lower else r"-\dot V - c V"
+            return rf"With $c = {c}$, ${left}${by} is"
         m, k, d = found.rate.m, found.rate.k, sp.latex(rational(found.constant))
+        if found.lower:
+            return rf"${d}\, V^{{{m + k}}} - (-\dot V)^{{{m}}}${by} is"
         return (
             rf"For $s \ge 0$, ${m} (-\dot V) - {m + k} s^{{{k}}} V + {k} \cdot {d}\,"
             rf" s^{{{m + k}}}${by} is"

@@ -9,6 +9,9 @@ For `V \ge 0`, whole `m, k > 0` and `d > 0`,
 `V(t) \le d (m/(k t))^{m/k}` for `t > 0`. The right side is linear in `V` and `d` together, so that
 the best `d` among all `V` of a span is one semidefinite program. An exponential rate is
 `-\dot V - c V \ge 0`, linear in `c` for one `V`.
+
+A lower bound of one `V` is `e V^{m+k} - (-\dot V)^m \ge 0`, or `\dot V + c V \ge 0`: then
+`V(t) \ge (V(0)^{-k/m} + \frac km e^{1/m} t)^{-m/k}`, or `V(t) \ge V(0) e^{-c t}`.
 """
 
 from __future__ import annotations
@@ -82,6 +85,8 @@ class Found:
         The lower bound of the loss, with which the flow exists for all times.
     proof : Proof
         Of the claims "decay", "above" and "positive", and "bounded": the loss has a lower bound.
+    lower : bool
+        Whether it falls no faster, and the constant is `e`, or `c`.
     """
 
     flow: Flow
@@ -94,6 +99,7 @@ class Found:
     proof: Proof
     factor: Polynomial | None = None
     least: fmpq | None = None
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ class Goal:
     factor : Polynomial, optional
         A positive polynomial by which the claim of the rate is multiplied: what is not negative may
         be no sum of squares, and its product be one.
+    lower : bool
+        Whether `V` is to fall no faster than that.
     """
 
     flow: Flow
@@ -127,11 +135,12 @@ class Goal:
     where: Set
     residuals: tuple[Polynomial, ...] = ()
     factor: Polynomial | None = None
+    lower: bool = False
 
     @property
     def sense(self) -> int:
         """Whether the best constant is the least one (1) or the largest one (-1)."""
-        return -1 if self.rate == "exp" else 1
+        return -1 if self.rate == "exp" and not self.lower else 1
 
 
 class Posed(NamedTuple):
@@ -188,9 +197,18 @@ def _proved(goal: Goal, degree: int, constant: fmpq, best: float) -> Found:
     """A proof with a given constant, whose own program is smaller where terms cancel."""
     program, potential, _ = posed(goal, degree, constant)
     proof = prove(program)
-    V = goal.flow.constant(0) + potential.at(proof.unknowns)
-    where = goal.flow, goal.rate, goal.where
-    return Found(*where, V, goal.target, constant, best, proof, goal.factor)
+    return Found(
+        flow=goal.flow,
+        rate=goal.rate,
+        where=goal.where,
+        V=goal.flow.constant(0) + potential.at(proof.unknowns),
+        target=goal.target,
+        constant=constant,
+        best=best,
+        proof=proof,
+        factor=goal.factor,
+        lower=goal.lower,
+    )
 
 
 def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
@@ -210,9 +228,11 @@ def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
         constant = Affine({0: flow.constant(known)})
     wanted = names.count
     over, ideal = goal.where.region, goal.residuals
-    if rate == "exp":
-        if not alone:
-            raise NoProof("an exponential rate takes one potential, not a span")
+    if not alone and (rate == "exp" or goal.lower):
+        raise NoProof("this rate takes one potential, not a span")
+    if goal.lower:
+        decay = _slow(flow, goal.template[0], rate, constant)
+    elif rate == "exp":
         decay = potential.mapped(flow.along).times(-1) - constant.times(goal.template[0])
     else:
         decay = relation(flow, potential, rate, constant)
@@ -236,6 +256,14 @@ def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
     if program.columns > MOST_COLUMNS:
         raise NoProof(f"a program of {program.columns} unknowns takes too long")
     return Posed(program, potential, wanted)
+
+
+def _slow(flow: Flow, V: Polynomial, rate: Rate, constant: Affine) -> Affine:
+    """What is not negative where `V` falls no faster than at a rate."""
+    falls = -flow.along(V)
+    if rate == "exp":
+        return constant.times(V) - Affine({0: falls})
+    return constant.times(V ** (rate.m + rate.k)) - Affine({0: falls**rate.m})
 
 
 def relation(flow: Flow, potential: Affine, rate: Power, constant: Affine) -> Affine:

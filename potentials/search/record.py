@@ -29,6 +29,8 @@ def data_of(found: Found) -> dict[str, Any]:
         "region": [_condition(c) for c in found.where.conditions],
         "claims": {p.claim.name: _proved(p) for p in found.proof.claims},
     }
+    if found.lower:
+        data["lower"] = 1
     if found.least is not None:
         data["least"] = str(found.least)
     if found.factor is not None:

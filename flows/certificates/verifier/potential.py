@@ -8,7 +8,7 @@ and cofactors. With `s \ge 0` and whole `m, k`,
           \;\Rightarrow\; \dot V \le -d^{-k/m} V^{1+k/m}
           \;\Rightarrow\; V(t) \le d \Big(\frac m{k t}\Big)^{m/k},
 
-if `V \ge 0`: put `s = (V/d)^{1/m}`.
+if `V \ge 0`: put `s = (V/d)^{1/m}`. A bound from below is `d V^{m+k} - (-\dot V)^m \ge 0`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def fall(data: Any) -> Fall:
         _squares(V - target, claims["above"], where, size)
     if "bounded" in claims:
         _squares(loss - constant(fraction(data["least"]), size), claims["bounded"], where, size)
-    decay, over = _decay(data["rate"], d, V, -V.along(field), where)
+    lower = "lower" in data
+    decay, over = _decay(data["rate"], d, V, -V.along(field), where, lower)
     if data["rate"] != "exp":
         _squares(target, claims["positive"], where, size)
     if "factor" in data:
@@ -100,7 +101,7 @@ def fall(data: Any) -> Fall:
     more = "" if target == V else f", which is at least {target.text(names)}"
     on = f" where {' and '.join(where.kept)}" if where.kept else ""
     held = f", as long as {' and '.join(needed)}" if needed else ""
-    law = _law(data["rate"], d)
+    law = _law(data["rate"], d, lower)
     statement = f"{flow}, and V = {V.text(names)}{more}: {law}, for every start{on}{held}"
     return Fall(statement, tuple(where.assumed), V.text(names), d)
 
@@ -141,20 +142,29 @@ def _where(
     return found
 
 
-def _decay(rate: Any, d: Fraction, V: Exact, falls: Exact, where: _Where) -> tuple[Exact, _Where]:
+def _decay(
+    rate: Any, d: Fraction, V: Exact, falls: Exact, where: _Where, lower: bool
+) -> tuple[Exact, _Where]:
     """What is not to be negative for a rate, and where."""
     if rate == "exp":
-        return falls - V * d, where
+        return V * d - falls if lower else falls - V * d, where
     require(isinstance(rate, list) and len(rate) == 2, "the rate is none")
     m, k = (whole(x, DEGREE) for x in rate)
     require(m > 0 and k > 0, "the rate is none")
+    if lower:
+        return V ** (m + k) * d - falls**m, where
     s = Exact({(0,) * (V.size - 1) + (1,): Fraction(1)}, V.size)
     decay = falls * m - V * s**k * (m + k) + s ** (m + k) * (k * d)
     return decay, where._replace(above=[*where.above, *(g * s for g in where.above)])
 
 
-def _law(rate: Any, d: Fraction) -> str:
+def _law(rate: Any, d: Fraction, lower: bool) -> str:
     """The rate in words: of `V`, with its constant, exactly."""
+    if lower and rate == "exp":
+        return f"dV/dt >= -{d} V, so V(t) >= V(0) exp(-{d} t)"
+    if lower:
+        slope = f"{Fraction(rate[1], rate[0])} ({d})^(1/{rate[0]})"
+        return f"V(t) >= (V(0)^(-{rate[1]}/{rate[0]}) + {slope} t)^(-{rate[0]}/{rate[1]})"
     if rate == "exp":
         return f"dV/dt <= -{d} V, so V(t) <= V(0) exp(-{d} t)"
     m, k = rate

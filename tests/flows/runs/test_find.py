@@ -42,6 +42,20 @@ def test_a_power_bounds_runs_at_every_time_and_no_smaller_one_does():
     assert all(passed)
 
 
+def test_a_bound_from_below_holds_at_every_time_and_no_larger_one_does():
+    found = flows.find_potential(QUARTIC, rate=2, lower=True)
+    C, q = float(found.constant), float(found.exponent)
+    for start in starts(QUARTIC, np.inf):
+        run = flows.integrate(QUARTIC, start, 1e6)
+        bound = C * (run.t + (C / run["loss"][0]) ** (1 / q)) ** -q
+        assert (run["loss"] >= bound * (1 - RUN)).all()
+        assert (run["loss"] < bound * (1 + OFF)).any()
+    bowl = flows.OwnSystem("bowl", [a, b], (a**2 + 3 * b**2) ** 2 / 4)
+    (claim,) = flows.find_potential(bowl, rate=2, lower=True).claims()
+    (verdict,) = flows.check(flows.integrate(bowl, [1.0, 0.5], 1e3), claim)
+    assert verdict.verdict == "HOLDS"
+
+
 def test_an_exponential_rate_bounds_runs_from_the_level_set():
     found = flows.find_potential(PRODUCT, level="1/8")
     assert (found.exponent, found.constant) == (None, 2)

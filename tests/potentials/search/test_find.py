@@ -1,5 +1,7 @@
 """Potentials with the best constants of their rates, proved; and constants that are too good."""
 
+from dataclasses import replace
+
 import pytest
 import sympy as sp
 from flint import fmpq
@@ -64,6 +66,29 @@ def test_the_best_constant_is_proved(blocks, loss, options, constant):
     assert answer.found is not None, answer.reason
     assert answer.found.constant == fraction(constant)
     assert abs(answer.found.best / float(sp.Rational(constant)) - 1) < SOLVED
+
+
+# The steepest slope counts for bounds from below: `e`, or `c`.
+STEEP = [
+    ((a,), a**4 / 4, {}, "64"),
+    ((a, b), (a**2 + 3 * b**2) ** 2 / 4, {"rates": (Power(2, 1),)}, "576"),
+    ((a, b), a**2 / 2 + 2 * b**2, {"rates": ("exp",)}, "8"),
+    ((a,), a**6 / 6, {"rates": (Power(3, 2),)}, "7776"),
+    ((a, b), a**2 / 2 + b**4 / 4, {"rates": ("exp",), "level": 1}, "8"),
+]
+
+
+@pytest.mark.parametrize("blocks, loss, options, constant", STEEP)
+def test_the_best_constant_from_below_is_proved_and_a_better_one_is_not(
+    blocks, loss, options, constant
+):
+    answer = asked(blocks, loss, lower=True, **options)
+    assert answer.found is not None, answer.reason
+    assert answer.found.constant == fraction(constant)
+    better = sp.Rational(constant) * (1 - BETTER)
+    goal = goal_of(loss, blocks, answer.found.rate, options.get("level"))
+    with pytest.raises(NoProof):
+        prove(posed(replace(goal, lower=True), answer.degree, fraction(str(better))).program)
 
 
 def goal_of(loss, variables, rate, level=None):

@@ -24,12 +24,14 @@ LIBRARIES = {
     "abc",
     "collections.abc",
     "copy",
+    "dataclasses",
     "fractions",
     "functools",
     "heapq",
     "itertools",
     "json",
     "math",
+    "operator",
     "os",
     "pathlib",
     "re",
@@ -83,6 +85,11 @@ def test_the_field_on_boundaries_is_checked_by_less_than_130_lines():
 def test_the_checker_of_all_times_is_short():
     files = [VERIFIER / "tail.py", VERIFIER / "late_flow.py"]
     assert 100 < sum(len(lines_of_code(file)) for file in files) <= ENDLESS_LINES
+
+
+def test_potentials_are_checked_by_less_than_330_lines():
+    files = [VERIFIER / f"{name}.py" for name in ("potential", "exact")]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) < 330
 
 
 def test_tail_carry_and_lens_are_checked_by_less_than_290_lines():

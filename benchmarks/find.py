@@ -102,7 +102,9 @@ def row_of(problem: Problem, path: Path) -> str:
     begun = time.process_time()
     assert flows.verify(path).accepted
     checked = time.process_time() - begun
-    law = f"{found.constant} t^-{found.exponent}" if found.exponent else f"exp(-{found.constant} t)"
+    law = f"exp(-{found.constant} t)"
+    if found.exponent is not None:
+        law = f"{found.constant} t^(-{found.exponent})"
     return (
         f"| {problem.about} | {law} | {problem.sharp} | {found.degree} | {sought:.2f} |"
         f" {checked:.2f} |"

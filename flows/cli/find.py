@@ -106,7 +106,7 @@ def _show(found: FoundPotential, kept: list[str]) -> None:
     rows = [("verdict", found.verdict)]
     if found.proved:
         best = f"{found.constant} (best {found.best:.9g})"
-        rate = "exp" if found.exponent is None else f"t^-{found.exponent}"
+        rate = "exp" if found.exponent is None else f"t^(-{found.exponent})"
         rows += [("potential", str(found.V)), ("rate", rate), ("constant", best)]
         rows += [("theorem", found.statement), ("degree", str(found.degree))]
     else:

@@ -38,8 +38,6 @@ RATES: tuple[Rate, ...] = (
     Power(1, 1),
     Power(1, 2),
 )
-
-
 NO_LEAST = "no least loss was proved that is a simple fraction"
 
 

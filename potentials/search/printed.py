@@ -46,7 +46,7 @@ def _law(found: Found) -> str:
     if found.lower:
         C = d ** -sp.Rational(1, k) * q**q
         return f"V(t) >= {C} (t + ({C}/V(0))^({1 / q}))^(-{q})"
-    return f"V(t) <= {d * q**q} t^-{q}"
+    return f"V(t) <= {d * q**q} t^{f'-{q}' if q.is_Integer else f'(-{q})'}"
 
 
 def _condition(found: Found, c: Condition) -> str:

@@ -67,10 +67,7 @@ def moved_back(found: Found, flow: Flow, point: Sequence[fmpq]) -> Found:
         claim = replace(one.claim, expression=Affine(parts), blocks=blocks, multipliers=())
         multipliers = tuple((back(h), back(p)) for h, p in one.multipliers)
         claims.append(Proved(claim, one.grams, multipliers))
-    conditions = tuple(
-        replace(c, p=back(c.p), cofactor=None if c.cofactor is None else c.cofactor)
-        for c in found.where.conditions
-    )
+    conditions = tuple(replace(c, p=back(c.p)) for c in found.where.conditions)
     where = Set(conditions, tuple(one.matrix for one in flow.factored))
     return replace(
         found,

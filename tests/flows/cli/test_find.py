@@ -55,7 +55,7 @@ def test_a_loss_in_a_file_and_conditions(capsys, tmp_path):
 
 def test_a_span_and_coordinates(capsys):
     code, said = found(capsys, "(a**2 + b**2)**2/4", "--rate", "2", "--template", "4")
-    assert code == 0 and "t^-2" in said.out
+    assert code == 0 and "t^(-2)" in said.out
     code, said = found(capsys, "(a**2 + b**2)**2/4", "--rate", "2", "--coordinates", "a**2 + b**2")
     assert code == 0 and "G**2/4" in said.out
 

@@ -100,6 +100,7 @@ def test_a_rate_is_read_off_runs_where_it_is_not_given():
     line = flows.OwnSystem("line", [a], (a - 1) ** 6)
     found = flows.find_potential(line)
     assert found.exponent == Fraction(3, 2)
+    assert "t^(-3/2) for every start" in found.statement
     assert found.degree == 0
 
 

@@ -71,7 +71,7 @@ def checked(path: str, claim: str | None, options: Mapping[str, Any], as_json: b
 
 def _kind(path: str) -> _Kind | None:
     """The kind that a file says it is of."""
-    from flows.certificates.verifier import late_states, potential, stationary
+    from flows.certificates.verifier import late_states, near, potential, stationary
     from flows.core.files import begins_with
 
     if begins_with(path, stationary.FORMAT):
@@ -83,7 +83,7 @@ def _kind(path: str) -> _Kind | None:
         from flows.cli.late_states import verified as tables
 
         return _Kind("a set of states", "states", tables, late_json)
-    if begins_with(path, potential.FORMAT):
+    if begins_with(path, potential.FORMAT) or begins_with(path, near.FORMAT):
         return _Kind(
             "a potential", "potential", lambda found: [[f"ACCEPTED: {found.statement}"]], _fall
         )

@@ -88,7 +88,7 @@ class Exact:
         """For a person."""
         parts: list[str] = []
         for e, c in sorted(self.terms.items(), reverse=True):
-            powers = zip([*names, "s"], e, strict=True)
+            powers = zip([*names, "s"][: self.size], e, strict=True)
             factors = [name if k == 1 else f"{name}**{k}" for name, k in powers if k]
             size = [] if abs(c) == 1 and factors else [str(abs(c))]
             sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")

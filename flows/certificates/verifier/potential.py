@@ -29,7 +29,7 @@ from flows.certificates.verifier.exact import (
 )
 from flows.certificates.verifier.reading import require
 
-__all__ = ["FORMAT", "Fall", "fall"]
+__all__ = ["FORMAT", "Fall", "fall", "law_of", "names_of"]
 
 FORMAT = "popflow potential 1"
 # A file that would take hours to check is refused: variables, rows of a matrix.
@@ -69,7 +69,7 @@ class _Where(NamedTuple):
 
 def fall(data: Any) -> Fall:
     """Check a file's data; refused where anything is not as it says."""
-    names = _names(data["variables"])
+    names = names_of(data["variables"])
     size = len(names) + 1  # the last variable, not negative, is that of the rate
     loss, V, target = (read(data[key], size).stated() for key in ("loss", "V", "target"))
     field = [-loss.derivative(i) for i in range(size - 1)]
@@ -101,7 +101,7 @@ def fall(data: Any) -> Fall:
     more = "" if target == V else f", which is at least {target.text(names)}"
     on = f" where {' and '.join(where.kept)}" if where.kept else ""
     held = f", as long as {' and '.join(needed)}" if needed else ""
-    law = _law(data["rate"], d, lower)
+    law = law_of(data["rate"], d, lower)
     statement = f"{flow}, and V = {V.text(names)}{more}: {law}, for every start{on}{held}"
     return Fall(statement, tuple(where.assumed), V.text(names), d)
 
@@ -158,7 +158,7 @@ def _decay(
     return decay, where._replace(above=[*where.above, *(g * s for g in where.above)])
 
 
-def _law(rate: Any, d: Fraction, lower: bool) -> str:
+def law_of(rate: Any, d: Fraction, lower: bool) -> str:
     """The rate in words: of `V`, with its constant, exactly."""
     if lower and rate == "exp":
         return f"dV/dt >= -{d} V, so V(t) >= V(0) exp(-{d} t)"
@@ -177,7 +177,7 @@ def _law(rate: Any, d: Fraction, lower: bool) -> str:
 def _definitions(origin: Any, names: Sequence[str], size: int) -> str:
     """What the functions are, for a person."""
     image, _ = _images(origin, size)
-    inner = _names(origin["variables"])
+    inner = names_of(origin["variables"])
     return ", ".join(f"{name} = {p.text(inner)}" for name, p in zip(names, image, strict=True))
 
 
@@ -206,7 +206,7 @@ def _coordinates(origin: Any, loss: Exact, size: int) -> tuple[list[Exact], list
 
 def _images(origin: Any, size: int) -> tuple[list[Exact], int]:
     """Functions that are the variables, and the number of their own variables."""
-    inner = len(_names(origin["variables"])) + 1
+    inner = len(names_of(origin["variables"])) + 1
     image = [read(p, inner).stated() for p in origin["map"]]
     require(len(image) == size - 1, "functions and variables do not fit")
     return image, inner
@@ -264,7 +264,7 @@ def _definite(rows: list[list[Fraction]]) -> bool:
     return True
 
 
-def _names(given: Any) -> list[str]:
+def names_of(given: Any) -> list[str]:
     """Names of variables."""
     require(isinstance(given, list) and 0 < len(given) <= VARIABLES, "its variables are none")
     require(all(isinstance(x, str) and 0 < len(x) <= 60 for x in given), "a variable has no name")

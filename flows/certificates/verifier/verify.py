@@ -22,6 +22,8 @@ from flows.certificates.verifier.late_states import FORMAT as LATE
 from flows.certificates.verifier.late_states import LateStates, late_states
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.means import Plateau, plateau
+from flows.certificates.verifier.near import FORMAT as NEAR
+from flows.certificates.verifier.near import near
 from flows.certificates.verifier.polynomial import Polynomial
 from flows.certificates.verifier.potential import FORMAT as POTENTIAL
 from flows.certificates.verifier.potential import Fall, fall
@@ -183,10 +185,11 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
         no_flow = start is None and t_end is None
         require(no_flow, "it is about a critical point, not about a flow")
         return _point(data, system)
-    if data["format"] == POTENTIAL:
+    if data["format"] in (POTENTIAL, NEAR):
         no_flow = system is None and start is None and t_end is None
         require(no_flow, "it is about all starts of a set, not about one flow")
-        return Verification("", system="potential", potential=fall(data))
+        found = fall(data) if data["format"] == POTENTIAL else near(data)
+        return Verification("", system="potential", potential=found)
     if data["format"] == LATE:
         no_flow = system is None and start is None and t_end is None
         require(no_flow, "it is about a set of states, not about one flow")

@@ -1,0 +1,185 @@
+"""A loss as a program of steps, and a box around its minimum that a level set does not leave."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from flows.certificates.verifier.models import AT_ZERO
+from flows.certificates.verifier.near import FORMAT
+from flows.core.errors import InputError
+from potentials.search.exact import simplest
+
+__all__ = ["Minimum", "minimum"]
+
+# Degree of the Taylor polynomials of functions.
+ORDER = 14
+# Half of a side of a box is at first where the loss along an axis is this part of the level, and is
+# made longer by the second number, this often at most, until the loss is above the level on faces
+# by the last one.
+BEYOND, LONGER, TIMES, ABOVE = 1.2, 1.15, 40, 1.05
+# Points along an axis, and of a face along each of its axes.
+POINTS, ON_FACE = 2000, 41
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """A loss around a minimum.
+
+    Parameters
+    ----------
+    symbols : tuple of Symbol
+        The variables.
+    loss : Expr
+        The loss.
+    program : list
+        The same, step by step.
+    point, radii : tuple of Fraction
+        The minimum, and half the sides of a box around it.
+    sides : tuple of int
+        1 for a variable that is not below the point.
+    level : Fraction
+        The loss above its least value is at most this.
+    """
+
+    symbols: tuple[sp.Symbol, ...]
+    loss: sp.Expr
+    program: list[list[Any]]
+    point: tuple[Fraction, ...]
+    radii: tuple[Fraction, ...]
+    sides: tuple[int, ...]
+    level: Fraction
+
+    def data(self) -> dict[str, Any]:
+        """For a file."""
+        return {
+            "format": FORMAT,
+            "variables": [str(x) for x in self.symbols],
+            "loss": self.program,
+            "point": [str(x) for x in self.point],
+            "radii": [str(x) for x in self.radii],
+            "sides": list(self.sides),
+            "level": str(self.level),
+            "order": ORDER,
+        }
+
+
+def minimum(
+    loss: sp.Expr, at: dict[sp.Symbol, Fraction], sides: Sequence[int], level: Fraction
+) -> Minimum:
+    """The loss around a minimum, with a box whose faces are above the level.
+
+    Raises
+    ------
+    InputError
+        For a function that cannot be read, and where no box is found.
+    """
+    symbols, point = tuple(at), tuple(at.values())
+    radii = _radii(sp.lambdify(symbols, loss, "numpy"), point, sides, float(level))
+    signs: dict[sp.Basic, sp.Basic] = {
+        x: sp.Symbol(x.name, positive=True)
+        for x, p, r, side in zip(symbols, point, radii, sides, strict=True)
+        if p - (0 if side else r) >= 0
+    }
+    read = _Reader([signs.get(x, x) for x in symbols])
+    read.step(loss.xreplace(signs))
+    return Minimum(symbols, loss, read.steps, point, radii, tuple(sides), level)
+
+
+class _Reader:
+    """Steps of expressions; what occurs twice is one step."""
+
+    def __init__(self, symbols: Sequence[sp.Basic]) -> None:
+        self.symbols, self.steps = list(symbols), list[list[Any]]()
+
+    def step(self, e: Any) -> int:
+        """The number of the step that makes an expression."""
+        if e in self.symbols:
+            return self._put("variable", self.symbols.index(e))
+        if e.is_Rational:
+            return self._put("number", str(e))
+        if e == sp.pi:
+            return self._put("pi")
+        if e == sp.E:
+            return self._put("exp", self.step(sp.Integer(1)))
+        if e.is_Add or e.is_Mul:
+            # Products of variables come first: what they share is one step.
+            made = [self.step(x) for x in e.args]
+            for_two = "plus" if e.is_Add else "times"
+            total = made[0]
+            for other in made[1:]:
+                total = self._put(for_two, total, other)
+            return total
+        if e.is_Pow and e.exp.is_Rational:
+            return self._put("power", self.step(e.base), str(e.exp))
+        if isinstance(e, sp.exp):
+            return self._put("exp", self.step(e.args[0]))
+        name = type(e).__name__
+        if name in (*AT_ZERO, "log"):
+            return self._put(name, self.step(e.args[0]))
+        raise InputError(
+            f"near: expected a loss of {', '.join((*AT_ZERO, 'log'))} and powers, got {e!s:.60};"
+            " write it with these"
+        )
+
+    def _put(self, *step: Any) -> int:
+        line = list(step)
+        if line not in self.steps:
+            self.steps.append(line)
+        return self.steps.index(line)
+
+
+def _radii(
+    loss: Any, point: Sequence[Fraction], sides: Sequence[int], level: float
+) -> tuple[Fraction, ...]:
+    """Half the sides of a box on whose faces the loss is above a level, on samples."""
+    n, center = len(point), np.array([float(p) for p in point])
+    signs = [(1.0,) if side else (1.0, -1.0) for side in sides]
+    with np.errstate(all="ignore"):
+        least = float(loss(*center))
+        radii = []
+        for i in range(n):
+            way = np.geomspace(1e-6, 1e3, POINTS)
+            ends = []
+            for sign in signs[i]:
+                places = center + np.outer(way * sign, np.eye(n)[i])
+                beyond = _values(loss, places) - least > BEYOND * level
+                ends.append(way[beyond.argmax()] if beyond.any() else np.inf)
+            radii.append(max(ends))
+        for _ in range(TIMES):
+            if not np.isfinite(radii).all():
+                break
+            low = [_face(loss, center, radii, i, signs) - least > ABOVE * level for i in range(n)]
+            if all(low):
+                return tuple(simplest(Fraction(r), Fraction(r * 1.02)) for r in radii)
+            radii = [r if fine else r * LONGER for r, fine in zip(radii, low, strict=True)]
+    raise InputError(
+        "near: expected an isolated minimum, around which the loss is above the level on a box;"
+        " give a lower level, or another point"
+    )
+
+
+def _face(
+    loss: Any, center: NDArray[np.float64], radii: Sequence[float], i: int, signs: Sequence[Any]
+) -> float:
+    """The least loss on the faces of a box across an axis, on samples."""
+    many = ON_FACE if len(radii) < 3 else 11
+    axes = [
+        np.array(signs[j]) if j == i else np.linspace(min(0.0, signs[j][-1]), 1.0, many)
+        for j in range(len(radii))
+    ]
+    offsets = np.array(list(itertools.product(*axes))) * np.array(radii)
+    return float(_values(loss, center + offsets).min())
+
+
+def _values(loss: Any, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A loss at places; not a number is below everything."""
+    found = np.broadcast_to(loss(*places.T), len(places))
+    return np.where(np.isfinite(found), found, -np.inf)

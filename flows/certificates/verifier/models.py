@@ -1,0 +1,339 @@
+r"""A function near a point as an exact polynomial with remainders, and its slopes.
+
+Variables are displacements `x_i` from the point. Further generators of the ring stand for `\pi`,
+for `1/\pi` and `1/(p_i + x_i)`, which are reciprocals exactly, and for remainders:
+
+.. math:: f(u) = \sum_{j<N} \frac{f^{(j)}(u_0)}{j!} (u - u_0)^j + \rho\, (u - u_0)^N
+
+where `\rho` lies in the ball of the `N`-th coefficient over all values of `u` (Lagrange). It keeps
+its power of `u - u_0`, so that polynomials can be divided by powers of variables exactly.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from flint import arb, arb_series, ctx, fmpq, fmpq_mpoly_ctx, fmpq_series
+
+from flows.certificates.verifier.exact import fraction, whole
+from flows.certificates.verifier.reading import require
+
+__all__ = ["ORDER", "Models", "Slopes", "formula", "raised", "run"]
+
+# A file that would take hours to check is refused.
+STEPS, ORDER, TERMS = 400, 40, 60_000
+# Reciprocals are written as polynomials of this degree.
+RECIPROCAL = 6
+# A ball is covered by so many for the remainder of a function.
+PARTS = 64
+# Steps without a remainder.
+PLAIN = ("number", "variable", "plus", "times", "pi")
+# Functions that are known at zero, where their coefficients are fractions; "log" at one.
+AT_ZERO = ("exp", "sin", "cos", "tan", "atan", "sinh", "cosh", "tanh")
+
+
+def raised(x: arb, k: int) -> arb:
+    """Power of a ball, as narrow as it is."""
+    if k == 0:
+        return arb(1)
+    ends = (x.lower() ** k).union(x.upper() ** k)
+    return ends.union(0) if k % 2 == 0 and x.contains(0) else ends
+
+
+class Slopes(NamedTuple):
+    """A polynomial and its derivatives by the variables."""
+
+    value: Any
+    slopes: tuple[Any, ...]
+
+
+class Models:
+    """The ring of models over a box around a point.
+
+    Parameters
+    ----------
+    point : sequence of Fraction
+        The point.
+    box : sequence of arb
+        Displacements from it.
+    program : list
+        Whose functions bring two remainders each.
+    order : int
+        `N`.
+    """
+
+    def __init__(
+        self, point: Sequence[Fraction], box: Sequence[arb], program: Any, order: int
+    ) -> None:
+        n = len(point)
+        require(isinstance(program, list) and 0 < len(program) <= STEPS, "a program has no steps")
+        count = sum(step[0] not in PLAIN for step in program)
+        names = [*(f"x{i}" for i in range(n)), *(f"r{i}" for i in range(n)), "pi", "unpi"]
+        self.ring = fmpq_mpoly_ctx.get([*names, *(f"e{k}" for k in range(2 * count))], "lex")
+        every = self.ring.gens()
+        self.x, self.reciprocals, (self.pi, unpi) = (
+            every[:n],
+            every[n : 2 * n],
+            every[2 * n : 2 * n + 2],
+        )
+        self.free = list(every[2 * n + 2 :])
+        self.point, self.order, self.size = (
+            [fmpq(p.numerator, p.denominator) for p in point],
+            order,
+            n,
+        )
+        self.values: list[arb] = [*box, *([arb("nan")] * n), arb.pi(), 1 / arb.pi()]
+        self.relations = {n: self.pi * unpi - 1}
+        self.unpi = unpi
+
+    def constant(self, number: Any) -> Any:
+        """A number."""
+        return self.ring.constant(number)
+
+    def times(self, a: Any, b: Any) -> Any:
+        """Product, in which no variable stands beside its reciprocal."""
+        found = a * b
+        for relation in self.relations.values():
+            found = divmod(found, relation)[1]
+        require(len(found) <= TERMS, "a model has too many terms")
+        return found
+
+    def power(self, a: Any, k: int) -> Any:
+        """Power."""
+        found = self.constant(1)
+        for _ in range(k):
+            found = self.times(found, a)
+        return found
+
+    def expanded(self, p: Any) -> dict[tuple[int, ...], Any]:
+        """Coefficients by exponents, with powers of reciprocals as polynomials and remainders.
+
+        `(1 + x/p)^-k` is its Taylor polynomial plus `rho (x/p)^N`: the exponent `k` of a reciprocal
+        stands for `rho` then, which :meth:`remainder` encloses.
+        """
+        found: dict[tuple[int, ...], Any] = dict(p.terms())
+        for i in range(self.size):
+            if i not in self.relations:
+                continue
+            place, at, wider = self.size + i, self.point[i], found
+            found = {}
+            for e, c in wider.items():
+                k, binomial = int(e[place]), fmpq(1)
+                for j in range(RECIPROCAL + 1 if k else 1):
+                    last = j == RECIPROCAL
+                    part = c / at ** (k + j) * (1 if last else binomial)
+                    key = (*e[:i], e[i] + j, *e[i + 1 : place], k if last else 0, *e[place + 1 :])
+                    found[key] = found.get(key, fmpq(0)) + part
+                    binomial = binomial * (-k - j) / (j + 1)
+        return {e: c for e, c in found.items() if c != 0}
+
+    def remainder(self, i: int, k: int) -> arb:
+        """The ball of what follows polynomials in a power of a reciprocal."""
+        value: arb = arb(1)
+        for j in range(RECIPROCAL):
+            value = value * (-k - j) / (j + 1)
+        ratio = self.values[i] / arb(self.point[i])
+        return value * raised(1 / (1 + ratio.union(0)), k + RECIPROCAL)
+
+    def ball(self, p: Any) -> arb:
+        """Of a polynomial over the whole box."""
+        total = arb(0)
+        for powers, c in p.terms():
+            term = arb(c)
+            for value, k in zip(self.values, powers, strict=False):
+                if k:
+                    term *= raised(value, int(k))
+            total += term
+        return total
+
+    def reciprocal(self, p: Any) -> Any:
+        """Of a number or of `a (p_i + x_i)`, exactly; None of anything else."""
+        terms = dict(p.terms())
+        zero = (0,) * self.ring.nvars()
+        if set(terms) == {zero}:
+            return self.constant(1 / terms[zero])
+        over_pi = self.times(p, self.unpi)
+        if over_pi.is_constant():
+            return self.unpi * (1 / over_pi.leading_coefficient())
+        linear = [e for e in terms if e != zero]
+        if len(linear) != 1 or sum(linear[0]) != 1 or linear[0].index(1) >= self.size:
+            return None
+        i, slope = linear[0].index(1), terms[linear[0]]
+        if terms.get(zero, fmpq(0)) != slope * self.point[i] or self.point[i] == 0:
+            return None
+        if i not in self.relations:
+            near = arb(self.point[i]) + self.values[i]
+            require(not near.contains(0), "a reciprocal is not bounded")
+            self.values[self.size + i] = 1 / near
+            r = self.reciprocals[i]
+            self.relations[i] = self.x[i] * r + self.point[i] * r - 1
+        return self.reciprocals[i] * (1 / slope)
+
+    def series(self, name: str, exponent: Fraction, p: Any) -> tuple[Any, Any]:
+        """A function of a polynomial, and its derivative there."""
+        zero = (0,) * self.ring.nvars()
+        at = dict(p.terms()).get(zero, fmpq(0))
+        v = p - self.constant(at)
+        require(all(any(e[: self.size]) for e, _ in v.terms()), f"{name} is not known exactly here")
+        require(
+            at > 0 if name in ("power", "log") else at == 0, f"{name} is not known exactly here"
+        )
+        require(name != "log" or at == 1, "log is not known exactly here")
+        exact, over = _coefficients(name, exponent, at, self.ball(v), self.order)
+        slope_exact = [k * c for k, c in enumerate(exact)][1 : self.order + 1]
+        slope_over = over[1] * (self.order + 1)
+        powers = [self.constant(1)]
+        for _ in range(self.order + 1):
+            powers.append(self.times(powers[-1], v))
+        value = sum(
+            (powers[k] * c for k, c in enumerate(exact[: self.order])), start=self.constant(0)
+        )
+        slope = sum((powers[k] * c for k, c in enumerate(slope_exact)), start=self.constant(0))
+        if v != 0:
+            value += powers[self.order] * self._remainder(over[0])
+            slope += powers[self.order] * self._remainder(slope_over)
+        return value, slope
+
+    def _remainder(self, ball: arb) -> Any:
+        require(ball.is_finite(), "a remainder is not bounded")
+        self.values.append(ball)
+        return self.free.pop(0)
+
+
+def _coefficients(
+    name: str, exponent: Fraction, at: fmpq, v: arb, order: int
+) -> tuple[list[fmpq], list[arb]]:
+    """Of the Taylor series at a number, exactly; two from the order on over a ball."""
+    old, ctx.cap = ctx.cap, order + 2
+    try:
+        if name == "power":
+            p, root = fmpq(exponent.numerator, exponent.denominator), _root(at, exponent)
+            exact = [root]
+            for k in range(order + 1):
+                exact.append(exact[-1] * (p - k) / (k + 1) / at)
+            factor = arb(exact[order] / root), arb(exact[order + 1] / root)
+            near = [
+                (arb(at) + part) ** arb(p) * raised(arb(at) / (arb(at) + part), order)
+                for part in _parts(v)
+            ]
+            slope = [
+                a * arb(at) / (arb(at) + part) for a, part in zip(near, _parts(v), strict=True)
+            ]
+            return exact, [factor[0] * _hull(near), factor[1] * _hull(slope)]
+        made = getattr(fmpq_series([at, 1]), name)()
+        over = [_series(name, arb(at) + part) for part in _parts(v)]
+        last = [_hull([one[k] for one in over]) for k in (order, order + 1)]
+        return [made[k] for k in range(order + 2)], last
+    finally:
+        ctx.cap = old
+
+
+def _series(name: str, at: arb) -> Any:
+    """Series of a function at a ball."""
+    x = arb_series([at, 1])
+    if name not in ("sinh", "cosh", "tanh"):
+        return getattr(x, name)()
+    grown, fallen = x.exp(), (-x).exp()
+    up, down = (grown - fallen) / 2, (grown + fallen) / 2
+    return {"sinh": up, "cosh": down, "tanh": up / down}[name]
+
+
+def _parts(v: arb) -> list[arb]:
+    """Balls that cover a ball: coefficients of wide balls are far too wide."""
+    low, width = v.lower(), (v.upper() - v.lower()) / PARTS
+    ends = [low + width * k for k in range(PARTS + 1)]
+    return [a.union(b) for a, b in itertools.pairwise(ends)]
+
+
+def _hull(balls: Sequence[arb]) -> arb:
+    return functools.reduce(lambda a, b: a.union(b), balls)
+
+
+def _root(at: fmpq, exponent: Fraction) -> fmpq:
+    """A power of a positive fraction that is a fraction itself."""
+    parts = []
+    for number in (int(at.p), int(at.q)):
+        root = round(number ** (1 / exponent.denominator))
+        require(root**exponent.denominator == number, "a power is not known exactly here")
+        parts.append(root)
+    found = fmpq(parts[0], parts[1]) ** abs(exponent.numerator)
+    return found if exponent.numerator >= 0 else 1 / found
+
+
+def run(models: Models, program: Any) -> Slopes:
+    """Value and slopes of a program: what its last step makes."""
+    n = models.size
+    made: list[Slopes] = []
+    nothing = (models.constant(0),) * n
+    for step in program:
+        kind, *rest = step
+        if kind == "number":
+            q = fraction(rest[0])
+            made.append(Slopes(models.constant(fmpq(q.numerator, q.denominator)), nothing))
+            continue
+        if kind == "pi":
+            made.append(Slopes(models.pi, nothing))
+            continue
+        if kind == "variable":
+            i = whole(rest[0], n - 1)
+            unit = tuple(models.constant(int(i == j)) for j in range(n))
+            made.append(Slopes(models.x[i] + models.point[i], unit))
+            continue
+        a = made[whole(rest[0], len(made) - 1)]
+        if kind in ("plus", "times"):
+            b = made[whole(rest[1], len(made) - 1)]
+            if kind == "plus":
+                both = zip(a.slopes, b.slopes, strict=True)
+                made.append(Slopes(a.value + b.value, tuple(x + y for x, y in both)))
+            else:
+                slopes = (
+                    models.times(x, b.value) + models.times(a.value, y)
+                    for x, y in zip(a.slopes, b.slopes, strict=True)
+                )
+                made.append(Slopes(models.times(a.value, b.value), tuple(slopes)))
+            continue
+        value, slope = _function(models, kind, rest[1:], a.value)
+        made.append(Slopes(value, tuple(models.times(slope, x) for x in a.slopes)))
+    return made[-1]
+
+
+def _function(models: Models, kind: str, rest: Any, a: Any) -> tuple[Any, Any]:
+    """A function of one polynomial, with its derivative."""
+    exponent = fraction(rest[0]) if kind == "power" else Fraction(1)
+    require(kind in ("power", "log", *AT_ZERO), f"the function {kind!r:.20} is unknown")
+    if kind == "power" and exponent.denominator == 1:
+        k = int(exponent)
+        require(abs(k) <= ORDER, "a power is too large")
+        base = a if k > 0 else models.reciprocal(a)
+        if base is not None:
+            lower = models.power(base, abs(k) - 1 if k > 0 else abs(k) + 1)
+            return models.power(base, abs(k)), lower * k
+    return models.series(kind, exponent, a)
+
+
+def formula(program: Any, names: Sequence[str]) -> str:
+    """A program in words, for a person."""
+    made: list[tuple[str, bool]] = []  # a text, and whether it is a sum
+    for kind, *rest in program:
+        if kind in ("number", "pi", "variable"):
+            text = {"number": str(rest[0]) if rest else "", "pi": "pi"}.get(kind) or names[rest[0]]
+            made.append((text, text.startswith("-") or "/" in text))
+            continue
+        a = made[rest[0]]
+        if kind == "plus":
+            b = made[rest[1]]
+            joined = f"{a[0]} - {b[0][1:]}" if b[0].startswith("-") else f"{a[0]} + {b[0]}"
+            made.append((joined, True))
+        elif kind == "times":
+            made.append(("*".join(f"({t})" if s else t for t, s in (a, made[rest[1]])), False))
+        elif kind == "power":
+            base = f"({a[0]})" if a[1] or "*" in a[0] else a[0]
+            up = rest[1] if rest[1].isdigit() else f"({rest[1]})"
+            made.append((f"{base}**{up}", False))
+        else:
+            made.append((f"{kind}({a[0]})", False))
+    return made[-1][0]

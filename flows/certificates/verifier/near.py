@@ -1,0 +1,184 @@
+r"""Check a potential near a minimum, and its rate, with balls; the loss need be no polynomial.
+
+Of a loss `L` and a box around a point `p`, let `T = L - L(p)` and `V = a T` plus a polynomial.
+Models of :mod:`~flows.certificates.verifier.models` say that on the part of the box where
+`T \le \ell`
+
+.. math:: \dot V \le -d^{-k/m} V^{1 + k/m} \quad\text{and}\quad T \le b V, \qquad\text{or}\qquad
+          \dot V \ge -e^{1/m} V^{1 + k/m} \quad\text{and}\quad T \ge b V^r .
+
+Each inequality is that a function `F` is not negative, which vanishes at `p`. In each of the charts
+of :mod:`~flows.certificates.verifier.charts`, `F` is divided by a power of `y` exactly, and balls
+tell that its quotient is positive. The flow does not leave the set: `T > \ell` on faces of the box,
+but for faces `x_i = 0` through `p` on which `\partial_i L = 0` exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from flint import arb, fmpq
+
+from flows.certificates.verifier.charts import Box, Chart, Quotient, Region
+from flows.certificates.verifier.exact import fraction, read, whole
+from flows.certificates.verifier.models import ORDER, Models, Slopes, formula, raised, run
+from flows.certificates.verifier.potential import Fall, law_of, names_of
+from flows.certificates.verifier.reading import require
+
+__all__ = ["FORMAT", "Stated", "near", "polynomial", "stated"]
+
+FORMAT = "popflow potential near a minimum 1"
+# A file that would take hours to check is refused.
+MOST_POWER = 12
+
+
+class Stated(NamedTuple):
+    """What a file says of a loss around a point, checked: the flow does not leave the region.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the variables.
+    point, radii : list of Fraction
+        The box.
+    loss : Slopes
+        The loss and its slopes.
+    least : polynomial
+        The loss at the point, in `pi`.
+    region : Region
+        Where theorems are about.
+    """
+
+    names: list[str]
+    point: list[Fraction]
+    radii: list[Fraction]
+    loss: Slopes
+    least: Any
+    region: Region
+
+
+def stated(data: Any) -> Stated:
+    """The loss and the region of a file; refused where the flow might leave it."""
+    names = names_of(data["variables"])
+    n = len(names)
+    point, radii = ([fraction(x) for x in data[key]] for key in ("point", "radii"))
+    sides, level = [whole(x, 1) for x in data["sides"]], fraction(data["level"])
+    require(len(point) == len(radii) == len(sides) == n, "box and variables differ")
+    require(min(radii) > 0 and level > 0, "the box is empty")
+    box = [
+        arb(0 if side else -rational(r)).union(arb(rational(r)))
+        for r, side in zip(radii, sides, strict=True)
+    ]
+    models = Models(point, box, data["loss"], whole(data["order"], ORDER))
+    loss = run(models, data["loss"])
+    least = models.ring.from_dict({e: c for e, c in loss.value.terms() if not any(e[:n])})
+    for i, side in enumerate(sides):
+        stays = not side or all(e[i] for e, _ in loss.slopes[i].terms())
+        require(stays, f"the flow may leave {names[i]} >= {point[i]}")
+    T = loss.value - least
+    region = Region(models, [rational(r) for r in radii], sides, T, rational(level))
+    region.faces(names)
+    return Stated(names, point, radii, loss, least, region)
+
+
+def near(data: Any) -> Fall:
+    """Check a file's data; refused where anything is not as it says."""
+    names, point, radii, loss, least, region = stated(data)
+    models, T, sides, n = region.models, region.T, region.sides, len(names)
+    d, bound, level = (fraction(data[key]) for key in ("constant", "bound", "level"))
+    require(min(d, bound) > 0, "a constant is not positive")
+    share, more = fraction(data["V"]["loss"]), read(data["V"]["terms"], n)
+    V = T * rational(share) + polynomial(models, more)
+    slopes = [
+        g * rational(share) + polynomial(models, more.derivative(i))
+        for i, g in enumerate(loss.slopes)
+    ]
+    falls = sum(
+        (models.times(a, b) for a, b in zip(slopes, loss.slopes, strict=True)),
+        start=models.constant(0),
+    )
+    lower, rate = "lower" in data, data["rate"]
+    m, k = (1, 0) if rate == "exp" else (whole(x, MOST_POWER) for x in rate)
+    require(m > 0 and (k > 0 or rate == "exp"), "the rate is none")
+    if lower:
+        power = whole(data["power"], MOST_POWER)
+        region.not_negative(V, data["weights"]["above"], "a positive potential")
+        goal = models.power(V, m + k) * rational(d) - models.power(falls, m)
+        region.not_negative(goal, data["weights"]["decay"], "the rate")
+        rest = T - models.power(V, power) * rational(bound)
+        region.not_negative(rest, data["weights"]["below"], "a loss above the potential")
+    else:
+        region.everywhere(
+            data["weights"]["decay"],
+            lambda chart: _Falls(region, chart, V, falls, (m, k), d),
+            "the rate",
+        )
+        if not (share * bound == 1 and not more.terms):
+            above = V * rational(bound) - T
+            region.not_negative(above, data["weights"]["above"], "a potential above the loss")
+    above_least = "L" if least == 0 else f"(L - ({least}))"
+    potential = _potential(names, point, share, more, above_least)
+    law = law_of(rate, d, lower)
+    share_of = "" if bound == 1 else f"{bound} "
+    other = f">= {share_of}V^{data['power']}" if lower else f"<= {share_of}V"
+    inside = ", ".join(
+        f"{p} <= {x} <= {p + r}" if side else f"|{_off(x, p)}| <= {r}"
+        for x, p, r, side in zip(names, point, radii, sides, strict=True)
+    )
+    statement = (
+        f"for the gradient flow of L = {formula(data['loss'], names)}, and V = {potential}: {law},"
+        f" and {above_least} {other}, for every start with {inside} and {above_least} <= {level}"
+    )
+    return Fall(statement, (), potential, d)
+
+
+class _Falls:
+    r"""`d^k u^m - v^{m+k}`, where it matters, in a chart: of `v = V` and `u = -\dot V`."""
+
+    def __init__(
+        self, region: Region, chart: Chart, V: Any, falls: Any, rate: tuple[int, int], d: Fraction
+    ) -> None:
+        self.v, self.u = Quotient(region, chart, V), Quotient(region, chart, falls)
+        (self.m, self.k), self.main = rate, chart.main
+        self.d = raised(arb(rational(d)), max(self.k, 1))
+        self.left = self.v.order * (self.m + self.k) - self.u.order * self.m
+        require(self.left >= 0, "the potential does not vanish as fast as its rate asks for")
+
+    def __call__(self, box: Box) -> arb:
+        """Over a box of the chart; for `k = 0`, `u - d v`."""
+        u, v = self.u(box), self.v(box)
+        if not u > 0:
+            return u
+        y = box.powers(self.main, self.left)[self.left]
+        if not self.k:
+            return u - self.d * y * v
+        return raised(u, self.m) * self.d - y * raised(v, self.m + self.k)
+
+
+def rational(x: Fraction) -> fmpq:
+    """A fraction of python-flint."""
+    return fmpq(x.numerator, x.denominator)
+
+
+def polynomial(models: Models, p: Any) -> Any:
+    """In displacements."""
+    rest = (0,) * (models.ring.nvars() - models.size)
+    return models.ring.from_dict({(*e, *rest): rational(c) for e, c in p.terms.items()})
+
+
+def _potential(
+    names: Sequence[str], point: Sequence[Fraction], share: Fraction, more: Any, least: str
+) -> str:
+    """The potential, for a person."""
+    centred = [x if p == 0 else f"({_off(x, p)})" for x, p in zip(names, point, strict=True)]
+    parts = [] if share == 0 else [least if share == 1 else f"{share}*{least}"]
+    if more.terms:
+        parts.append(more.text(centred))
+    return " + ".join(parts).replace("+ -", "- ")
+
+
+def _off(name: str, at: Fraction) -> str:
+    """A displacement, for a person."""
+    return name if at == 0 else f"{name} {'-' if at > 0 else '+'} {abs(at)}"

@@ -188,7 +188,8 @@ def find_potential(
     Parameters
     ----------
     system : System
-        An own system whose loss is a polynomial with fractions as coefficients.
+        One whose loss is a polynomial with fractions as coefficients: an own system, a
+        factorisation of a matrix, two layers with quadratic activation.
     rate : {"law", "exp"}, number or str
         How fast: an exponent `q` of `t^-q` such as 2 or "3/2"; "exp"; or that of the late-time law
         of runs from random starts ("law"), and all rates in turn, from the fastest one, where these
@@ -242,12 +243,7 @@ def find_potential(
     >>> found.verdict, found.constant
     ('PROVED', 4)
     """
-    checked_system(system)
-    subject = getattr(system, "polynomial", None)
-    if subject is None:
-        raise InputError(
-            f"system: expected a polynomial loss, got {system.name}; give an OwnSystem of one"
-        )
+    subject = checked_system(system).polynomial
     begun = time.perf_counter()
     limit = Deadline.after(max_seconds)
     degrees = _degrees(degree)

@@ -10,13 +10,10 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.law import OF_RUNS
-from flows.cli.losses import read_loss, typed_loss
-from flows.cli.options import FlowCommand, all_options, check_given, flag, flow_options, given
-from flows.core.errors import InputError
-from flows.systems.registry import SYSTEMS
+from flows.cli.losses import loss_or_system
+from flows.cli.options import FlowCommand, all_options, flow_options
 
 if TYPE_CHECKING:
-    from flows.core.system import System
     from flows.runs.find import FoundPotential
 
 # A degree up to which invariants are listed without being asked for.
@@ -69,7 +66,7 @@ def find(
     for path in (out, latex):
         check_output(path, force)
     flow = {option.name: options.pop(option.name) for option in all_options()}
-    system = _system(subject, flow)
+    system = loss_or_system(subject, {**flow, "max_seconds": None})
     known: dict[str, Any] = {block.name: block for block in system.formula[0]}
     template = options.pop("template")
     asked = {
@@ -93,17 +90,6 @@ def find(
     else:
         _show(found, str(kept).splitlines())
     return 0 if found.proved else 3
-
-
-def _system(subject: str, flow: dict[str, Any]) -> System:
-    """System of a name and its options, of a file, or of what is typed."""
-    own = {**flow, "max_seconds": None}
-    if wrong := [name for name in given(own) if name in OF_RUNS or subject not in SYSTEMS]:
-        raise InputError(f"{flag(wrong[0])}: a loss has none; leave it out")
-    if subject in SYSTEMS:
-        check_given(subject, own)
-        return SYSTEMS[subject].from_options(own)[0]
-    return read_loss(subject) if subject.endswith(".json") else typed_loss(subject)
 
 
 class _Any(dict[str, Any]):

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import sympy as sp
+
 from flows.core.errors import InputError
 
 if TYPE_CHECKING:
     from potentials.search.invariants import Invariants
     from potentials.search.subject import Subject
     from symbolic.language.blocks import Block
+    from symbolic.systems.own.rates import Kept
 
 __all__ = ["Formula"]
 
 #: Largest degree of what is sought among invariants: larger ones take minutes.
 MOST = 6
+# Degree, and number of monomials, of what is sought without being asked for: it takes a second.
+USUAL, FEW = 2, 200
 
 
 class Formula:
@@ -80,11 +85,33 @@ class Formula:
         >>> flows.OwnSystem("product", [a, b], (a * b - 1) ** 2 / 2).invariants(2).conserved
         (a**2 - b**2,)
         """
-        from potentials.search.invariants import invariants, too_many
+        from potentials.search.invariants import MOST_MONOMIALS, invariants, monomials
 
         if isinstance(degree, bool) or not isinstance(degree, int) or not 1 <= degree <= MOST:
             raise InputError(f"degree: expected a whole number from 1 to {MOST}, got {degree!r}")
         flow = self.polynomial.flow
-        if told := too_many(flow, degree):
-            raise InputError(f"{self.name}: {told}; give a lower degree or a smaller system")
+        if (count := monomials(flow, degree)) > MOST_MONOMIALS:
+            raise InputError(
+                f"{self.name}: expected at most {MOST_MONOMIALS} monomials of invariants, got"
+                f" {count} of degree {degree} in {flow.size} variables; give a lower degree or a"
+                " smaller system"
+            )
         return invariants(flow, degree)
+
+    def kept(self) -> Kept | None:
+        """Invariants of degree two of a polynomial in few exact numbers; else None."""
+        from potentials.search.invariants import invariants, monomials
+        from symbolic.systems.own.rates import Kept
+
+        try:
+            subject = self.polynomial
+            if subject.loss.has(sp.Float) or monomials(subject.flow, USUAL) > FEW:
+                return None
+        except InputError:
+            return None
+        found, written = invariants(subject.flow, USUAL), subject.in_blocks
+        return Kept(
+            tuple(map(written, found.conserved)),
+            tuple((written(p), written(rate)) for p, rate in found.darboux),
+            tuple(map(written, found.clocks)),
+        )

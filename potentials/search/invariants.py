@@ -21,12 +21,12 @@ import sympy as sp
 from potentials.search.algebra import determinant, quotient, relations
 from potentials.search.polynomials import Flow, Polynomial, exponents
 
-__all__ = ["Invariants", "cofactor", "invariants", "too_many"]
+__all__ = ["MOST_MONOMIALS", "Invariants", "cofactor", "invariants", "monomials"]
 
+#: Linear equations for more monomials take minutes, and so do the factors of more terms.
+MOST_MONOMIALS, MOST_TERMS = 1000, 300
 # The extactic determinant of more monomials takes minutes: of fewer factors are sought instead.
-MOST_MONOMIALS = 6
-# Linear equations in more unknowns take minutes, and so do the factors of more terms.
-MOST_UNKNOWNS, MOST_TERMS = 1000, 300
+MOST_EXTACTIC = 6
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,9 @@ def cofactor(flow: Flow, p: Polynomial) -> Polynomial | None:
     return quotient(flow.along(p), p)
 
 
-def too_many(flow: Flow, degree: int) -> str:
-    """Why nothing is sought of a degree, or nothing."""
-    count = math.comb(flow.size + degree, degree)
-    if count <= MOST_UNKNOWNS:
-        return ""
-    return (
-        f"expected at most {MOST_UNKNOWNS} monomials of invariants, got {count} of degree {degree}"
-        f" in {flow.size} variables"
-    )
+def monomials(flow: Flow, degree: int) -> int:
+    """How many monomials there are up to a degree."""
+    return math.comb(flow.size + degree, degree)
 
 
 def invariants(flow: Flow, degree: int) -> Invariants:
@@ -102,7 +96,7 @@ def conserved(flow: Flow, degree: int) -> list[Polynomial]:
 def darboux(flow: Flow, degree: int, kept: Sequence[Polynomial]) -> tuple[list[Polynomial], bool]:
     """Irreducible Darboux polynomials that are not conserved; whether these are all."""
     rows = [flow.monomials(degree)]
-    complete = len(rows[0]) <= MOST_MONOMIALS
+    complete = len(rows[0]) <= MOST_EXTACTIC
     product = flow.constant(0)
     if complete:
         while len(rows) < len(rows[0]):

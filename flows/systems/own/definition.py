@@ -146,8 +146,9 @@ class Defined(System):
             As of a built-in system: `verify()` adds the evidence of each step, `latex()` gives an
             appendix. The gradient is a matrix expression where the loss is written in traces; the
             rate of each potential along the flow is substituted and simplified, with ``= 0`` or its
-            sign where that is proved; quadratics ``y'Xy`` that a linear symmetry of the loss
-            conserves are found. See :func:`symbolic.systems.own.document.derive`.
+            sign where that is proved; invariants of degree two of a polynomial are found, of other
+            losses quadratics ``y'Xy`` that a linear symmetry conserves. See
+            :func:`symbolic.systems.own.document.derive`.
 
         Raises
         ------
@@ -164,6 +165,6 @@ class Defined(System):
         '- 2 \\left(u^{2} + v^{2}\\right) \\left(u v - 1\\right)^{2} \\le 0'
         """
         try:
-            return derive(self.name, self.blocks, self.expression, self.potentials)
+            return derive(self.name, self.blocks, self.expression, self.potentials, self.kept())
         except ValueError as refused:
             raise InputError(f"{self.name}: {refused}") from None

@@ -99,7 +99,10 @@ class FoundPotential:
         return self.verdict == PROVED
 
     def latex(self) -> str:
-        """The theorem with its proof: statement, squares and conclusion, for a LaTeX document."""
+        """The theorem with its proof, for a LaTeX document with amsmath and amsthm.
+
+        Entries of blocks are counted from one there, as on paper: `X[0,1]` is `X_{12}`.
+        """
         return theorem(self._needed())
 
     def claims(self, name: str = "V") -> tuple[Claim, ...]:

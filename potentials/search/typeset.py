@@ -66,7 +66,7 @@ def _rows(digits: str) -> str:
 def terms(flow: Flow, p: Polynomial) -> list[Term]:
     """A polynomial, term by term; `s` is the variable of rates."""
     names = [*map(name_of, flow.symbols), "s"]
-    found = []
+    found: list[Term] = []
     for powers, c in p.to_dict().items():
         sign = "-" if c < 0 else "+" if found else ""
         factor = number(abs(c))

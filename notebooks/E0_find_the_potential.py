@@ -79,8 +79,8 @@ print(flows.late_time_law(run))
 
 # %% [markdown]
 # The inequality behind the theorem is $\dot L \le -8 L^{3/2}$. It is checked along the run to
-# $t = 10$, and once more with a constant that is off by a thousandth. Later, both sides agree to all
-# digits, and a check could not tell one from the other.
+# $t = 10$, and once more with a constant that is off by a thousandth. Later, both sides agree to
+# all digits, and no check tells one from the other.
 
 # %%
 shorter = flows.integrate(fit, [1.0, 0.1, -0.05, 0.2], 10.0)

@@ -146,10 +146,13 @@ class FoundPotential:
         InputError
             Where nothing is proved, and for a file that exists, without ``force``.
         """
-        found = self._needed()
+        text = json.dumps(self.data())
         check_output(path, force)
-        text = json.dumps(data_of(found))
         write_file(path, lambda part: Path(part).write_text(text, encoding="ascii"))
+
+    def data(self) -> dict[str, Any]:
+        """Return what the file of the proof holds."""
+        return data_of(self._needed())
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; exact numbers are text."""

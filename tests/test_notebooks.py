@@ -23,6 +23,7 @@ EXPECTED = (
     "C1_phase_retrieval",
     "D0_laws",
     "D1_infinity",
+    "E0_find_the_potential",
 )
 # Its proof takes a minute and a half; `make notebooks` executes it, and tests of certificates have
 # the numbers.

@@ -91,6 +91,13 @@ print(max(abs(a / b - 1) for a, b in zip(loss, law)) < 1e-8)
     assert done.stdout.strip() == "True", done.stderr
 
 
+def test_the_formula_of_the_template_has_a_potential_and_invariant_planes(copy):
+    code, out, err = popflow(copy, "find", "quartic", "--d", "2", "--rate", "2")
+    assert (code, err) == (0, "")
+    assert "V(t) <= 1/16 t^-2 for every start" in out
+    assert "invariant: y[0] = 0" in out
+
+
 @pytest.mark.parametrize(
     ("true", "broken"),
     [

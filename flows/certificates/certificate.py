@@ -22,6 +22,7 @@ from flows.certificates import chebyshev
 from flows.certificates.document import Document
 from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
+from flows.certificates.rest.falling import Falling
 from flows.certificates.rest.rest import Rest
 from flows.certificates.segment import Segment
 from flows.certificates.tail.at_zero import AtZero
@@ -35,7 +36,7 @@ from flows.core.errors import InputError
 from flows.core.system import System
 
 Ball = Any  # flint.arb
-Endless = Infinity | FunnelTail | AtZero | Rest | Failing | MeansTail
+Endless = Infinity | FunnelTail | AtZero | Rest | Failing | Falling | MeansTail
 
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
@@ -68,7 +69,7 @@ class Certificate(Document):
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
-    infinity : Infinity, FunnelTail, AtZero, Rest, Failing or MeansTail, optional
+    infinity : Infinity, FunnelTail, AtZero, Rest, Failing, Falling or MeansTail, optional
         What continues them for ever.
     radius : float
         All is proved of every start within this distance.
@@ -212,6 +213,7 @@ def _endless(data: Any, bits: int) -> Endless:
         "failing": Failing,
         "means": MeansTail,
         "funnel": FunnelTail,
+        "potential": Falling,
     }
     made: Endless = kinds.get(data.get("kind"), Rest).from_json(data, bits)
     return made

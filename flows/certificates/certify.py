@@ -13,6 +13,7 @@ from flows.certificates.certificate import Certificate, certifiable
 from flows.certificates.forever import certify_forever
 from flows.certificates.growing import growing
 from flows.certificates.means import certify_means
+from flows.certificates.rest.by_potential import certify_falling
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import Uncertified
 from flows.certificates.two_neurons import certify_two
@@ -20,6 +21,7 @@ from flows.core.arrays import Array
 from flows.core.deadline import Deadline, TimeSpent, deadline, within
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
+from flows.systems.registry import POLYNOMIAL
 
 __all__ = ["Uncertified", "certify"]
 
@@ -51,7 +53,8 @@ def certify(
         numbers.
     t_end : float
         End, positive and at most 1e18; ``math.inf`` for all times: the certificate then has
-        ``infinity``, see ``docs/infinity.md``, and :func:`flows.verify` has accepted it.
+        ``infinity``, see ``docs/infinity.md``, and :func:`flows.verify` has accepted it. Polynomial
+        losses that come to rest more slowly than exponentially take :func:`flows.find_potential`.
     digits : int, optional
         The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for two
         to four neurons, 14 for more, and 20 of means and where a flow comes to rest. Of a ball of
@@ -120,7 +123,15 @@ def _for_ever(system: System, kind: str, asked: _Asked) -> Certificate:
         make = certify_two
     if kind == "gmm_em":
         make = certify_means
-    proved: Certificate = make(system, *asked)
+    try:
+        proved: Certificate = make(system, *asked)
+    except Uncertified as reason:
+        if kind != POLYNOMIAL:
+            raise
+        try:
+            return certify_falling(system, *asked)
+        except Uncertified as other:
+            raise Uncertified(f"{reason}; by a potential, {other}") from None
     return proved
 
 

@@ -13,6 +13,7 @@ from flows.certificates.certificate import Certificate
 from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail.all_times import NOTHING
+from flows.certificates.verifier.falling import Falling
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision
 from flows.core.system import System
@@ -98,6 +99,9 @@ def checked(certificate: Certificate) -> tuple[Certificate, str]:
         proved: Any = found.endless
         every = proved.lower * (1 - ROOM), proved.upper * (1 + ROOM)
         certificate = replace(certificate, infinity=replace(made, all_times=every))
+    if isinstance(found.endless, Falling):
+        said = found.endless.statement
+        certificate = replace(certificate, infinity=replace(made, statement=said))
     return certificate, found.refused
 
 

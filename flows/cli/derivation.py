@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import symbolic
 from flows.cli.layout import width, wrapped
+from flows.cli.losses import is_name, loss_or_system
+from flows.cli.options import flag, given, one_of
+from flows.core.errors import InputError
+from flows.systems.registry import SYSTEMS
 from symbolic.evidence.unicode import equation
+from symbolic.systems.own.document import derive_kept
 
 if TYPE_CHECKING:
-    from symbolic.evidence.derivation import Derivation, Step
+    from flows.core.options import Options
+    from symbolic.evidence.derivation import Derivation, Document, Step
 
 MARGIN = "    "
+
+
+def document_of(subject: str, options: Options) -> Document:
+    """Derivation of a system, with what it keeps at the size that options say; or of a loss.
+
+    Raises
+    ------
+    InputError
+        For another name, options of another system, and sizes at which nothing is sought.
+    """
+    if not is_name(subject):
+        loss: Any = loss_or_system(subject, options)
+        found: Document = loss.derive()
+        return found
+    one_of("system", subject, symbolic.DOCUMENTS)
+    document = symbolic.derive(subject)
+    asked = given(options)
+    if not asked:
+        return document
+    if subject not in SYSTEMS:
+        raise InputError(f"{flag(asked[0])}: {subject} has no size; leave it out")
+    system = loss_or_system(subject, options)
+    kept = system.kept()
+    if kept is None and system.polynomial.flow:  # or else this says why there is none
+        raise InputError(f"{subject}: invariants of so many entries take long; take a smaller size")
+    assert kept is not None
+    own = derive_kept(*system.formula, kept)
+    return replace(document, derivations=(*document.derivations, *own))
 
 
 def derivation_lines(derivation: Derivation) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
     from flows.certificates.rest.failing import Failing
+    from flows.certificates.rest.falling import Falling
     from flows.certificates.rest.rest import Rest
     from flows.certificates.tail.at_zero import AtZero
     from flows.certificates.tail.funnel_tail import FunnelTail
@@ -22,12 +23,22 @@ DIGITS, SHOWN_DIGITS = 40, 40
 def data(certificate: Certificate) -> dict[str, Any]:
     """What is proved of all times, as the interface names it."""
     from flows.certificates.rest.failing import Failing
+    from flows.certificates.rest.falling import Falling
     from flows.certificates.rest.rest import Rest
     from flows.certificates.tail.means import MeansTail
     from flows.core.balls import precision
 
     infinity = certificate.infinity
     assert infinity is not None
+    if isinstance(infinity, Falling):
+        V = infinity.potential
+        return {
+            "kind": "potential",
+            "rate": V["rate"],
+            "constant": V["constant"],
+            "statement": infinity.statement or None,
+            "from": certificate.t_end,
+        }
     if isinstance(infinity, Failing):
         return {"kind": "failing", "floor": infinity.floor, "from": 0.0}
     with precision(certificate.precision):
@@ -60,6 +71,8 @@ def data(certificate: Certificate) -> dict[str, Any]:
 
 def bounds(theorem: Any) -> dict[str, Any]:
     """What the checker proved of all times, its own bounds."""
+    if hasattr(theorem, "statement"):
+        return {"statement": theorem.statement}
     if hasattr(theorem, "floor"):
         return {"floor": theorem.floor}
     if hasattr(theorem, "rate"):
@@ -73,6 +86,7 @@ def bounds(theorem: Any) -> dict[str, Any]:
 def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
     """Rows about all times."""
     from flows.certificates.rest.failing import Failing
+    from flows.certificates.rest.falling import Falling
     from flows.certificates.rest.rest import Rest
     from flows.certificates.tail.means import MeansTail
     from flows.core.balls import precision
@@ -80,6 +94,8 @@ def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[s
     infinity, theorem = certificate.infinity, None if checked is None else checked.endless
     if infinity is None:
         return []
+    if isinstance(infinity, Falling):
+        return _falling(infinity, theorem)
     if isinstance(infinity, Failing):
         return _failing(infinity, theorem)
     with precision(certificate.precision):
@@ -115,6 +131,13 @@ def _means(infinity: MeansTail, theorem: Any) -> list[tuple[str, str]]:
         rows.append(
             ("verified theorem", f"the flow exists for all t, this limit holds, and {proved}")
         )
+    return rows
+
+
+def _falling(infinity: Falling, theorem: Any) -> list[tuple[str, str]]:
+    rows = [("for ever", infinity.statement or "by a potential; popflow verify says how")]
+    if theorem is not None:
+        rows = [("verified theorem", f"the flow exists for all t, and {theorem.statement}")]
     return rows
 
 

@@ -32,6 +32,8 @@ DERIVE = _examples(
     "popflow derive relu_neuron",
     "popflow derive gaussian --controls        break every step: is each error seen?",
     "popflow derive gmm_em --latex gmm_em.tex",
+    'popflow derive "(x*y - 1)**2/2"            of a loss, with what its flow keeps',
+    "popflow derive matrix_factorization --d 2 --depth 2 --regularization 0",
 )
 RUN = _examples(
     "popflow run relu_neuron --t-end 1e12 --out run.nc",
@@ -72,6 +74,7 @@ FIND = _examples(
     'popflow find "(x*y - 1)**2/2" --level 1/8 --out potential.json',
     'popflow find "(a**2 + b**2)**2/4" --rate 2 --latex potential.tex',
     'popflow find "(x*y - 1)**2/2" --keep "x**2 == y**2 + 2" --json',
+    "popflow find matrix_factorization --d 1 --depth 2 --level 1/8 --rate exp",
 )
 PROVE = _examples(
     "popflow prove relu_neuron --theorem loss_lower --trusted",

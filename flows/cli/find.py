@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.losses import read_loss, typed_loss
+from flows.cli.law import OF_RUNS
+from flows.cli.losses import loss_or_system
+from flows.cli.options import FlowCommand, all_options, flow_options
 
 if TYPE_CHECKING:
     from flows.runs.find import FoundPotential
 
 # A degree up to which invariants are listed without being asked for.
 USUAL = 2
+MAX_SECONDS = 60.0
 
 
-@click.command(epilog=examples.FIND)
-@click.argument("loss", metavar="LOSS|LOSS.json")
+@click.command(cls=FlowCommand, epilog=examples.FIND)
+@click.argument("subject", metavar="LOSS|LOSS.json|SYSTEM", shell_complete=arguments.subjects)
 @click.option(
     "--rate",
     default="law",
@@ -35,13 +39,13 @@ USUAL = 2
 @click.option("--template", metavar="D|E1;E2;..", help="Span of potentials: a degree, or these.")
 @click.option("--keep", metavar="R1;R2;..", help='Conditions on starts, such as "a**2 == b**2".')
 @click.option("--lower", is_flag=True, help="A bound from below: how slowly it falls at least.")
-@click.option("--max-seconds", type=float, default=60.0, help="Budget of time [default: 60].")
+@partial(flow_options, refused=OF_RUNS, max_seconds="Budget of time [default: 60].")
 @click.option("--out", metavar="FILE.json", help="Write the proof; popflow verify checks it.")
 @click.option("--latex", metavar="FILE", help="Write theorem and proof.")
 @arguments.force
 @arguments.as_json
 def find(
-    loss: str,
+    subject: str,
     out: str | None,
     latex: str | None,
     force: bool,
@@ -50,8 +54,8 @@ def find(
 ) -> int:
     """Find a potential that falls at a rate, with the best constant, and prove it.
 
-    LOSS is a polynomial, such as "(x*y - 1)**2/2", or a file of one. What the flow keeps is listed
-    too: conserved quantities, invariant sets, clocks.
+    LOSS is a polynomial, such as "(x*y - 1)**2/2", or a file of one, and SYSTEM one whose loss is a
+    polynomial. What the flow keeps is listed too: conserved quantities, invariant sets, clocks.
 
     Exit code 3: no potential was found, and why; that disproves nothing.
     """
@@ -61,11 +65,13 @@ def find(
 
     for path in (out, latex):
         check_output(path, force)
-    system: Any = read_loss(loss) if loss.endswith(".json") else typed_loss(loss)
-    known = {block.name: block for block in system.blocks}
+    flow = {option.name: options.pop(option.name) for option in all_options()}
+    system = loss_or_system(subject, {**flow, "max_seconds": None})
+    known: dict[str, Any] = {block.name: block for block in system.formula[0]}
     template = options.pop("template")
     asked = {
         **options,
+        "max_seconds": MAX_SECONDS if flow["max_seconds"] is None else flow["max_seconds"],
         "coordinates": [read_expression(x, known) for x in _parts(options["coordinates"])],
         "keep": [read_relation(x, known) for x in _parts(options["keep"])],
         "template": int(template)

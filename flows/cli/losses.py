@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.cli.options import flag, given
+from flows.cli.options import check_given, flag, given
 from flows.core.errors import InputError
 from flows.core.options import Options
-from flows.systems.registry import POLYNOMIAL, make
+from flows.systems.registry import POLYNOMIAL, SYSTEMS, make
 
 if TYPE_CHECKING:
     from flows.core.system import System
@@ -44,6 +44,27 @@ def read_loss(path: str) -> System:
         raise
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise InputError(f"{wanted}, got {type(error).__name__}: {error}; mend it") from None
+
+
+def is_name(subject: str) -> bool:
+    """Whether a word is a name, not a file or a formula."""
+    return subject.isidentifier()
+
+
+def loss_or_system(subject: str, options: Options) -> System:
+    """System of a name and its options, of a file of a loss, or of a loss that is typed.
+
+    Raises
+    ------
+    InputError
+        For options that it does not have, and for what is none of these.
+    """
+    if subject in SYSTEMS:
+        check_given(subject, options)
+        return SYSTEMS[subject].from_options(options)[0]
+    if foreign := given(options):
+        raise InputError(f"{flag(foreign[0])}: a loss has none; leave it out")
+    return read_loss(subject) if subject.endswith(".json") else typed_loss(subject)
 
 
 def typed_loss(text: str) -> System:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from flows.cli.certify import certified, certify, verify
 from flows.cli.ensemble import ensemble
 from flows.cli.find import find
 from flows.cli.inspect import inspect
-from flows.cli.law import law
+from flows.cli.law import OF_RUNS, law
 from flows.cli.options import FlowCommand, flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.prove import prove
@@ -62,7 +63,8 @@ def list_(system: str | None) -> None:
 
 
 @commands.command(epilog=examples.DERIVE)
-@arguments.system
+@click.argument("subject", metavar="SYSTEM|LOSS|LOSS.json", shell_complete=arguments.subjects)
+@partial(flow_options, refused=(*OF_RUNS, "max_seconds"))
 @click.option(
     "--latex",
     metavar="FILE",
@@ -71,10 +73,13 @@ def list_(system: str | None) -> None:
 @click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
 @arguments.force
 @arguments.as_json
-def derive(system: str, latex: str | None, controls: bool, force: bool, as_json: bool) -> int:
-    """Derive SYSTEM, each step with its evidence.
+def derive(
+    subject: str, latex: str | None, controls: bool, force: bool, as_json: bool, **options: Any
+) -> int:
+    """Derive SYSTEM, or a typed loss, each step with its evidence.
 
-    SYSTEM may also be activations, gaussian or mixture: lemmas that the systems share.
+    SYSTEM may also be activations, gaussian or mixture: lemmas that the systems share. With options
+    of its size, and of a typed polynomial, what its flow keeps is derived too.
 
     A step is PROVED by SymPy or a rule of calculus, ENCLOSED by arithmetic with rigorous error
     bounds, SAMPLED where 50 digits agree, which is no proof, or OPEN.
@@ -82,16 +87,15 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     Exit code 1 if a step is refuted, or an error that --controls puts in is not; 3 if a step is
     OPEN or only SAMPLED.
     """
-    import symbolic
+    from flows.cli.derivation import derivation_lines, document_of
     from flows.core.files import check_output, write_file
     from symbolic.evidence.identity import Evidence
     from symbolic.evidence.step import counted
 
-    one_of("system", system, symbolic.DOCUMENTS)
     works = None if latex is None else str(Path(latex).with_suffix(".bib"))
     check_output(latex, force)
     check_output(works, force)
-    document = symbolic.derive(system).verify()
+    document = document_of(subject, options).verify()
     data = document.to_json()
     if latex is not None and works is not None:
         text = document.latex(Path(latex).stem)
@@ -103,8 +107,6 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     if as_json:
         output.print_json(data)
     else:
-        from flows.cli.derivation import derivation_lines
-
         output.show(*(derivation_lines(d) for d in document.derivations))
         click.echo(counted(document.steps))
         for step in document.steps:

@@ -22,6 +22,7 @@ from flows.core.axis_field import AxisTerms
 from flows.core.chart import Lanes
 from flows.core.errors import InputError, of_kind, undefined
 from flows.core.excess import MARGIN, Excess
+from flows.core.formula import Formula
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
@@ -52,10 +53,9 @@ def checked_system(system: Any) -> System:
     return found
 
 
-class System(abc.ABC):
+class System(Formula, abc.ABC):
     """A gradient flow. Concrete systems are frozen dataclasses and are never subclassed."""
 
-    name: ClassVar[str]
     #: Whether raw coordinates of charts are linear in the user's parameters.
     linear_charts: ClassVar[bool] = True
     #: Types of the frame and of the states, dataclasses of arrays.
@@ -65,7 +65,6 @@ class System(abc.ABC):
     #: What the method ``auto`` tries, in this order, each at this fraction of the tolerance. LSODA
     #: is the fastest where a field is cheap, at a tenth more so (``benchmarks/solvers.py``).
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
-
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
     #: The same where explicit steps serve.

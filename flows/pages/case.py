@@ -45,6 +45,8 @@ class Story:
         What the machine found that the paper does not say.
     symbols : str
         What the symbols of the derivation are that no step defines.
+    small : (str, System), optional
+        A small case whose loss is a polynomial, in words: what its flow keeps is listed.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Story:
     result: str
     found: tuple[str, ...]
     symbols: str = ""
+    small: tuple[str, System] | None = None
 
 
 @dataclass(frozen=True)

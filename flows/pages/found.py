@@ -13,7 +13,7 @@ import numpy as np
 import sympy as sp
 from matplotlib.figure import Figure
 
-from flows.core.errors import InputError
+from flows.core.system import System
 from flows.pages import html
 from flows.pages.drawing import BLACK, COLOURS, styled
 from flows.pages.late_laws import Beside
@@ -22,7 +22,7 @@ from flows.runs.find import FoundPotential, find_potential
 from flows.runs.trajectory import Trajectory
 from potentials.search.exact import simplest
 
-__all__ = ["FoundPart", "found_part"]
+__all__ = ["FoundPart", "found_part", "kept_formulas"]
 
 # Of more entries nothing is sought, since a page is not kept waiting.
 MOST_ENTRIES = 3
@@ -30,8 +30,6 @@ MOST_ENTRIES = 3
 DEGREES = (0, 8)
 # Level sets are these parts of the loss above its least value at the start.
 PARTS = (0.9, 0.25, 0.05)
-# Degree of invariants.
-INVARIANTS = 2
 # The plane has this room around the path, in units of its size, and so many points a side.
 ROOM = 0.6
 GRID = 160
@@ -62,10 +60,23 @@ class FoundPart:
 
 def found_part(system: Any, run: Trajectory, law: Beside) -> FoundPart | None:
     """What is kept, and a potential with the rate of the run's law; None of no polynomial."""
-    try:
-        kept = system.invariants(INVARIANTS)
-        size = system.polynomial.flow.size
-    except InputError:
+    shown = kept_formulas(system)
+    if shown is None:
+        return None
+    size = system.polynomial.flow.size
+    found, level = _search(system, run, law) if size <= MOST_ENTRIES else (None, None)
+    if found is None:
+        return FoundPart(shown, (), "", None) if shown else None
+    picture = None
+    if size == 2:
+        picture = Picture(html.image(_plane(system, run, level)), CAPTION, [])
+    return FoundPart(shown, _theorem(found), found.statement, picture)
+
+
+def kept_formulas(system: System) -> tuple[tuple[str, str], ...] | None:
+    """Formulas of what the flow of a small polynomial keeps, each with words; else None."""
+    kept = system.kept()
+    if kept is None:
         return None
     shown = [(rf"{sp.latex(p)} = \text{{const}}", "Conserved.") for p in kept.conserved]
     shown += [
@@ -80,13 +91,7 @@ def found_part(system: Any, run: Trajectory, law: Beside) -> FoundPart | None:
         (rf"\frac{{d}}{{dt}} {sp.latex(p)} = 1", "A clock: an exact law for every start.")
         for p in kept.clocks
     ]
-    found, level = _search(system, run, law) if size <= MOST_ENTRIES else (None, None)
-    if found is None:
-        return FoundPart(tuple(shown), (), "", None) if shown else None
-    picture = None
-    if size == 2:
-        picture = Picture(html.image(_plane(system, run, level)), CAPTION, [])
-    return FoundPart(tuple(shown), _theorem(found), found.statement, picture)
+    return tuple(shown)
 
 
 def _theorem(found: FoundPotential) -> tuple[tuple[str, str], ...]:

@@ -21,6 +21,7 @@ from flows.ensembles.workers import Hands, finished
 from flows.pages import html
 from flows.pages.case import Case, Story
 from flows.pages.cases import registry
+from flows.pages.found import kept_formulas
 from flows.pages.paper import FORMATS
 from flows.pages.parts import (
     Derived,
@@ -199,6 +200,7 @@ def _assembled(name: str, made: Sequence[Derived | Proved | Picture | Shown]) ->
         name=name,
         story=story,
         papers=papers,
+        kept=() if story.small is None else kept_formulas(story.small[1]),
         claims=claims,
         marks=potentials.marks(name),
         flow=potentials.flow(name),

@@ -99,7 +99,10 @@ class FoundPotential:
         return self.verdict == PROVED
 
     def latex(self) -> str:
-        """The theorem with its proof: statement, squares and conclusion, for a LaTeX document."""
+        """The theorem with its proof, for a LaTeX document with amsmath and amsthm.
+
+        Entries of blocks are counted from one there, as on paper: `X[0,1]` is `X_{12}`.
+        """
         return theorem(self._needed())
 
     def claims(self, name: str = "V") -> tuple[Claim, ...]:
@@ -143,10 +146,13 @@ class FoundPotential:
         InputError
             Where nothing is proved, and for a file that exists, without ``force``.
         """
-        found = self._needed()
+        text = json.dumps(self.data())
         check_output(path, force)
-        text = json.dumps(data_of(found))
         write_file(path, lambda part: Path(part).write_text(text, encoding="ascii"))
+
+    def data(self) -> dict[str, Any]:
+        """Return what the file of the proof holds."""
+        return data_of(self._needed())
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; exact numbers are text."""
@@ -188,7 +194,8 @@ def find_potential(
     Parameters
     ----------
     system : System
-        An own system whose loss is a polynomial with fractions as coefficients.
+        One whose loss is a polynomial with fractions as coefficients: an own system, a
+        factorisation of a matrix, two layers with quadratic activation.
     rate : {"law", "exp"}, number or str
         How fast: an exponent `q` of `t^-q` such as 2 or "3/2"; "exp"; or that of the late-time law
         of runs from random starts ("law"), and all rates in turn, from the fastest one, where these
@@ -242,12 +249,7 @@ def find_potential(
     >>> found.verdict, found.constant
     ('PROVED', 4)
     """
-    checked_system(system)
-    subject = getattr(system, "polynomial", None)
-    if subject is None:
-        raise InputError(
-            f"system: expected a polynomial loss, got {system.name}; give an OwnSystem of one"
-        )
+    subject = checked_system(system).polynomial
     begun = time.perf_counter()
     limit = Deadline.after(max_seconds)
     degrees = _degrees(degree)

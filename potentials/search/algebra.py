@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,18 +13,35 @@ from potentials.search.polynomials import Exponents, Polynomial
 
 __all__ = ["combination", "determinant", "independent", "quotient", "relations"]
 
+# Rows beyond the number of unknowns; and of the random signs.
+SPARE, SEED = 20, 1
+
 
 def relations(polynomials: Sequence[Polynomial]) -> Iterator[list[fmpq]]:
-    """A basis of all `c` with `sum_j c_j p_j = 0`."""
-    matrix = _columns(polynomials)
+    """A basis of all `c` with `sum_j c_j p_j = 0`.
+
+    Sums of equations with random signs, a few more than there are unknowns, have all solutions, and
+    hardly ever another one, which would be seen.
+    """
+    few = _columns(polynomials, len(polynomials) + SPARE)
+    found = _null_space(few)
+    zero = 0 * polynomials[0] if polynomials else 0
+    if any(sum(map(operator.mul, c, polynomials), start=zero) != 0 for c in found):
+        found = _null_space(_columns(polynomials))
+    return iter(found)
+
+
+def _null_space(matrix: Any) -> list[list[fmpq]]:
+    """Columns that depend on those before, each with 1 in its own place."""
     reduced, rank = matrix.rref()
-    pivots = _pivots(reduced, rank)
-    for free in sorted({*range(len(polynomials))} - {*pivots}):
-        found = [fmpq(0)] * len(polynomials)
-        found[free] = fmpq(1)
+    size, pivots, found = matrix.ncols(), _pivots(reduced, rank), []
+    for free in sorted({*range(size)} - {*pivots}):
+        one = [fmpq(0)] * size
+        one[free] = fmpq(1)
         for row, pivot in enumerate(pivots):
-            found[pivot] = -reduced[row, free]
-        yield found
+            one[pivot] = -reduced[row, free]
+        found.append(one)
+    return found
 
 
 def combination(goal: Polynomial, basis: Sequence[Polynomial]) -> list[fmpq] | None:
@@ -67,17 +86,23 @@ def determinant(rows: Sequence[Sequence[Polynomial]]) -> Polynomial:
     return sign * matrix[-1][-1]
 
 
-def _columns(polynomials: Sequence[Polynomial]) -> Any:
-    """Coefficients, one column each."""
+def _columns(polynomials: Sequence[Polynomial], most: int | None = None) -> Any:
+    """Coefficients, one column each; at most so many rows, which are then sums with any signs."""
     terms = [p.to_dict() for p in polynomials]
     rows: dict[Exponents, int] = {}
     for each in terms:
         for e in each:
             rows.setdefault(e, len(rows))
-    matrix = fmpq_mat(len(rows), len(polynomials))
+    number = len(rows) if most is None else min(most, len(rows))
+    places = [(k, 1) for k in range(len(rows))]
+    if number < len(rows):
+        draw = random.Random(SEED)
+        places = [(draw.randrange(number), draw.choice((-1, 1))) for _ in rows]
+    matrix = fmpq_mat(number, len(polynomials))
     for j, each in enumerate(terms):
         for e, c in each.items():
-            matrix[rows[e], j] = c
+            row, sign = places[rows[e]]
+            matrix[row, j] += sign * c
     return matrix
 
 

@@ -121,7 +121,7 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     residuals = tuple(_shifted(p, point) for p in squares)
     template = _template(subject, flow, question.template)
     span = [] if template is None else [_shifted(p, point) for p in template]
-    least = _least(here, where, question.degrees)
+    least = _least(here, where, question.degrees, residuals)
     if least is None and len(span) != 1:
         return Answer(None, NO_LEAST, question.degrees[-1], ())
     target = span[0] if least is None or len(span) == 1 else here.loss - here.constant(least[0])
@@ -214,8 +214,12 @@ def _read(subject: Subject, flow: Flow, expression: Any, what: str) -> Polynomia
         raise InputError(f"{what}: {problem}") from None
 
 
-def _least(flow: Flow, where: Set, degrees: Sequence[int]) -> tuple[fmpq, Proof] | None:
+def _least(
+    flow: Flow, where: Set, degrees: Sequence[int], residuals: tuple[Polynomial, ...]
+) -> tuple[fmpq, Proof] | None:
     """The least loss with its proof; None where that is not proved to be a simple fraction."""
+    if residuals and (least := least_value(flow, flow.loss, where, 0, residuals)) is not None:
+        return least
     for degree in sorted({0, *degrees}):
         vectors = 1 + sum(len(one.matrix) for one in flow.factored)
         if degree and vectors * math.comb(flow.size + degree // 2, flow.size) > MOST_MONOMIALS:

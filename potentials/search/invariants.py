@@ -12,6 +12,7 @@ divides the determinant of the derivatives along the flow of all monomials of th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,12 @@ import sympy as sp
 from potentials.search.algebra import determinant, quotient, relations
 from potentials.search.polynomials import Flow, Polynomial, exponents
 
-__all__ = ["Invariants", "cofactor", "invariants"]
+__all__ = ["MOST_MONOMIALS", "Invariants", "cofactor", "invariants", "monomials"]
 
+#: Linear equations for more monomials take minutes, and so do the factors of more terms.
+MOST_MONOMIALS, MOST_TERMS = 1000, 300
 # The extactic determinant of more monomials takes minutes: of fewer factors are sought instead.
-MOST_MONOMIALS = 6
+MOST_EXTACTIC = 6
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Invariants:
     complete : bool
         Whether there are no other Darboux polynomials of this degree. False where the flow has
         infinitely many, and where there are too many monomials: then those are told that divide the
-        loss, a right side, or the rate of one of the conserved ones found.
+        loss, a right side, or one of the conserved ones found, as far as these have few terms.
     """
 
     conserved: tuple[sp.Expr, ...]
@@ -64,10 +67,15 @@ def cofactor(flow: Flow, p: Polynomial) -> Polynomial | None:
     return quotient(flow.along(p), p)
 
 
+def monomials(flow: Flow, degree: int) -> int:
+    """How many monomials there are up to a degree."""
+    return math.comb(flow.size + degree, degree)
+
+
 def invariants(flow: Flow, degree: int) -> Invariants:
     """All of them up to a degree, as far as that is cheap."""
     kept = conserved(flow, degree)
-    factors, complete = darboux(flow, degree)
+    factors, complete = darboux(flow, degree, kept)
     times = clocks(flow, degree, factors)
     pairs = ((p, cofactor(flow, p)) for p in factors)
     return Invariants(
@@ -85,20 +93,20 @@ def conserved(flow: Flow, degree: int) -> list[Polynomial]:
     return [_primitive(_sum(flow, values, basis)) for values in found]
 
 
-def darboux(flow: Flow, degree: int) -> tuple[list[Polynomial], bool]:
+def darboux(flow: Flow, degree: int, kept: Sequence[Polynomial]) -> tuple[list[Polynomial], bool]:
     """Irreducible Darboux polynomials that are not conserved; whether these are all."""
     rows = [flow.monomials(degree)]
-    complete = len(rows[0]) <= MOST_MONOMIALS
+    complete = len(rows[0]) <= MOST_EXTACTIC
     product = flow.constant(0)
     if complete:
         while len(rows) < len(rows[0]):
             rows.append([flow.along(p) for p in rows[-1]])
         product = determinant([row[1:] for row in rows[1:]])  # the first column is the constant's
         complete = product != 0
-    several = [product] if complete else [flow.loss, *flow.field, *conserved(flow, degree)]
+    several = [product] if complete else [flow.loss, *flow.field, *kept]
     found: dict[str, Polynomial] = {}
     for each in several:
-        for p, _ in each.factor()[1] if each != 0 else ():
+        for p, _ in each.factor()[1] if 0 < len(each) <= MOST_TERMS or complete else ():
             rate = cofactor(flow, p)
             if 0 < p.total_degree() <= degree and rate is not None and rate != 0:
                 found.setdefault(str(_primitive(p)), _primitive(p))

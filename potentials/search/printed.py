@@ -10,10 +10,9 @@ from potentials.search.exact import Proved, factorised
 from potentials.search.polynomials import Flow, Polynomial, rational
 from potentials.search.rates import Found
 from potentials.search.regions import Condition
+from potentials.search.typeset import Term, bracketed, display, inline, name_of, number, terms
 
 __all__ = ["hypotheses", "statement", "theorem"]
-
-S = sp.Symbol("s", nonnegative=True)
 
 
 def hypotheses(found: Found) -> tuple[str, ...]:
@@ -58,20 +57,28 @@ def _condition(found: Found, c: Condition) -> str:
 def theorem(found: Found) -> str:
     """Theorem and proof for a LaTeX document with amsmath and amsthm."""
     flow, rate = found.flow, found.rate
-    d = rational(found.constant)
-    lines = [r"\begin{theorem}", rf"Let $L = {_tex(flow, flow.loss)}$ and $\dot x = -\nabla L$."]
+    origin = flow if flow.origin is None else flow.origin
+    lines = [r"\begin{theorem}", r"Along the flow $\dot x = -\nabla L$ of"]
+    lines += _equation("L =", terms(origin, origin.loss))
     if flow.origin is not None:
-        images = zip(flow.symbols, flow.images, strict=True)
-        defined = ", ".join(f"${sp.latex(x)} = {_tex(flow.origin, p)}$" for x, p in images)
-        lines.append(rf"In the functions {defined} the flow is closed.")
-    lines.append(rf"Let $V = {_tex(flow, found.V)}$.")
+        lines.append("consider the functions")
+        lines += display(
+            [
+                [Term(f"{name_of(x)} =", 6.0), *terms(flow.origin, p)]
+                for x, p in zip(flow.symbols, flow.images, strict=True)
+            ],
+            signs=("",),
+        )
+    alone = flow.loss == found.V and flow.origin is None
+    lines += ["let $V = L$."] if alone else ["let", *_equation("V =", terms(flow, found.V))]
     if found.target != found.V:
-        lines.append(rf"Then $V \ge {_tex(flow, found.target)}$ and")
+        lines += ["Then", *_equation(r"V \ge", terms(flow, found.target)), "and"]
     sign = r"\ge" if found.lower else r"\le"
-    bound = rf"\dot V {sign} -{sp.latex(d)}\, V" if rate == "exp" else _bound(found)
+    bound = rf"\dot V {sign} {sp.latex(-rational(found.constant) * sp.Symbol('V'))}"
     where = [_condition_tex(flow, c) for c in found.where.conditions]
     on = rf" on the set where {', '.join(where)}" if where else ""
-    lines += [rf"\[ {bound} \]", rf"along the flow of every start{on}.", r"\end{theorem}"]
+    lines += [rf"\[ {bound if rate == 'exp' else _bound(found)} \]"]
+    lines += [rf"along the flow of every start{on}.", r"\end{theorem}"]
     lines += [r"\begin{proof}", *_reasons(found)]
     for one in found.proof.claims:
         lines += _squares(found, one)
@@ -98,11 +105,11 @@ def _conclusion(found: Found) -> str:
     if found.lower:
         return "This is not negative; take the root, and integrate."
     m, k, d = found.rate.m, found.rate.k, rational(found.constant)
-    return (
-        rf"With $s = (V/{sp.latex(d)})^{{1/{m}}}$ the first inequality reads"
-        rf" ${m} (-\dot V) \ge {m} \cdot {sp.latex(d ** sp.Rational(-k, m))}\,"
-        rf" V^{{1 + {k}/{m}}}$; integrate."
-    )
+    V = sp.Symbol("V", positive=True)
+    of, slope = sp.latex(sp.root(V / d, m)), sp.latex(d ** sp.Rational(-k, m))
+    power = sp.latex(1 + sp.Rational(k, m))
+    falls = rf"-\dot V \ge {slope}\, V^{{{power}}}"
+    return rf"With $s = {of}$ the first inequality is ${falls}$; integrate."
 
 
 def _reasons(found: Found) -> list[str]:
@@ -120,54 +127,77 @@ def _reasons(found: Found) -> list[str]:
         else:
             lines.append(rf"{said} is true as the functions are defined.")
     for one in flow.factored:
-        matrix = sp.Matrix([[flow.written(p) for p in row] for row in one.matrix])
-        lines.append(rf"${sp.latex(matrix)} = X X^T$ is positive semidefinite.")
+        rows = r" \\ ".join(" & ".join(inline(terms(flow, p)) for p in row) for row in one.matrix)
+        G = _letter(flow, one.matrix)
+        lines.append(
+            rf"\[ {G} = \begin{{pmatrix}} {rows} \end{{pmatrix}} = X X^T \]"
+            rf"is positive semidefinite; write ${G}[v] = v^T {G} v$."
+        )
     return lines
+
+
+def _letter(flow: Flow, matrix: Any) -> str:
+    """What a matrix of coordinates is called."""
+    return name_of(flow.written(matrix[0][0])).partition("_")[0]
+
+
+def _equation(name: str, found: list[Term]) -> list[str]:
+    """A name and what it is, on its lines."""
+    return display([[Term(name, 4.0), *found]])
 
 
 def _squares(found: Found, one: Proved) -> list[str]:
     """A claim as a sum of squares."""
     flow = found.flow
     goal = one.claim.expression.at(found.proof.unknowns) + flow.constant(0)
-    begin = rf"&{_tex(flow, goal)} \\"
-    parts = []
+    rows = [terms(flow, goal)]
     for block, gram in zip(one.claim.blocks, one.grams, strict=True):
         both = factorised(gram)
         assert both is not None
         lower, diagonal = both
         for j, weight in enumerate(diagonal):
+            before = [] if weight == 1 else [number(weight)]
             if isinstance(block.multiplier, tuple):
-                size = len(block.multiplier)
                 vector = [
-                    sum(
-                        (lower[i][j] * m[a] for i, m in enumerate(block.basis)),
-                        start=flow.constant(0),
-                    )
-                    for a in range(size)
+                    sum((lower[i][j] * m[a] for i, m in enumerate(block.basis)), flow.constant(0))
+                    for a in range(len(block.multiplier))
                 ]
-                matrix = sp.Matrix([[flow.written(p) for p in row] for row in block.multiplier])
-                column = sp.Matrix([flow.written(p, S) for p in vector])
-                form = " ".join(map(sp.latex, (column.T, matrix, column)))
-                parts.append(rf"{sp.latex(rational(weight))}\, {form}")
+                rows.append([*before, *_quadratic(flow, block.multiplier, vector)])
                 continue
             entries = (lower[i][j] * m for i, m in enumerate(block.basis))
-            square = sum(entries, start=flow.constant(0))
-            g = block.multiplier
-            factor = "" if g == 1 else rf"\left({_tex(flow, g)}\right)"
-            parts.append(
-                rf"{sp.latex(rational(weight))}\, {factor}\left({_tex(flow, square)}\right)^2"
-            )
+            square = terms(flow, sum(entries, start=flow.constant(0)))
+            factor = _factor(found, block.multiplier)
+            rows.append([*before, *factor, *bracketed(square, after="^2")])
     for h, p in one.multipliers:
         if p != 0:
-            parts.append(rf"\left({_tex(flow, h)}\right)\left({_tex(flow, p)}\right)")
-    rows = [rf"&\quad {'=' if k == 0 else '+'} {part} \\" for k, part in enumerate(parts)]
-    return [
-        _said(found, one.claim.name),
-        r"\begin{align*}",
-        begin,
-        *(rows or [r"&\quad = 0"]),
-        r"\end{align*}",
-    ]
+            rows.append([*bracketed(terms(flow, h)), *bracketed(terms(flow, p))])
+    if len(rows) == 1:
+        rows.append([Term("0", 1.0)])
+    return [_said(found, one.claim.name), *display(rows)]
+
+
+def _factor(found: Found, g: Polynomial) -> list[Term]:
+    """A multiplier: as a level of the loss where it is one, times `s` where it has it."""
+    flow, s = found.flow, found.flow.s
+    if g == 1:
+        return []
+    if g == s:
+        return [Term("s", 1.0)]
+    for c in found.where.conditions:
+        if c.level is not None and g in (c.p, c.p * s):
+            level = rf"\bigl({inline([number(c.level)])} - L\bigr)"
+            return [Term(level if g == c.p else f"s {level}", 8.0)]
+    return bracketed(terms(flow, g))
+
+
+def _quadratic(flow: Flow, matrix: Any, vector: list[Polynomial]) -> list[Term]:
+    """`G[v]`, entry by entry of `v`."""
+    found = [Term(rf"{_letter(flow, matrix)}\Bigl[", 4.0)]
+    for k, entry in enumerate(vector):
+        *rest, last = terms(flow, entry)
+        end = r"\Bigr]" if k == len(vector) - 1 else r",\;"
+        found += [*rest, Term(f"{last.text}{end}", last.width + 1)]
+    return found
 
 
 def _said(found: Found, name: str) -> str:
@@ -181,10 +211,11 @@ def _said(found: Found, name: str) -> str:
         m, k, d = found.rate.m, found.rate.k, sp.latex(rational(found.constant))
         if found.lower:
             return rf"${d}\, V^{{{m + k}}} - (-\dot V)^{{{m}}}${by} is"
-        return (
-            rf"For $s \ge 0$, ${m} (-\dot V) - {m + k} s^{{{k}}} V + {k} \cdot {d}\,"
-            rf" s^{{{m + k}}}${by} is"
-        )
+        V, S = sp.Symbol("V"), sp.Symbol("s")
+        more = sp.latex(-(m + k) * S**k * V)
+        whole = sp.latex(k * rational(found.constant) * S ** (m + k))
+        left = rf"-{m if m > 1 else ''} \dot V {more} + {whole}"
+        return rf"For $s \ge 0$, ${left}${by} is"
     if name == "above":
         return "The potential less its lower bound is"
     if name == "bounded":
@@ -199,5 +230,4 @@ def _condition_tex(flow: Flow, c: Condition) -> str:
 
 
 def _tex(flow: Flow, p: Polynomial) -> str:
-    found: Any = sp.latex(flow.written(p, S))
-    return str(found)
+    return inline(terms(flow, p))

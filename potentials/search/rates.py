@@ -276,9 +276,14 @@ def relation(flow: Flow, potential: Affine, rate: Power, constant: Affine) -> Af
     )
 
 
-def least_value(flow: Flow, p: Polynomial, where: Set, degree: int) -> tuple[fmpq, Proof] | None:
-    """The largest fraction that squares prove `p` not to be below, if it is a simple one."""
-    ansatz, names = Ansatz(where.region, degree), Unknowns()
+def least_value(
+    flow: Flow, p: Polynomial, where: Set, degree: int, ideal: tuple[Polynomial, ...] = ()
+) -> tuple[fmpq, Proof] | None:
+    """The largest fraction that squares prove `p` not to be below, if it is a simple one.
+
+    Squares are those of an ideal, where one is given.
+    """
+    ansatz, names = Ansatz(where.region, degree, ideal), Unknowns()
     bound = names.combination([flow.constant(1)])
     claim = claim_of("bounded", flow, Affine({0: p}) - bound, ansatz, names)
     try:

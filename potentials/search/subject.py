@@ -55,8 +55,9 @@ class Subject:
     @cached_property
     def flow(self) -> Flow:
         """The gradient flow."""
+        loss = self.loss
         try:
-            return gradient_flow(self.loss, [*self._names.values()])
+            return gradient_flow(loss, [*self._names.values()])
         except ValueError as problem:
             raise InputError(
                 f"{self.name}: {problem}; potentials are found of polynomials with fractions as"

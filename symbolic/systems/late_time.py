@@ -13,7 +13,7 @@ from symbolic.language.blocks import Block, entries, explicit
 from symbolic.language.primitives import definition
 from symbolic.systems.relu_neuron.pair import pair_energy_at
 
-__all__ = ["layers", "means", "neurons"]
+__all__ = ["chain_loss", "layers", "means", "neurons"]
 
 
 def neurons(shares: Sequence[sp.Expr], d: int) -> Point:
@@ -83,6 +83,30 @@ def means(weights: Sequence[sp.Expr], d: int, *, score: bool) -> Point:
     return _point(loss, [mu], [sp.S.Zero] * (n * d))
 
 
+def chain_loss(
+    factors: Sequence[sp.MatrixBase], target: sp.MatrixBase, regularization: sp.Expr
+) -> sp.Expr:
+    r"""`|\Sigma - W_N \cdots W_1|^2/2 + a/4 \sum_j |W_j W_j^T - W_{j+1}^T W_{j+1}|^2`, in entries.
+
+    Parameters
+    ----------
+    factors : sequence of Matrix
+        `W_1, ..., W_N`, real.
+    target : Matrix
+        `Sigma`.
+    regularization : Expr
+        The strength `a`.
+    """
+    product = sp.eye(target.rows)
+    for w in factors:
+        product = w * product
+    squares = [e**2 / 2 for e in target - product]
+    for before, after in pairwise(factors):
+        gap = before * before.T - after.T * after
+        squares += [regularization / 4 * e**2 for e in gap]
+    return sp.Add(*squares)
+
+
 def layers(
     at: Sequence[sp.MatrixBase], target: sp.MatrixBase, regularization: sp.Expr
 ) -> tuple[Point, tuple[sp.ImmutableMatrix, ...]]:
@@ -107,13 +131,7 @@ def layers(
     d, depth = target.rows, len(at)
     blocks = [sp.MatrixSymbol(f"w{j + 1}", d, d) for j in range(depth)]
     factors = [sp.Matrix(d, d, entries(block)) for block in blocks]
-    product = sp.eye(d)
-    for w in factors:
-        product = w * product
-    loss = sp.Add(*(e**2 for e in target - product)) / 2
-    for before, after in pairwise(factors):
-        gap = before * before.T - after.T * after
-        loss += regularization / 4 * sp.Add(*(e**2 for e in gap))
+    loss = chain_loss(factors, target, regularization)
     symbols = tuple(s for block in blocks for s in entries(block))
     values = tuple(e for w in at for e in w)
     point = Point(symbols, loss, sp.S.Zero, (), values)

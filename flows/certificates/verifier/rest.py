@@ -66,7 +66,7 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
     c = np.array([arb((integer(x), -bits)) for x in data["centre"]])
     require(len(c) == len(flow.start), "its centre has a wrong size")
     r, rates = arb(number(data["radius"])), [number(x) for x in data["rates"]]
-    segments = [*_segments(pieces, bits)]
+    segments = [*segments_of(pieces, bits)]
     segment, _, after = segments[-1]
     end = at(segment.p, arb(1))
     away = norm(end - c) + after
@@ -211,7 +211,7 @@ def loss(flow: Equations, x: Any) -> arb:
     return (square / flow.parts).nonnegative_part()  # type: ignore[attr-defined]
 
 
-def _segments(pieces: Any, bits: int) -> Any:
+def segments_of(pieces: Any, bits: int) -> Any:
     """Checked pieces with their tubes and errors."""
     last = 0
     for piece in pieces:

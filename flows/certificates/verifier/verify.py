@@ -16,6 +16,7 @@ from flows.certificates.verifier.at_zero import at_zero, values
 from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.failing import Failing, failing
+from flows.certificates.verifier.falling import Falling, falling
 from flows.certificates.verifier.funnel import funnelled
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.late_states import FORMAT as LATE
@@ -77,7 +78,7 @@ class Verification(NamedTuple):
         The start that was verified, exactly; None if the certificate is refused.
     t_end : float
         Up to this time the enclosure is a theorem.
-    endless : Theorem, Rest, Failing or Plateau, optional
+    endless : Theorem, Rest, Failing, Falling or Plateau, optional
         What was verified for all times, where the certificate is about them.
     radius : float
         It is about every start within this distance of the start.
@@ -99,7 +100,7 @@ class Verification(NamedTuple):
     parameters: dict[str, Any] | None = None
     start: Any = None
     t_end: float = 0.0
-    endless: Theorem | Rest | Failing | Plateau | None = None
+    endless: Theorem | Rest | Failing | Falling | Plateau | None = None
     about: dict[str, Any] | None = None
     radius: float = 0.0
     point: Point | None = None
@@ -218,7 +219,7 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
     require(radius >= 0, "its radius is negative")
     require(radius == 0 or _whole(flow), "its starts leave the span that was computed in")
     error, final_error = check(flow, end, bits, stated, radius)
-    proved: Theorem | Rest | Failing | Plateau | None = None
+    proved: Theorem | Rest | Failing | Falling | Plateau | None = None
     if "infinity" in data:
         proved = _endless(data["infinity"], flow, stated, bits, radius)
         _states_no_more(data["infinity"], proved)
@@ -264,11 +265,13 @@ def _whole(flow: Equations) -> bool:
 
 def _endless(
     data: Any, flow: Equations, pieces: Any, bits: int, radius: float
-) -> Theorem | Rest | Failing | Plateau:
+) -> Theorem | Rest | Failing | Falling | Plateau:
     """What is proved for all times: of a flow that rests or fails, or of neurons."""
     if data.get("kind") == "failing":
         require(radius == 0, "layers near these do not balance")
         return failing(data, flow)
+    if data.get("kind") == "potential":
+        return falling(data, flow, pieces, bits, radius)
     if data.get("kind") == "means":
         ends = [end.ravel() for end in _ends(flow, pieces, bits, radius, 1)]
         return plateau(data, flow, pieces, ends, bits)

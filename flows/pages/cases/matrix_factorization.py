@@ -78,6 +78,10 @@ STORY = Story(
         " and Theorem 5, by which the main term grows, needs |W| <= sigma_1: each has a"
         " counterexample, and a form that is proved.",
     ),
+    small=(
+        "two layers of size two without a balancing term",
+        MatrixFactorization(d=2, depth=2, regularization=0),
+    ),
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {

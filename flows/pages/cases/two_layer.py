@@ -68,6 +68,10 @@ STORY = Story(
         "Two students with the error function whose outputs are halves learn like t^-2: for equal"
         " halves of one of two orthonormal teachers t^2 L tends to 875 sqrt(5) pi/944.",
     ),
+    small=(
+        "a quadratic neuron with a trained output and one teacher on a line",
+        TwoLayer(students=1, teachers=1, d=1, activation="quadratic", train_outputs=True),
+    ),
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {

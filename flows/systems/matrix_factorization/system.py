@@ -7,7 +7,6 @@ r"""Factorisation of a matrix into a chain of layers, as a gradient flow.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,15 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flows.core.arrays import Array, check_integer, check_shape, checked, plain, unplain
+from flows.core.arrays import Array, check_integer, check_shape, checked, unplain
 from flows.core.chart import Lanes
 from flows.core.errors import InputError
-from flows.core.options import Option, Options, chosen
+from flows.core.options import Options, chosen
 from flows.core.piece import Restart
 from flows.core.starts import seeded
-from flows.core.system import JaxField, Smooth, System
+from flows.core.system import JaxField, Smooth
 from flows.core.together import evaluated_together
 from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization.definition import Defined, singular_values
 from flows.systems.matrix_factorization.errors import errors, growth
 from flows.systems.matrix_factorization.features import (
     SPECTRA,
@@ -35,7 +35,7 @@ from flows.systems.matrix_factorization.features import (
     unknown_at,
 )
 from flows.systems.matrix_factorization.field_lanes import LANES
-from flows.systems.matrix_factorization.options import OPTIONS, matrices
+from flows.systems.matrix_factorization.options import matrices
 from flows.systems.matrix_factorization.pieces import RANK, ChainPiece, piece
 from flows.systems.matrix_factorization.starts import balanced_layers, gaussian_layers
 from flows.systems.matrix_factorization.state import Frame, SoundState, of_layers
@@ -51,7 +51,7 @@ FEATURES = 16  # arrays of the size of a state from which its features are made
 
 
 @dataclass(frozen=True)
-class MatrixFactorization(System):
+class MatrixFactorization(Defined):
     r"""Gradient flow of `N` matrices in `F^{d x d}` whose product is fitted to a target.
 
     .. math:: L = \tfrac12 |\Sigma - W_N \cdots W_1|_F^2 + \tfrac{a}{4} \sum_j |\Delta_{j,j+1}|_F^2,
@@ -98,14 +98,8 @@ class MatrixFactorization(System):
     target: Any = None
     depth: int = 4
 
-    name: ClassVar[str] = "matrix_factorization"
-    title: ClassVar[str] = "Matrix factorisation"
-    options: ClassVar[tuple[Option, ...]] = OPTIONS
-    axes: ClassVar[tuple[str, ...]] = ("depth", "d", "d")
-    dimensions: ClassVar[tuple[str, ...]] = ("layer", "row", "column")
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
-    stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
     explicit: ClassVar[Lanes] = LANES
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
@@ -159,33 +153,6 @@ class MatrixFactorization(System):
         """System of ``d``, ``field``, ``regularization``, ``target`` and ``depth``."""
         names, target = ("d", "field", "regularization", "depth"), unplain(parameters["target"])
         return cls(target=target, **{name: parameters[name] for name in names})
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters, the extreme singular values of the target, and 1 for complex layers."""
-        values = _singular_values(self.target, self._complex)
-        return {
-            "d": int(self.d),
-            "field": self.field,
-            "regularization": self.regularization,
-            "target": plain(self._target),
-            "depth": int(self.depth),
-            "is_complex": int(self._complex),
-            "sigma_max": values[0],
-            "sigma_min": values[-1],
-        }
-
-    @property
-    def _complex(self) -> bool:
-        return self.field == "complex"
-
-    @property
-    def _target(self) -> NDArray[Any]:
-        return np.array(self.target)
-
-    @property
-    def _shape(self) -> NDArray[np.int64]:
-        return np.array([self.depth, self.d, self._complex], dtype=np.int64)
 
     def initial(self, scale: float = 0.1, seed: int = 0, balanced: bool = False) -> NDArray[Any]:
         """Random start: independent Gaussian entries times ``scale``, or its balanced law.
@@ -308,7 +275,7 @@ class MatrixFactorization(System):
     ) -> dict[str, Array]:
         """Rounding of the losses, and what errors of the layers do to everything else."""
         rounding = super().errors(states, features, t, tolerance)
-        target = np.array(_singular_values(self.target, self._complex))
+        target = np.array(singular_values(self.target, self._complex))
         depth, strength = int(self.depth), self.regularization
         return errors(depth, strength, target, rounding, states, features, t, tolerance)
 
@@ -374,7 +341,7 @@ class MatrixFactorization(System):
         A chain whose layers do not multiply to the target ends where the squares of some of its
         singular values, halved, are left.
         """
-        values = _singular_values(self.target, self._complex)
+        values = singular_values(self.target, self._complex)
         return min((s**2 / 2 for s in values if s > RANK * values[0]), default=math.inf)
 
     # Functions of a user's state ---------------------------------------------------------
@@ -419,15 +386,6 @@ class MatrixFactorization(System):
         )
         second = -chains.tangent(point, moved, self.regularization).layers
         return _reals(second.reshape(size, -1))
-
-
-@functools.lru_cache(maxsize=64)
-def _singular_values(
-    target: tuple[tuple[complex, ...], ...], is_complex: bool
-) -> tuple[float, ...]:
-    """Of the target, from the largest on."""
-    matrix = np.array(target, dtype=complex if is_complex else float)
-    return tuple(np.linalg.svd(matrix, compute_uv=False).tolist())
 
 
 def _reals(matrix: NDArray[Any]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,7 @@ from flows.systems.own.view import View
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
 from potentials.potential import single
-from potentials.search.invariants import Invariants, invariants
-from potentials.search.subject import Subject
-from symbolic.language.blocks import shape
+from symbolic.language.blocks import Block, shape
 from symbolic.language.stated import stated
 from symbolic.systems.own.document import derive
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Defined"]
 
-#: Largest degree of what is sought among invariants: larger ones take minutes.
-MOST = 6
 HERE = Source("this system", 2026, "", "its own definition", "definition")
 # Runs of a method of several steps that is chosen by name are off by so many times more (CVODE).
 SEVERAL = 100.0
@@ -93,47 +90,9 @@ class Defined(System):
         }
 
     @property
-    def polynomial(self) -> Subject:
-        """The loss as a polynomial, of which potentials and invariants are sought."""
-        return Subject(self.name, self.blocks, self.expression)
-
-    def invariants(self, degree: int = 2) -> Invariants:
-        r"""What the flow of a polynomial loss keeps, exactly, up to a degree.
-
-        .. math:: \dot p = 0, \qquad \dot p = \lambda p, \qquad \frac{d}{dt} \frac PN = 1
-
-        Parameters
-        ----------
-        degree : int
-            Largest degree of `p`, and of `P` and `N`, from 1 to 6.
-
-        Returns
-        -------
-        Invariants
-            ``conserved``: a basis of conserved polynomials; ``darboux``: pairs `(p, lambda)`, whose
-            zeros and signs stay; ``clocks``: expressions that grow like time on every flow.
-
-        Raises
-        ------
-        InputError
-            For a loss that is no polynomial with fractions as coefficients, and another degree.
-
-        Notes
-        -----
-        Units: `t` is the time of ``dx/dt = -grad L``.
-        Source: linear algebra over the rationals; Pereira 2001 for Darboux polynomials.
-        Accuracy: exact.
-
-        Examples
-        --------
-        >>> import flows
-        >>> a, b = sp.symbols("a b")
-        >>> flows.OwnSystem("product", [a, b], (a * b - 1) ** 2 / 2).invariants(2).conserved
-        (a**2 - b**2,)
-        """
-        if isinstance(degree, bool) or not isinstance(degree, int) or not 1 <= degree <= MOST:
-            raise InputError(f"degree: expected a whole number from 1 to {MOST}, got {degree!r}")
-        return invariants(self.polynomial.flow, degree)
+    def formula(self) -> tuple[Sequence[Block], Any]:
+        """Blocks and loss as they were given."""
+        return self.blocks, self.expression
 
     def ball_flow(self, start: Array) -> PolynomialFlow:
         """Flow of a polynomial loss in ball arithmetic, from which certificates are made."""
@@ -187,8 +146,9 @@ class Defined(System):
             As of a built-in system: `verify()` adds the evidence of each step, `latex()` gives an
             appendix. The gradient is a matrix expression where the loss is written in traces; the
             rate of each potential along the flow is substituted and simplified, with ``= 0`` or its
-            sign where that is proved; quadratics ``y'Xy`` that a linear symmetry of the loss
-            conserves are found. See :func:`symbolic.systems.own.document.derive`.
+            sign where that is proved; invariants of degree two of a polynomial are found, of other
+            losses quadratics ``y'Xy`` that a linear symmetry conserves. See
+            :func:`symbolic.systems.own.document.derive`.
 
         Raises
         ------
@@ -205,6 +165,6 @@ class Defined(System):
         '- 2 \\left(u^{2} + v^{2}\\right) \\left(u v - 1\\right)^{2} \\le 0'
         """
         try:
-            return derive(self.name, self.blocks, self.expression, self.potentials)
+            return derive(self.name, self.blocks, self.expression, self.potentials, self.kept())
         except ValueError as refused:
             raise InputError(f"{self.name}: {refused}") from None

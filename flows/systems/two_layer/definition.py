@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from flows.systems.two_layer.one_teacher import OneTeacher, is_one_neuron
 from flows.systems.two_layer.options import OPTIONS
 from flows.systems.two_layer.span import teachers_in
 from flows.systems.two_layer.span_run import SpanRun
+from symbolic.language.blocks import Block
 from symbolic.systems.two_layer.pair import named
 
 if TYPE_CHECKING:
@@ -120,21 +122,31 @@ class Defined(System):
         where pairs have no kernel.
         """
         if self._shifted or not named(self.activation).has_kernel:
-            return Averaged(
-                self.students,
-                self.teachers,
-                self.teacher_weights,
-                self.teacher_biases,
-                () if self.train_outputs else self.output_weights,
-                self.activation,
-                self.biases,
-                self.doubles,
-                self.steps,
-            )
+            return self._as_average
         network = self.network()
         if is_one_neuron(network):
             return OneTeacher(network)
         return SpanRun(network, self.doubles, self.steps, self.coded)
+
+    @property
+    def _as_average(self) -> Averaged:
+        """The loss as an average over inputs."""
+        return Averaged(
+            self.students,
+            self.teachers,
+            self.teacher_weights,
+            self.teacher_biases,
+            () if self.train_outputs else self.output_weights,
+            self.activation,
+            self.biases,
+            self.doubles,
+            self.steps,
+        )
+
+    @property
+    def formula(self) -> tuple[Sequence[Block], Any]:
+        """Neurons `w`, biases `c` and trained outputs `a`, and the average."""
+        return self._as_average.own.formula
 
     @property
     def _averaged(self) -> Averaged | None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symbolic.evidence.derivation import Document
+from symbolic.evidence.derivation import Derivation, Document
 from symbolic.language.blocks import Block, entries
 from symbolic.systems.own.derivatives import gradient_of, hessian_of
 from symbolic.systems.own.expectations import closed
 from symbolic.systems.own.loss import Loss, in_entries, shown
-from symbolic.systems.own.rates import invariants, rate_of
+from symbolic.systems.own.rates import Kept, invariants, rate_of
 
-__all__ = ["MOST_ENTRIES", "derive"]
+__all__ = ["MOST_ENTRIES", "derive", "derive_kept"]
 
 #: A loss of more entries has no derivation that can be read.
 MOST_ENTRIES = 40
@@ -31,6 +31,7 @@ def derive(
     blocks: Sequence[Block],
     expression: Any,
     potentials: Mapping[str, Any] | Sequence[tuple[str, Any]] = (),
+    kept: Kept | None = None,
 ) -> Document:
     r"""Derive what the gradient flow of a loss is made of.
 
@@ -44,6 +45,8 @@ def derive(
         The loss, see :func:`symbolic.language.blocks.explicit`.
     potentials : mapping of str to Expr, optional
         Functions of the blocks; expectations in them must have a closed form.
+    kept : Kept, optional
+        What the flow is known to keep.
 
     Returns
     -------
@@ -53,8 +56,8 @@ def derive(
         matrix where the loss is written in traces; the Hessian of up to 6 entries; the rate of each
         potential along the flow, substituted and simplified, with ``= 0`` or its sign where that is
         proved (of a polynomial also by a sum of squares in fractions; sampled, with the reason,
-        where no point refutes a sign that is not proved); each quadratic ``y'Xy`` that a linear
-        symmetry of the loss conserves.
+        where no point refutes a sign that is not proved); what the flow keeps: what is given, or
+        each quadratic ``y'Xy`` that a linear symmetry of the loss conserves.
 
     Raises
     ------
@@ -76,19 +79,28 @@ def derive(
     >>> document.derivations[2].result
     0
     """
-    y = tuple(s for block in blocks for s in entries(block))
-    if len(y) > MOST_ENTRIES:
+    loss = _loss(blocks, expression)
+    if len(loss.y) > MOST_ENTRIES:
         raise ValueError(
-            f"expected at most {MOST_ENTRIES} entries, got {len(y)}; derive a smaller case of the"
-            " same loss"
+            f"expected at most {MOST_ENTRIES} entries, got {len(loss.y)}; derive a smaller case of"
+            " the same loss"
         )
-    loss = Loss(tuple(blocks), y, shown(blocks), expression, in_entries(expression, blocks))
     pairs = tuple(dict(potentials).items())
     derivations = [
         *closed(loss),
         gradient_of(loss),
-        *([hessian_of(loss)] if len(y) <= MOST_OF_HESSIAN else []),
+        *([hessian_of(loss)] if len(loss.y) <= MOST_OF_HESSIAN else []),
         *(rate_of(loss, label, given) for label, given in pairs),
-        *invariants(loss),
+        *invariants(loss, kept),
     ]
     return Document(name, tuple(derivations))
+
+
+def derive_kept(blocks: Sequence[Block], expression: Any, kept: Kept) -> tuple[Derivation, ...]:
+    """Derive only what a flow is known to keep."""
+    return tuple(invariants(_loss(blocks, expression), kept))
+
+
+def _loss(blocks: Sequence[Block], expression: Any) -> Loss:
+    y = tuple(s for block in blocks for s in entries(block))
+    return Loss(tuple(blocks), y, shown(blocks), expression, in_entries(expression, blocks))

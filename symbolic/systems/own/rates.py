@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy as sp
 
@@ -17,7 +17,7 @@ from symbolic.systems.own.check import Check
 from symbolic.systems.own.derivatives import SOURCE, anew, as_matrix, definition, slopes_of
 from symbolic.systems.own.loss import Loss, apart, in_entries, joined, simplest
 
-__all__ = ["invariants", "rate_of"]
+__all__ = ["Kept", "invariants", "rate_of"]
 
 # Beyond that, the entries of a matrix expression say less than it does.
 READABLE = 200
@@ -98,18 +98,55 @@ def _sampled(rate: sp.Expr, reason: str) -> list[Step]:
     return []
 
 
-def invariants(loss: Loss) -> list[Derivation]:
-    """Quadratics that a linear symmetry of the loss conserves."""
-    column, derivations = sp.Matrix(loss.y), []
-    for number, x in enumerate(conserved(loss.form.plain + loss.form.integrand, loss.y), 1):
-        quadratic = simplest((column.T * x * column)[0, 0]).xreplace(loss.on_paper)
-        potential = loss.quantity(f"Q_{number}", f"Q_{{{number}}}")
-        moving = loss.quantity(f"d/dt Q_{number}", rf"\frac{{d}}{{dt}} Q_{{{number}}}")
-        check = Check(loss, {moving: _along(loss, quadratic)})
-        rule = "the gradient of the loss is orthogonal to that of the quadratic"
-        steps = (
-            definition(loss, potential, None, quadratic, "a quadratic of a linear symmetry"),
-            Step(moving, sp.S.Zero, rule, **anew(loss), check=check),
-        )
-        derivations.append(Derivation(f"conserved: Q_{number}", SOURCE, steps))
-    return derivations
+class Kept(NamedTuple):
+    """What a flow keeps, as expressions of the blocks.
+
+    Parameters
+    ----------
+    conserved : tuple of Expr
+        Functions that stand still.
+    darboux : tuple of (Expr, Expr)
+        Polynomials, and their rates over themselves.
+    clocks : tuple of Expr
+        Functions with rate one.
+    """
+
+    conserved: tuple[sp.Expr, ...]
+    darboux: tuple[tuple[sp.Expr, sp.Expr], ...] = ()
+    clocks: tuple[sp.Expr, ...] = ()
+
+
+def invariants(loss: Loss, kept: Kept | None = None) -> list[Derivation]:
+    """What the flow keeps; without being told, quadratics that a linear symmetry conserves."""
+    if kept is None:
+        column = sp.Matrix(loss.y)
+        found = conserved(loss.form.plain + loss.form.integrand, loss.y)
+        kept = Kept(tuple(simplest((column.T * x * column)[0, 0]) for x in found))
+    one, stays = sp.S.One, "a multiple of itself: zeros and signs stay"
+    words = "the gradient of the loss is orthogonal to its gradient"
+    several = [
+        ("conserved: Q", "Q", words, [(p, sp.S.Zero) for p in kept.conserved]),
+        ("invariant set: P", "P", stays, [(p, rate * p) for p, rate in kept.darboux]),
+        ("clock: T", "T", "it grows like time, from every start", [(p, one) for p in kept.clocks]),
+    ]
+    return [
+        _kept(loss, f"{name}_{number}", (f"{letter}_{number}", rule), *pair)
+        for name, letter, rule, pairs in several
+        for number, pair in enumerate(pairs, 1)
+    ]
+
+
+def _kept(
+    loss: Loss, title: str, words: tuple[str, str], given: sp.Expr, rate: sp.Expr
+) -> Derivation:
+    """A function and its rate."""
+    (name, rule), on_paper = words, loss.on_paper
+    value, side = (in_entries(e, loss.blocks).plain.xreplace(on_paper) for e in (given, rate))
+    latex = f"{name[0]}_{{{name[2:]}}}"
+    potential = loss.quantity(name, latex)
+    moving = loss.quantity(f"d/dt {name}", rf"\frac{{d}}{{dt}} {latex}")
+    steps = (
+        definition(loss, potential, None, value, "a function of the state"),
+        Step(moving, side, rule, **anew(loss), check=Check(loss, {moving: _along(loss, value)})),
+    )
+    return Derivation(title, SOURCE, steps)

@@ -15,6 +15,7 @@ import flows
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
 from flows.certificates.rest import balls as rest
+from flows.certificates.rest.settle import certify_rest
 from flows.certificates.tail.tail import Open
 from flows.certificates.verifier import rest as checker
 from flows.certificates.verifier.reading import exact
@@ -237,7 +238,7 @@ def test_the_law_has_the_limit_of_the_rates():
 def test_what_does_not_rest_so_is_undecided_with_the_reason(monkeypatch, loss, start, reason):
     monkeypatch.setattr("flows.certificates.rest.settle.LAST", 10.0)
     with pytest.raises(Uncertified, match=reason):
-        flows.certify(*_own(loss, start), math.inf, digits=8)
+        certify_rest(*_own(loss, start), 8, None)
 
 
 def _layers_checker(*layers, strength=1.0):

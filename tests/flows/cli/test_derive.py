@@ -9,6 +9,8 @@ import sympy as sp
 
 import symbolic
 from symbolic.evidence.derivation import Derivation, Document, Step
+from symbolic.systems.own.document import derive_kept
+from symbolic.systems.own.rates import Kept
 
 X = sp.Symbol("x", positive=True)
 # A relation that holds, for which SymPy has no rule and the project no balls.
@@ -92,3 +94,53 @@ def test_derive_keeps_controls_apart_from_json(popflow, monkeypatch):
     assert code == 0
     assert json.loads(out)["system"] == "gaussian"
     assert "errors put in were refuted" in err
+
+
+def kept_of(out):
+    """Right sides of what is derived to be kept, by the names of derivations."""
+    found = json.loads(out)["derivations"]
+    names = ("conserved", "invariant", "clock")
+    return {d["name"]: d["steps"] for d in found if d["name"].startswith(names)}
+
+
+def test_of_a_typed_polynomial_it_is_derived_what_its_flow_keeps(popflow):
+    code, out, err = popflow("derive", "x**2/2 + y**4/4", "--json")
+    assert (code, err) == (0, "")
+    found = kept_of(out)
+    assert [*found] == ["invariant set: P_1", "invariant set: P_2", "clock: T_1"]
+    assert {step["evidence"] for steps in found.values() for step in steps} == {"PROVED"}
+    assert "\\frac{1}{2 y^{2}}" in found["clock: T_1"][0]["equation"]
+
+
+def test_of_a_system_with_a_size_it_is_derived_what_its_flow_keeps(popflow, short):
+    given = ("--d", "2", "--depth", "2")
+    code, out, _ = popflow(
+        "derive", "matrix_factorization", *given, "--regularization", "0", "--json"
+    )
+    assert code == 0 and len(kept_of(out)) == 3
+    code, out, _ = popflow("derive", "matrix_factorization", *given, "--json")
+    assert code == 0 and not kept_of(out)  # of rotations alone there is no quadratic
+
+
+def test_a_derivation_of_what_is_not_kept_is_refuted():
+    x, y = sp.symbols("x y", real=True)
+    wrong = Kept((x**2 - sp.Rational(999, 1000) * y**2,), ((x - y, x * y - 2),), (1 / x,))
+    told = derive_kept((x, y), (x * y - 1) ** 2 / 2, wrong)
+    assert [str(d.verify().steps[1].evidence) for d in told] == ["REFUTED"] * 3
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["matrix_factorization", "--d", "3"], "take a smaller size"),
+        (["relu_neuron", "--d", "3"], "its loss is no polynomial"),
+        (["gaussian", "--d", "3"], "gaussian has no size"),
+        (["relu_nueron"], "did you mean relu_neuron"),
+        (["x**2 + y", "--d", "3"], "a loss has none"),
+        (["x**2 +"], "expected a formula"),
+        (["missing.json"], "got no file"),
+    ],
+)
+def test_what_cannot_be_derived_is_one_line(popflow, short, words, said):
+    code, _, err = popflow("derive", *words)
+    assert code == 2 and said in err and len(err.strip().splitlines()) == 1

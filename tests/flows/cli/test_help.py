@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -74,14 +75,14 @@ def test_help_is_silent_on_options_that_are_always_refused(popflow, command, ref
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "derive", "run", "check", "inspect", "report", "ensemble"]
+    "command", ["list", "derive", "run", "check", "inspect", "report", "ensemble", "find"]
 )
 def test_help_ends_with_examples_that_the_parser_accepts(popflow, command):
     _, out, _ = popflow(command, "--help")
     examples = re.findall(r"^    popflow (.*)$", out.split("Examples:")[1], re.MULTILINE)
     assert examples
     for line in examples:
-        name, *words = re.split(r"\s{2,}", line)[0].split()
+        name, *words = shlex.split(re.split(r"\s{2,}", line)[0])
         commands.commands[name].make_context(name, words)
 
 

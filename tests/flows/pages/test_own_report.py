@@ -136,6 +136,7 @@ def test_a_polynomial_has_a_section_of_what_is_proved_of_every_start(tmp_path):
     words = text_of(flows.report(run, out=tmp_path / "own.html", browser=False))
     assert "What is proved of every start" in words
     assert "for every start with L <= 1/8" in words and "Conserved." in words
+    assert "invariant set: P_1" in words  # with its evidence, in the derivation
     waves = flows.OwnSystem("waves", [a], 1 - sp.cos(a))
     run = flows.integrate(waves, [0.5], 100.0)
     assert "What is proved" not in text_of(

@@ -17,6 +17,7 @@ from flows.pages.cases import registry
 from flows.pages.figure import loss_figure
 from flows.pages.figures import gmm_em
 from flows.pages.formulas import prose, sentence
+from flows.pages.found import kept_formulas
 from flows.pages.headings import HEADINGS
 from symbolic.evidence import step
 from symbolic.evidence.identity import Basis, Evidence, Finding
@@ -354,6 +355,20 @@ def test_a_page_begins_with_problem_result_and_findings_and_then_decides(page):
     assert f"<h1>{story.title}</h1>" in told
     assert told.count("<math") >= len(story.problem) and "<figure" in told
     assert told.count("<li>") >= len(story.found)
+
+
+@pytest.mark.parametrize(
+    "name, wanted",
+    [
+        ("matrix_factorization", "{W_{1}}_{0,0}^{2} + {W_{1}}_{0,1}^{2} - {W_{2}}_{0,0}^{2}"),
+        ("two_layer", "- 2 {a}_{0,0}^{2} + {w}_{0,0}^{2}"),
+    ],
+)
+def test_a_page_lists_what_a_small_polynomial_case_keeps(name, wanted):
+    formulas = [latex for latex, _ in kept_formulas(registry.story(name).small[1])]
+    assert any(one.startswith(wanted) for one in formulas), formulas
+    assert all("merror" not in html._math(one) for one in formulas)
+    assert kept_formulas(flows.ReLUNeuron(n=1, d=1)) is None
 
 
 @pytest.mark.parametrize("name", potentials.SYSTEMS)

@@ -92,6 +92,10 @@ def test_potentials_are_checked_by_less_than_330_lines():
     assert 100 < sum(len(lines_of_code(file)) for file in files) < 330
 
 
+def test_what_a_potential_makes_of_a_certificate_is_checked_by_less_than_120_lines():
+    assert 60 < len(lines_of_code(VERIFIER / "falling.py")) < 120
+
+
 def test_tail_carry_and_lens_are_checked_by_less_than_290_lines():
     files = [VERIFIER / f"{name}.py" for name in ("tail", "late_flow", "lens")]
     assert 100 < sum(len(lines_of_code(file)) for file in files) < 290

@@ -6,7 +6,7 @@ r"""The quartic well as a gradient flow.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, State, System
 from flows.systems.quartic.options import OPTIONS
+from symbolic.language.blocks import Block
 from symbolic.language.lower import lower
 from symbolic.systems.quartic import SQUARE, loss
 
@@ -114,6 +115,12 @@ class Quartic(System):
     def parameters(self) -> dict[str, Any]:
         """``d``."""
         return {"d": int(self.d)}
+
+    @property
+    def formula(self) -> tuple[Sequence[Block], Any]:
+        """The vector, and the loss in its entries."""
+        y = sp.MatrixSymbol("y", self.d, 1)
+        return (y,), loss().subs(SQUARE, sp.Add(*(e**2 for e in y)))
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start ``N(0, scale^2 I_d)``, shape (d,)."""

@@ -1,0 +1,117 @@
+"""Losses that are formulas of what moves: the polynomial, and what its flow keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sympy as sp
+
+from flows.core.errors import InputError
+
+if TYPE_CHECKING:
+    from potentials.search.invariants import Invariants
+    from potentials.search.subject import Subject
+    from symbolic.language.blocks import Block
+    from symbolic.systems.own.rates import Kept
+
+__all__ = ["Formula"]
+
+#: Largest degree of what is sought among invariants: larger ones take minutes.
+MOST = 6
+# Degree, and number of monomials, of what is sought without being asked for: it takes a second.
+USUAL, FEW = 2, 200
+
+
+class Formula:
+    """A loss that a system may state as a formula of the blocks that move."""
+
+    name: ClassVar[str]
+
+    @property
+    def formula(self) -> tuple[Sequence[Block], Any]:
+        """Blocks that move, and the loss as an expression of them and of its averages.
+
+        Raises
+        ------
+        InputError
+            For a system that states none.
+        """
+        raise InputError(
+            f"{self.name}: its loss is no polynomial; potentials are found of polynomials with"
+            " fractions as coefficients"
+        )
+
+    @property
+    def polynomial(self) -> Subject:
+        """The loss as a polynomial, of which potentials and invariants are sought."""
+        from potentials.search.subject import Subject
+
+        blocks, expression = self.formula
+        return Subject(self.name, tuple(blocks), expression)
+
+    def invariants(self, degree: int = 2) -> Invariants:
+        r"""What the flow of a polynomial loss keeps, exactly, up to a degree.
+
+        .. math:: \dot p = 0, \qquad \dot p = \lambda p, \qquad \frac{d}{dt} \frac PN = 1
+
+        Parameters
+        ----------
+        degree : int
+            Largest degree of `p`, and of `P` and `N`, from 1 to 6.
+
+        Returns
+        -------
+        Invariants
+            ``conserved``: a basis of conserved polynomials; ``darboux``: pairs `(p, lambda)`, whose
+            zeros and signs stay; ``clocks``: expressions that grow like time on every flow.
+
+        Raises
+        ------
+        InputError
+            For a loss that is no polynomial with fractions as coefficients, another degree, and
+            more than 1000 monomials of this degree.
+
+        Notes
+        -----
+        Units: `t` is the time of ``dx/dt = -grad L``.
+        Source: linear algebra over the rationals; Pereira 2001 for Darboux polynomials.
+        Accuracy: exact.
+
+        Examples
+        --------
+        >>> import flows, sympy as sp
+        >>> a, b = sp.symbols("a b")
+        >>> flows.OwnSystem("product", [a, b], (a * b - 1) ** 2 / 2).invariants(2).conserved
+        (a**2 - b**2,)
+        """
+        from potentials.search.invariants import MOST_MONOMIALS, invariants, monomials
+
+        if isinstance(degree, bool) or not isinstance(degree, int) or not 1 <= degree <= MOST:
+            raise InputError(f"degree: expected a whole number from 1 to {MOST}, got {degree!r}")
+        flow = self.polynomial.flow
+        if (count := monomials(flow, degree)) > MOST_MONOMIALS:
+            raise InputError(
+                f"{self.name}: expected at most {MOST_MONOMIALS} monomials of invariants, got"
+                f" {count} of degree {degree} in {flow.size} variables; give a lower degree or a"
+                " smaller system"
+            )
+        return invariants(flow, degree)
+
+    def kept(self) -> Kept | None:
+        """Invariants of degree two of a polynomial in few exact numbers; else None."""
+        from potentials.search.invariants import invariants, monomials
+        from symbolic.systems.own.rates import Kept
+
+        try:
+            subject = self.polynomial
+            if subject.loss.has(sp.Float) or monomials(subject.flow, USUAL) > FEW:
+                return None
+        except InputError:
+            return None
+        found, written = invariants(subject.flow, USUAL), subject.in_blocks
+        return Kept(
+            tuple(map(written, found.conserved)),
+            tuple((written(p), written(rate)) for p, rate in found.darboux),
+            tuple(map(written, found.clocks)),
+        )

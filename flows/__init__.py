@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.certificate import load_certificate as load_certificate
     from flows.certificates.certify import certify as certify
     from flows.certificates.late_states import late_states as late_states
+    from flows.certificates.minimum.find import find_potential_near as find_potential_near
     from flows.certificates.stationary.many import stationary_ensemble as stationary_ensemble
     from flows.certificates.stationary.point import StationaryPoint as StationaryPoint
     from flows.certificates.stationary.point import stationary as stationary
@@ -77,6 +78,7 @@ _HOME = {
     "descend": "flows.runs.descend",
     "descend_ensemble": "flows.ensembles.descend",
     "find_potential": "flows.runs.find",
+    "find_potential_near": "flows.certificates.minimum.find",
     "inspect": "flows.pages.inspect",
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",

@@ -20,6 +20,7 @@ PUBLIC = {
     flows: """Certificate Ensemble FoundPotential GMMEM InputError LateLaw Law METHODS
         MatrixFactorization OwnSystem ReLUNeuron ScoreMatching StationaryPoint Trajectory
         TwoLayer certify check convergence descend descend_ensemble figures find_potential
+        find_potential_near
         inspect integrate integrate_ensemble late_states late_time_law load load_certificate
         load_ensemble load_sweep local_exponent report saddles sensitivity stationary
         stationary_ensemble sweep sweep_fraction tail_constant threshold verify worst_case""",

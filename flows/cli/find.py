@@ -38,6 +38,11 @@ MAX_SECONDS = 60.0
 )
 @click.option("--template", metavar="D|E1;E2;..", help="Span of potentials: a degree, or these.")
 @click.option("--keep", metavar="R1;R2;..", help='Conditions on starts, such as "a**2 == b**2".')
+@click.option(
+    "--at",
+    metavar="x=P;..",
+    help="Near this minimum, of a loss that need be no polynomial, proved with balls.",
+)
 @click.option("--lower", is_flag=True, help="A bound from below: how slowly it falls at least.")
 @partial(flow_options, refused=OF_RUNS, max_seconds="Budget of time [default: 60].")
 @click.option("--out", metavar="FILE.json", help="Write the proof; popflow verify checks it.")
@@ -56,6 +61,7 @@ def find(
 
     LOSS is a polynomial, such as "(x*y - 1)**2/2", or a file of one, and SYSTEM one whose loss is a
     polynomial. What the flow keeps is listed too: conserved quantities, invariant sets, clocks.
+    With --at, LOSS is any function that is analytic at that minimum.
 
     Exit code 3: no potential was found, and why; that disproves nothing.
     """
@@ -78,18 +84,41 @@ def find(
         if template is not None and template.isdecimal()
         else [read_expression(x, _Any(known)) for x in _parts(template)] or None,
     }
-    found = find_potential(system, **asked)
+    at = asked.pop("at")
+    found = find_potential(system, **asked) if at is None else _near(system, at, asked)
     if found.proved and out is not None:
         found.save(out, force=force)
     if found.proved and latex is not None:
         text = found.latex()
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
-    kept = system.invariants(USUAL)
+    kept = None if at is not None else str(system.invariants(USUAL)).splitlines()
     if as_json:
-        output.print_json({**found.to_json(), "invariants": str(kept).splitlines()})
+        output.print_json(found.to_json() | ({} if kept is None else {"invariants": kept}))
     else:
-        _show(found, str(kept).splitlines())
+        _show(found, kept)
     return 0 if found.proved else 3
+
+
+def _near(system: Any, at: str, asked: dict[str, Any]) -> FoundPotential:
+    """Of options for a minimum: those of polynomials do not fit."""
+    from flows.certificates.minimum.find import find_potential_near
+    from flows.core.errors import InputError
+    from symbolic.language.text import read_expression
+
+    if asked["degree"] is not None or asked["coordinates"] or isinstance(asked["template"], int):
+        raise InputError("--at: degrees and coordinates are of polynomials; leave them out")
+    if asked["level"] is None or asked["rate"] == "law":
+        raise InputError("--at: expected --level and --rate beside it, such as 1/1000 and 3")
+    known = {block.name: block for block in system.formula[0]}
+    point = {}
+    for part in _parts(at):
+        name, equal, value = part.partition("=")
+        if not equal:
+            raise InputError(f"--at: expected parts such as x=1/2, got {part!r}")
+        point[read_expression(name, known)] = value.strip()
+    names = ("rate", "level", "keep", "lower", "max_seconds")
+    options = {name: asked[name] for name in names}
+    return find_potential_near(system, point, template=asked["template"] or (), **options)
 
 
 class _Any(dict[str, Any]):
@@ -108,14 +137,16 @@ def _parts(text: str | None) -> list[str]:
     return [part for part in (text or "").split(";") if part.strip()]
 
 
-def _show(found: FoundPotential, kept: list[str]) -> None:
+def _show(found: FoundPotential, kept: list[str] | None) -> None:
     rows = [("verdict", found.verdict)]
     if found.proved:
         best = f"{found.constant} (best {found.best:.9g})"
         rate = "exp" if found.exponent is None else f"t^(-{found.exponent})"
         rows += [("potential", str(found.V)), ("rate", rate), ("constant", best)]
-        rows += [("theorem", found.statement), ("degree", str(found.degree))]
+        rows += [("theorem", found.statement)]
+        rows += [] if kept is None else [("degree", str(found.degree))]
     else:
         rows += [("reason", found.reason)]
-    output.show(output.table(("", "potential"), rows), ["", "kept by the flow, to degree 2:"])
-    output.show([f"  {line}" for line in kept])
+    output.show(output.table(("", "potential"), rows))
+    if kept is not None:
+        output.show(["", "kept by the flow, to degree 2:"], [f"  {line}" for line in kept])

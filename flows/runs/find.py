@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sympy as sp
 
@@ -30,9 +30,17 @@ from potentials.search.record import data_of
 from potentials.search.subject import Subject
 from potentials.source import Source
 
-__all__ = ["NOT_FOUND", "PROVED", "FoundPotential", "find_potential"]
+__all__ = [
+    "NOT_FOUND",
+    "PROVED",
+    "FoundPotential",
+    "Proof",
+    "exact",
+    "find_potential",
+    "power_of",
+]
 
-HERE = Source("popflow", 2026, "", "proved by sums of squares", "inequality")
+HERE = Source("popflow", 2026, "", "proved by `popflow find`", "inequality")
 CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<="}
 PROVED, NOT_FOUND = "PROVED", "NOT_FOUND"
 #: Runs from so many random starts are asked for the law, to this time.
@@ -40,6 +48,37 @@ STARTS, LATE = 3, 1e6
 # Exponents of rates have numerators and denominators up to this.
 MOST = 12
 MOST_DEGREE = 16
+
+
+class Proof(Protocol):
+    """What a potential is proved by."""
+
+    @property
+    def of_loss(self) -> bool:
+        """Whether the potential is the loss itself."""
+
+    def data(self) -> dict[str, Any]:
+        """Return what a file of it holds."""
+
+    def theorem(self) -> str:
+        """Return theorem and proof in LaTeX."""
+
+
+@dataclass(frozen=True)
+class _Squares:
+    """A proof by sums of squares."""
+
+    found: Found
+
+    @property
+    def of_loss(self) -> bool:
+        return bool(self.found.flow.loss == self.found.V)
+
+    def data(self) -> dict[str, Any]:
+        return data_of(self.found)
+
+    def theorem(self) -> str:
+        return theorem(self.found)
 
 
 @dataclass(frozen=True)
@@ -87,7 +126,7 @@ class FoundPotential:
     degree: int
     seconds: float
     lower: bool = False
-    _found: Found | None = field(default=None, repr=False, compare=False)
+    _proof: Proof | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """The statement, or the reason."""
@@ -103,7 +142,7 @@ class FoundPotential:
 
         Entries of blocks are counted from one there, as on paper: `X[0,1]` is `X_{12}`.
         """
-        return theorem(self._needed())
+        return self._needed().theorem()
 
     def claims(self, name: str = "V") -> tuple[Claim, ...]:
         r"""What is proved as a claim for `flows.check`: `\dot V \le -c V^{1 + 1/q}`, exactly.
@@ -119,9 +158,9 @@ class FoundPotential:
         InputError
             Where nothing is proved.
         """
-        found = self._needed()
+        proof = self._needed()
         assert self.constant is not None
-        quantity = "loss" if found.flow.loss == found.V else name
+        quantity = "loss" if proof.of_loss else name
         V, rate = symbol(quantity), symbol(f"{quantity}_dot")
         power, factor = sp.Integer(1), self.constant
         sign: Relation = ">=" if self.lower else "<="
@@ -152,7 +191,7 @@ class FoundPotential:
 
     def data(self) -> dict[str, Any]:
         """Return what the file of the proof holds."""
-        return data_of(self._needed())
+        return self._needed().data()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; exact numbers are text."""
@@ -169,10 +208,10 @@ class FoundPotential:
             "seconds": self.seconds,
         }
 
-    def _needed(self) -> Found:
-        if self._found is None:
+    def _needed(self) -> Proof:
+        if self._proof is None:
             raise InputError(f"nothing is proved: {self.reason}")
-        return self._found
+        return self._proof
 
 
 def find_potential(
@@ -253,7 +292,7 @@ def find_potential(
     begun = time.perf_counter()
     limit = Deadline.after(max_seconds)
     degrees = _degrees(degree)
-    most = None if level is None else fraction(_exact(level, "level"))
+    most = None if level is None else fraction(exact(level, "level"))
     wanted = _rates(system, rate, limit)
     question = Question(
         wanted,
@@ -302,7 +341,7 @@ def _told(subject: Subject, answer: Answer, seconds: float) -> FoundPotential:
         answer.degree,
         seconds,
         found.lower,
-        found,
+        _Squares(found),
     )
 
 
@@ -314,7 +353,7 @@ def _degrees(degree: Any) -> tuple[int, ...]:
     return (degree,)
 
 
-def _exact(value: Any, what: str) -> Fraction:
+def exact(value: Any, what: str) -> Fraction:
     """A positive fraction; a double counts as the fraction that it is."""
     try:
         found = Fraction(str(value) if isinstance(value, sp.Basic) else value)
@@ -330,7 +369,7 @@ def _rates(system: Any, rate: Any, limit: Deadline) -> tuple[Rate, ...]:
     if rate == "exp":
         return ("exp",)
     if rate != "law":
-        return (_power(_exact(rate, "rate")),)
+        return (power_of(exact(rate, "rate")),)
     for seed in range(STARTS):
         run = integrate(system, system.initial(scale=1.0, seed=seed), LATE, max_seconds=limit.left)
         law = late_time_law(run, max_seconds=limit.left)
@@ -339,11 +378,12 @@ def _rates(system: Any, rate: Any, limit: Deadline) -> tuple[Rate, ...]:
             if one.kind == "exponential":
                 return ("exp",)
             if one.kind == "power":
-                return (_power(Fraction(str(one.exponent))),)
+                return (power_of(Fraction(str(one.exponent))),)
     return RATES
 
 
-def _power(exponent: Fraction) -> Power:
+def power_of(exponent: Fraction) -> Power:
+    """`m` and `k` of an exponent `m/k`."""
     if max(exponent.numerator, exponent.denominator) > MOST:
         raise InputError(f"rate: expected p/q with p and q up to {MOST}, got {exponent}")
     return Power(exponent.numerator, exponent.denominator)

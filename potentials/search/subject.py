@@ -65,6 +65,11 @@ class Subject:
             ) from None
 
     @property
+    def entries(self) -> tuple[sp.Symbol, ...]:
+        """The variables."""
+        return tuple(self._names.values())
+
+    @property
     def grams(self) -> tuple[sp.MatrixExpr, ...]:
         """`X X^T` and `X^T X` of the one matrix that moves, where rotations change the factor only.
 

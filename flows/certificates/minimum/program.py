@@ -17,7 +17,7 @@ from flows.certificates.verifier.near import FORMAT
 from flows.core.errors import InputError
 from potentials.search.exact import simplest
 
-__all__ = ["Minimum", "minimum"]
+__all__ = ["Minimum", "minimum", "program_of"]
 
 # Degree of the Taylor polynomials of functions.
 ORDER = 14
@@ -57,6 +57,12 @@ class Minimum:
     sides: tuple[int, ...]
     level: Fraction
 
+    @property
+    def least(self) -> sp.Expr:
+        """The loss at the minimum."""
+        at = {x: sp.Rational(str(p)) for x, p in zip(self.symbols, self.point, strict=True)}
+        return sp.simplify(self.loss.subs(at))
+
     def data(self) -> dict[str, Any]:
         """For a file."""
         return {
@@ -82,15 +88,21 @@ def minimum(
         For a function that cannot be read, and where no box is found.
     """
     symbols, point = tuple(at), tuple(at.values())
-    radii = _radii(sp.lambdify(symbols, loss, "numpy"), point, sides, float(level))
+    radii = _radii(sp.lambdify(symbols, loss, ["scipy", "numpy"]), point, sides, float(level))
     signs: dict[sp.Basic, sp.Basic] = {
         x: sp.Symbol(x.name, positive=True)
         for x, p, r, side in zip(symbols, point, radii, sides, strict=True)
         if p - (0 if side else r) >= 0
     }
-    read = _Reader([signs.get(x, x) for x in symbols])
-    read.step(loss.xreplace(signs))
-    return Minimum(symbols, loss, read.steps, point, radii, tuple(sides), level)
+    program = program_of(loss.xreplace(signs), [signs.get(x, x) for x in symbols])
+    return Minimum(symbols, loss, program, point, radii, tuple(sides), level)
+
+
+def program_of(loss: sp.Expr, symbols: Sequence[sp.Basic]) -> list[list[Any]]:
+    """The steps that make a loss of its variables."""
+    read = _Reader(symbols)
+    read.step(loss)
+    return read.steps
 
 
 class _Reader:
@@ -110,7 +122,6 @@ class _Reader:
         if e == sp.E:
             return self._put("exp", self.step(sp.Integer(1)))
         if e.is_Add or e.is_Mul:
-            # Products of variables come first: what they share is one step.
             made = [self.step(x) for x in e.args]
             for_two = "plus" if e.is_Add else "times"
             total = made[0]

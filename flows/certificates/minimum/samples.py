@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 # Directions along each axis of two variables, of three, of more; parts of the way to the level.
 DIRECTIONS = (1, 41, 15, 9)
 DISTANCES = (0.0, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+# So many of these parts are close to the minimum.
+CLOSE = 3
 # The way to the level is looked for at so many places.
 PLACES = 400
 
@@ -37,6 +39,12 @@ class Samples:
         above = np.stack([_values(loss, rays + y * unit) for y in way]) > float(region.level)
         last = way[np.where(above.any(0), above.argmax(0), len(way) - 1)]
         self.points = np.concatenate([rays + np.outer(last * part, unit) for part in DISTANCES])
+
+    @property
+    def close(self) -> NDArray[np.bool_]:
+        """Which points are close to the minimum."""
+        many = len(self.points) // len(DISTANCES)
+        return np.arange(len(self.points)) < CLOSE * many
 
     @property
     def y(self) -> Array:

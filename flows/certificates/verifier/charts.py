@@ -19,7 +19,7 @@ from flows.certificates.verifier.reading import require
 __all__ = ["Box", "Chart", "Quotient", "Region"]
 
 # A file that would take hours to check is refused: parts of a chart, weights.
-MOST_PARTS, MOST_WEIGHT = 50_000, 12
+MOST_PARTS, MOST_WEIGHT = 20_000, 12
 # Terms of a quotient from this power of `y` on are one ball.
 HIGH = 32
 
@@ -39,6 +39,12 @@ class Box(NamedTuple):
             Box(self.low, (*self.high[:k], middle, *self.high[k + 1 :])),
             Box((*self.low[:k], middle, *self.low[k + 1 :]), self.high),
         )
+
+    @property
+    def middle(self) -> Box:
+        """Its middle alone."""
+        at = tuple((a + b) / 2 for a, b in zip(self.low, self.high, strict=True))
+        return Box(at, at)
 
     def powers(self, i: int, most: int) -> list[arb]:
         """Of a variable, as narrow as they are."""
@@ -126,7 +132,9 @@ class Region:
             seen += 1
             if value(part) > 0 or outside(part) > 0:
                 continue
-            require(seen < MOST_PARTS and value(part).upper() > 0, f"{reason} is not seen")
+            middle = part.middle
+            false = value(middle) < 0 and outside(middle) < 0
+            require(seen < MOST_PARTS and not false, f"{reason} is not seen")
             parts.extend(part.halves())
 
 

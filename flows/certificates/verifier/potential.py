@@ -163,8 +163,9 @@ def law_of(rate: Any, d: Fraction, lower: bool) -> str:
     if lower and rate == "exp":
         return f"dV/dt >= -{d} V, so V(t) >= V(0) exp(-{d} t)"
     if lower:
-        slope = f"{Fraction(rate[1], rate[0])} ({d})^(1/{rate[0]})"
-        return f"V(t) >= (V(0)^(-{rate[1]}/{rate[0]}) + {slope} t)^(-{rate[0]}/{rate[1]})"
+        q, root = Fraction(rate[1], rate[0]), f"{d}" if rate[0] == 1 else f"({d})^(1/{rate[0]})"
+        slope = root if q == 1 else f"{q} {root}"
+        return f"V(t) >= (V(0)^(-{q}) + {slope} t)^(-{1 / q})"
     if rate == "exp":
         return f"dV/dt <= -{d} V, so V(t) <= V(0) exp(-{d} t)"
     m, k = rate

@@ -1,0 +1,278 @@
+"""Potentials near minima of losses that are no polynomials: proved, checked, and refused."""
+
+import copy
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import solve_ivp
+
+import flows
+from flows.certificates.verifier.near import near
+from flows.certificates.verifier.reading import Refused
+from flows.cli.main import main
+
+h, z, x, y = sp.symbols("h z x y", real=True)
+HALF = sp.Rational(1, 2)
+ANGLE = sp.atan(z / h)
+# Half the loss of two ReLU neurons (h, +-z) for a teacher (1, 0): a neuron each.
+MIRROR = (
+    (h**2 + z**2) / 4
+    + (2 * h * z + (sp.pi - 2 * ANGLE) * (h**2 - z**2)) / (4 * sp.pi)
+    + sp.Rational(1, 8)
+    - (z + (sp.pi - ANGLE) * h) / (2 * sp.pi)
+)
+SYSTEM = flows.OwnSystem("mirror", [h, z], MIRROR)
+PLACE = {"at": {h: "1/2", z: 0}, "level": "1/2000", "keep": [z >= 0]}
+# By hand: L ~ 2 z^3/(3 pi) and z' = -2 z^2/pi, so that t^3 L -> pi^2/12.
+SHARP, FASTEST = math.pi**2 / 12, 2 / math.pi
+# The aim for constants from above, and from below by the potential z.
+CLOSE, BELOW = 5e-3, 3e-2
+# Roundings of an integration at a tolerance of 1e-12.
+SLACK = 1e-9
+CHANGES, STATES = 40, 300
+
+
+@pytest.fixture(scope="module")
+def upper():
+    return flows.find_potential_near(SYSTEM, rate=3, template=[z**3, (h - HALF) ** 2], **PLACE)
+
+
+@pytest.fixture(scope="module")
+def lower():
+    return flows.find_potential_near(SYSTEM, rate=1, template=[z], lower=True, **PLACE)
+
+
+def test_a_mirror_pair_of_relu_neurons_has_its_constant_within_half_a_percent(upper):
+    assert upper.proved and SHARP < upper.constant < SHARP * (1 + CLOSE)
+    assert SHARP < upper.best <= upper.constant
+
+
+def test_the_same_pair_falls_no_faster_with_the_constant_of_its_potential(lower):
+    # z' >= -e z^2 and L >= b z^3, so that t^3 L is at least b/e^3 in the limit.
+    text = lower.statement
+    assert lower.proved and "L >= 19/91 V^3" in text
+    e = 1 / float(lower.constant)
+    assert FASTEST < e < FASTEST * (1 + CLOSE)
+    assert SHARP * (1 - BELOW) < 19 / 91 / e**3 < SHARP
+
+
+def test_the_file_is_accepted_and_says_the_same(upper, lower, tmp_path):
+    for k, found in enumerate((upper, lower)):
+        found.save(tmp_path / f"{k}.json")
+        checked = flows.verify(tmp_path / f"{k}.json")
+        assert checked.accepted and checked.potential.statement == found.statement
+
+
+def test_runs_of_another_integrator_keep_the_bounds_at_every_time(upper, lower):
+    gradient = sp.lambdify((h, z), [sp.diff(MIRROR, h), sp.diff(MIRROR, z)])
+    loss = sp.lambdify((h, z), MIRROR)
+    times = np.geomspace(1.0, 1e3, 40)
+    e, b = 1 / float(lower.constant), 19 / 91
+    for start in ((0.5, 0.12), (0.51, 0.1), (0.48, 0.11), (0.5, 0.02)):
+        assert loss(*start) <= 1 / 2000
+        run = solve_ivp(
+            lambda t, w: [-g for g in gradient(*w)],
+            (0, times[-1]),
+            start,
+            "DOP853",
+            t_eval=times,
+            rtol=1e-12,
+            atol=1e-15,
+        )
+        found = loss(*run.y)
+        assert (found <= float(upper.constant) / times**3 * (1 + SLACK)).all()
+        assert (found >= b * (1 / start[1] + e * times) ** -3 * (1 - SLACK)).all()
+
+
+def test_a_constant_below_the_sharp_one_is_refused(upper):
+    data = upper.data()
+    data["constant"] = str(sp.Rational(str(SHARP * (1 - 1e-3))) / 27)
+    with pytest.raises(Refused, match="the rate is not seen"):
+        near(data)
+
+
+@pytest.mark.parametrize("rate", [4, "exp"])
+def test_a_faster_rate_is_not_found(rate):
+    found = flows.find_potential_near(SYSTEM, rate=rate, **PLACE)
+    assert found.verdict == "NOT_FOUND" and "near the minimum" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("loss", "at", "rate", "level", "sharp"),
+    [
+        (sp.cosh(x) - 1, {x: 0}, "exp", "1/10", 2),
+        (1 - sp.cos(x) + sp.exp(y) - y, {x: 0, y: 0}, "exp", "1/50", None),
+        ((sp.cos(y) - 1) ** 2 + x**2 / 2, {x: 0, y: 0}, 2, "1/100", 1 / 16),
+        (sp.log(1 + x**2) + y**4, {x: 0, y: 0}, 2, "1/10", 1 / 64),
+        (sp.tanh(x - 1) ** 4 + sp.sin(x - 1) ** 2 * 3, {x: 1}, "exp", "1/20", None),
+        (sp.sqrt(1 + x**4) - 1 + y**2, {x: 0, y: 0}, 2, "1/50", None),
+    ],
+    ids=["cosh", "cosine", "quartic", "logarithm", "tanh", "root"],
+)
+def test_functions_of_textbooks_have_proofs_of_their_rates(loss, at, rate, level, sharp):
+    found = flows.find_potential_near(flows.OwnSystem("one", [*at], loss), at, rate, level)
+    assert found.proved, found.reason
+    if sharp is not None and rate == "exp":
+        assert sharp * (1 - CLOSE) < found.constant < sharp
+    elif sharp is not None:
+        assert found.constant > sharp
+
+
+def value_of(program, point):
+    """A program in complex numbers."""
+    made = []
+    for kind, *rest in program:
+        if kind == "number":
+            made.append(complex(sp.Rational(rest[0])))
+        elif kind == "pi":
+            made.append(complex(math.pi))
+        elif kind == "variable":
+            made.append(point[rest[0]])
+        elif kind == "plus":
+            made.append(made[rest[0]] + made[rest[1]])
+        elif kind == "times":
+            made.append(made[rest[0]] * made[rest[1]])
+        elif kind == "power":
+            made.append(made[rest[0]] ** float(sp.Rational(rest[1])))
+        else:
+            name = {"atan": "arctan"}.get(kind, kind)
+            made.append(getattr(np, name)(made[rest[0]]))
+    return made[-1]
+
+
+def is_true(data):
+    """Whether what an upper file states holds at random states of its region, to rounding."""
+    rng = np.random.default_rng(1)
+    point, radii = (
+        np.array([float(sp.Rational(q)) for q in data[key]]) for key in ("point", "radii")
+    )
+    sides, n = np.array(data["sides"]), len(point)
+    program, level = data["loss"], float(sp.Rational(data["level"]))
+    d, bound = (float(sp.Rational(data[key])) for key in ("constant", "bound"))
+    share = float(sp.Rational(data["V"]["loss"]))
+    terms = [(float(sp.Rational(c)), np.array(e)) for c, e in data["V"]["terms"]]
+    m, k = data["rate"]
+    least = value_of(program, point.astype(complex)).real
+    step = 1e-30
+    seen = 0
+    for _ in range(STATES):
+        scale = 10.0 ** -rng.uniform(0, 1.5)
+        off = np.where(sides, rng.random(n), rng.uniform(-1, 1, n)) * radii * scale
+        T = value_of(program, (point + off).astype(complex)).real - least
+        if not level >= T:
+            continue
+        seen += 1
+        slopes = np.array(
+            [
+                value_of(program, point + off + 1j * step * np.eye(n)[i]).imag / step
+                for i in range(n)
+            ]
+        )
+        V = share * T + sum(c * np.prod(off**e) for c, e in terms)
+        dV = share * slopes + sum(
+            c
+            * np.array(
+                [
+                    e[i] * off[i] ** (e[i] - 1) * np.prod(np.delete(off**e, i)) if e[i] else 0.0
+                    for i in range(n)
+                ]
+            )
+            for c, e in terms
+        )
+        falls = float(dV @ slopes)
+        rounding = 1e-13 * (abs(share) + 1)
+        if bound * V + rounding < T:
+            return False
+        if rounding < V and falls < (V - rounding) ** (1 + k / m) * d ** (-k / m) * (1 - 1e-6):
+            return False
+    return seen > 0
+
+
+def leaves(data, path=()):
+    if isinstance(data, dict):
+        for key, part in data.items():
+            if key not in ("format", "variables", "order", "weights"):
+                yield from leaves(part, (*path, key))
+    elif isinstance(data, list):
+        for k, part in enumerate(data):
+            yield from leaves(part, (*path, k))
+    else:
+        yield path, data
+
+
+def test_a_changed_number_of_a_file_is_refused_or_the_statement_is_true(upper):
+    data, rng, accepted = upper.data(), random.Random(2), 0
+    places = [p for p in leaves(data) if p[1] not in ("plus", "times", "variable", "atan")]
+    for path, old in rng.sample(places * 4, CHANGES):
+        changed = copy.deepcopy(data)
+        spot = changed
+        for key in path[:-1]:
+            spot = spot[key]
+        if isinstance(old, int):
+            spot[path[-1]] = max(0, old + rng.choice([-1, 1]))
+        else:
+            try:
+                number = sp.Rational(old)
+            except (TypeError, ValueError):
+                continue
+            factor = 1 + sp.Rational(rng.choice([-1, 1]), rng.choice([10, 100, 1000]))
+            spot[path[-1]] = str(number * factor if number else factor)
+        try:
+            near(changed)
+        except (ArithmeticError, IndexError, KeyError, TypeError, ValueError):
+            continue
+        accepted += 1
+        assert is_true(changed), (path, old)
+    assert accepted > 0
+
+
+def test_the_look_at_states_sees_a_constant_off_by_a_hundredth(upper):
+    data = upper.data()
+    assert is_true(data)
+    data["constant"] = str(sp.Rational(data["constant"]) * sp.Rational(98, 100))
+    assert not is_true(data)
+
+
+def test_a_side_that_the_flow_crosses_is_no_condition():
+    system = flows.OwnSystem("one", [x, y], (x - y) ** 2 + y**2)
+    found = flows.find_potential_near(system, {x: 0, y: 0}, "exp", "1/10", keep=[x >= 0])
+    assert not found.proved and "the flow may leave x >= 0" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("loss", "at", "options", "message"),
+    [
+        (x**2 - y**2, {x: 0, y: 0}, {}, "isolated minimum"),
+        (x**2 + y**2, {x: 0}, {}, "a value of each of x, y"),
+        (x**2 + y**2, {x: 0, y: "much"}, {}, "expected a fraction"),
+        (sp.erf(x) ** 2 + y**2, {x: 0, y: 0}, {}, "expected a loss of exp"),
+        (x**2 + y**2, {x: 0, y: 0}, {"template": [x + y**2]}, "powers of displacements"),
+        (x**2 + y**2, {x: 0, y: 0}, {"template": [x**2]}, "one potential, not a span"),
+        (x**2 + y**2, {x: 0, y: 0}, {"keep": [sp.Eq(x, y)]}, "not below its place"),
+    ],
+)
+def test_bad_input_is_one_clear_line(loss, at, options, message):
+    system = flows.OwnSystem("one", [x, y], loss)
+    with pytest.raises(flows.InputError, match=message):
+        flows.find_potential_near(system, at, "exp", "1/10", **options)
+
+
+def test_the_command_line_finds_and_checks(tmp_path, capsys):
+    path = tmp_path / "potential.json"
+    typed = ["find", "exp(x)/2 + exp(-x)/2 - 1", "--at", "x=0", "--rate", "exp", "--level", "1/10"]
+    assert main([*typed, "--out", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["constant"] == "999/500"
+    assert main(["verify", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("ACCEPTED")
+    assert main(typed[:-2]) == 2
+    assert "--level and --rate" in capsys.readouterr().err
+
+
+def test_the_theorem_in_latex_states_rate_and_box(upper):
+    text = upper.latex()
+    assert r"\dot V \le" in text and r"\frac{4}{3}" in text and r"0 \le z \le" in text
+    assert text.count("{") == text.count("}")

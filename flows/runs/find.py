@@ -211,7 +211,8 @@ def find_potential(
         `X X^T` or `X^T X` by default, where the loss is a function of one.
     template : int or sequence of Expr, optional
         The span of potentials that are not below `L - L*`: all monomials up to a degree, or these.
-        One expression is the potential itself. By default `V = L - L*`.
+        One expression is the potential itself. By default `V = L - L*`; where the least loss `L*`
+        is no simple fraction, `L` less one that is at most 1e-4 above it, for exponential rates.
     keep : sequence of relations, optional
         Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
         as they are; others become hypotheses ("as long as").
@@ -250,10 +251,9 @@ def find_potential(
     ('PROVED', 4)
     """
     subject = checked_system(system).polynomial
-    begun = time.perf_counter()
-    limit = Deadline.after(max_seconds)
+    begun, limit = time.perf_counter(), Deadline.after(max_seconds)
     degrees = _degrees(degree)
-    most = None if level is None else fraction(_exact(level, "level"))
+    most = None if level is None else fraction(_exact(level, "level", -math.inf))
     wanted = _rates(system, rate, limit)
     question = Question(
         wanted,
@@ -314,15 +314,16 @@ def _degrees(degree: Any) -> tuple[int, ...]:
     return (degree,)
 
 
-def _exact(value: Any, what: str) -> Fraction:
-    """A positive fraction; a double counts as the fraction that it is."""
+def _exact(value: Any, what: str, least: float = 0.0) -> Fraction:
+    """A fraction above a number; a double counts as the fraction that it is."""
     try:
         found = Fraction(str(value) if isinstance(value, sp.Basic) else value)
+        if found > least:
+            return found
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        found = Fraction(0)
-    if not found > 0:
-        raise InputError(f"{what}: expected a positive number such as 1/8, got {value!r}")
-    return found
+        pass
+    kind = "positive number" if least == 0 else "number"
+    raise InputError(f"{what}: expected a {kind} such as 1/8, got {value!r}")
 
 
 def _rates(system: Any, rate: Any, limit: Deadline) -> tuple[Rate, ...]:

@@ -37,9 +37,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.pages.own_report import report as report
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
-    from flows.runs.find import FoundPotential as FoundPotential
     from flows.runs.find import find_potential as find_potential
     from flows.runs.find_law import late_time_law as late_time_law
+    from flows.runs.found import FoundPotential as FoundPotential
     from flows.runs.integrate import integrate as integrate
     from flows.runs.late_law import LateLaw as LateLaw
     from flows.runs.load import load as load
@@ -59,7 +59,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
 _HOME = {
     "Certificate": "flows.certificates.certificate",
     "Ensemble": "flows.ensembles.result",
-    "FoundPotential": "flows.runs.find",
+    "FoundPotential": "flows.runs.found",
     "GMMEM": "flows.systems.gmm_em.system",
     "InputError": "flows.core.errors",
     "LateLaw": "flows.runs.late_law",

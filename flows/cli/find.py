@@ -14,7 +14,7 @@ from flows.cli.losses import loss_or_system
 from flows.cli.options import FlowCommand, all_options, flow_options
 
 if TYPE_CHECKING:
-    from flows.runs.find import FoundPotential
+    from flows.runs.found import FoundPotential
 
 # A degree up to which invariants are listed without being asked for.
 USUAL = 2

@@ -18,7 +18,8 @@ from flows.pages import html
 from flows.pages.drawing import BLACK, COLOURS, styled
 from flows.pages.late_laws import Beside
 from flows.pages.parts import Picture
-from flows.runs.find import FoundPotential, find_potential
+from flows.runs.find import find_potential
+from flows.runs.found import FoundPotential
 from flows.runs.trajectory import Trajectory
 from potentials.search.exact import simplest
 

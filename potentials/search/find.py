@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +12,9 @@ import sympy as sp
 from flint import fmpq
 
 from potentials.search.coordinates import reduced
-from potentials.search.exact import Proof
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
-from potentials.search.rates import Found, Goal, Power, Rate, least_value, search
+from potentials.search.rates import Found, Goal, Least, Power, Rate, least_value, search
 from potentials.search.regions import Condition, Set, condition, identities, level_set, of_squares
 from potentials.search.residuals import squared_forms, written_squares
 from potentials.search.shift import centre, displaced, moved, moved_back
@@ -38,6 +38,8 @@ RATES: tuple[Rate, ...] = (
     Power(1, 1),
     Power(1, 2),
 )
+# Where the least loss is no simple fraction, fractions so near to it take its place.
+NEAR = 1e-4
 NO_LEAST = "no least loss was proved that is a simple fraction"
 
 
@@ -122,9 +124,13 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     template = _template(subject, flow, question.template)
     span = [] if template is None else [_shifted(p, point) for p in template]
     least = _least(here, where, question.degrees, residuals)
-    if least is None and len(span) != 1:
+    if least is not None and least.above != least.value and len(span) != 1:
+        # The loss less a fraction near its least value passes zero: it falls not like `t^-q`.
+        rates = tuple(r for r in question.rates if r == "exp" and not (span or question.lower))
+        question = replace(question, rates=rates)
+    if len(span) != 1 and (least is None or not question.rates):
         return Answer(None, NO_LEAST, question.degrees[-1], ())
-    target = span[0] if least is None or len(span) == 1 else here.loss - here.constant(least[0])
+    target = span[0] if least is None or len(span) == 1 else here.loss - here.constant(least.above)
     span = span or [target]
     square = sum((x * x for x in flow.ring.gens()[: flow.size]), start=flow.constant(1))
     tried: list[tuple[Rate, int, str]] = []
@@ -144,7 +150,7 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
                     tried.append((rate, degree, str(problem)))
                     continue
                 if least is not None:
-                    found = replace(found, proof=found.proof.beside(least[1]), least=least[0])
+                    found = replace(found, proof=found.proof.beside(least.proof), least=least.value)
                 if point is not None:
                     found = moved_back(found, flow, point)
                 return Answer(found, "", degree, tuple(tried))
@@ -216,15 +222,15 @@ def _read(subject: Subject, flow: Flow, expression: Any, what: str) -> Polynomia
 
 def _least(
     flow: Flow, where: Set, degrees: Sequence[int], residuals: tuple[Polynomial, ...]
-) -> tuple[fmpq, Proof] | None:
-    """The least loss with its proof; None where that is not proved to be a simple fraction."""
+) -> Least | None:
+    """The least loss with its proof, or fractions on both sides of it; None without a proof."""
     if residuals and (least := least_value(flow, flow.loss, where, 0, residuals)) is not None:
         return least
-    for degree in sorted({0, *degrees}):
-        vectors = 1 + sum(len(one.matrix) for one in flow.factored)
+    vectors = 1 + sum(len(one.matrix) for one in flow.factored)
+    for room, degree in itertools.product((0.0, NEAR), sorted({0, *degrees})):
         if degree and vectors * math.comb(flow.size + degree // 2, flow.size) > MOST_MONOMIALS:
-            break
-        least = least_value(flow, flow.loss, where, degree)
+            continue
+        least = least_value(flow, flow.loss, where, degree, room=room)
         if least is not None:
             return least
     return None

@@ -24,7 +24,8 @@ from flows.certificates.verifier.near import near, stated
 from flows.certificates.verifier.reading import Refused
 from flows.core.deadline import Deadline, TimeSpent, look, within
 from flows.core.errors import InputError
-from flows.runs.find import NOT_FOUND, PROVED, FoundPotential, exact, power_of
+from flows.runs.find import exact, power_of
+from flows.runs.found import NOT_FOUND, PROVED, FoundPotential
 from flows.systems.own.system import OwnSystem
 from potentials.search.subject import Subject
 from symbolic.language.expressions import as_expression

@@ -143,7 +143,7 @@ def test_a_budget_is_kept():
         ({"rate": "fast"}, "rate"),
         ({"rate": 0}, "rate"),
         ({"rate": 13}, "rate: expected p/q"),
-        ({"level": -1}, "level"),
+        ({"level": "one"}, "level: expected a number"),
         ({"level": "1/0"}, "level"),
         ({"degree": 1.5}, "degree"),
         ({"degree": 99}, "degree"),

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import sympy as sp
 from flint import fmpq
 
 from potentials.search.exact import prove
-from potentials.search.find import DEGREES, Question, find
+from potentials.search.find import DEGREES, NO_LEAST, Question, find
 from potentials.search.polynomials import fraction, gradient_flow
 from potentials.search.program import NoProof
 from potentials.search.rates import Goal, Power, posed
@@ -143,6 +144,29 @@ def test_superfluous_rows_fall_like_one_over_t():
     row = sp.Symbol("G[1,1]")
     answer = asked((X,), loss, coordinates=whole, template=(row,), rates=(Power(1, 1),))
     assert answer.found is not None and answer.found.constant == fraction("1/2")
+
+
+def test_a_least_loss_that_is_no_fraction_is_come_near_to():
+    tilted = (a**2 - 1) ** 2 / 4 + a / 5
+    answer = asked((a,), tilted, level="-1/10", rates=("exp",))
+    found = answer.found
+    assert found is not None, answer.reason
+    x = np.linspace(-2, 2, 400_001)
+    loss, slope = (sp.lambdify(a, f)(x) for f in (tilted, sp.diff(tilted, a)))
+    above = loss - float(found.flow.written(found.flow.loss - found.V))
+    lowest = loss.min()
+    assert lowest - 1e-4 < float(found.least) < lowest
+    assert -1e-4 < above.min() < 0
+    inside = (loss <= -0.1) & (above > 0)
+    sharp = (slope[inside] ** 2 / above[inside]).min()
+    assert abs(found.best / sharp - 1) < 1e-4 and float(found.constant) < sharp
+    assert float(found.constant) * (1 + float(BETTER)) > sharp
+    # No power of time: the loss above such a fraction passes zero.
+    assert asked((a,), tilted, level="-1/10", rates=(Power(2, 1),)).reason == NO_LEAST
+    for more in ({"lower": True}, {"template": 4}):
+        assert asked((a,), tilted, level="-1/10", rates=("exp",), **more).reason == NO_LEAST
+    alone = asked((a,), tilted, level="-1/10", rates=("exp",), template=((a**2 - 1) ** 2 / 4,))
+    assert alone.reason != NO_LEAST
 
 
 def test_a_condition_that_the_flow_does_not_keep_is_a_hypothesis():

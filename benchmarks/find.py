@@ -1,4 +1,4 @@
-"""Potentials of twelve losses: what is proved, the best constant by hand, seconds.
+"""Potentials of fourteen losses: what is proved, the best constant by hand, seconds.
 
 Run: python benchmarks/find.py [--only WORDS]. Seconds are those of a processor; each proof is
 written to a file and checked by the verifier. About a minute.
@@ -33,6 +33,8 @@ class Problem(NamedTuple):
         Of `flows.find_potential`.
     sharp : str
         The best constant on this set, by hand: the least of `-V'/V` or of `V t^q`.
+    near : bool
+        Whether the options are those of `flows.find_potential_near`.
     """
 
     about: str
@@ -40,6 +42,7 @@ class Problem(NamedTuple):
     loss: Any
     options: dict[str, Any]
     sharp: str
+    near: bool = False
 
 
 def problems() -> Iterator[Problem]:
@@ -70,12 +73,25 @@ def problems() -> Iterator[Problem]:
     yield Problem("the same over-parameterised, 2 x 2", (square,), misfit(square), wide, "1/16")
     row = {**wide, "rate": 1, "template": [sp.Symbol("G[1,1]")]}
     yield Problem("its superfluous row, squared", (square,), misfit(square), row, "1/2")
+    h, z = sp.symbols("h z", real=True)
+    place = {"at": {h: half, z: 0}, "level": "1/2000", "keep": [z >= 0]}
+    above = {**place, "rate": 3, "template": [z**3, (h - half) ** 2]}
+    yield Problem("two mirrored ReLU neurons", (h, z), mirrored(h, z), above, "pi**2/12", True)
+    below = {**place, "rate": 1, "template": [z], "lower": True}
+    yield Problem("their z, from below", (h, z), mirrored(h, z), below, "pi/2", True)
 
 
 def misfit(X: Any) -> sp.Expr:
     """`|X X^T - e_1 e_1^T|^2/4`."""
     off = X * X.T - sp.diag(1, 0)
     return sp.trace(off * off.T) / 4
+
+
+def mirrored(h: sp.Symbol, z: sp.Symbol) -> sp.Expr:
+    """Half the loss of the neurons `(h, +-z)` of the teacher `(1, 0)`."""
+    theta = sp.atan(z / h)
+    own = (h**2 + z**2) / 4 + (2 * h * z + (sp.pi - 2 * theta) * (h**2 - z**2)) / (4 * sp.pi)
+    return own + sp.Rational(1, 8) - (z + (sp.pi - theta) * h) / (2 * sp.pi)
 
 
 def main() -> None:
@@ -94,7 +110,8 @@ def row_of(problem: Problem, path: Path) -> str:
     """A row of the table."""
     system = flows.OwnSystem("own", problem.blocks, problem.loss)
     begun = time.process_time()
-    found = flows.find_potential(system, **problem.options)
+    find = flows.find_potential_near if problem.near else flows.find_potential
+    found = find(system, **problem.options)
     sought = time.process_time() - begun
     if not found.proved:
         return f"| {problem.about} | {found.verdict} | {problem.sharp} | | {sought:.2f} | |"
@@ -104,10 +121,11 @@ def row_of(problem: Problem, path: Path) -> str:
     checked = time.process_time() - begun
     law = f"exp(-{found.constant} t)"
     if found.exponent is not None:
-        law = f"{found.constant} t^(-{found.exponent})"
+        sign = " at least" if found.lower else ""
+        law = f"{found.constant} t^(-{found.exponent}){sign}"
+    degree = "balls" if problem.near else str(found.degree)
     return (
-        f"| {problem.about} | {law} | {problem.sharp} | {found.degree} | {sought:.2f} |"
-        f" {checked:.2f} |"
+        f"| {problem.about} | {law} | {problem.sharp} | {degree} | {sought:.2f} | {checked:.2f} |"
     )
 
 

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +32,8 @@ from symbolic.language.expressions import as_expression
 
 __all__ = ["find_potential_near"]
 
+# Degrees of Taylor polynomials that are tried: those of low ones are quick, and enough near by.
+ORDERS = (6, 10, 14)
 # Boxes of more variables take hours.
 MOST_VARIABLES = 4
 
@@ -170,18 +172,17 @@ def find_potential_near(
     reason = "the loss is not seen to fall like this"
     try:
         with within(limit):
-            proposed = proposals(stated(here.data()), wanted)
-            for proposal in itertools.islice(proposed, MOST_PROPOSALS):
-                look()
+            for order in ORDERS:
+                tried = replace(here, order=order)
                 try:
-                    found = near(here.data() | proposal.data(wanted))
-                except Refused as problem:
+                    best = _proved(tried, wanted)
+                except (Refused, NoPotential) as problem:
                     reason = str(problem)
                     continue
-                seconds = time.perf_counter() - begun
-                return _found(subject, here, proposal, wanted, found.statement, seconds)
-    except (Refused, NoPotential) as problem:
-        reason = str(problem)
+                if best is not None:
+                    proposal, statement = best
+                    seconds = time.perf_counter() - begun
+                    return _found(subject, tried, proposal, wanted, statement, seconds)
     except TimeSpent:
         reason = limit.told("on the search")
     reason = f"no proof near the minimum: {reason}; give a lower level, or a template"
@@ -189,6 +190,20 @@ def find_potential_near(
         *(NOT_FOUND, reason, None, None, math.nan, None, "", (), 0),
         time.perf_counter() - begun,
     )
+
+
+def _proved(here: Minimum, wanted: Wanted) -> tuple[Proposal, str] | None:
+    """The first proposal that is proved, with its statement."""
+    refused = None
+    for proposal in itertools.islice(proposals(stated(here.data()), wanted), MOST_PROPOSALS):
+        look()
+        try:
+            return proposal, near(here.data() | proposal.data(wanted)).statement
+        except Refused as problem:
+            refused = problem
+    if refused is not None:
+        raise refused
+    return None
 
 
 def _found(

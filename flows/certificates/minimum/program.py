@@ -19,8 +19,6 @@ from potentials.search.exact import simplest
 
 __all__ = ["Minimum", "minimum", "program_of"]
 
-# Degree of the Taylor polynomials of functions.
-ORDER = 14
 # Half of a side of a box is at first where the loss along an axis is this part of the level, and is
 # made longer by the second number, this often at most, until the loss is above the level on faces
 # by the last one.
@@ -47,6 +45,8 @@ class Minimum:
         1 for a variable that is not below the point.
     level : Fraction
         The loss above its least value is at most this.
+    order : int
+        Degree of the Taylor polynomials of functions.
     """
 
     symbols: tuple[sp.Symbol, ...]
@@ -56,6 +56,7 @@ class Minimum:
     radii: tuple[Fraction, ...]
     sides: tuple[int, ...]
     level: Fraction
+    order: int = 14
 
     @property
     def least(self) -> sp.Expr:
@@ -73,7 +74,7 @@ class Minimum:
             "radii": [str(x) for x in self.radii],
             "sides": list(self.sides),
             "level": str(self.level),
-            "order": ORDER,
+            "order": self.order,
         }
 
 

@@ -25,7 +25,7 @@ from flows.certificates.verifier.reading import require
 __all__ = ["ORDER", "Models", "Slopes", "formula", "raised", "run"]
 
 # A file that would take hours to check is refused.
-STEPS, ORDER, TERMS = 400, 40, 60_000
+STEPS, ORDER, TERMS = 400, 40, 20_000
 # Reciprocals are written as polynomials of this degree.
 RECIPROCAL = 6
 # A ball is covered by so many for the remainder of a function.

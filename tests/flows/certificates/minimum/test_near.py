@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 import random
 
 import numpy as np
@@ -34,6 +35,9 @@ CLOSE, BELOW = 5e-3, 3e-2
 # Roundings of an integration at a tolerance of 1e-12.
 SLACK = 1e-9
 CHANGES, STATES = 40, 300
+# Random losses; `make fuzz` takes more.
+SEEDS = int(os.environ.get("POPFLOW_FUZZ", "4"))
+FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +159,7 @@ def is_true(data):
     d, bound = (float(sp.Rational(data[key])) for key in ("constant", "bound"))
     share = float(sp.Rational(data["V"]["loss"]))
     terms = [(float(sp.Rational(c)), np.array(e)) for c, e in data["V"]["terms"]]
-    m, k = data["rate"]
+    m, k = data["rate"] if data["rate"] != "exp" else (1, 0)
     least = value_of(program, point.astype(complex)).real
     step = 1e-30
     seen = 0
@@ -276,3 +280,28 @@ def test_the_theorem_in_latex_states_rate_and_box(upper):
     text = upper.latex()
     assert r"\dot V \le" in text and r"\frac{4}{3}" in text and r"0 \le z \le" in text
     assert text.count("{") == text.count("}")
+
+
+def random_loss(rng):
+    """A sum of squares of functions that vanish at zero, of one order or two."""
+    inner = [
+        x * int(rng.integers(1, 4)) + y * int(rng.integers(-1, 2)),
+        y * int(rng.integers(1, 4)) + int(rng.integers(-1, 2)) * x**2,
+    ]
+    outer = [sp.sin, sp.tanh, sp.atan, sp.sinh, lambda u: sp.exp(u) - 1, lambda u: sp.log(1 + u)]
+    powers = [2, rng.choice([2, 4])]
+    return sum(
+        outer[rng.integers(len(outer))](u) ** int(p) / int(rng.integers(1, 4))
+        for u, p in zip(inner, powers, strict=True)
+    ), (2 if powers[1] == 4 else "exp")
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_what_is_proved_of_a_random_loss_is_true(seed):
+    loss, rate = random_loss(np.random.default_rng(seed))
+    system = flows.OwnSystem("random", [x, y], loss)
+    found = flows.find_potential_near(system, {x: 0, y: 0}, rate, "1/1000")
+    if found.proved:
+        data = found.data()
+        near(data)
+        assert is_true(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def _vectors(run: Trajectory, state: NDArray[Any]) -> Plane:
 
 def _students(run: Trajectory, state: Array, teachers: Array) -> Plane:
     """Students and their teachers, without the outputs that stand behind them."""
-    d, system = teachers.shape[1], run.system
+    d, system = teachers.shape[1], cast(Any, run.system)
     seen = state[:, :MOST_BODIES, :d]
     labels = ("first coordinate", "second coordinate")
     if d == 1 and getattr(system, "biases", False):

@@ -1,6 +1,8 @@
 """Expectations over `N(0, I_r)` by random points, with a confidence interval.
 
-Scrambled Sobol points, several independent sets of them (Owen 1995).
+Scrambled Sobol points, several independent sets of them (Owen 1995). They serve where means span so
+many directions that rules with a bound take too many nodes, and what they state is no bound, but an
+interval of known confidence: so they are no part of the rules of :mod:`flows.expectations`.
 """
 
 from __future__ import annotations

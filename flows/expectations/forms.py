@@ -25,6 +25,8 @@ __all__ = ["Forms", "Plane", "forms_of"]
 
 # A row that is this part of itself beyond the span of longer ones is in it.
 SPANNED = 1e-14
+# Ways that lead out of a plane by this part of their length are rounding.
+IN_PLANE = 1e-12
 
 
 class Plane(NamedTuple):
@@ -136,6 +138,33 @@ class Forms:
             k, n, i, j = np.array(where, dtype=int).T
             np.add.at(found, (k, n), np.array(evaluate(*y.tolist()), dtype=float) * by[i, j])
         return found
+
+    def keeps(self, y: Array, axes: Array, led: bool) -> bool:
+        """Whether a flow stays in a plane, where forms are affine.
+
+        Parameters
+        ----------
+        y, axes : ndarray, shapes (N,) and (d, k)
+            A state, and the axes of the plane of its forms.
+        led : bool
+            Whether more than the average leads the flow, in any direction.
+        """
+        moves = self.at(y)[1:, :, :-1]
+        ways = (moves @ axes).reshape(len(y), -1)  # gradients, whatever is averaged
+        moved = np.tensordot(np.eye(len(y)) if led else ways.T, moves, 1)
+        beyond = np.abs(moved - moved @ axes @ axes.T).max(initial=0.0)
+        return bool(beyond <= IN_PLANE * np.abs(moved).max(initial=0.0))
+
+    def turned(self, axes: Array, y: Array) -> Array:
+        """Axes of the plane at a state, as near as there are to those of another one, (d, k)."""
+        rows = self.at(y)[0, :, :-1]
+        if not np.isfinite(rows).all():  # no state
+            return axes
+        k = axes.shape[1]
+        _, _, plane = np.linalg.svd(rows, full_matrices=k > len(rows))
+        span = plane[:k].T
+        one, _, other = np.linalg.svd(span.T @ axes)
+        return np.asarray(span @ (one @ other))
 
     def plane(self, y: Array, axes: Array | None = None) -> Plane:
         """Forms at a state `y`, shape (N,), along axes of the plane that they span, or others."""

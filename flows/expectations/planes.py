@@ -88,13 +88,7 @@ class PlaneNodes:
 
     def turned(self, forms: Forms, y: Array) -> PlaneNodes:
         """Nodes in the plane of forms at a state, along axes as near to these as there are."""
-        rows = forms.at(y)[0, :, :-1]
-        if not np.isfinite(rows).all():  # no state
-            return self
-        _, _, plane = np.linalg.svd(rows, full_matrices=True)
-        span = plane[: self.axes.shape[1]].T
-        one, _, other = np.linalg.svd(span.T @ self.axes)
-        return replace(self, axes=span @ (one @ other))
+        return replace(self, axes=forms.turned(self.axes, y))
 
     def off(self, forms: Forms, y: Array, axes: Array | None = None) -> float:
         """How far a state is off, in units of what it may be: no node is visited.
@@ -274,16 +268,19 @@ def plane_nodes(
     axes = before.axes if before is not None and kept else forms.plane(y).axes
     if not axes.shape[1] or not np.isfinite(axes).all():
         return None
-    if before is not None and kept and before.off(forms, y) <= 1:
-        now = forms.plane(y, before.axes @ before.turn)
-        sizes = (np.abs(plane.rows).max(axis=0) for plane in (now, before.made.plane))
-        if not any(
-            new <= THIN and (not line.thin or new < FEWER * old)
-            for line, new, old in zip(before.made.lines, *sizes, strict=True)
-        ):
-            return before
+    if before is not None and kept and before.off(forms, y) <= 1 and not _thinner(forms, y, before):
+        return before
     known = surveyed(forms, y, axes, slack if forms.affine else 0.0)
     return fewest(known, y, axes, part * known[0].size, most) if known else None
+
+
+def _thinner(forms: Forms, y: Array, before: PlaneNodes) -> bool:
+    """Whether an axis, of those that fit the state best, has become thin, or thinner by far."""
+    thin = np.array([line.thin for line in before.made.lines])
+    rows = forms.plane(y, before.axes).rows
+    old = np.abs(before.made.plane.rows).max(axis=0, initial=0.0)
+    new = np.abs(rows @ _turn(rows)).max(axis=0, initial=0.0)
+    return bool(((new <= THIN) & (~thin | (new < FEWER * old))).any())
 
 
 def _turn(rows: Array) -> Array:

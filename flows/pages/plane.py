@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,8 @@ class Plane:
 def plane(run: Trajectory) -> Plane:
     """Project a run to a plane.
 
-    Vectors (neurons, means) are seen along the teacher or target, if there is one that is not
+    Students are seen with their teachers; on a line, with their biases. Other vectors (a neuron's,
+    means) are seen along the teacher or target, if there is one that is not
     zero, and along the principal direction across it; otherwise along two principal directions. Of
     layers one sees the eigenvalues of their product `W_N ... W_1` in the complex plane, of a system
     of one's own the entries.
@@ -62,7 +63,10 @@ def plane(run: Trajectory) -> Plane:
     state = run.state
     if state.ndim == 2:
         return _entries(state)
-    return _eigenvalues(run, state) if state.ndim == 4 else _vectors(run, state)
+    if state.ndim == 4:
+        return _eigenvalues(run, state)
+    teachers = getattr(run.system, "teachers", None)
+    return _vectors(run, state) if teachers is None else _students(run, state, np.array(teachers))
 
 
 def _entries(state: Array) -> Plane:
@@ -98,6 +102,27 @@ def _vectors(run: Trajectory, state: NDArray[Any]) -> Plane:
     bodies = tuple(f"{word} {k + 1}" for k in range(places.shape[1]))
     title = f"The {word}s in the plane"
     return Plane(title, labels, places @ basis.T, bodies, ((name, length, 0.0),))
+
+
+def _students(run: Trajectory, state: Array, teachers: Array) -> Plane:
+    """Students and their teachers, without the outputs that stand behind them."""
+    d, system = teachers.shape[1], cast(Any, run.system)
+    seen = state[:, :MOST_BODIES, :d]
+    labels = ("first coordinate", "second coordinate")
+    if d == 1 and getattr(system, "biases", False):
+        seen, labels = state[:, :MOST_BODIES, :2], ("weight", "bias")
+        teachers = np.column_stack([teachers, system.teacher_biases])
+    elif d == 1:
+        seen, teachers = (np.concatenate([x, 0 * x], axis=-1) for x in (seen, teachers))
+    elif d > 2:
+        cloud = np.concatenate([seen.reshape(-1, d), teachers])
+        basis = np.stack([first := _principal(cloud), _across(cloud, first)])
+        seen, teachers = seen @ basis.T, teachers @ basis.T
+        labels = ("first principal direction", "second principal direction")
+    bodies = tuple(f"student {k + 1}" for k in range(seen.shape[1]))
+    name = "teachers" if len(teachers) > 1 else "teacher"
+    goals = tuple((name, x, y) for x, y in teachers.tolist())
+    return Plane("The students in the plane", labels, seen, bodies, goals)
 
 
 def _eigenvalues(run: Trajectory, state: NDArray[Any]) -> Plane:

@@ -191,6 +191,9 @@ def _moved(y: Sequence[Any], step: Any, axis: Sequence[Any]) -> list[Any]:
     return [a + step * v for a, v in zip(y, axis, strict=True)]
 
 
+# A rule of its own: at the distance `10^-FAR` an integrand is its Taylor polynomial to all digits,
+# of which few nodes are exact with hundreds of digits. Rules with a bound know doubles, and balls
+# on a line; and what checks a series shares nothing with what runs.
 @functools.lru_cache(maxsize=8)
 def _hermite(nodes: int, digits: int) -> tuple[tuple[Any, Any], ...]:
     """Nodes and weights of the Gauss quadrature of a standard normal number."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
 from flows.core.limit import Balls
@@ -40,8 +40,8 @@ FEW = 160
 EPSILON = float(np.finfo(float).eps)
 # Bits of a double.
 DIGITS = 53
-# Places of more bits are the same up to this part of them.
-SAME = 2.0**-120
+# Places of more bits are the same up to so many of the last ones.
+LAST = 40
 # Rounding of a sum over nodes, in last bits of its terms.
 ADDED = 1.0
 # Rounding of sums in doubles, relative to the sum of sizes.
@@ -56,8 +56,8 @@ class _Anchor:
 
     Parameters
     ----------
-    y : list of arb
-        The exact state.
+    y, bits : list of arb, int
+        The exact state, of so many bits.
     rows : list of arb
         `A` and `b` there.
     known, doubt : list
@@ -69,6 +69,7 @@ class _Anchor:
     """
 
     y: list[Any]
+    bits: int
     rows: list[Any]
     known: list[Any]
     doubt: list[Any]
@@ -200,8 +201,8 @@ class Averages:
         Asked for more bits at the same state, it is looked at anew.
         """
         place = [arb(x).mid() for x in y]
-        anchor, again = self._anchor, ctx.prec > self._last[1] and _same(place, self._last[0])
-        if anchor is None or (again and not (anchor.sharp and _same(place, anchor.y))):
+        anchor, again = self._anchor, ctx.prec > self._last[1] and _same(place, *self._last)
+        if anchor is None or (again and not (anchor.sharp and _same(place, anchor.y, anchor.bits))):
             self._anchor = anchor = self._anchored(place, ctx.prec if again else FEW)
         self._last = place, ctx.prec
         return self._around(anchor, place)
@@ -220,30 +221,29 @@ class Averages:
             given = [*forms, *(float(x) for x in own)]
             known = self._tape.values(given)
             off[self._many :] = [EPSILON * abs(x) for x in given[self._many :]]
-            return _Anchor(y, rows, known, self._tape.rounded(known, off))
-        known, sharp = self._exactly(rows, own)
-        doubt = [None if v is None else EPSILON * np.abs(v) for v in known]
-        return _Anchor(y, rows, known, doubt, sharp)
+            return _Anchor(y, bits, rows, known, self._tape.rounded(known, off))
+        return _Anchor(y, bits, rows, *self._exactly(rows, own))
 
-    def _exactly(self, rows: list[Any], own: list[Any]) -> tuple[list[Any], bool]:
-        """Registers at all nodes in balls, rounded at the end, and whether they have all digits."""
-        d = len(self._nodes.axes)
-        axes = [[arb(q) for q in column] for column in self._nodes.axes.T.tolist()]
-        along: list[Any] = []
-        for k in range(self._many):
-            *row, offset = rows[k * (d + 1) : (k + 1) * (d + 1)]
-            along.append(([_dot(row, column) for column in axes], offset))
+    def _exactly(self, rows: list[Any], own: list[Any]) -> tuple[list[Any], list[Any], bool]:
+        """Registers at all nodes in balls, with their rounding; whether they have all digits."""
+        (d, k), m = self._nodes.axes.shape, self._many
+        whole = arb_mat(m, d + 1, rows)
+        turn = np.zeros((d + 1, k + 1))
+        turn[:d, :k], turn[d, k] = self._nodes.axes, 1.0
+        places = arb_mat(len(self._longer), k + 1, self._longer.ravel().tolist())
+        forms = places * (whole * arb_mat(d + 1, k + 1, turn.ravel().tolist())).transpose()
         asked, exact = self._tape.asked, self._tape.exact
-        found, sharp = np.empty((len(asked), len(self._nodes))), True
-        for j, place in enumerate(self._nodes.places.tolist()):
-            forms = [_dot(row, place) + offset for row, offset in along]
-            balls = exact(*forms, *own)
-            found[:, j] = list(map(float, balls))
-            sharp = sharp and all(x.rel_accuracy_bits() > DIGITS or x.is_zero() for x in balls)
+        found, radii = np.empty((2, len(asked), len(self._nodes)))
+        for j, row in enumerate(forms.tolist()):
+            balls = exact(*row, *own)
+            found[:, j] = [float(x) for x in balls]
+            radii[:, j] = [float(x.rad()) for x in balls]
+        sharp = bool((radii <= 2.0**-DIGITS * np.abs(found)).all())
         known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
-        for k, values in zip(asked, found, strict=True):
-            known[k] = values
-        return known, sharp
+        doubt = known.copy()
+        for k, values, radius in zip(asked, found, radii, strict=True):
+            known[k], doubt[k] = values, EPSILON * np.abs(values) + radius
+        return known, doubt, sharp
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
@@ -297,14 +297,10 @@ class Averages:
         return found
 
 
-def _same(one: list[Any], other: list[Any]) -> bool:
-    """Whether two places are one, but for what more bits make of it."""
+def _same(one: list[Any], other: list[Any], bits: int) -> bool:
+    """Whether two places are one, of which the other has been rounded to so many bits."""
     far = [abs(float(a - b)) for a, b in zip(one, other, strict=True)] if other else []
-    return bool(far) and max(far) <= SAME * max(abs(float(a)) for a in one)
-
-
-def _dot(x: Sequence[Any], y: Sequence[Any]) -> Any:
-    return sum((a * b for a, b in zip(x, y, strict=True)), arb(0))
+    return bool(far) and max(far) <= 2.0 ** (LAST - bits) * max(abs(float(a)) for a in one)
 
 
 @functools.lru_cache(maxsize=16)

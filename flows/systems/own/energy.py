@@ -72,8 +72,6 @@ MOST_COMPILED, MOST_TOGETHER = 150, 64
 ENERGY, COMPILED = 100.0, 1e4
 #: Below this energy a chart would leave the doubles: the state stays.
 UNDERFLOW = 1e-290
-#: Below this one the gradient of a fixed rule, right to 1e-30, is not that of the expectation.
-AVERAGED = 1e-60
 # Curvature in doubles is exact enough for Newton's method and for axes as long as `s |h|` is below
 # this, and costs more than that in balls for few entries.
 STIFF, FEW = 1e13, 6
@@ -160,13 +158,11 @@ def energy_piece(
     increment, slopes, unsure = _increment(exact, centre, (h, axes), since, steps[0], *codes)
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
-    rests = UNDERFLOW if nodes is None else AVERAGED
-    averaging, inside = 0 * slopes, 1.0 + 0 * slopes
-    if nodes is not None and not nodes.on_line:
+    rests, averaging, inside = UNDERFLOW, 0 * slopes, 1.0 + 0 * slopes
+    if nodes is not None:
         inside = reached(loss, nodes, np.array([float(x) for x in centre]), axes)
         slopes, unsure = inside * slopes, inside * unsure
-        averaging = inside * left_by(loss, nodes, centre, slopes, axes)
-        averaging = averaging + unsure
+        averaging = inside * left_by(loss, nodes, centre, slopes, axes) + unsure
         # Where the rule tells nothing of what is left, the state stays.
         rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
     moving = energy > rests and state.energy[1] < STAYS

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat
+from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisField, Code
@@ -30,6 +30,12 @@ FIELD = 1e-16
 PART_TWOFOLD, FIELD_TWOFOLD = 1e-3, 1e-14
 # Of what doubles tell of exact states; rounding may grow by the last factor on the way.
 PART_TOLD, SHARE, GROWS = 0.1, 0.01, 2.0
+# A flow that is off a linear one by this part is not looked at with more digits.
+NEARLY = 1e-9
+# Nor one that leads so many units away, as where the loss curves downward.
+FARTHEST = 1e6
+# A closer look at a state tells more where its error is less than this part of the one before.
+TELLS_MORE = 0.5
 # Hessians are known to this part of their largest entry.
 CURVATURE = 1e-14
 # From the digits of doubles to four times as many: each step squares what is left.
@@ -80,7 +86,8 @@ class Increment:
 
     def __init__(self, loss: Balls, centre: list[Any], axes: Any = None, rtol: float = 0.0) -> None:
         self.loss, self.centre = loss, centre
-        self.bits = float(BITS)
+        # Numbers that are told to a part of them do not show that a state has been rounded.
+        self.bits = float(max(BITS, *(x.bits() for x in centre)) if loss.known else BITS)
         size = len(centre)
         self._axes = arb_mat(size, size, 1) if axes is None else axes
         self._enough = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD) / FIELD
@@ -108,7 +115,12 @@ class Increment:
 
         Of numbers that more bits do not tell, also to a part of the energy that is left.
         """
-        least = SHARE * np.sqrt(2 * energy / floored) if self.loss.known else 0.0
+        least: Array | float = 0.0
+        if self.loss.known:
+            least = SHARE * np.sqrt(2 * energy / floored)
+            largest = max(abs(float(x)) for x in self.centre)
+            if 0 < size.max() < largest:
+                self.bits = max(self.bits, BITS + math.log2(largest) - math.log2(size.max()))
         self.size, self.allowed = size, FIELD * floored * np.maximum(size, least) / 2
         self._size = [arb(x) for x in size.tolist()]
 
@@ -117,12 +129,14 @@ class Increment:
     ) -> AxisField | None:
         """The flow as data for compiled steps, up to its bounds.
 
-        None where two doubles of neither the state nor a displacement tell it at the start.
+        None where two doubles of neither the state nor a displacement tell it at the start, and it
+        is not linear.
         """
+        still, reach = np.zeros(len(h)), (since, *bounds)
         if self._twofold is None or self._codes is None:
-            return None
-        rates = self._codes[1]
-        still, allowed, reach = np.zeros(len(h)), self._enough * self.allowed, (since, *bounds)
+            allowed = max(self._enough, self._told) * self.allowed
+            return self._linear(still, allowed, floored, h, reach)
+        rates, allowed = self._codes[1], self._enough * self.allowed
         units = self.size, floored, allowed
 
         def known(twofold: Twofold) -> bool:
@@ -161,6 +175,9 @@ class Increment:
         A slow axis asks for more bits than the energy of the chart does.
         """
         size, bits, last = len(h), self.bits, still
+        passed = bounds[0] * (math.exp(bounds[3]) - 1)
+        if self._codes is None and not self._nearly_linear(still, h, passed):
+            return None
         while bits <= MOST_BITS:
             with precision(int(bits)), contextlib.suppress(Undecided):
                 slopes = self._along(still)
@@ -169,18 +186,30 @@ class Increment:
                 g = np.array([split(x) for x in slopes])
                 m = np.array([split(x) for x in matrix.entries()])
                 curved = np.diag(m[:, 0].reshape(size, size))
-                last = way(g[:, 0], curved, bounds[0] * (math.exp(bounds[3]) - 1))
+                last = way(g[:, 0], curved, passed)
                 with np.errstate(over="ignore"):
                     if not np.isfinite(last / self.size).all():
                         return None
                 off, doubt = self._bent(last, slopes, matrix)
-                if (off + doubt <= allowed).all():
-                    self.bits = bits
-                    return linear_field(g, m, (self.size, floored, allowed), bounds)
                 if (off > allowed + doubt).any():
                     return None
+                closer = self.loss.known and bits > self.bits  # no look tells more
+                if closer or (off + doubt <= allowed).all():
+                    self.bits = self.bits if closer else bits
+                    return linear_field(g, m, (self.size, floored, allowed + doubt), bounds)
             bits *= MORE
         return None
+
+    def _nearly_linear(self, still: Array, h: Array, passed: float) -> bool:
+        """Whether curvatures in doubles tell the gradient where a linear flow would lead."""
+        with precision(int(self.bits)), contextlib.suppress(Undecided):
+            g = np.array([float(x) for x in self._along(still)])
+            last = way(g, h, passed)
+            with np.errstate(over="ignore", invalid="ignore"):
+                if (np.abs(last) <= FARTHEST * self.size).all():
+                    there = np.array([float(x) for x in self._along(last / self.size)])
+                    return bool(np.linalg.norm(there - g - h * last) < NEARLY * np.linalg.norm(g))
+        return False
 
     def _bent(self, last: Array, slopes: list[Any], matrix: Any) -> tuple[Array, Array]:
         """How far the gradient is off a linear one on the way, and how far that is not known."""
@@ -195,7 +224,11 @@ class Increment:
 
     def _along(self, u: Array) -> list[Any]:
         """Gradient along the axes, in balls."""
-        slopes = self.loss.both(self._place(u))[1:]
+        place = self._place(u)
+        slopes = self.loss.both(place)[1:]
+        if self.loss.known and ctx.prec > self.bits:  # a second look tells all that there is
+            with precision(int(MORE * ctx.prec)):
+                slopes = self.loss.both(place)[1:]
         return list((self._back * arb_mat(len(slopes), 1, slopes)).entries())
 
     def place(self, u: Array) -> list[Any]:
@@ -222,18 +255,18 @@ class Increment:
     def slopes(self, floored: Array) -> tuple[Array, Array]:
         """Gradient at the centre with its error, known to a part of the energy that it leaves."""
         still = np.zeros(len(floored))
+        part = min(FIELD, (FIELD * self._told) ** 2) if self.loss.known else FIELD
 
         def known(found: Array, error: Array) -> bool:
             with np.errstate(over="ignore"):
                 off, energy = error @ (error / floored), found @ (found / floored)
-            return bool(off <= FIELD * energy < np.inf)
+            return bool(off <= part * energy < np.inf)
 
         return self._gradient(still, known)
 
     def _gradient(self, u: Array, known: Callable[[Array, Array], bool]) -> tuple[Array, Array]:
-        bits = self.bits
-        # Where more bits are not kept, a second look at the state tells all that there is.
-        most = bits * MORE if self.loss.known else MOST_BITS
+        bits, before = self.bits, math.inf
+        # Where more bits are not kept, they are asked for as long as a closer look tells more.
         while bits <= MOST_BITS and np.isfinite(u).all():
             with precision(int(bits)), contextlib.suppress(Undecided):
                 slopes = self.loss.both(self._place(u))[1:]
@@ -241,10 +274,12 @@ class Increment:
                 found = np.array([float(x) for x in turned])
                 error = np.array([float(x.rad()) for x in turned])
                 if known(found, error):
-                    self.bits = bits
+                    self.bits = self.bits if self.loss.known else bits
                     return found, error
-                if self.loss.known and bits >= most:
-                    return found, error
+                if self.loss.known:
+                    if not error.max() < TELLS_MORE * before:
+                        return found, error
+                    before = float(error.max())
             bits *= MORE
         return np.full(len(u), np.nan), np.full(len(u), np.nan)
 

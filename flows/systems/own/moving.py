@@ -236,7 +236,7 @@ def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, .
     if (count := cells.directions(state)) > MOST_DIRECTIONS:
         raise ValueError(
             "expected kinks and other forms of x in at most two directions in what has no closed"
-            f" mean, got {count}"
+            f" mean, got {count}: take fewer, or what has no kinks"
         )
     return cells.average
 

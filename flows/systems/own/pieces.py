@@ -147,14 +147,14 @@ class OwnPiece(Piece):
 
     def _curved(self, raw: Array) -> Array:
         """Hessian; none where it overflows."""
-        rule = unpack_rule(self.chart.weights, self.chart.shape) if self.loss.averaged else None
+        rule = unpack_rule(self.loss, self.chart.weights, self.chart.shape)
         found: Array = self.loss.hessian(raw, rule)
         return found if np.isfinite(found).all() else np.zeros_like(found)
 
     def stuck(self, last: Stop) -> str:
         """Say so where the gradient jumps downhill of a state: steps go to and fro there."""
         raw = self.chart.raw(last.tau, last.y)
-        rule = unpack_rule(self.chart.weights, self.chart.shape) if self.loss.averaged else None
+        rule = unpack_rule(self.loss, self.chart.weights, self.chart.shape)
 
         def gradient(far: Array) -> Array:
             y = raw + far
@@ -218,7 +218,7 @@ def chart(
         blur = found.gradient_error * (1 + time) / (1 + (1 + time) * np.diag(curvature))
         drift = np.maximum(drift, blur)
     noise = drift * RESERVE / (FINEST * tolerance)
-    weights, shape = pack_rule(len(y), rule)
+    weights, shape = pack_rule(loss, y, rule)
     return Chart(
         clock=Clock(time, powers, offset=1.0 + time),
         x0=y,
@@ -247,7 +247,8 @@ def watch(
         """How far the order of kinks in the rule is from another one."""
         if not isinstance(loss, Loss) or loss.measured is None:
             return math.inf
-        return loss.measured.measure.room(now, unpack_rule(chart.weights, chart.shape))
+        rule = unpack_rule(loss, chart.weights, chart.shape)
+        return loss.measured.measure.room(now, rule) if isinstance(rule, Rule) else math.inf
 
     def alarm(tau: float, state: Array) -> float:
         now = chart.raw(tau, state)

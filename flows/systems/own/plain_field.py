@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature_rules import Rule
+from flows.systems.own.by_forms import Formed
 from flows.systems.own.loss import Loss
 
-__all__ = ["field_of", "pack_rule", "unpack_rule"]
+__all__ = ["Turning", "field_of", "pack_rule", "unpack_rule"]
 
 
 @functools.lru_cache(maxsize=32)
@@ -27,7 +29,7 @@ def field_of(loss: Loss) -> Callable[..., None]:
     def field(
         x: Array, weights: Array, shape: Any, out: Array, jacobian: Array, want_jacobian: bool
     ) -> None:
-        rule = unpack_rule(weights, shape) if loss.averaged else None
+        rule = unpack_rule(loss, weights, shape)
         out[:] = -(loss.at(x)[1] if rule is None else loss.summed(x, rule)[0][1:])
         if want_jacobian:
             jacobian[:] = -loss.hessian(x, rule)
@@ -35,16 +37,53 @@ def field_of(loss: Loss) -> Callable[..., None]:
     return wrap_plain(field)
 
 
-def pack_rule(size: int, rule: Rule | None) -> tuple[Array, NDArray[np.int64]]:
-    """Constant arguments `weights` and `shape` of a chart: nodes and weights, and their numbers."""
+@dataclass(frozen=True, eq=False)
+class Turning:
+    """Nodes in the plane of the forms, which turns as a state moves: they turn with it.
+
+    What averages leave of a gradient lies in that plane, but the rest of a loss, and forms that
+    stretch some entries more than others, lead out of it.
+
+    Parameters
+    ----------
+    formed : Formed
+        The integrand.
+    places, axes : ndarray, shapes (M, k) and (d, k)
+        Nodes along axes of the plane where they were chosen.
+    weights : ndarray, shape (M,)
+        Weights.
+    """
+
+    formed: Formed
+    places: Array
+    axes: Array
+    weights: Array
+
+    def rules(self, y: Array) -> tuple[tuple[Formed, Rule], ...]:
+        """Nodes at a state."""
+        axes = self.formed.forms.turned(self.axes, y)
+        return ((self.formed, Rule(self.places @ axes.T, self.weights, "of the chart")),)
+
+
+def pack_rule(loss: Loss, y: Array, rule: Rule | None) -> tuple[Array, NDArray[np.int64]]:
+    """Constant arguments `weights` and `shape` of a chart: nodes, axes of their plane, weights."""
     if rule is None:
-        return np.zeros(0), np.array([size, 0, 0])
-    weights = np.concatenate([rule.nodes.ravel(), rule.weights])
-    return weights, np.array([size, *rule.nodes.shape])
+        return np.zeros(0), np.array([len(y), 0, 0, 0])
+    nodes, axes = rule.nodes, np.zeros((rule.nodes.shape[1], 0))
+    if loss.measured is None:
+        plane = loss.formed.forms.plane(y).axes
+        if plane.shape[1] < len(plane):
+            nodes, axes = nodes @ plane, plane
+    weights = np.concatenate([nodes.ravel(), axes.ravel(), rule.weights])
+    return weights, np.array([len(y), *nodes.shape, axes.size])
 
 
-def unpack_rule(weights: Array, shape: Any) -> Rule:
-    """Rule of a chart's constant arguments."""
-    _, count, dimension = (int(k) for k in shape)
-    nodes = weights[: count * dimension].reshape(count, dimension)
-    return Rule(nodes, weights[count * dimension :], "of the chart")
+def unpack_rule(loss: Loss, weights: Array, shape: Any) -> Rule | Turning | None:
+    """Rule of a chart's constant arguments; None of a loss without an expectation."""
+    _, count, k, size = (int(n) for n in shape)
+    if not count:
+        return None
+    nodes, axes, shares = np.split(weights, [count * k, count * k + size])
+    if not size:
+        return Rule(nodes.reshape(count, k), shares, "of the chart")
+    return Turning(loss.formed, nodes.reshape(count, k), axes.reshape(-1, k), shares)

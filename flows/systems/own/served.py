@@ -38,7 +38,10 @@ def rule_is_off(loss: Loss, y: Array, chart: Chart, tolerance: float) -> float:
         Infinite where no rule tells it.
     """
     found = estimate(loss, y, RESERVE * tolerance, careful=False)
-    total, _ = loss.summed(y, unpack_rule(chart.weights, chart.shape))
+    rule = unpack_rule(loss, chart.weights, chart.shape)
+    if rule is None:
+        return math.inf
+    total, _ = loss.summed(y, rule)
     wrong = float(np.max(np.abs(total[1:] - found.gradient)))
     if not (math.isfinite(found.error) and math.isfinite(wrong)):
         return math.inf

@@ -206,11 +206,13 @@ class Serving:
         return nodes_for(self.loss, y, self.nodes)
 
     def doubt(self, value: float, slope: Array, other: Callable[[], Sequence[Any]]) -> Array:
-        """What the rule leaves of an average in a plane, and of its gradient, shape (1 + N,).
+        """What the rule leaves of an average, and of its gradient, shape (1 + N,).
 
         The bound, or where that is no small part of them the difference to what another rule tells.
         """
-        bound = np.array([self.nodes.bound[0], *[self.nodes.bound[1]] * len(slope)])
+        # On a line it serves while it leaves so much more than where it was made.
+        grown = SERVES / RIGHT if self.nodes.on_line else 1.0
+        bound = grown * np.array([self.nodes.bound[0], *[self.nodes.bound[1]] * len(slope)])
         here = np.array([value, *slope])
         size = np.array([abs(value), *[float(np.linalg.norm(slope))] * len(slope)])
         if (bound <= SEEN * size).all():

@@ -76,7 +76,7 @@ class OwnSystem(Followed):
     -----
     Units: ``t`` is the time of ``dy/dt = -grad L``.
     Accuracy: with exact states, at ``rtol = 1e-10``, the loss above its limit is right to 1e-9 up
-    to t = 1e12 on the losses of the tests, down to 1e-290 (averages: 1e-60), where the state stays
+    to t = 1e12 on the losses of the tests, down to 1e-290, where the state stays
     and what is not known is NaN. In doubles it is that of the expressions, and it is measured: a
     loss, gradient or potential is NaN where its error is a tenth of it or more, and below that the
     error adds to ``run.errors()``.

@@ -53,6 +53,7 @@ MOST_EXACT = 150
 MOST_WORK = 12_000
 # Why limits are not told.
 PLANE = "an expectation in more than one dimension"
+TURNS = "forms whose plane the flow turns"
 # Nodes of a rule for a law have the digits of its point.
 BITS_OF_DIGITS = 256
 # It is chosen so far from there, relative to the entries.
@@ -106,10 +107,18 @@ class View:
         nodes = None
         if not told and self.loss.averaged:
             nodes = nodes_for(self.loss, start)
-            told = "" if nodes is not None else "no fixed rule for the expectation"
+            told = "no fixed rule for the expectation" if nodes is None else ""
+            told = TURNS if nodes is not None and self._leaves_plane(start, nodes) else told
         if told and self.arithmetic == "balls":
             raise InputError(f"arithmetic: expected a loss that balls evaluate, got {told}")
         return told or nodes
+
+    def _leaves_plane(self, start: Array, nodes: Nodes) -> bool:
+        """Whether a flow turns the plane of forms, in which nodes of one integrand stay."""
+        if len(self.loss.form.x) == 1 or not nodes.alone:
+            return False
+        led = bool(self.loss.form.plain != 0)
+        return not nodes.forms[0].keeps(start, nodes.parts[0].axes, led)
 
     def chosen(self, start: Array) -> Nodes | str | None:
         """As :meth:`nodes`, and also not where balls are slow, unless they are asked for."""

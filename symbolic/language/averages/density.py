@@ -17,6 +17,8 @@ import sympy as sp
 from numpy.typing import NDArray
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from symbolic.language.errors import InputError
+
 __all__ = ["Density", "Reduced", "is_long", "matrix", "number", "parameter", "shares", "summed"]
 
 Array = NDArray[np.float64]
@@ -55,7 +57,7 @@ class Density(sp.Basic):
 
     def trained(self, f: Any, x: Any) -> list[tuple[sp.Expr, Any]]:
         """Weights and integrands over standard normal numbers of a density with free symbols."""
-        raise ValueError(f"expected numbers in {self}, got {sorted(map(str, self.free_symbols))}")
+        raise InputError(f"expected numbers in {self}, got {sorted(map(str, self.free_symbols))}")
 
     def terms(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> int:
         """Terms of the plain sum that an average of `f` is; 0 of what is none."""
@@ -96,7 +98,7 @@ def number(label: str, value: Any) -> sp.Expr:
         return sp.Rational(float(value))
     if isinstance(value, sp.Expr) and value.is_number and value.is_real and value.is_finite:
         return value
-    raise ValueError(f"{label} must be of real and finite numbers, got {value!r}")
+    raise InputError(f"{label} must be of real and finite numbers, got {value!r}")
 
 
 def parameter(label: str, value: Any) -> sp.Expr:
@@ -105,7 +107,7 @@ def parameter(label: str, value: Any) -> sp.Expr:
         return number(label, value)
     plain = value.xreplace({e: sp.Dummy(real=True) for e in value.atoms(MatrixElement)})
     if not plain.xreplace({s: sp.Dummy(real=True) for s in plain.free_symbols}).is_real:
-        raise ValueError(
+        raise InputError(
             f"{label} must be real and finite for all values of what is trained, got {value}: a"
             " flow may lead to where it is not; train another parameter, such as its logarithm"
         )
@@ -124,9 +126,9 @@ def matrix(label: str, given: Any, entry: Callable[[str, Any], sp.Expr] = number
     except ValueError:  # as NumPy says it of some rows of different lengths
         uneven = True
     if uneven:
-        raise ValueError(f"{label} must be numbers in rows of one length, got {given!r}")
+        raise InputError(f"{label} must be numbers in rows of one length, got {given!r}")
     if rows.ndim > 2 or rows.size == 0:
-        raise ValueError(f"{label} must have one or two axes, got shape {rows.shape}")
+        raise InputError(f"{label} must have one or two axes, got shape {rows.shape}")
     rows = np.atleast_2d(rows)
     return sp.ImmutableMatrix(*rows.shape, [entry(label, e) for e in rows.ravel()])
 
@@ -135,10 +137,10 @@ def shares(label: str, count: int, weights: Any) -> sp.ImmutableMatrix:
     """Weights of sum one."""
     given = sp.ones(1, count) if weights is None else matrix("weights", weights)
     if len(given) != count:
-        raise ValueError(f"expected a weight for each of {count} {label}, got {len(given)}")
+        raise InputError(f"expected a weight for each of {count} {label}, got {len(given)}")
     total = sp.Add(*given)
     if any(w < 0 for w in given) or total == 0:
-        raise ValueError(f"weights must not be negative, nor all zero, got {list(given)}")
+        raise InputError(f"weights must not be negative, nor all zero, got {list(given)}")
     return sp.ImmutableMatrix(1, count, [w / total for w in given])
 
 
@@ -155,7 +157,7 @@ def summed(
 ) -> Reduced:
     """Plain sum over places."""
     if is_long(f, len(weights)):
-        raise ValueError(
+        raise InputError(
             f"expected a sum of at most {MOST_OPERATIONS} operations here, got {len(weights)} terms"
             f" of {f.count_ops()}; take fewer rows or signs, or a shorter function"
         )

@@ -15,6 +15,7 @@ import sympy as sp
 
 from symbolic.language.averages.density import Density
 from symbolic.language.averages.moments import HERMITE, polynomial_mean
+from symbolic.language.errors import InputError
 from symbolic.language.expressions import as_expression
 
 __all__ = ["Expectation", "mean", "tilted"]
@@ -41,7 +42,7 @@ class Expectation(sp.Expr):
 
     Raises
     ------
-    ValueError
+    InputError
         For an `x` that is neither, and a density of another number of entries.
 
     Examples
@@ -64,19 +65,19 @@ class Expectation(sp.Expr):
         if isinstance(x, sp.Tuple) and not (
             all(isinstance(each, sp.Symbol) for each in x) and len(set(x)) == len(x) > 0
         ):
-            raise ValueError(f"expected different symbols of numbers as x, got {x}")
+            raise InputError(f"expected different symbols of numbers as x, got {x}")
         column = isinstance(x, sp.MatrixSymbol) and x.shape[1] == 1
         if not (isinstance(x, sp.Symbol) or column or isinstance(x, sp.Tuple)):
-            raise ValueError(
+            raise InputError(
                 f"x must be a Symbol, some of them, or a MatrixSymbol of one column, got {x!r}"
             )
         if density is None:
             return sp.Expr.__new__(cls, as_expression(integrand), x)
         if not isinstance(density, Density):
-            raise ValueError(f"density must be one of symbolic, as Gaussian(0, 1), got {density!r}")
+            raise InputError(f"density must be one of symbolic, as Gaussian(0, 1), got {density!r}")
         size = 1 if isinstance(x, sp.Symbol) else len(x) if isinstance(x, sp.Tuple) else x.shape[0]
         if density.size not in (None, size):
-            raise ValueError(f"x has {size} entries, its density {density.size}: {density}")
+            raise InputError(f"x has {size} entries, its density {density.size}: {density}")
         if density.free_symbols:
             moved = density.trained(as_expression(integrand), x)
             return sp.Add(*(share * cls(f, x) for share, f in moved))

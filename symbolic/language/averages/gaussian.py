@@ -17,6 +17,7 @@ from symbolic.language.averages.density import (
     matrix,
     parameter,
 )
+from symbolic.language.errors import InputError
 
 __all__ = ["Gaussian"]
 
@@ -41,7 +42,7 @@ class Gaussian(Density):
 
     Raises
     ------
-    ValueError
+    InputError
         For other shapes, and a matrix that is no covariance.
 
     Notes
@@ -64,22 +65,22 @@ class Gaussian(Density):
         m = matrix("the mean", mean, parameter)
         m = m.T if m.rows == 1 else m
         if m.cols != 1:
-            raise ValueError(f"the mean must be a number or a column, got shape {m.shape}")
+            raise InputError(f"the mean must be a number or a column, got shape {m.shape}")
         covariance = None if isinstance(covariance, sp.Tuple) else covariance
         if factor is None:
             given = sp.eye(m.rows) if covariance is None else _covariance(covariance)
             if given.shape != (m.rows, m.rows):
-                raise ValueError(
+                raise InputError(
                     f"the covariance must have shape {(m.rows, m.rows)} like the mean, got"
                     f" {given.shape}"
                 )
             _factor(sp.ImmutableMatrix(given))
             return sp.Basic.__new__(cls, m, sp.ImmutableMatrix(given))
         if covariance is not None:
-            raise ValueError("expected a covariance or a factor of it, got both")
+            raise InputError("expected a covariance or a factor of it, got both")
         c = matrix("the factor", factor, parameter)
         if c.rows != m.rows or c.cols > c.rows:
-            raise ValueError(
+            raise InputError(
                 f"the factor must have {m.rows} rows like the mean and no more columns, got shape"
                 f" {c.shape}"
             )
@@ -104,7 +105,7 @@ class Gaussian(Density):
     def trained(self, f: Any, x: Any) -> list[tuple[sp.Expr, Any]]:
         """See :meth:`Density.trained`."""
         if self.args[0].has(*x.free_symbols) or self.factor.has(*x.free_symbols):
-            raise ValueError(f"expected parameters of {self} that are not {x} itself")
+            raise InputError(f"expected parameters of {self} that are not {x} itself")
         if isinstance(x, sp.Symbol):
             return [(sp.S.One, f.xreplace({x: self.args[0][0] + self.factor[0] * x}))]
         if isinstance(x, sp.Tuple):
@@ -128,7 +129,7 @@ def _covariance(given: Any) -> sp.ImmutableMatrix:
     if getattr(given, "free_symbols", ()) or any(
         getattr(e, "free_symbols", ()) for e in np.ravel(np.array(given, dtype=object))
     ):
-        raise ValueError(
+        raise InputError(
             f"expected numbers in the covariance, got {given}; to train one, give its factor C,"
             " as in Gaussian(m, factor=C): no C leads to what is no covariance"
         )
@@ -139,7 +140,7 @@ def _covariance(given: Any) -> sp.ImmutableMatrix:
 def _factor(covariance: sp.ImmutableMatrix) -> sp.ImmutableMatrix:
     """Lower triangular matrix whose square is a covariance; columns may be zero."""
     if covariance != covariance.T:
-        raise ValueError(f"the covariance must be symmetric, got {covariance.tolist()}")
+        raise InputError(f"the covariance must be symmetric, got {covariance.tolist()}")
     exact = all(e.is_Rational and e.q <= DENOMINATOR for e in covariance)
     left = covariance.as_mutable() if exact else covariance.evalf(DIGITS).as_mutable()
     size = covariance.rows
@@ -150,7 +151,7 @@ def _factor(covariance: sp.ImmutableMatrix) -> sp.ImmutableMatrix:
         beside = [left[i, k] for i in range(k + 1, size)]
         small = 0 if exact else math.sqrt(NOTHING) * float(max(map(abs, covariance)))
         if (not gone and pivot < 0) or (gone and any(abs(e) > small for e in beside)):
-            raise ValueError(
+            raise InputError(
                 f"the covariance must be positive semidefinite, got {covariance.tolist()}"
             )
         if gone:

@@ -10,6 +10,7 @@ import sympy as sp
 
 from symbolic.language.averages.density import Density, Reduced, shares
 from symbolic.language.averages.gaussian import Gaussian
+from symbolic.language.errors import InputError
 
 __all__ = ["Mixture"]
 
@@ -26,7 +27,7 @@ class Mixture(Density):
 
     Raises
     ------
-    ValueError
+    InputError
         For what is no density, and for other weights.
 
     Examples
@@ -40,9 +41,9 @@ class Mixture(Density):
         """Check the parts."""
         found = sp.Tuple(*parts)
         if not found or not all(isinstance(part, Density) for part in found):
-            raise ValueError(f"a mixture must be of densities, got {parts!r}")
+            raise InputError(f"a mixture must be of densities, got {parts!r}")
         if len(sizes := {part.size for part in found} - {None}) > 1:
-            raise ValueError(
+            raise InputError(
                 f"parts of a mixture must be of equally many numbers, got {sorted(sizes)}"
             )
         return sp.Basic.__new__(cls, found, shares("parts", len(found), weights))
@@ -61,7 +62,7 @@ class Mixture(Density):
     def trained(self, f: Any, x: Any) -> list[tuple[sp.Expr, Any]]:
         """See :meth:`Density.trained`."""
         if self.args[1].free_symbols or any(not isinstance(p, Gaussian) for p in self.args[0]):
-            raise ValueError(f"expected a mixture of Gaussians with numbers as weights, got {self}")
+            raise InputError(f"expected a mixture of Gaussians with numbers as weights, got {self}")
         return [
             (w * share, moved)
             for part, w in zip(*self.args, strict=True)

@@ -27,7 +27,7 @@ class Rows(Density):
 
     Raises
     ------
-    ValueError
+    InputError
         For other shapes, or numbers that are not real and finite.
 
     Notes

@@ -16,6 +16,7 @@ import sympy as sp
 from symbolic.language.averages.density import Array, Density, Reduced, matrix, number, summed
 from symbolic.language.averages.kinks import has_kinks, kinks_of
 from symbolic.language.averages.moments import LEGENDRE, SIGNS, polynomial_mean
+from symbolic.language.errors import InputError
 
 __all__ = ["Cube", "Rademacher", "Sphere"]
 
@@ -81,7 +82,7 @@ class Cube(Density):
 
     Raises
     ------
-    ValueError
+    InputError
         Where `low` is not below `high`.
 
     Notes
@@ -104,9 +105,9 @@ class Cube(Density):
         ends = [end.T if end.rows == 1 else end for end in ends]
         if any(end.cols != 1 for end in ends) or ends[0].rows != ends[1].rows:
             given = [end.tolist() for end in ends]
-            raise ValueError(f"low and high must be two numbers or two columns, got {given}")
+            raise InputError(f"low and high must be two numbers or two columns, got {given}")
         if not all(a < b for a, b in zip(*ends, strict=True)):
-            raise ValueError(f"low must be below high, got {list(ends[0])} and {list(ends[1])}")
+            raise InputError(f"low must be below high, got {list(ends[0])} and {list(ends[1])}")
         return sp.Basic.__new__(cls, *ends)
 
     @property
@@ -168,7 +169,7 @@ class Sphere(Density):
 
     Raises
     ------
-    ValueError
+    InputError
         For any other number; and, where it averages, for a function with kinks that is no
         polynomial in `x` and in `Max`, `Abs`, `sign`, `Heaviside` of linear forms.
 
@@ -191,7 +192,7 @@ class Sphere(Density):
         """Check the radius."""
         size = number("the radius", radius)
         if not size > 0:
-            raise ValueError(f"the radius must be positive, got {radius!r}")
+            raise InputError(f"the radius must be positive, got {radius!r}")
         return sp.Basic.__new__(cls, size)
 
     def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:

@@ -151,6 +151,31 @@ def test_bodies_on_a_line_have_a_plane_all_the_same():
     assert np.abs(plane(run).paths[..., 0]) == pytest.approx(np.abs(run.state[..., 0]))
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("biases", [False, True])
+def test_students_are_seen_with_their_teachers_and_on_a_line_with_biases(d, biases):
+    teachers = np.random.default_rng(d).normal(size=(2, d))
+    given = {"biases": True, "teacher_biases": [0.3, -0.4]} if biases else {}
+    system = flows.TwoLayer(2, teachers, activation="relu", train_outputs=True, **given)
+    run = flows.integrate(system, system.initial(0.5, 1), 0.1)
+    seen = plane(run)
+    assert seen.bodies == ("student 1", "student 2")
+    wide = 2 if d == 1 and biases else d
+    places, goals = run.state[..., :wide], teachers
+    if wide > d:
+        goals = np.column_stack([teachers, [0.3, -0.4]])
+    assert {name for name, *_ in seen.goals} == {"teachers"}
+    # On a plane as they are, in space as far from each other as the plane shows.
+    found = np.array([place for _, *place in seen.goals])
+    if d < 3:
+        assert seen.paths[..., :wide] == pytest.approx(places)
+        assert found[:, :wide] == pytest.approx(goals)
+        assert found[:, :wide] != pytest.approx(1.001 * goals)
+    else:
+        lengths, whole = (np.linalg.norm(x, axis=-1) for x in (seen.paths, places))
+        assert (lengths <= whole + 1e-12).all() and (lengths > 0).all()
+
+
 def test_eigenvalues_are_those_of_the_product_and_move_without_jumps(runs):
     run = runs["matrix_factorization"]
     seen = plane(run)

@@ -4,6 +4,7 @@
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from scipy.special import erf, expit
 import flows
 from flows.core.balls import precision
 from flows.systems.own.exact import BITS, balls
+from flows.systems.own.increment import Increment
 from flows.systems.own.serving import groups_of, in_planes, placed
 from symbolic import Expectation, Gaussian, Mixture
 
@@ -251,3 +253,92 @@ def test_beside_a_saddle_whose_side_doubles_do_not_tell_a_run_says_so_soon():
     assert not run.completed and "beside a saddle" in run.message
     assert run.stats["steps"] < 2000 and run.t[-1] > 10
     assert (run.errors("loss") < 1e-7).all()
+
+
+def falling(t, y):
+    """Flow of `E softplus(w.x - x_1) + |w|^2/4`: a form `s u`, `s = |w - e_1|`, by hand."""
+    nodes, weights = cube(1, 24)
+    u, s = nodes[:, 0], np.hypot(y[0] - 1, y[1])
+    return -(weights @ (u * expit(s * u))) / s * (y - [1, 0]) - y / 2
+
+
+@pytest.mark.parametrize(
+    "density", [None, Gaussian([0, 0], [[1, 0], [0, 1]])], ids=["usual", "given"]
+)
+def test_nodes_turn_with_a_plane_that_the_rest_of_a_loss_turns(density):
+    inner = (W.T * X)[0, 0] - X[0, 0]
+    loss = Expectation(sp.log(1 + sp.exp(inner)), X, density) + (W[0, 0] ** 2 + W[1, 0] ** 2) / 4
+    start, times = [0.5, 0.3], [0.25, 2.5, 20.0]
+    truth = solve_ivp(falling, (0, times[-1]), start, "DOP853", times, rtol=1e-12, atol=1e-14).y.T
+    run = flows.integrate(flows.OwnSystem("falling", [W], loss), start, times[-1], times)
+    assert run.state[1:] == pytest.approx(truth, abs=DIGITS)
+    # Control: it has turned by more than what is allowed.
+    assert np.abs(truth[:, 1] / (truth[:, 0] - 1) + 0.6).min() > 0.05
+    nodes, weights = cube(1, 24)
+    s = np.hypot(truth[:, 0] - 1, truth[:, 1])
+    exact = np.logaddexp(0, s[:, None] * nodes[:, 0]) @ weights + np.sum(truth**2, axis=1) / 4
+    stated = run.errors("loss")[1:]
+    assert (np.abs(run["loss"][1:] / exact - 1) <= stated).all()
+    assert (np.abs(1.001 * run["loss"][1:] / exact - 1)[:2] > stated[:2]).all()
+    assert run.stats["pieces"] < 5
+
+
+def test_forms_that_a_covariance_stretches_leave_their_plane_and_are_followed_in_doubles():
+    w, x = (sp.MatrixSymbol(name, 3, 1) for name in "wx")
+    covariance = [[2, 1, 0], [1, 2, sp.Rational(1, 2)], [0, sp.Rational(1, 2), 1]]
+    factor = np.linalg.cholesky(np.array(covariance, dtype=float))
+    gap = sp.tanh((w.T * x)[0, 0]) - sp.tanh(x[0, 0])
+    system = flows.OwnSystem(
+        "stretched", [w], Expectation(gap**2, x, Gaussian([0] * 3, covariance))
+    )
+    start, end = np.array([0.4, -0.3, 0.5]), 1.0
+    u, weights = cube(2, 12)
+
+    def slope(t, y):
+        rows = np.stack([factor[0], factor.T @ y])
+        axes, lengths = np.linalg.qr(rows.T)
+        teacher, student = np.tanh(u @ lengths).T
+        each = weights * 2 * (student - teacher) * (1 - student**2)
+        return -factor @ axes @ (u.T @ each)
+
+    truth = solve_ivp(slope, (0, end), start, "DOP853", [end], rtol=1e-11, atol=1e-13).y[:, 0]
+    run = flows.integrate(system, start, end, [end])
+    assert run.completed and run.state[-1] == pytest.approx(truth, abs=1e3 * DIGITS)
+    assert run.state[-1] != pytest.approx(1.001 * truth, abs=1e3 * DIGITS)
+    assert run.stats["pieces"] < 5
+    with pytest.raises(flows.InputError, match="plane the flow turns"):
+        flows.integrate(replace(system, arithmetic="balls"), start, end)
+
+
+def test_a_gradient_by_nodes_is_known_however_often_it_is_looked_at_anew():
+    # Far from a known place it takes a closer look, and these bits are asked for once.
+    rng, loss = np.random.default_rng(0), students("tanh", 1, 2)._loss
+    place = np.array([1.0, 0.0]) + 1e-12 * rng.normal(size=2)
+    exact = balls(loss, in_planes(loss, place, None))
+    increment = Increment(exact, [arb(x) for x in place.tolist()], None, 1e-12)
+    slopes, unsure = increment.slopes(np.ones(2))
+    size = float(np.linalg.norm(slopes))
+    increment.measure(np.full(2, size), np.ones(2), size**2 / 2)
+    curved = loss.hessian(place, in_planes(loss, place, None))
+    for u in 10 ** rng.uniform(-3, 3, size=(40, 1)) * rng.normal(size=(40, 2)):
+        found, linear = increment.gradient(u), slopes + curved @ (size * u)
+        far = size * (1 + np.linalg.norm(u))
+        allowed = far * (1e-11 + 10 * far)
+        assert np.linalg.norm(found - linear) < allowed
+        assert np.linalg.norm(1.001 * found - linear) > allowed
+    assert increment.bits < 2 * BITS and (unsure < 1e-12 * size).all()
+
+
+def test_two_students_in_ten_dimensions_keep_their_digits_at_a_fine_tolerance():
+    # Beside the teacher and zero the Hessian falls least along the first coordinate.
+    start = np.eye(20)[0] + 1e-9 * np.random.default_rng(0).normal(size=20)
+    run = flows.integrate(students("tanh", 2, 10), start, t_end=1.2e3, rtol=1e-12)
+    late = np.flatnonzero(run["loss"] < 1e-45)[[0, -1]]
+    nodes, weights = cube(1, 24)
+    x = nodes[:, 0]
+    moves = np.stack([x / np.cosh(x) ** 2, x])
+    rate = 2 * np.linalg.eigvalsh((moves * weights) @ moves.T).min()
+    fell = -np.diff(np.log(run["loss"][late]))[0] / np.diff(run.t[late])[0]
+    assert run.completed and run["loss"][-1] < 1e-65 and (run.errors("loss") < 1e-7).all()
+    assert fell == pytest.approx(rate, rel=FELL) and fell != pytest.approx(1.001 * rate, rel=FELL)
+    assert run.state[-1] == pytest.approx(np.eye(20)[0], abs=DIGITS)

@@ -19,6 +19,8 @@ SLOPES = 1e-8
 # Two runs at rtol 1e-10 and 1e-11.
 FLOWS = 1e-8
 BROKEN = 1e-3
+# Of a run in which energies fall to 1e-290: a third of what it takes without linear charts.
+TAIL_STEPS = 3500
 NAMES = tuple(oracle.ACTIVATIONS)
 
 
@@ -116,6 +118,18 @@ def test_a_run_is_that_of_formulas_by_hand(name, d):
     assert np.abs(run["biases"][-1] - biases).max() < FLOWS
     assert np.abs(run["outputs"][-1] - truth[:, -1]).max() < FLOWS
     assert np.abs((1 + BROKEN) * run["norms"][-1] - norms).max() > FLOWS
+
+
+def test_a_tail_is_linear_and_takes_few_steps():
+    teacher = {"teachers": [[1.0]], "biases": True, "teacher_biases": [0.5]}
+    system = flows.TwoLayer(1, activation="relu", **teacher)
+    run = flows.integrate(system, [[1.1, 0.4]], t_end=2e3)
+    rate = 2 * np.linalg.eigvalsh(system.hessian([[1.0, 0.5]]).reshape(2, 2)).min()
+    late = np.flatnonzero((run["loss"] > 0) & (run["loss"] < 1e-60))[[0, -1]]
+    fell = -np.diff(np.log(run["loss"][late]))[0] / np.diff(run.t[late])[0]
+    assert run.completed and fell == pytest.approx(rate, rel=FLOWS)
+    assert fell != pytest.approx((1 + BROKEN) * rate, rel=FLOWS)
+    assert run.stats["steps"] < TAIL_STEPS
 
 
 def test_what_trained_outputs_conserve_takes_biases_with_it(tmp_path):

@@ -9,6 +9,7 @@ import sympy as sp
 from symbolic import Cube, Expectation, Gaussian, Mixture, Rademacher, Rows, Sphere
 from symbolic.language.averages.moments import HERMITE, LEGENDRE, SIGNS, polynomial_mean
 from symbolic.language.blocks import explicit
+from symbolic.language.errors import InputError
 from symbolic.language.stated import restated, stated
 
 W, X = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
@@ -73,7 +74,7 @@ def test_parameters_that_are_real_everywhere_may_be_trained(scale):
     ],
 )
 def test_what_is_no_density_is_told_in_one_line(make, message):
-    with pytest.raises(ValueError, match=message) as told:
+    with pytest.raises(InputError, match=message) as told:
         make()
     assert "\n" not in str(told.value)
 

@@ -1,7 +1,9 @@
 """Losses of Gaussian mixtures and their flow by means that share nothing with the toolkit.
 
-Expectations are sums of the trapezoidal rule along the principal axes of the means at each state,
-with a step that the distances there ask for; the flow is DOP853's.
+Posteriors depend on a point by its part along differences of means. Across these, losses and
+gradients are affine in the point, and the point is zero on average: it is zero there. Expectations
+are then sums of the trapezoidal rule along the principal axes of the differences at each state, with
+a step that the distances there ask for; the flow is DOP853's.
 """
 
 from __future__ import annotations
@@ -21,11 +23,17 @@ EDGE, LEAST = 8.7, 1e-22
 
 
 def grid(means, digits):
-    """Nodes, weights and axes for means, shape (n, d)."""
-    axes = np.linalg.svd(np.vstack([means, 0 * means[:1]]), full_matrices=False)
-    axes = axes[2][axes[1] > 1e-14 * max(axes[1][0], 1e-300)]
-    along = np.vstack([means @ axes.T, np.zeros(len(axes))])
-    nodes, weights = [], np.ones(1)
+    """Nodes, weights and axes for means, shape (n, d); nodes are zero along the last axis."""
+    center = means.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(means - center, full_matrices=False)
+    axes = axes[sizes > 1e-14 * max(sizes[0], 1e-300)]
+    along = means @ axes.T
+    across = center
+    for _ in range(2):  # once more: where little is left, rounding has a part along the others
+        across = across - across @ axes.T @ axes
+        length = float(np.linalg.norm(across))
+        across = across / length if length > 1e-14 * np.linalg.norm(center) else 0 * across
+    nodes, weights = [np.zeros(1)], np.ones(1)
     for distance in np.ptp(along, axis=0):
         strips = STRIPS[STRIPS * distance < NEAR_POLES * math.pi]
         if not len(strips):
@@ -34,9 +42,10 @@ def grid(means, digits):
         step = float((2 * math.pi * strips / exponents).max())
         last = math.ceil((EDGE + min(0.5 * np.abs(along).max(), 3.0)) / step)
         x = step * np.arange(-last, last + 1)
-        nodes.append(x)
+        nodes.insert(-1, x)
         density = step * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
         weights = np.multiply.outer(weights, density).ravel()
+    axes = np.vstack([axes, across])
     points = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     kept = weights > LEAST
     return np.ascontiguousarray(points[kept]), weights[kept], axes

@@ -2,8 +2,8 @@
 
 Posteriors depend on a point by its part along differences of means. Across these, losses and
 gradients are affine in the point, and the point is zero on average: it is zero there. Expectations
-are then sums of the trapezoidal rule along the principal axes of the differences at each state, with
-a step that the distances there ask for; the flow is DOP853's.
+are then sums of the trapezoidal rule along the principal axes of the differences at each state,
+with a step that the distances there ask for; the flow is DOP853's.
 """
 
 from __future__ import annotations

@@ -83,6 +83,6 @@ def test_where_rounding_repeats_steps_other_methods_take_them():
     assert (np.abs(named["loss"] - run["loss"][: len(named.t)]) <= room).all()
 
 
-def test_steps_that_are_looked_at_never_are_repeated(monkeypatch):
+def test_without_a_look_at_its_work_radau_ends_with_its_budget_of_steps(monkeypatch):
     monkeypatch.setattr(scipy_ivp, "REPEATED", np.inf)
     assert in_doubles("auto", 1e9).status == "step_budget"

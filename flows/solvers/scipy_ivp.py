@@ -30,8 +30,8 @@ METHODS = {
 }
 
 # Steps of Radau between two looks at how far they have led; if that is less than the second number,
-# in solver time, they crawl.
-OFTEN, CRAWLS = 50, 1e-3
+# in solver time, they crawl. A step takes seven field evaluations, and this many if it is repeated.
+OFTEN, CRAWLS, REPEATED = 50, 1e-3, 14
 # Newton's method meets a tolerance that is so many times the rounding.
 ROOM = 30.0
 
@@ -45,26 +45,32 @@ class _Rounding:
 
     Then rounding is compared with them, however short a step is, and steps shrink without end.
     Where steps crawl, the tolerance is raised to the change that a last bit of the state makes once
-    the flow has damped it; ``loosened`` is the factor.
+    the flow has damped it; ``loosened`` is the factor. Where they are only repeated, as Newton's
+    method meets no tolerance below rounding, methods without it are faster: the solver fails.
     """
 
     def __init__(self, problem: Problem, solver: scipy.integrate.OdeSolver) -> None:
         self.problem, self.solver = problem, solver
-        self.steps, self.reached, self.loosened, self.raised = 0, problem.tau0, 1.0, False
+        self.steps, self.reached, self.spent = 0, problem.tau0, 0
+        self.loosened, self.raised = 1.0, False
 
-    def look(self) -> None:
-        """Raise the tolerances after many steps that have led nowhere."""
+    def look(self) -> str:
+        """Raise the tolerances after many steps that have led nowhere; why the solver fails."""
         self.steps += 1
         if self.steps % OFTEN or not isinstance(self.solver, scipy.integrate.Radau):
-            return
+            return ""
         self.raised = self.raised or self.solver.t - self.reached < CRAWLS
-        self.reached = self.solver.t
+        repeated = self.solver.nfev - self.spent > REPEATED * OFTEN
+        self.reached, self.spent = self.solver.t, self.solver.nfev
         if self.raised:
             problem, y = self.problem, self.solver.y
             noise = ROOM * self._noise()
             self.solver.atol = np.maximum(problem.atol, noise)
             asked = problem.atol + problem.rtol * np.abs(y)
             self.loosened = max(self.loosened, float((noise / asked).max()))
+        elif repeated and (self._noise() > self.problem.atol).any():
+            return "the rounding of the field is larger than the tolerance, and steps are repeated"
+        return ""
 
     def _noise(self) -> Array:
         """What last bits of the state do to it, in the time in which the flow forgets them."""
@@ -112,7 +118,9 @@ def solve(problem: Problem, method: str) -> Solution:
                 if solver.status == "failed":
                     outcome, message = SOLVER_FAILED, str(failure or "the step size became zero")
                     break
-                rounding.look()
+                if message := rounding.look():
+                    outcome = SOLVER_FAILED
+                    break
                 outcome = recorder.accept(solver.t_old, solver.t, solver.y, _interpolant(solver))
         except STOPS as stop:
             outcome = status_of(stop)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import sympy as sp
 
 import flows
-from flows.core.problem import COMPLETED, Problem
+from flows.core.problem import COMPLETED, SOLVER_FAILED, Problem
 from flows.solvers import scipy_ivp
 
 STIFF, THIRD = 1e6, 1 / 3
@@ -59,3 +60,29 @@ def test_two_neurons_that_hardly_differ_are_followed_at_tight_tolerances():
     room = run.absolute_errors("loss")[-1] + looser.absolute_errors("loss")[-1]
     assert abs(run["loss"][-1] - looser["loss"][-1]) <= room
     assert abs(1.02 * run["loss"][-1] - looser["loss"][-1]) > room  # the control
+
+
+# From t = 1e7 on doubles round what is left across this valley, and steps were repeated for ever.
+ACROSS, ALONG = sp.symbols("b a", real=True)
+VALLEY, START, STEPS_TO = ALONG**4 / 4 + (ACROSS - 1 + ALONG**2) ** 2 / 2, [0.2, 0.5], 12_000
+
+
+def in_doubles(method, t_end):
+    system = flows.OwnSystem("valley", [ACROSS, ALONG], VALLEY, arithmetic="doubles")
+    return flows.integrate(system, START, t_end, rtol=RTOL, max_steps=STEPS_TO, method=method)
+
+
+def test_where_rounding_repeats_steps_other_methods_take_them():
+    run = in_doubles("auto", 1e9)
+    assert run.completed and run.rtol == RTOL
+    # a' = -a^3 along the valley, but for what is beside its floor: L = 1/(16 t^2) + O(log t/t^3).
+    assert abs(16 * run.t[-1] ** 2 * run["loss"][-1] - 1) < 1e-7 + run.errors("loss")[-1] < 1e-4
+    named = in_doubles("Radau", 1e9)
+    assert named.status == SOLVER_FAILED and "rounding of the field is larger" in named.message
+    room = named.absolute_errors("loss") + run.absolute_errors("loss")[: len(named.t)]
+    assert (np.abs(named["loss"] - run["loss"][: len(named.t)]) <= room).all()
+
+
+def test_without_a_look_at_its_work_radau_ends_with_its_budget_of_steps(monkeypatch):
+    monkeypatch.setattr(scipy_ivp, "REPEATED", np.inf)
+    assert in_doubles("auto", 1e9).status == "step_budget"

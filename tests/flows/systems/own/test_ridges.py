@@ -241,3 +241,35 @@ def test_an_interruption_of_companions_keeps_what_they_have_shown(monkeypatch):
     run = ridge_run(STARTS[2])
     assert run.status == INTERRUPTED and len(run.t) == 4 and len(runs) == 2
     assert off(run, truth([0.0, STARTS[2]])).max() < 1
+
+
+def hat():
+    """The "Mexican hat" of Absil, Mahony & Andrews (2005), whose flow winds about its brim."""
+    square = X**2 + Y**2
+    angle = 1 / (1 - square)
+    wave = square ** sp.Rational(3, 2) * (Y * sp.cos(angle) - X * sp.sin(angle))
+    return sp.exp(-angle) * (1 - 4 * wave / (4 * square**2 + (1 - square) ** 4))
+
+
+# Radius, distance in angle from the ridge that winds inwards; losses by extrapolated midpoints with
+# 34 digits at two times.
+WOUND = [
+    (0.75, -4e-12, (0.06780535781905833, 6.420055369997765e-08)),
+    (0.6866, 1e-9, (0.08383166175610583, 0.02748386183134384)),
+    (0.5, -3e-7, (0.10462509336214332, 1.0364492865314471e-07)),
+]
+
+
+@pytest.mark.parametrize(("radius", "beside", "losses"), WOUND)
+@pytest.mark.parametrize("rtol", [1e-8, 1e-10])
+def test_a_run_that_leaves_the_ridge_of_a_spiral_is_off_by_less_than_it_states(
+    radius, beside, losses, rtol
+):
+    def beyond(part):
+        angle = 1 / (1 - radius**2) + part * beside
+        start = radius * np.cos(angle), radius * np.sin(angle)
+        run = flows.integrate(flows.OwnSystem("hat", [X, Y], hat()), start, 6.0, [3, 6], rtol=rtol)
+        assert run.completed and run.error("loss") < DIGITS
+        return off(run, np.array(losses)).max()
+
+    assert beyond(1.0) <= 1 < beyond(1.05)

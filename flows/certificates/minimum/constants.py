@@ -29,6 +29,8 @@ __all__ = ["Beside", "Part", "Solved", "Wanted", "solved"]
 ABOVE, ROOM = 1e-3, 1e-3
 # Coefficients are the simplest fractions within so much of them.
 ROUNDED = 1e-5
+# Of samples so many are left out for each row of a linear program.
+FEWER = 4
 # Values of `s` are added so often at most; at first they are these, in units of the usual one.
 ROUNDS = 20
 USUAL = np.geomspace(0.2, 5.0, 12)
@@ -82,8 +84,15 @@ class Part(NamedTuple):
     @property
     def far(self) -> Part:
         """Samples that are not close to the minimum."""
-        far = ~self.close
-        return self._replace(T=self.T[far], V=self.V[far], U=self.U[far], y=self.y[far])
+        return self._of(~self.close)
+
+    @property
+    def fewer(self) -> Part:
+        """Some of them: a linear program has a row of each."""
+        return self._of(np.arange(len(self.T)) % FEWER == 0)
+
+    def _of(self, which: NDArray[np.bool_]) -> Part:
+        return self._replace(T=self.T[which], V=self.V[which], U=self.U[which], y=self.y[which])
 
 
 class Beside(NamedTuple):
@@ -117,15 +126,16 @@ def _best(parts: Sequence[Part], beside: Array, wanted: Wanted) -> Solved | None
     """The member of the span that is above the loss, with the least constant."""
     m, k, size = wanted.m, wanted.k, beside.shape[1] - 1
     floors = [*((p.V, p.T) for p in parts), (beside[:, 1:], beside[:, 0])]
+    some = [p.fewer for p in parts]
     share = 0.0 if size == 1 and wanted.loss else ABOVE
     rows, limits = [], []
-    for V, T in floors:
+    for V, T in [*((p.V, p.T) for p in some), floors[-1]]:
         seen = T > TINY
         rows.append(np.c_[-V[seen] / T[seen, None], np.zeros(seen.sum())])
         limits.append(np.full(seen.sum(), -1 - share))
     guess = _constant(parts, np.eye(size)[0], m, k)
     guess = guess if np.isfinite(guess) and guess > 0 else 1.0
-    for p in parts:
+    for p in some:
         usual = (np.maximum(p.V[:, 0], 0) / guess) ** (1 / m)
         for q in USUAL:
             rows.append(_relation(p, usual * q, m, k))
@@ -137,7 +147,7 @@ def _best(parts: Sequence[Part], beside: Array, wanted: Wanted) -> Solved | None
             return None
         x = solved
         broken = False
-        for p in parts:
+        for p in some:
             v = np.maximum(p.V @ x[:-1], 0)
             row = _relation(p, (v / max(x[-1], TINY * guess)) ** (1 / m), m, k)
             bad = row @ x > BROKEN * np.abs(row * x).max()

@@ -20,7 +20,7 @@ from flows.certificates.minimum.proposals import (
     Proposal,
     proposals,
 )
-from flows.certificates.verifier.near import near, stated
+from flows.certificates.verifier.near import Stated, near, stated
 from flows.certificates.verifier.reading import Refused
 from flows.core.deadline import Deadline, TimeSpent, look, within
 from flows.core.errors import InputError
@@ -32,8 +32,8 @@ from symbolic.language.expressions import as_expression
 
 __all__ = ["find_potential_near"]
 
-# Degrees of Taylor polynomials that are tried: those of low ones are quick, and enough near by.
-ORDERS = (6, 10, 14)
+# Degrees of Taylor polynomials that are tried, until the region is known.
+ORDERS = (14, 10, 6)
 # Boxes of more variables take hours.
 MOST_VARIABLES = 4
 
@@ -169,20 +169,21 @@ def find_potential_near(
     if (lower or k == 0) and len(monomials) + wanted.loss > 1:
         raise InputError("template: this rate takes one potential, not a span; leave it out")
     here = minimum(subject.loss, point, sides, exact(level, "level"))
-    reason = "the loss is not seen to fall like this"
+    reason = ""
     try:
         with within(limit):
             for order in ORDERS:
                 tried = replace(here, order=order)
                 try:
-                    best = _proved(tried, wanted)
-                except (Refused, NoPotential) as problem:
+                    region = stated(tried.data())
+                except Refused as problem:  # too many terms, or too little known of remainders
                     reason = str(problem)
                     continue
-                if best is not None:
-                    proposal, statement = best
-                    seconds = time.perf_counter() - begun
-                    return _found(subject, tried, proposal, wanted, statement, seconds)
+                proposal, said = _proved(tried, region, wanted)
+                seconds = time.perf_counter() - begun
+                return _found(subject, tried, proposal, wanted, said, seconds)
+    except (Refused, NoPotential) as problem:
+        reason = str(problem)
     except TimeSpent:
         reason = limit.told("on the search")
     reason = f"no proof near the minimum: {reason}; give a lower level, or a template"
@@ -192,18 +193,16 @@ def find_potential_near(
     )
 
 
-def _proved(here: Minimum, wanted: Wanted) -> tuple[Proposal, str] | None:
+def _proved(here: Minimum, region: Stated, wanted: Wanted) -> tuple[Proposal, str]:
     """The first proposal that is proved, with its statement."""
-    refused = None
-    for proposal in itertools.islice(proposals(stated(here.data()), wanted), MOST_PROPOSALS):
+    refused: ValueError = NoPotential("the loss is not seen to fall like this")
+    for proposal in itertools.islice(proposals(region, wanted), MOST_PROPOSALS):
         look()
         try:
             return proposal, near(here.data() | proposal.data(wanted)).statement
         except Refused as problem:
             refused = problem
-    if refused is not None:
-        raise refused
-    return None
+    raise refused
 
 
 def _found(

@@ -21,7 +21,7 @@ __all__ = ["NoPotential", "Proposal", "proposals"]
 # Weights of charts that are tried.
 MOST_WEIGHT = 4
 # Of proposals so many are tried.
-MOST_PROPOSALS = 4
+MOST_PROPOSALS = 3
 
 
 class NoPotential(ValueError):

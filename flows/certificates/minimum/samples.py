@@ -14,7 +14,7 @@ __all__ = ["Array", "Samples"]
 
 Array = NDArray[np.float64]
 # Directions along each axis of two variables, of three, of more; parts of the way to the level.
-DIRECTIONS = (1, 41, 15, 9)
+DIRECTIONS = (1, 161, 25, 9)
 DISTANCES = (0.0, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 # So many of these parts are close to the minimum.
 CLOSE = 3

@@ -42,7 +42,8 @@ fuzz: .venv/installed
 	  tests/flows/systems/mixture/test_digits.py tests/flows/expectations/test_posteriors.py \
 	  tests/flows/expectations/test_joint_rules.py \
 	  tests/flows/certificates/verifier/test_leaves.py \
-	  tests/flows/certificates/verifier/test_potential.py
+	  tests/flows/certificates/verifier/test_potential.py \
+	  tests/flows/certificates/minimum/test_near.py
 	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \
 	  tests/flows/certificates/test_forever.py tests/flows/certificates/test_later.py
 

@@ -15,20 +15,20 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
 LINES = {
-    "flows": 111,
+    "flows": 113,
     "flows/arithmetic": 1238,
-    "flows/certificates": 9525,
-    "flows/cli": 2919,
+    "flows/certificates": 10731,
+    "flows/cli": 2946,
     "flows/core": 2600,
     "flows/ensembles": 3558,
-    "flows/expectations": 1387,
-    "flows/pages": 3477,
-    "flows/runs": 4645,
-    "flows/solvers": 3605,
-    "flows/systems": 17478,
+    "flows/expectations": 1397,
+    "flows/pages": 3499,
+    "flows/runs": 4669,
+    "flows/solvers": 3612,
+    "flows/systems": 17533,
     "popflow": 16,
-    "potentials": 5236,
-    "symbolic": 19268,
+    "potentials": 5239,
+    "symbolic": 19273,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 20, 10

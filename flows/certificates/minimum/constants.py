@@ -25,8 +25,8 @@ from potentials.search.exact import simplest
 
 __all__ = ["Beside", "Part", "Solved", "Wanted", "solved"]
 
-# A potential is above the loss by so much of it, and its constant above the best one.
-ABOVE, ROOM = 1e-3, 1e-3
+# A potential is above the loss by so much of it.
+ABOVE = 1e-3
 # Coefficients are the simplest fractions within so much of them.
 ROUNDED = 1e-5
 # Of samples so many are left out for each row of a linear program.
@@ -112,17 +112,17 @@ class Solved(NamedTuple):
     power: int
 
 
-def solved(parts: Sequence[Part], beside: Beside, wanted: Wanted) -> Solved | None:
+def solved(parts: Sequence[Part], beside: Beside, wanted: Wanted, room: float) -> Solved | None:
     """The best member of a span, or None where it falls at no such rate."""
     alone = beside.over.shape[1] == 2
     if wanted.lower:
-        return _slowest(parts, beside.full, wanted) if alone else None
+        return _slowest(parts, beside.full, wanted, room) if alone else None
     if wanted.k == 0:
-        return _exponential(parts, beside.over) if alone else None
-    return _best(parts, beside.over, wanted)
+        return _exponential(parts, beside.over, room) if alone else None
+    return _best(parts, beside.over, wanted, room)
 
 
-def _best(parts: Sequence[Part], beside: Array, wanted: Wanted) -> Solved | None:
+def _best(parts: Sequence[Part], beside: Array, wanted: Wanted, room: float) -> Solved | None:
     """The member of the span that is above the loss, with the least constant."""
     m, k, size = wanted.m, wanted.k, beside.shape[1] - 1
     floors = [*((p.V, p.T) for p in parts), (beside[:, 1:], beside[:, 0])]
@@ -147,7 +147,7 @@ def _best(parts: Sequence[Part], beside: Array, wanted: Wanted) -> Solved | None
             return None
         x = solved
         broken = False
-        for p in some:
+        for p in parts:
             v = np.maximum(p.V @ x[:-1], 0)
             row = _relation(p, (v / max(x[-1], TINY * guess)) ** (1 / m), m, k)
             bad = row @ x > BROKEN * np.abs(row * x).max()
@@ -164,7 +164,7 @@ def _best(parts: Sequence[Part], beside: Array, wanted: Wanted) -> Solved | None
     grows = need > GROWS * _constant([p.far for p in parts], numbers, m, k)
     if not np.isfinite(need) or grows or low < 1 - TINY:
         return None
-    return Solved(found, float(need), _above(need), Fraction(1), 1)
+    return Solved(found, float(need), _above(need, room), Fraction(1), 1)
 
 
 def _least(A: Array, b: Array, unit: float) -> Array | None:
@@ -202,7 +202,7 @@ def _constant(parts: Sequence[Part], c: Array, m: int, k: int) -> float:
     return float(need ** (1 / k))
 
 
-def _exponential(parts: Sequence[Part], beside: Array) -> Solved | None:
+def _exponential(parts: Sequence[Part], beside: Array, room: float) -> Solved | None:
     """The largest `c` of `-V' >= c V`, of one potential."""
     most = min(_least_ratio(p) for p in parts)
     if min(_least_ratio(p.far) for p in parts) > GROWS * most:
@@ -210,9 +210,11 @@ def _exponential(parts: Sequence[Part], beside: Array) -> Solved | None:
     share = float((beside[:, 1] / beside[:, 0]).min())
     if not (TINY < most < math.inf and share > TINY):
         return None
-    constant = simplest(Fraction(most * (1 - ROOM)), Fraction(most * (1 - ROOM / 2)))
+    constant = simplest(Fraction(most * (1 - room)), Fraction(most * (1 - room / 2)))
     same = bool((beside[:, 0] == beside[:, 1]).all())
-    return Solved([Fraction(1)], most, constant, Fraction(1) if same else _above(1 / share), 1)
+    return Solved(
+        [Fraction(1)], most, constant, Fraction(1) if same else _above(1 / share, room), 1
+    )
 
 
 def _least_ratio(p: Part) -> float:
@@ -221,7 +223,7 @@ def _least_ratio(p: Part) -> float:
     return float((p.U[seen, 0] / (p.V[seen, 0] * p.y[seen])).min(initial=math.inf))
 
 
-def _slowest(parts: Sequence[Part], beside: Array, wanted: Wanted) -> Solved | None:
+def _slowest(parts: Sequence[Part], beside: Array, wanted: Wanted, room: float) -> Solved | None:
     """The constant of one potential that falls no faster, and how far the loss is above a power."""
     m, k, need = wanted.m, wanted.k, 0.0
     for p in parts:
@@ -236,14 +238,14 @@ def _slowest(parts: Sequence[Part], beside: Array, wanted: Wanted) -> Solved | N
         logs = np.log(T) - power * np.log(V)
         share = float(np.exp(np.clip(logs.min(), -700, 700)))
         if share > LEAST_SHARE:
-            bound = simplest(Fraction(share * (1 - 4 * ROOM)), Fraction(share * (1 - 2 * ROOM)))
-            return Solved([Fraction(1)], need, _above(need), bound, power)
+            bound = simplest(Fraction(share * (1 - 4 * room)), Fraction(share * (1 - 2 * room)))
+            return Solved([Fraction(1)], need, _above(need, room), bound, power)
     return None
 
 
-def _above(x: float) -> Fraction:
+def _above(x: float, room: float) -> Fraction:
     """A simple fraction a little above a number."""
-    return simplest(Fraction(x * (1 + ROOM / 2)), Fraction(x * (1 + ROOM)))
+    return simplest(Fraction(x * (1 + room / 2)), Fraction(x * (1 + room)))
 
 
 def _rounded(x: float) -> Fraction:

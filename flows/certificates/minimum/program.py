@@ -16,6 +16,7 @@ from flows.certificates.verifier.models import AT_ZERO
 from flows.certificates.verifier.near import FORMAT
 from flows.core.errors import InputError
 from potentials.search.exact import simplest
+from symbolic.language.lower import lower
 
 __all__ = ["Minimum", "minimum", "program_of"]
 
@@ -89,7 +90,7 @@ def minimum(
         For a function that cannot be read, and where no box is found.
     """
     symbols, point = tuple(at), tuple(at.values())
-    radii = _radii(sp.lambdify(symbols, loss, ["scipy", "numpy"]), point, sides, float(level))
+    radii = _radii(_numbers(symbols, loss), point, sides, float(level))
     signs: dict[sp.Basic, sp.Basic] = {
         x: sp.Symbol(x.name, positive=True)
         for x, p, r, side in zip(symbols, point, radii, sides, strict=True)
@@ -104,6 +105,12 @@ def program_of(loss: sp.Expr, symbols: Sequence[sp.Basic]) -> list[list[Any]]:
     read = _Reader(symbols)
     read.step(loss)
     return read.steps
+
+
+def _numbers(symbols: Sequence[sp.Symbol], loss: sp.Expr) -> Any:
+    """A loss in doubles, of arrays."""
+    made = lower([loss], symbols)
+    return lambda *x: made(*x)[0]
 
 
 class _Reader:

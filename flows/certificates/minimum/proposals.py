@@ -13,13 +13,15 @@ import numpy as np
 
 from flows.certificates.minimum.constants import Beside, Part, Wanted, solved
 from flows.certificates.minimum.samples import Samples
-from flows.certificates.verifier.charts import Region
+from flows.certificates.verifier.charts import Quotient, Region
 from flows.certificates.verifier.near import Stated
 
 __all__ = ["NoPotential", "Proposal", "proposals"]
 
 # Weights of charts that are tried.
 MOST_WEIGHT = 4
+# Constants are so much above the best one on samples.
+ROOMS = (1e-3, 1e-2)
 # Of proposals so many are tried.
 MOST_PROPOSALS = 3
 
@@ -90,15 +92,16 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
     charts.sort(key=lambda a: (sum(a), a))
     even = next((a for a in charts if _grows(region, a)), None)
     if even is None:
-        raise NoPotential("the loss is not seen to grow around the point in each direction")
+        raise NoPotential("the loss does not grow like powers of the variables; turn them")
     beside = _beside(_samples(region, even), [region.T, *basis])
-    fitting = []
-    for weights in charts:
+    fitting = [
+        (sum(left), sum(a), a)
+        for a in charts
+        if min(left := _left(here, a, basis, falls, wanted)) >= 0
+    ]
+    for (_, _, weights), room in itertools.product(sorted(fitting), ROOMS):
         parts = [_part(s, [region.T, *basis], falls, wanted) for s in _samples(region, weights)]
-        if min(p.left for p in parts) >= 0:
-            fitting.append((sum(p.left for p in parts), weights, parts))
-    for _, weights, parts in sorted(fitting, key=lambda one: (one[0], sum(one[1]))):
-        best = solved(parts, beside, wanted)
+        best = solved(parts, beside, wanted, room)
         if best is not None:
             first = int(wanted.loss)
             terms = zip(best.coefficients[first:], wanted.monomials, strict=True)
@@ -111,6 +114,24 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
                 best.power,
                 {"decay": list(weights), "above": list(even), "below": list(even)},
             )
+
+
+def _left(
+    here: Stated,
+    weights: tuple[int, ...],
+    basis: Sequence[Any],
+    falls: Sequence[Any],
+    wanted: Wanted,
+) -> list[int]:
+    """Powers of `y` between potential and rate, in each chart."""
+    found = []
+    for chart, _ in here.region.charts(weights):
+        a, b = (
+            min(Quotient(here.region, chart, p).order for p in functions)
+            for functions in ([here.region.T, *basis], falls)
+        )
+        found.append((a * (wanted.m + wanted.k) - b * wanted.m) * (-1 if wanted.lower else 1))
+    return found
 
 
 def _samples(region: Region, weights: tuple[int, ...]) -> list[Samples]:

@@ -19,7 +19,7 @@ from flows.certificates.verifier.reading import require
 __all__ = ["Box", "Chart", "Quotient", "Region"]
 
 # A file that would take hours to check is refused: parts of a chart, weights.
-MOST_PARTS, MOST_WEIGHT = 20_000, 12
+MOST_PARTS, MOST_WEIGHT = 5_000, 12
 # Terms of a quotient from this power of `y` on are one ball.
 HIGH = 32
 
@@ -170,14 +170,31 @@ class Quotient:
             kept[key] = kept[key] + size if key in kept else size
         self.rows = list(kept.items())
         self.most = [max((e[i] for e in kept), default=0) for i in range(n)]
+        self.slopes = [
+            [((*e[:i], e[i] - 1, *e[i + 1 :]), c * e[i]) for e, c in self.rows if e[i]]
+            for i in range(n)
+        ]
 
     def __call__(self, box: Box) -> arb:
-        """Over a box of the chart."""
-        tables = [box.powers(i, most) for i, most in enumerate(self.most)]
-        total = arb(0)
-        for e, c in self.rows:
-            for table, k in zip(tables, e, strict=True):
-                if k:
-                    c = c * table[k]
-            total += c
-        return total
+        """Over a box of the chart: as it stands, or by middle and slopes if that is narrower."""
+        powers = [box.powers(i, most) for i, most in enumerate(self.most)]
+        found = _total(self.rows, powers)
+        if found > 0 or box.low == box.high:
+            return found
+        middle = box.middle
+        total = _total(self.rows, [middle.powers(i, most) for i, most in enumerate(self.most)])
+        for i, slope in enumerate(self.slopes):
+            off = arb(box.low[i]).union(arb(box.high[i])) - arb(middle.low[i])
+            total += _total(slope, powers) * off
+        return total if total.rad() < found.rad() else found
+
+
+def _total(rows: Sequence[Any], powers: Sequence[Sequence[arb]]) -> arb:
+    """A polynomial of its terms."""
+    total = arb(0)
+    for e, c in rows:
+        for table, k in zip(powers, e, strict=True):
+            if k:
+                c = c * table[k]
+        total += c
+    return total

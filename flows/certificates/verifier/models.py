@@ -30,6 +30,8 @@ STEPS, ORDER, TERMS = 400, 40, 20_000
 RECIPROCAL = 6
 # A ball is covered by so many for the remainder of a function.
 PARTS = 64
+# Terms of degrees beyond the order and this number are bounded, so often at most.
+BEYOND, SHORTENED = 4, 250
 # Steps without a remainder.
 PLAIN = ("number", "variable", "plus", "times", "pi")
 # Functions that are known at zero, where their coefficients are fractions; "log" at one.
@@ -73,7 +75,9 @@ class Models:
         require(isinstance(program, list) and 0 < len(program) <= STEPS, "a program has no steps")
         count = sum(step[0] not in PLAIN for step in program)
         names = [*(f"x{i}" for i in range(n)), *(f"r{i}" for i in range(n)), "pi", "unpi"]
-        self.ring = fmpq_mpoly_ctx.get([*names, *(f"e{k}" for k in range(2 * count))], "lex")
+        self.ring = fmpq_mpoly_ctx.get(
+            [*names, *(f"e{k}" for k in range(2 * count + SHORTENED))], "lex"
+        )
         every = self.ring.gens()
         self.x, self.reciprocals, (self.pi, unpi) = (
             every[:n],
@@ -81,6 +85,7 @@ class Models:
             every[2 * n : 2 * n + 2],
         )
         self.free = list(every[2 * n + 2 :])
+        self.two = [x.contains(0) and x.lower() < 0 for x in box]
         self.point, self.order, self.size = (
             [fmpq(p.numerator, p.denominator) for p in point],
             order,
@@ -100,7 +105,38 @@ class Models:
         for relation in self.relations.values():
             found = divmod(found, relation)[1]
         require(len(found) <= TERMS, "a model has too many terms")
-        return found
+        return self._short(found)
+
+    def _short(self, p: Any) -> Any:
+        """With one remainder, times even powers of two-sided variables, for terms of high degree.
+
+        They are at most `sum b_f x^f`, which is not negative, and so they are this times a number
+        between -1 and 1.
+        """
+        n, kept = self.size, dict[tuple[int, ...], Any]()
+        bounds: dict[tuple[int, ...], arb] = {}
+        for e, c in p.terms():
+            if sum(e[:n]) <= self.order + BEYOND:
+                kept[e] = c
+                continue
+            low = self._lower(e[:n])
+            size = abs(arb(c))
+            for value, k, less in zip(self.values, e, (*low, *(0,) * len(e)), strict=False):
+                if k > less:
+                    size *= raised(value.abs_upper(), int(k - less))
+            bounds[low] = bounds[low] + size if low in bounds else size
+        if not bounds:
+            return p
+        rest = (0,) * (self.ring.nvars() - n)
+        above = self.ring.from_dict({(*f, *rest): _upper(size) for f, size in bounds.items()})
+        return self.ring.from_dict(kept) + above * self._remainder(arb(0).union(1).union(-1))
+
+    def _lower(self, powers: Sequence[int]) -> tuple[int, ...]:
+        """Exponents up to these, even ones of two-sided variables, of a degree about the order."""
+        low = [int(k) - (int(k) % 2 if two else 0) for k, two in zip(powers, self.two, strict=True)]
+        while sum(low) > self.order + BEYOND:
+            low[low.index(max(low))] -= 2
+        return tuple(low)
 
     def power(self, a: Any, k: int) -> Any:
         """Power."""
@@ -199,7 +235,7 @@ class Models:
         return value, slope
 
     def _remainder(self, ball: arb) -> Any:
-        require(ball.is_finite(), "a remainder is not bounded")
+        require(ball.is_finite() and self.free, "a remainder is not bounded")
         self.values.append(ball)
         return self.free.pop(0)
 
@@ -251,6 +287,13 @@ def _parts(v: arb) -> list[arb]:
 
 def _hull(balls: Sequence[arb]) -> arb:
     return functools.reduce(lambda a, b: a.union(b), balls)
+
+
+def _upper(x: arb) -> fmpq:
+    """A fraction that is not below a ball."""
+    require(x.is_finite(), "a remainder is not bounded")
+    man, power = x.upper().man_exp()
+    return fmpq(man) * fmpq(2) ** int(power)
 
 
 def _root(at: fmpq, exponent: Fraction) -> fmpq:

@@ -110,11 +110,14 @@ def near(data: Any) -> Fall:
         rest = T - models.power(V, power) * rational(bound)
         region.not_negative(rest, data["weights"]["below"], "a loss above the potential")
     else:
-        region.everywhere(
-            data["weights"]["decay"],
-            lambda chart: _Falls(region, chart, V, falls, (m, k), d),
-            "the rate",
-        )
+        if k == 0:
+            region.not_negative(falls - V * rational(d), data["weights"]["decay"], "the rate")
+        else:
+            region.everywhere(
+                data["weights"]["decay"],
+                lambda chart: _Falls(region, chart, V, falls, (m, k), d),
+                "the rate",
+            )
         if not (share * bound == 1 and not more.terms):
             above = V * rational(bound) - T
             region.not_negative(above, data["weights"]["above"], "a potential above the loss")
@@ -142,18 +145,16 @@ class _Falls:
     ) -> None:
         self.v, self.u = Quotient(region, chart, V), Quotient(region, chart, falls)
         (self.m, self.k), self.main = rate, chart.main
-        self.d = raised(arb(rational(d)), max(self.k, 1))
+        self.d = raised(arb(rational(d)), self.k)
         self.left = self.v.order * (self.m + self.k) - self.u.order * self.m
         require(self.left >= 0, "the potential does not vanish as fast as its rate asks for")
 
     def __call__(self, box: Box) -> arb:
-        """Over a box of the chart; for `k = 0`, `u - d v`."""
+        """Over a box of the chart."""
         u, v = self.u(box), self.v(box)
         if not u > 0:
             return u
         y = box.powers(self.main, self.left)[self.left]
-        if not self.k:
-            return u - self.d * y * v
         return raised(u, self.m) * self.d - y * raised(v, self.m + self.k)
 
 

@@ -36,7 +36,7 @@ CLOSE, BELOW = 5e-3, 3e-2
 SLACK = 1e-9
 CHANGES, STATES = 40, 300
 # Random losses; `make fuzz` takes more.
-SEEDS = int(os.environ.get("POPFLOW_FUZZ", "4"))
+SEEDS = int(os.environ.get("POPFLOW_FUZZ", "3"))
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 
 

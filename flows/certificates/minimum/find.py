@@ -163,13 +163,13 @@ def find_potential_near(
     subject = Subject(system.name, system.blocks, system.expression)
     point = _point(subject, at)
     sides = _sides(subject, point, keep)
-    m, k = (1, 0) if rate == "exp" else (lambda p: (p.m, p.k))(power_of(exact(rate, "rate")))
+    power = None if rate == "exp" else power_of(exact(rate, "rate"))
+    m, k = (1, 0) if power is None else (power.m, power.k)
     monomials = tuple(_monomial(subject, point, one) for one in template)
     wanted = Wanted(m, k, monomials, not (lower and monomials), bool(lower))
     if (lower or k == 0) and len(monomials) + wanted.loss > 1:
         raise InputError("template: this rate takes one potential, not a span; leave it out")
-    here = minimum(subject.loss, point, sides, exact(level, "level"))
-    reason = ""
+    here, reason = minimum(subject.loss, point, sides, exact(level, "level")), ""
     try:
         with within(limit):
             for order in ORDERS:

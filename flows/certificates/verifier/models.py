@@ -167,6 +167,16 @@ class Models:
                     binomial = binomial * (-k - j) / (j + 1)
         return {e: c for e, c in found.items() if c != 0}
 
+    def at_point(self, p: Any) -> Any:
+        """The value at the point, in `pi`: remainders stand beside variables."""
+        n, found = self.size, self.constant(0)
+        for e, c in p.terms():
+            if not any(e[:n]):
+                for at, k in zip(self.point, e[n : 2 * n], strict=True):
+                    c = c / at ** int(k) if k else c
+                found += self.ring.from_dict({(*(0,) * (2 * n), *e[2 * n :]): c})
+        return found
+
     def remainder(self, i: int, k: int) -> arb:
         """The ball of what follows polynomials in a power of a reciprocal."""
         value: arb = arb(1)
@@ -190,6 +200,7 @@ class Models:
         """Of a number or of `a (p_i + x_i)`, exactly; None of anything else."""
         terms = dict(p.terms())
         zero = (0,) * self.ring.nvars()
+        require(terms, "a reciprocal of zero is none")
         if set(terms) == {zero}:
             return self.constant(1 / terms[zero])
         over_pi = self.times(p, self.unpi)

@@ -73,7 +73,7 @@ def stated(data: Any) -> Stated:
     ]
     models = Models(point, box, data["loss"], whole(data["order"], ORDER))
     loss = run(models, data["loss"])
-    least = models.ring.from_dict({e: c for e, c in loss.value.terms() if not any(e[:n])})
+    least = models.at_point(loss.value)
     for i, side in enumerate(sides):
         stays = not side or all(e[i] for e, _ in loss.slopes[i].terms())
         require(stays, f"the flow may leave {names[i]} >= {point[i]}")
@@ -121,7 +121,8 @@ def near(data: Any) -> Fall:
         if not (share * bound == 1 and not more.terms):
             above = V * rational(bound) - T
             region.not_negative(above, data["weights"]["above"], "a potential above the loss")
-    above_least = "L" if least == 0 else f"(L - ({least}))"
+    value = f"{least}" if str(least).isdecimal() else f"({least})"
+    above_least = "L" if least == 0 else f"(L - {value})"
     potential = _potential(names, point, share, more, above_least)
     law = law_of(rate, d, lower)
     share_of = "" if bound == 1 else f"{bound} "

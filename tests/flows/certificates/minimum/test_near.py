@@ -126,6 +126,30 @@ def test_functions_of_textbooks_have_proofs_of_their_rates(loss, at, rate, level
         assert found.constant > sharp
 
 
+def test_reciprocals_beside_the_minimum_have_their_least_value():
+    # x + 1/x = 2 + (x - 1)^2 - .., with x' = -(1 - 1/x^2).
+    found = flows.find_potential_near(
+        flows.OwnSystem("one", [x], x + 1 / x), {x: 1}, "exp", "1/100"
+    )
+    assert found.proved and "(L - 2) <= 1/100" in found.statement
+    slowest = min(
+        (1 - 1 / s**2) ** 2 / (s + 1 / s - 2) for s in np.linspace(0.9, 1.105, 400) if s != 1
+    )
+    assert slowest * (1 - CLOSE) < float(found.constant) < 4
+    data = found.data()
+    assert is_true(data)
+    data["constant"] = str(found.constant * sp.Rational(101, 100))
+    with pytest.raises(Refused):
+        near(data)
+
+
+def test_a_program_that_divides_by_zero_is_refused(upper):
+    data = upper.data()
+    data["loss"] = [["number", "0"], ["power", 0, "-1"]]
+    with pytest.raises(Refused, match="reciprocal of zero"):
+        near(data)
+
+
 def value_of(program, point):
     """A program in complex numbers."""
     made = []

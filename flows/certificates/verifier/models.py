@@ -383,7 +383,9 @@ def formula(program: Any, names: Sequence[str]) -> str:
             joined = f"{a[0]} - {b[0][1:]}" if b[0].startswith("-") else f"{a[0]} + {b[0]}"
             made.append((joined, True))
         elif kind == "times":
-            made.append(("*".join(f"({t})" if s else t for t, s in (a, made[rest[1]])), False))
+            left, right = (f"({t})" if is_sum else t for t, is_sum in (a, made[rest[1]]))
+            text = f"-{right}" if a[0] == "-1" else f"{left}*{right}"
+            made.append((text, a[0] == "-1"))
         elif kind == "power":
             base = f"({a[0]})" if a[1] or "*" in a[0] else a[0]
             up = rest[1] if rest[1].isdigit() else f"({rest[1]})"

@@ -75,7 +75,7 @@ FIND = _examples(
     'popflow find "(a**2 + b**2)**2/4" --rate 2 --latex potential.tex',
     'popflow find "(x*y - 1)**2/2" --keep "x**2 == y**2 + 2" --json',
     "popflow find matrix_factorization --d 1 --depth 2 --level 1/8 --rate exp",
-    'popflow find "exp(x)/2 + exp(-x)/2 - 1" --at x=0 --rate exp --level 1/10',
+    'popflow find "cosh(x) - 1" --at x=0 --rate exp --level 1/10',
 )
 PROVE = _examples(
     "popflow prove relu_neuron --theorem loss_lower --trusted",

@@ -61,7 +61,7 @@ class Subject:
         except ValueError as problem:
             raise InputError(
                 f"{self.name}: {problem}; potentials are found of polynomials with fractions as"
-                " coefficients"
+                " coefficients, and near a minimum of other losses (find_potential_near, --at)"
             ) from None
 
     @property

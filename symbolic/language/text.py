@@ -20,7 +20,11 @@ __all__ = ["names_in", "read_expression", "read_relation"]
 LONGEST = 1000
 # Powers that are written out take that many factors.
 MOST_POWER = 64
-FUNCTIONS = {f.__name__: f for f in (sp.exp, sp.log, sp.sin, sp.cos, sp.tanh, sp.sqrt)}
+FUNCTIONS = {
+    f.__name__: f
+    for f in (sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.atan, sp.sinh, sp.cosh, sp.tanh, sp.sqrt)
+}
+CONSTANTS = {"pi": sp.pi}
 RELATIONS: dict[type, Any] = {ast.Eq: sp.Eq, ast.GtE: sp.Ge, ast.LtE: sp.Le}
 
 
@@ -36,7 +40,7 @@ def names_in(text: str) -> list[str]:
     calls = {id(node.func) for node in ast.walk(_tree(text)) if isinstance(node, ast.Call)}
     nodes = (node for node in ast.walk(_tree(text)) if isinstance(node, ast.Name))
     for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
-        if id(node) not in calls and node.id not in found and node.id not in FUNCTIONS:
+        if id(node) not in calls and node.id not in (*found, *FUNCTIONS, *CONSTANTS):
             found.append(node.id)
     return found
 
@@ -89,6 +93,8 @@ def _read(node: ast.AST, known: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return sp.Rational(str(node.value))
     if isinstance(node, ast.Name):
+        if node.id in CONSTANTS:
+            return CONSTANTS[node.id]
         if node.id not in known:
             raise InputError(f"{node.id} is unknown here; known: {', '.join(known)}")
         return known[node.id]

@@ -32,6 +32,8 @@ METHODS = {
 # Steps of Radau between two looks at how far they have led; if that is less than the second number,
 # in solver time, they crawl. A step takes seven field evaluations, and this many if it is repeated.
 OFTEN, CRAWLS, REPEATED = 50, 1e-3, 14
+# Radau fails if they were repeated at so many looks; where a flow changes fast they are at one.
+LONG = 5
 # Newton's method meets a tolerance that is so many times the rounding.
 ROOM = 30.0
 
@@ -52,7 +54,7 @@ class _Rounding:
     def __init__(self, problem: Problem, solver: scipy.integrate.OdeSolver) -> None:
         self.problem, self.solver = problem, solver
         self.steps, self.reached, self.spent = 0, problem.tau0, 0
-        self.loosened, self.raised = 1.0, False
+        self.loosened, self.raised, self.repeated = 1.0, False, 0
 
     def look(self) -> str:
         """Raise the tolerances after many steps that have led nowhere; why the solver fails."""
@@ -68,7 +70,9 @@ class _Rounding:
             self.solver.atol = np.maximum(problem.atol, noise)
             asked = problem.atol + problem.rtol * np.abs(y)
             self.loosened = max(self.loosened, float((noise / asked).max()))
-        elif repeated and (self._noise() > self.problem.atol).any():
+            return ""
+        self.repeated += repeated
+        if self.repeated >= LONG and (self._noise() > self.problem.atol).any():
             return "the rounding of the field is larger than the tolerance, and steps are repeated"
         return ""
 

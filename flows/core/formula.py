@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -100,12 +101,13 @@ class Formula:
 
     def kept(self) -> Kept | None:
         """Invariants of degree two of a polynomial in few exact numbers; else None."""
-        from potentials.search.invariants import invariants, monomials
+        from potentials.search.invariants import invariants
         from symbolic.systems.own.rates import Kept
 
         try:
             subject = self.polynomial
-            if subject.loss.has(sp.Float) or monomials(subject.flow, USUAL) > FEW:
+            many = math.comb(len(subject.entries) + USUAL, USUAL) > FEW
+            if many or subject.loss.has(sp.Float):
                 return None
         except InputError:
             return None

@@ -17,6 +17,8 @@ from symbolic.language.errors import InputError
 
 __all__ = ["Subject"]
 
+# Polynomials in more variables have too many terms.
+MOST_VARIABLES = 100
 # A Gram matrix has at most so many rows: larger ones take hours.
 MOST_ROWS = 6
 # And so many where it is tried without being asked for.

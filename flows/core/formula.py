@@ -109,9 +109,10 @@ class Formula:
             many = math.comb(len(subject.entries) + USUAL, USUAL) > FEW
             if many or subject.loss.has(sp.Float):
                 return None
+            flow = subject.flow
         except InputError:
             return None
-        found, written = invariants(subject.flow, USUAL), subject.in_blocks
+        found, written = invariants(flow, USUAL), subject.in_blocks
         return Kept(
             tuple(map(written, found.conserved)),
             tuple((written(p), written(rate)) for p, rate in found.darboux),

@@ -57,6 +57,11 @@ class Subject:
     @cached_property
     def flow(self) -> Flow:
         """The gradient flow."""
+        if len(self.entries) > MOST_VARIABLES:
+            raise InputError(
+                f"{self.name}: expected at most {MOST_VARIABLES} numbers that move, got"
+                f" {len(self.entries)}; take a smaller system"
+            )
         loss = self.loss
         try:
             return gradient_flow(loss, [*self._names.values()])

@@ -119,3 +119,13 @@ def test_relations_are_those_of_all_equations(monkeypatch, spare):
     found = [*relations(rates)]
     assert all(sum(c * p for c, p in zip(row, rates, strict=True)) == 0 for row in found)
     assert len(found) == 3  # x1^2 - x2^2, x3^2 - x4^2, x3^2 - x5^2
+
+
+def test_a_loss_of_many_numbers_is_not_written_out():
+    X = sp.MatrixSymbol("X", 20, 20)
+    many = flows.OwnSystem("many", [X], sp.trace((X.T * X) ** 2) / 4)
+    assert many.kept() is None
+    with pytest.raises(flows.InputError, match="at most 100 numbers that move, got 400"):
+        many.invariants(1)
+    cosine = sp.Symbol("a")
+    assert flows.OwnSystem("waves", [cosine], 1 - sp.cos(cosine)).kept() is None

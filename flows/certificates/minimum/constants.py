@@ -23,22 +23,23 @@ from scipy.optimize import linprog
 from flows.certificates.minimum.samples import Array
 from potentials.search.exact import simplest
 
-__all__ = ["Beside", "Part", "Solved", "Wanted", "solved"]
+__all__ = ["Compared", "Part", "Solved", "Wanted", "solved"]
 
 # A potential is above the loss by so much of it.
 ABOVE = 1e-3
 # Coefficients are the simplest fractions within so much of them.
 ROUNDED = 1e-5
-# Of samples so many are left out for each row of a linear program.
+# A linear program begins with one in so many samples.
 FEWER = 4
-# Values of `s` are added so often at most; at first they are these, in units of the usual one.
-ROUNDS = 20
+# It begins with these values of `s`, in units of that at which the loss meets its own rate.
 USUAL = np.geomspace(0.2, 5.0, 12)
+# Broken relations are added so often at most.
+ROUNDS = 20
 # A coefficient counts like so much of the constant.
 PRICE = 1e-5
-# A sample of less is at the boundary of what can be divided.
+# Samples of smaller values are not divided by.
 TINY = 1e-9
-# No constant grows so much towards the minimum.
+# A constant that grows by this factor towards the minimum has no bound there.
 GROWS = 1.5
 # A relation is broken where it is below zero by so much of its terms.
 BROKEN = 1e-7
@@ -95,8 +96,8 @@ class Part(NamedTuple):
         return self._replace(T=self.T[which], V=self.V[which], U=self.U[which], y=self.y[which])
 
 
-class Beside(NamedTuple):
-    """Samples of charts in which the loss has one order: functions over it, and in full."""
+class Compared(NamedTuple):
+    """Samples of charts in which the loss has one order: functions without it, and with it."""
 
     over: Array
     full: Array
@@ -112,20 +113,20 @@ class Solved(NamedTuple):
     power: int
 
 
-def solved(parts: Sequence[Part], beside: Beside, wanted: Wanted, room: float) -> Solved | None:
+def solved(parts: Sequence[Part], compared: Compared, wanted: Wanted, room: float) -> Solved | None:
     """The best member of a span, or None where it falls at no such rate."""
-    alone = beside.over.shape[1] == 2
+    alone = compared.over.shape[1] == 2
     if wanted.lower:
-        return _slowest(parts, beside.full, wanted, room) if alone else None
+        return _slowest(parts, compared.full, wanted, room) if alone else None
     if wanted.k == 0:
-        return _exponential(parts, beside.over, room) if alone else None
-    return _best(parts, beside.over, wanted, room)
+        return _exponential(parts, compared.over, room) if alone else None
+    return _best(parts, compared.over, wanted, room)
 
 
-def _best(parts: Sequence[Part], beside: Array, wanted: Wanted, room: float) -> Solved | None:
+def _best(parts: Sequence[Part], compared: Array, wanted: Wanted, room: float) -> Solved | None:
     """The member of the span that is above the loss, with the least constant."""
-    m, k, size = wanted.m, wanted.k, beside.shape[1] - 1
-    floors = [*((p.V, p.T) for p in parts), (beside[:, 1:], beside[:, 0])]
+    m, k, size = wanted.m, wanted.k, compared.shape[1] - 1
+    floors = [*((p.V, p.T) for p in parts), (compared[:, 1:], compared[:, 0])]
     some = [p.fewer for p in parts]
     share = 0.0 if size == 1 and wanted.loss else ABOVE
     rows, limits = [], []
@@ -202,16 +203,16 @@ def _constant(parts: Sequence[Part], c: Array, m: int, k: int) -> float:
     return float(need ** (1 / k))
 
 
-def _exponential(parts: Sequence[Part], beside: Array, room: float) -> Solved | None:
+def _exponential(parts: Sequence[Part], compared: Array, room: float) -> Solved | None:
     """The largest `c` of `-V' >= c V`, of one potential."""
     most = min(_least_ratio(p) for p in parts)
     if min(_least_ratio(p.far) for p in parts) > GROWS * most:
         return None
-    share = float((beside[:, 1] / beside[:, 0]).min())
+    share = float((compared[:, 1] / compared[:, 0]).min())
     if not (TINY < most < math.inf and share > TINY):
         return None
     constant = simplest(Fraction(most * (1 - room)), Fraction(most * (1 - room / 2)))
-    same = bool((beside[:, 0] == beside[:, 1]).all())
+    same = bool((compared[:, 0] == compared[:, 1]).all())
     return Solved(
         [Fraction(1)], most, constant, Fraction(1) if same else _above(1 / share, room), 1
     )
@@ -223,7 +224,7 @@ def _least_ratio(p: Part) -> float:
     return float((p.U[seen, 0] / (p.V[seen, 0] * p.y[seen])).min(initial=math.inf))
 
 
-def _slowest(parts: Sequence[Part], beside: Array, wanted: Wanted, room: float) -> Solved | None:
+def _slowest(parts: Sequence[Part], compared: Array, wanted: Wanted, room: float) -> Solved | None:
     """The constant of one potential that falls no faster, and how far the loss is above a power."""
     m, k, need = wanted.m, wanted.k, 0.0
     for p in parts:
@@ -233,7 +234,7 @@ def _slowest(parts: Sequence[Part], beside: Array, wanted: Wanted, room: float) 
         need = max(need, float(ratio.max(initial=0.0)))
     if not TINY < need < 1 / TINY:
         return None
-    T, V = beside[:, 0], np.maximum(beside[:, 1], 1e-300)
+    T, V = compared[:, 0], np.maximum(compared[:, 1], 1e-300)
     for power in range(1, MOST_POWER + 1):
         logs = np.log(T) - power * np.log(V)
         share = float(np.exp(np.clip(logs.min(), -700, 700)))

@@ -69,10 +69,10 @@ class _Proof:
         power = sp.Rational(1) if k == 0 else 1 + sp.Rational(k, m)
         root = sp.Rational(1, m) if lower else -sp.Rational(k, m)
         factor = d if k == 0 else d**root
-        sign, beside = r"\le", r"L - L^* \le V"
+        bound = "" if self.proposal.bound == 1 else sp.latex(_rational(self.proposal.bound))
+        sign, loss = r"\le", rf"L - L^* \le {bound} V"
         if lower:
-            bound = sp.latex(_rational(self.proposal.bound))
-            sign, beside = r"\ge", rf"L - L^* \ge {bound}\, V^{{{self.proposal.power}}}"
+            sign, loss = r"\ge", rf"L - L^* \ge {bound} V^{{{self.proposal.power}}}"
         rate = rf"\dot V {sign} -{sp.latex(factor)}\, V^{{{sp.latex(power)}}}"
         return "\n".join(
             [
@@ -80,7 +80,7 @@ class _Proof:
                 rf"Let $L = {sp.latex(here.loss)}$, $L^* = {sp.latex(here.least)}$,",
                 rf"$V = {sp.latex(self.V)}$ and $\dot x = -\nabla L$. For every start with",
                 rf"${', '.join(inside)}$ and $L - L^* \le {sp.latex(_rational(here.level))}$,",
-                rf"\[ {rate}, \qquad {beside} . \]",
+                rf"\[ {rate}, \qquad {loss} . \]",
                 r"\end{theorem}",
                 r"\begin{proof}",
                 r"By Taylor polynomials with remainders in weighted charts around the minimum,",

@@ -12,20 +12,23 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.certificates.verifier.models import AT_ZERO
 from flows.certificates.verifier.near import FORMAT
+from flows.certificates.verifier.taylor import AT_ZERO
 from flows.core.errors import InputError
 from potentials.search.exact import simplest
 from symbolic.language.lower import lower
 
 __all__ = ["Minimum", "minimum", "program_of"]
 
-# Half of a side of a box is at first where the loss along an axis is this part of the level, and is
-# made longer by the second number, this often at most, until the loss is above the level on faces
-# by the last one.
-BEYOND, LONGER, TIMES, ABOVE = 1.2, 1.15, 40, 1.05
-# Points along an axis, and of a face along each of its axes.
-POINTS, ON_FACE = 2000, 41
+# A box reaches along each axis to where the loss is this part of the level.
+BEYOND = 1.2
+# Then it is made longer by the first number until the loss on its faces is the second part of the
+# level, so often at most.
+LONGER, ABOVE, TIMES = 1.15, 1.05, 40
+# Points along an axis.
+POINTS = 2000
+# Points of a face along each of its axes: of one axis, and of more.
+ON_FACE, ON_FACES = 41, 11
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,8 @@ class _Reader:
         """The number of the step that makes an expression."""
         if e in self.symbols:
             return self._put("variable", self.symbols.index(e))
-        if e.is_Rational:
-            return self._put("number", str(e))
+        if e.is_Rational or e.is_Float:  # a double is the fraction that it is
+            return self._put("number", str(sp.Rational(e)))
         if e == sp.pi:
             return self._put("pi")
         if e == sp.E:
@@ -189,7 +192,7 @@ def _face(
     loss: Any, center: NDArray[np.float64], radii: Sequence[float], i: int, signs: Sequence[Any]
 ) -> float:
     """The least loss on the faces of a box across an axis, on samples."""
-    many = ON_FACE if len(radii) < 3 else 11
+    many = ON_FACE if len(radii) < 3 else ON_FACES
     axes = [
         np.array(signs[j]) if j == i else np.linspace(min(0.0, signs[j][-1]), 1.0, many)
         for j in range(len(radii))

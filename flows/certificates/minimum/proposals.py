@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.certificates.minimum.constants import Beside, Part, Wanted, solved
+from flows.certificates.minimum.constants import Compared, Part, Wanted, solved
 from flows.certificates.minimum.samples import Samples
 from flows.certificates.verifier.charts import Quotient, Region
 from flows.certificates.verifier.near import Stated
@@ -93,7 +93,7 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
     even = next((a for a in charts if _grows(region, a)), None)
     if even is None:
         raise NoPotential("the loss does not grow like powers of the variables; turn them")
-    beside = _beside(_samples(region, even), [region.T, *basis])
+    compared = _compared(_samples(region, even), [region.T, *basis])
     fitting = [
         (sum(left), sum(a), a)
         for a in charts
@@ -101,7 +101,7 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
     ]
     for (_, _, weights), room in itertools.product(sorted(fitting), ROOMS):
         parts = [_part(s, [region.T, *basis], falls, wanted) for s in _samples(region, weights)]
-        best = solved(parts, beside, wanted, room)
+        best = solved(parts, compared, wanted, room)
         if best is not None:
             first = int(wanted.loss)
             terms = zip(best.coefficients[first:], wanted.monomials, strict=True)
@@ -160,10 +160,10 @@ def _part(samples: Samples, functions: Sequence[Any], falls: Sequence[Any], want
     return Part(V[:, 0], V[:, 1:], U, samples.y ** (max(left, 0) / wanted.m), left, samples.close)
 
 
-def _beside(samples: Sequence[Samples], functions: Sequence[Any]) -> Beside:
+def _compared(samples: Sequence[Samples], functions: Sequence[Any]) -> Compared:
     over, full = [], []
     for s in samples:
         order, values = s.quotients(functions)
         over.append(values)
         full.append((values * s.y[:, None] ** order)[s.y > 0])
-    return Beside(np.concatenate(over), np.concatenate(full))
+    return Compared(np.concatenate(over), np.concatenate(full))

@@ -13,10 +13,11 @@ from flows.certificates.verifier.charts import Chart, Quotient, Region
 __all__ = ["Array", "Samples"]
 
 Array = NDArray[np.float64]
-# Directions along each axis of two variables, of three, of more; parts of the way to the level.
+# Directions along each axis, of one variable, of two, of three, of four.
 DIRECTIONS = (1, 161, 25, 9)
+# Parts of the way to the level.
 DISTANCES = (0.0, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-# So many of these parts are close to the minimum.
+# The first ones are close to the minimum: so many.
 CLOSE = 3
 # The way to the level is looked for at so many places.
 PLACES = 100

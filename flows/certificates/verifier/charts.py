@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from flows.certificates.verifier.exact import whole
-from flows.certificates.verifier.models import Models, raised
+from flows.certificates.verifier.models import Models
 from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.taylor import raised
 
 __all__ = ["Box", "Chart", "Quotient", "Region"]
 
-# A file that would take hours to check is refused: parts of a chart, weights.
+# A file that would take hours to check is refused: parts of a chart, and weights.
 MOST_PARTS, MOST_WEIGHT = 5_000, 12
 # Terms of a quotient from this power of `y` on are one ball.
 HIGH = 32
@@ -102,9 +103,8 @@ class Region:
             self.positive(goal(chart), box, left, reason)
 
     def not_negative(self, p: Any, weights: Any, reason: str) -> None:
-        """Refuse unless a polynomial is not negative, without even powers that all terms share."""
-        terms, n = p.terms(), self.models.size
-        terms = dict(terms)
+        """Refuse unless a polynomial is not negative, apart from even powers in all its terms."""
+        terms, n = dict(p.terms()), self.models.size
         shared = [min((int(e[i]) for e in terms), default=0) for i in range(n)]
         shared = [k if side else k - k % 2 for k, side in zip(shared, self.sides, strict=True)]
         lower = [*shared, *(0,) * (self.models.ring.nvars() - n)]
@@ -125,7 +125,7 @@ class Region:
     def positive(
         self, value: Callable[[Box], arb], box: Box, outside: Callable[[Box], arb], reason: str
     ) -> None:
-        """Bisect until a function is positive on each part, or this is outside."""
+        """Bisect a box until a function is positive on each part, or the part is outside."""
         parts, seen = [box], 0
         while parts:
             part = parts.pop()
@@ -139,7 +139,7 @@ class Region:
 
 
 class Quotient:
-    """A polynomial of a model in a chart, divided by a power of `y`: by all that it has, or one."""
+    """A polynomial of models in a chart, divided by a power of `y`: the largest, or a given one."""
 
     def __init__(self, region: Region, chart: Chart, p: Any, order: int | None = None) -> None:
         models, n, self.main = region.models, region.models.size, chart.main

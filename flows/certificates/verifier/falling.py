@@ -24,6 +24,7 @@ from flows.certificates.verifier.potential import fall
 from flows.certificates.verifier.reading import Refused, require
 from flows.certificates.verifier.rest import segments_of
 from flows.certificates.verifier.segment import Equations
+from flows.certificates.verifier.taylor import raised
 
 
 class Falling(NamedTuple):
@@ -139,6 +140,6 @@ def _value(p: Exact, x: list[Any], kind: Any) -> Any:
     for e, c in p.terms.items():
         term = kind(c)
         for y, k in zip(x, e[:-1], strict=True):
-            term = term * y**k if k else term
+            term = term * (raised(y, k) if isinstance(y, arb) else y**k) if k else term
         total = total + term
     return total

@@ -11,46 +11,27 @@ its power of `u - u_0`, so that polynomials can be divided by powers of variable
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
-from flint import arb, arb_series, ctx, fmpq, fmpq_mpoly_ctx, fmpq_series
+from flint import arb, fmpq, fmpq_mpoly_ctx
 
-from flows.certificates.verifier.exact import fraction, whole
 from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.taylor import coefficients, raised
 
-__all__ = ["ORDER", "Models", "Slopes", "formula", "raised", "run"]
+__all__ = ["ORDER", "Models"]
 
-# A file that would take hours to check is refused.
+# A file that would take hours to check is refused: steps, order, terms of a polynomial.
 STEPS, ORDER, TERMS = 400, 40, 20_000
 # Reciprocals are written as polynomials of this degree.
 RECIPROCAL = 6
-# A ball is covered by so many for the remainder of a function.
-PARTS = 64
-# Terms of degrees beyond the order and this number are bounded, so often at most.
-BEYOND, SHORTENED = 4, 250
+# Terms whose degree exceeds the order by more than this are replaced by one remainder.
+BEYOND = 4
+# There are generators for so many of these remainders.
+SHORTENED = 250
 # Steps without a remainder.
 PLAIN = ("number", "variable", "plus", "times", "pi")
-# Functions that are known at zero, where their coefficients are fractions; "log" at one.
-AT_ZERO = ("exp", "sin", "cos", "tan", "atan", "sinh", "cosh", "tanh")
-
-
-def raised(x: arb, k: int) -> arb:
-    """Power of a ball, as narrow as it is."""
-    if k == 0:
-        return arb(1)
-    ends = (x.lower() ** k).union(x.upper() ** k)
-    return ends.union(0) if k % 2 == 0 and x.contains(0) else ends
-
-
-class Slopes(NamedTuple):
-    """A polynomial and its derivatives by the variables."""
-
-    value: Any
-    slopes: tuple[Any, ...]
 
 
 class Models:
@@ -79,21 +60,14 @@ class Models:
             [*names, *(f"e{k}" for k in range(2 * count + SHORTENED))], "lex"
         )
         every = self.ring.gens()
-        self.x, self.reciprocals, (self.pi, unpi) = (
-            every[:n],
-            every[n : 2 * n],
-            every[2 * n : 2 * n + 2],
-        )
-        self.free = list(every[2 * n + 2 :])
-        self.two = [x.contains(0) and x.lower() < 0 for x in box]
-        self.point, self.order, self.size = (
-            [fmpq(p.numerator, p.denominator) for p in point],
-            order,
-            n,
-        )
+        self.x, self.reciprocals = every[:n], every[n : 2 * n]
+        self.pi, self.unpi, *self.free = every[2 * n :]
+        self.two = [x.lower() < 0 for x in box]
+        self.point = [fmpq(p.numerator, p.denominator) for p in point]
+        self.order, self.size = order, n
+        # Of generators, in their order; reciprocals have a value once they are used.
         self.values: list[arb] = [*box, *([arb("nan")] * n), arb.pi(), 1 / arb.pi()]
-        self.relations = {n: self.pi * unpi - 1}
-        self.unpi = unpi
+        self.relations = {n: self.pi * self.unpi - 1}
 
     def constant(self, number: Any) -> Any:
         """A number."""
@@ -230,7 +204,7 @@ class Models:
             at > 0 if name in ("power", "log") else at == 0, f"{name} is not known exactly here"
         )
         require(name != "log" or at == 1, "log is not known exactly here")
-        exact, over = _coefficients(name, exponent, at, self.ball(v), self.order)
+        exact, over = coefficients(name, exponent, at, self.ball(v), self.order)
         slope_exact = [k * c for k, c in enumerate(exact)][1 : self.order + 1]
         slope_over = over[1] * (self.order + 1)
         powers = [self.constant(1)]
@@ -251,145 +225,8 @@ class Models:
         return self.free.pop(0)
 
 
-def _coefficients(
-    name: str, exponent: Fraction, at: fmpq, v: arb, order: int
-) -> tuple[list[fmpq], list[arb]]:
-    """Of the Taylor series at a number, exactly; two from the order on over a ball."""
-    old, ctx.cap = ctx.cap, order + 2
-    try:
-        if name == "power":
-            p, root = fmpq(exponent.numerator, exponent.denominator), _root(at, exponent)
-            exact = [root]
-            for k in range(order + 1):
-                exact.append(exact[-1] * (p - k) / (k + 1) / at)
-            factor = arb(exact[order] / root), arb(exact[order + 1] / root)
-            near = [
-                (arb(at) + part) ** arb(p) * raised(arb(at) / (arb(at) + part), order)
-                for part in _parts(v)
-            ]
-            slope = [
-                a * arb(at) / (arb(at) + part) for a, part in zip(near, _parts(v), strict=True)
-            ]
-            return exact, [factor[0] * _hull(near), factor[1] * _hull(slope)]
-        made = getattr(fmpq_series([at, 1]), name)()
-        over = [_series(name, arb(at) + part) for part in _parts(v)]
-        last = [_hull([one[k] for one in over]) for k in (order, order + 1)]
-        return [made[k] for k in range(order + 2)], last
-    finally:
-        ctx.cap = old
-
-
-def _series(name: str, at: arb) -> Any:
-    """Series of a function at a ball."""
-    x = arb_series([at, 1])
-    if name not in ("sinh", "cosh", "tanh"):
-        return getattr(x, name)()
-    grown, fallen = x.exp(), (-x).exp()
-    up, down = (grown - fallen) / 2, (grown + fallen) / 2
-    return {"sinh": up, "cosh": down, "tanh": up / down}[name]
-
-
-def _parts(v: arb) -> list[arb]:
-    """Balls that cover a ball: coefficients of wide balls are far too wide."""
-    low, width = v.lower(), (v.upper() - v.lower()) / PARTS
-    ends = [low + width * k for k in range(PARTS + 1)]
-    return [a.union(b) for a, b in itertools.pairwise(ends)]
-
-
-def _hull(balls: Sequence[arb]) -> arb:
-    return functools.reduce(lambda a, b: a.union(b), balls)
-
-
 def _upper(x: arb) -> fmpq:
     """A fraction that is not below a ball."""
     require(x.is_finite(), "a remainder is not bounded")
     man, power = x.upper().man_exp()
     return fmpq(man) * fmpq(2) ** int(power)
-
-
-def _root(at: fmpq, exponent: Fraction) -> fmpq:
-    """A power of a positive fraction that is a fraction itself."""
-    parts = []
-    for number in (int(at.p), int(at.q)):
-        root = round(number ** (1 / exponent.denominator))
-        require(root**exponent.denominator == number, "a power is not known exactly here")
-        parts.append(root)
-    found = fmpq(parts[0], parts[1]) ** abs(exponent.numerator)
-    return found if exponent.numerator >= 0 else 1 / found
-
-
-def run(models: Models, program: Any) -> Slopes:
-    """Value and slopes of a program: what its last step makes."""
-    n = models.size
-    made: list[Slopes] = []
-    nothing = (models.constant(0),) * n
-    for step in program:
-        kind, *rest = step
-        if kind == "number":
-            q = fraction(rest[0])
-            made.append(Slopes(models.constant(fmpq(q.numerator, q.denominator)), nothing))
-            continue
-        if kind == "pi":
-            made.append(Slopes(models.pi, nothing))
-            continue
-        if kind == "variable":
-            i = whole(rest[0], n - 1)
-            unit = tuple(models.constant(int(i == j)) for j in range(n))
-            made.append(Slopes(models.x[i] + models.point[i], unit))
-            continue
-        a = made[whole(rest[0], len(made) - 1)]
-        if kind in ("plus", "times"):
-            b = made[whole(rest[1], len(made) - 1)]
-            if kind == "plus":
-                both = zip(a.slopes, b.slopes, strict=True)
-                made.append(Slopes(a.value + b.value, tuple(x + y for x, y in both)))
-            else:
-                slopes = (
-                    models.times(x, b.value) + models.times(a.value, y)
-                    for x, y in zip(a.slopes, b.slopes, strict=True)
-                )
-                made.append(Slopes(models.times(a.value, b.value), tuple(slopes)))
-            continue
-        value, slope = _function(models, kind, rest[1:], a.value)
-        made.append(Slopes(value, tuple(models.times(slope, x) for x in a.slopes)))
-    return made[-1]
-
-
-def _function(models: Models, kind: str, rest: Any, a: Any) -> tuple[Any, Any]:
-    """A function of one polynomial, with its derivative."""
-    exponent = fraction(rest[0]) if kind == "power" else Fraction(1)
-    require(kind in ("power", "log", *AT_ZERO), f"the function {kind!r:.20} is unknown")
-    if kind == "power" and exponent.denominator == 1:
-        k = int(exponent)
-        require(abs(k) <= ORDER, "a power is too large")
-        base = a if k > 0 else models.reciprocal(a)
-        if base is not None:
-            lower = models.power(base, abs(k) - 1 if k > 0 else abs(k) + 1)
-            return models.power(base, abs(k)), lower * k
-    return models.series(kind, exponent, a)
-
-
-def formula(program: Any, names: Sequence[str]) -> str:
-    """A program in words, for a person."""
-    made: list[tuple[str, bool]] = []  # a text, and whether it is a sum
-    for kind, *rest in program:
-        if kind in ("number", "pi", "variable"):
-            text = {"number": str(rest[0]) if rest else "", "pi": "pi"}.get(kind) or names[rest[0]]
-            made.append((text, text.startswith("-") or "/" in text))
-            continue
-        a = made[rest[0]]
-        if kind == "plus":
-            b = made[rest[1]]
-            joined = f"{a[0]} - {b[0][1:]}" if b[0].startswith("-") else f"{a[0]} + {b[0]}"
-            made.append((joined, True))
-        elif kind == "times":
-            left, right = (f"({t})" if is_sum else t for t, is_sum in (a, made[rest[1]]))
-            text = f"-{right}" if a[0] == "-1" else f"{left}*{right}"
-            made.append((text, a[0] == "-1"))
-        elif kind == "power":
-            base = f"({a[0]})" if a[1] or "*" in a[0] else a[0]
-            up = rest[1] if rest[1].isdigit() else f"({rest[1]})"
-            made.append((f"{base}**{up}", False))
-        else:
-            made.append((f"{kind}({a[0]})", False))
-    return made[-1][0]

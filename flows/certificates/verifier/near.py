@@ -23,9 +23,11 @@ from flint import arb, fmpq
 
 from flows.certificates.verifier.charts import Box, Chart, Quotient, Region
 from flows.certificates.verifier.exact import fraction, read, whole
-from flows.certificates.verifier.models import ORDER, Models, Slopes, formula, raised, run
+from flows.certificates.verifier.models import ORDER, Models
 from flows.certificates.verifier.potential import Fall, law_of, names_of
+from flows.certificates.verifier.program import Slopes, formula, run
 from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.taylor import raised
 
 __all__ = ["FORMAT", "Stated", "near", "polynomial", "stated"]
 
@@ -62,6 +64,7 @@ class Stated(NamedTuple):
 def stated(data: Any) -> Stated:
     """The loss and the region of a file; refused where the flow might leave it."""
     names = names_of(data["variables"])
+    require("pi" not in names, "a variable is named pi")
     n = len(names)
     point, radii = ([fraction(x) for x in data[key]] for key in ("point", "radii"))
     sides, level = [whole(x, 1) for x in data["sides"]], fraction(data["level"])

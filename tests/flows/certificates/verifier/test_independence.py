@@ -96,6 +96,11 @@ def test_what_a_potential_makes_of_a_certificate_is_checked_by_less_than_120_lin
     assert 60 < len(lines_of_code(VERIFIER / "falling.py")) < 120
 
 
+def test_potentials_near_minima_are_checked_by_less_than_600_lines():
+    files = [VERIFIER / f"{name}.py" for name in ("near", "charts", "models", "taylor", "program")]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) < 600
+
+
 def test_tail_carry_and_lens_are_checked_by_less_than_290_lines():
     files = [VERIFIER / f"{name}.py" for name in ("tail", "late_flow", "lens")]
     assert 100 < sum(len(lines_of_code(file)) for file in files) < 290

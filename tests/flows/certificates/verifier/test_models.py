@@ -8,8 +8,10 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from flows.certificates.minimum.program import minimum
-from flows.certificates.verifier.models import Models, raised, run
+from flows.certificates.minimum.program import minimum, program_of
+from flows.certificates.verifier.models import Models
+from flows.certificates.verifier.program import run
+from flows.certificates.verifier.taylor import raised
 
 x, y = sp.symbols("x y", real=True)
 SMALL = x + y**2 / 3 - x * y
@@ -82,8 +84,6 @@ def test_reciprocals_are_exact_and_their_polynomials_enclose_them(expand):
     loss = (x - 2) ** 2 + (y / x) ** 2 + y**2 + 1 / x**3 + y**2 / (3 * x + 0) ** 2
     at = {x: Fraction(2), y: Fraction(0)}
     program = minimum((x - 2) ** 2 + y**2, at, (0, 0), Fraction(1, 50)).program
-    from flows.certificates.minimum.program import program_of
-
     program = program_of(loss, (x, y))
     models = Models([Fraction(2), Fraction(0)], boxed(0.5), program, ORDER)
     found, rng = run(models, program), np.random.default_rng(4)
@@ -96,8 +96,6 @@ def test_reciprocals_are_exact_and_their_polynomials_enclose_them(expand):
 
 
 def test_what_cancels_is_gone_exactly():
-    from flows.certificates.minimum.program import program_of
-
     program = program_of((1 + x) * (y / (1 + x)) - y + x**2 / sp.pi * sp.pi, (x, y))
     models = Models([Fraction(1), Fraction(0)], boxed(0.25), program_of(sp.Integer(1), (x, y)), 4)
     one = models.times(models.x[0] + models.point[0], models.reciprocal(models.x[0] + 1))

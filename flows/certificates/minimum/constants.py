@@ -127,13 +127,41 @@ def _best(parts: Sequence[Part], compared: Array, wanted: Wanted, room: float) -
     """The member of the span that is above the loss, with the least constant."""
     m, k, size = wanted.m, wanted.k, compared.shape[1] - 1
     floors = [*((p.V, p.T) for p in parts), (compared[:, 1:], compared[:, 0])]
+    one = np.eye(size)[0]
+    lowest = _lowest(floors, one)
+    if size > 1:
+        x = _combined(parts, floors, m, k)
+    elif wanted.loss:
+        x = one
+    else:
+        x = one * (1 + ABOVE) / lowest if lowest > TINY else None
+    if x is None:
+        return None
+    found = [_rounded(c) for c in x]
+    numbers = np.array([float(c) for c in found])
+    need = _constant(parts, numbers, m, k)
+    grows = need > GROWS * _constant([p.far for p in parts], numbers, m, k)
+    if not np.isfinite(need) or grows or _lowest(floors, numbers) < 1 - TINY:
+        return None
+    return Solved(found, float(need), _above(need, room), Fraction(1), 1)
+
+
+def _lowest(floors: Sequence[tuple[Array, Array]], c: Array) -> float:
+    """The least ratio of a potential to the loss."""
+    return min(float(((V @ c)[T > TINY] / T[T > TINY]).min()) for V, T in floors)
+
+
+def _combined(
+    parts: Sequence[Part], floors: Sequence[tuple[Array, Array]], m: int, k: int
+) -> Array | None:
+    """Coefficients of the best member of a span, or None where there is none."""
+    size = floors[0][0].shape[1]
     some = [p.fewer for p in parts]
-    share = 0.0 if size == 1 and wanted.loss else ABOVE
     rows, limits = [], []
     for V, T in [*((p.V, p.T) for p in some), floors[-1]]:
         seen = T > TINY
         rows.append(np.c_[-V[seen] / T[seen, None], np.zeros(seen.sum())])
-        limits.append(np.full(seen.sum(), -1 - share))
+        limits.append(np.full(seen.sum(), -1 - ABOVE))
     guess = _constant(parts, np.eye(size)[0], m, k)
     guess = guess if np.isfinite(guess) and guess > 0 else 1.0
     for p in some:
@@ -141,7 +169,7 @@ def _best(parts: Sequence[Part], compared: Array, wanted: Wanted, room: float) -
         for q in USUAL:
             rows.append(_relation(p, usual * q, m, k))
             limits.append(np.zeros(len(p.T)))
-    x = np.eye(size + 1)[-1]
+    x = np.zeros(size + 1)
     for _ in range(ROUNDS):
         solved = _least(np.vstack(rows), np.concatenate(limits), guess)
         if solved is None:
@@ -158,14 +186,7 @@ def _best(parts: Sequence[Part], compared: Array, wanted: Wanted, room: float) -
                 limits.append(np.zeros(bad.sum()))
         if not broken:
             break
-    found = [_rounded(c) for c in x[:-1]]
-    numbers = np.array([float(c) for c in found])
-    need = _constant(parts, numbers, m, k)
-    low = min(((V @ numbers)[T > TINY] / T[T > TINY]).min() for V, T in floors)
-    grows = need > GROWS * _constant([p.far for p in parts], numbers, m, k)
-    if not np.isfinite(need) or grows or low < 1 - TINY:
-        return None
-    return Solved(found, float(need), _above(need, room), Fraction(1), 1)
+    return x[:-1]
 
 
 def _least(A: Array, b: Array, unit: float) -> Array | None:
@@ -234,6 +255,8 @@ def _slowest(parts: Sequence[Part], compared: Array, wanted: Wanted, room: float
         need = max(need, float(ratio.max(initial=0.0)))
     if not TINY < need < 1 / TINY:
         return None
+    if (compared[:, 0] == compared[:, 1]).all():
+        return Solved([Fraction(1)], need, _above(need, room), Fraction(1), 1)
     T, V = compared[:, 0], np.maximum(compared[:, 1], 1e-300)
     for power in range(1, MOST_POWER + 1):
         logs = np.log(T) - power * np.log(V)

@@ -20,6 +20,7 @@ from flows.certificates.minimum.proposals import (
     Proposal,
     proposals,
 )
+from flows.certificates.verifier.models import Inexact
 from flows.certificates.verifier.near import Stated, near, stated
 from flows.certificates.verifier.reading import Refused
 from flows.core.deadline import Deadline, TimeSpent, look, within
@@ -176,6 +177,10 @@ def find_potential_near(
                 tried = replace(here, order=order)
                 try:
                     region = stated(tried.data())
+                except Inexact as problem:
+                    raise InputError(
+                        f"at: {problem}; give a minimum, and functions, that are exact there"
+                    ) from None
                 except Refused as problem:  # too many terms, or too little known of remainders
                     reason = str(problem)
                     continue

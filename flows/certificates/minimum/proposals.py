@@ -10,16 +10,17 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.certificates.minimum.constants import Compared, Part, Wanted, solved
 from flows.certificates.minimum.samples import Samples
-from flows.certificates.verifier.charts import Quotient, Region
+from flows.certificates.verifier.charts import Region
 from flows.certificates.verifier.near import Stated
 
 __all__ = ["NoPotential", "Proposal", "proposals"]
 
-# Weights of charts that are tried.
-MOST_WEIGHT = 4
+# Weights of charts that are tried, of up to two variables and of more.
+MOST_WEIGHT, LESS_WEIGHT = 8, 4
 # Constants are so much above the best one on samples.
 ROOMS = (1e-3, 1e-2)
 # Of proposals so many are tried.
@@ -86,19 +87,20 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
     gradients += [[p.derivative(i) for i in range(n)] for p in monomials]
     basis = [*([region.T] if wanted.loss else []), *monomials]
     falls = [_product(here, g) for g in gradients]
-    charts = [
-        a for a in itertools.product(range(1, MOST_WEIGHT + 1), repeat=n) if math.gcd(*a) == 1
-    ]
+    most = MOST_WEIGHT if n < 3 else LESS_WEIGHT
+    charts = [a for a in itertools.product(range(1, most + 1), repeat=n) if math.gcd(*a) == 1]
     charts.sort(key=lambda a: (sum(a), a))
     even = next((a for a in charts if _grows(region, a)), None)
     if even is None:
-        raise NoPotential("the loss does not grow like powers of the variables; turn them")
+        raise NoPotential("the loss does not grow like powers of the variables in its box")
     compared = _compared(_samples(region, even), [region.T, *basis])
-    fitting = [
-        (sum(left), sum(a), a)
+    potentials, rates = _exponents(here, [region.T, *basis]), _exponents(here, falls)
+    sign = -1 if wanted.lower else 1
+    left = {
+        a: sign * (_order(potentials, a) * (wanted.m + wanted.k) - _order(rates, a) * wanted.m)
         for a in charts
-        if min(left := _left(here, a, basis, falls, wanted)) >= 0
-    ]
+    }
+    fitting = [(left[a], sum(a), a) for a in charts if left[a] >= 0]
     for (_, _, weights), room in itertools.product(sorted(fitting), ROOMS):
         parts = [_part(s, [region.T, *basis], falls, wanted) for s in _samples(region, weights)]
         best = solved(parts, compared, wanted, room)
@@ -116,22 +118,16 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
             )
 
 
-def _left(
-    here: Stated,
-    weights: tuple[int, ...],
-    basis: Sequence[Any],
-    falls: Sequence[Any],
-    wanted: Wanted,
-) -> list[int]:
-    """Powers of `y` between potential and rate, in each chart."""
-    found = []
-    for chart, _ in here.region.charts(weights):
-        a, b = (
-            min(Quotient(here.region, chart, p).order for p in functions)
-            for functions in ([here.region.T, *basis], falls)
-        )
-        found.append((a * (wanted.m + wanted.k) - b * wanted.m) * (-1 if wanted.lower else 1))
-    return found
+def _exponents(here: Stated, functions: Sequence[Any]) -> NDArray[np.int64]:
+    """Of the variables, in all terms of functions."""
+    models = here.region.models
+    rows = [e[: models.size] for p in functions for e in models.expanded(p)]
+    return np.array(rows, dtype=np.int64)
+
+
+def _order(exponents: NDArray[np.int64], weights: tuple[int, ...]) -> int:
+    """The power of `y` that functions share in charts of these weights."""
+    return int((exponents @ np.array(weights)).min())
 
 
 def _samples(region: Region, weights: tuple[int, ...]) -> list[Samples]:

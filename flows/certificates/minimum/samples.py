@@ -20,7 +20,7 @@ DISTANCES = (0.0, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
 # The first ones are close to the minimum: so many.
 CLOSE = 3
 # The way to the level is looked for at so many places.
-PLACES = 100
+PLACES = 50
 
 
 class Samples:
@@ -35,10 +35,14 @@ class Samples:
         ]
         rays = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=-1)
         unit = np.eye(n)[chart.main]
-        way = np.linspace(0.0, 1.0, PLACES)[1:]
-        loss = Quotient(region, chart, region.T, 0)
-        above = np.stack([_values(loss, rays + y * unit) for y in way]) > float(region.level)
-        last = way[np.where(above.any(0), above.argmax(0), len(way) - 1)]
+        way = np.linspace(0.0, 1.0, PLACES)
+        loss, level = Quotient(region, chart, region.T, 0), float(region.level)
+        T = np.stack([_values(loss, rays + y * unit) for y in way])
+        beyond = np.maximum((level < T).argmax(0), 1)
+        pick = np.arange(len(rays))
+        low, high = T[beyond - 1, pick], T[beyond, pick]
+        part = np.divide(level - low, high - low, where=high > level, out=np.ones_like(low))
+        last = np.where((level < T).any(0), way[beyond - 1] + part * way[1], 1.0)
         self.points = np.concatenate([rays + np.outer(last * part, unit) for part in DISTANCES])
 
     @property

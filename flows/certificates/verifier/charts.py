@@ -19,8 +19,9 @@ from flows.certificates.verifier.taylor import raised
 
 __all__ = ["Box", "Chart", "Quotient", "Region"]
 
-# A file that would take hours to check is refused: parts of a chart, and weights.
-MOST_PARTS, MOST_WEIGHT = 5_000, 12
+# A file that would take hours to check is refused: parts of a chart of two variables, which are
+# so many times more for each further one, and weights.
+MOST_PARTS, FURTHER, MOST_WEIGHT = 5_000, 8, 12
 # Terms of a quotient from this power of `y` on are one ball.
 HIGH = 32
 
@@ -127,6 +128,7 @@ class Region:
     ) -> None:
         """Bisect a box until a function is positive on each part, or the part is outside."""
         parts, seen = [box], 0
+        most = MOST_PARTS * FURTHER ** max(0, self.models.size - 2)
         while parts:
             part = parts.pop()
             seen += 1
@@ -134,7 +136,7 @@ class Region:
                 continue
             middle = part.middle
             false = value(middle) < 0 and outside(middle) < 0
-            require(seen < MOST_PARTS and not false, f"{reason} is not seen")
+            require(seen < most and not false, f"{reason} is not seen")
             parts.extend(part.halves())
 
 

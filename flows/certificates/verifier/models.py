@@ -17,21 +17,25 @@ from typing import Any
 
 from flint import arb, fmpq, fmpq_mpoly_ctx
 
-from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.reading import Refused, require
 from flows.certificates.verifier.taylor import coefficients, raised
 
-__all__ = ["ORDER", "Models"]
+__all__ = ["ORDER", "Inexact", "Models"]
 
 # A file that would take hours to check is refused: steps, order, terms of a polynomial.
 STEPS, ORDER, TERMS = 400, 40, 20_000
 # Reciprocals are written as polynomials of this degree.
 RECIPROCAL = 6
 # Terms whose degree exceeds the order by more than this are replaced by one remainder.
-BEYOND = 4
+BEYOND = 12
 # There are generators for so many of these remainders.
 SHORTENED = 250
 # Steps without a remainder.
 PLAIN = ("number", "variable", "plus", "times", "pi")
+
+
+class Inexact(Refused):
+    """A function has no coefficients at the point that are fractions."""
 
 
 class Models:
@@ -199,11 +203,9 @@ class Models:
         zero = (0,) * self.ring.nvars()
         at = dict(p.terms()).get(zero, fmpq(0))
         v = p - self.constant(at)
-        require(all(any(e[: self.size]) for e, _ in v.terms()), f"{name} is not known exactly here")
-        require(
-            at > 0 if name in ("power", "log") else at == 0, f"{name} is not known exactly here"
-        )
-        require(name != "log" or at == 1, "log is not known exactly here")
+        known = at > 0 if name == "power" else at == int(name == "log")
+        if not known or any(not any(e[: self.size]) for e, _ in v.terms()):
+            raise Inexact(f"{name} is not known exactly at the point")
         exact, over = coefficients(name, exponent, at, self.ball(v), self.order)
         slope_exact = [k * c for k, c in enumerate(exact)][1 : self.order + 1]
         slope_over = over[1] * (self.order + 1)

@@ -102,6 +102,7 @@ def near(data: Any) -> Fall:
         (models.times(a, b) for a, b in zip(slopes, loss.slopes, strict=True)),
         start=models.constant(0),
     )
+    same = share * bound == 1 and not more.terms  # T = b V
     lower, rate = "lower" in data, data["rate"]
     m, k = (1, 0) if rate == "exp" else (whole(x, MOST_POWER) for x in rate)
     require(m > 0 and (k > 0 or rate == "exp"), "the rate is none")
@@ -110,8 +111,9 @@ def near(data: Any) -> Fall:
         region.not_negative(V, data["weights"]["above"], "a positive potential")
         goal = models.power(V, m + k) * rational(d) - models.power(falls, m)
         region.not_negative(goal, data["weights"]["decay"], "the rate")
-        rest = T - models.power(V, power) * rational(bound)
-        region.not_negative(rest, data["weights"]["below"], "a loss above the potential")
+        if not (power == 1 and same):
+            rest = T - models.power(V, power) * rational(bound)
+            region.not_negative(rest, data["weights"]["below"], "a loss above the potential")
     else:
         if k == 0:
             region.not_negative(falls - V * rational(d), data["weights"]["decay"], "the rate")
@@ -121,7 +123,7 @@ def near(data: Any) -> Fall:
                 lambda chart: _Falls(region, chart, V, falls, (m, k), d),
                 "the rate",
             )
-        if not (share * bound == 1 and not more.terms):
+        if not same:
             above = V * rational(bound) - T
             region.not_negative(above, data["weights"]["above"], "a potential above the loss")
     value = f"{least}" if str(least).isdecimal() else f"({least})"
@@ -129,7 +131,8 @@ def near(data: Any) -> Fall:
     potential = _potential(names, point, share, more, above_least)
     law = law_of(rate, d, lower)
     share_of = "" if bound == 1 else f"{bound} "
-    other = f">= {share_of}V^{data['power']}" if lower else f"<= {share_of}V"
+    raised_to = f"^{data['power']}" if lower and data["power"] > 1 else ""
+    other = f"{'>=' if lower else '<='} {share_of}V{raised_to}"
     inside = ", ".join(
         f"{p} <= {x} <= {p + r}" if side else f"|{_off(x, p)}| <= {r}"
         for x, p, r, side in zip(names, point, radii, sides, strict=True)

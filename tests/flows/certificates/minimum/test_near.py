@@ -114,8 +114,9 @@ def test_a_faster_rate_is_not_found(rate):
         (sp.log(1 + x**2) + y**4, {x: 0, y: 0}, 2, "1/10", 1 / 64),
         (sp.tanh(x - 1) ** 4 + sp.sin(x - 1) ** 2 * 3, {x: 1}, "exp", "1/20", None),
         (sp.sqrt(1 + x**4) - 1 + y**2, {x: 0, y: 0}, 2, "1/50", None),
+        (sp.cosh(x**4) - 1 + y**2, {x: 0, y: 0}, "4/3", "1/100", None),
     ],
-    ids=["cosh", "cosine", "quartic", "logarithm", "tanh", "root"],
+    ids=["cosh", "cosine", "quartic", "logarithm", "tanh", "root", "octic"],
 )
 def test_functions_of_textbooks_have_proofs_of_their_rates(loss, at, rate, level, sharp):
     found = flows.find_potential_near(flows.OwnSystem("one", [*at], loss), at, rate, level)
@@ -124,6 +125,16 @@ def test_functions_of_textbooks_have_proofs_of_their_rates(loss, at, rate, level
         assert sharp * (1 - CLOSE) < found.constant < sharp
     elif sharp is not None:
         assert found.constant > sharp
+
+
+def test_the_loss_itself_falls_no_faster_than_its_steepest_direction():
+    # -L'/L is at most 8, along y.
+    loss = sp.cosh(x) - 1 + 2 * sp.sin(y) ** 2
+    found = flows.find_potential_near(
+        flows.OwnSystem("one", [x, y], loss), {x: 0, y: 0}, "exp", "1/50", lower=True
+    )
+    assert found.proved and 8 < found.constant < 8 * (1 + CLOSE)
+    assert "L >= V, for every start" in found.statement
 
 
 def test_reciprocals_beside_the_minimum_have_their_least_value():
@@ -276,6 +287,7 @@ def test_a_side_that_the_flow_crosses_is_no_condition():
     [
         (x**2 - y**2, {x: 0, y: 0}, {}, "isolated minimum"),
         (x**2 + y**2, {x: 0}, {}, "a value of each of x, y"),
+        (sp.cosh(x) + y**2, {x: sp.Rational(1, 10**6), y: 0}, {}, "cosh is not known exactly"),
         (x**2 + y**2, {x: 0, y: "much"}, {}, "expected a fraction"),
         (sp.erf(x) ** 2 + y**2, {x: 0, y: 0}, {}, "expected a loss of exp"),
         (x**2 + y**2, {x: 0, y: 0}, {"template": [x + y**2]}, "powers of displacements"),

@@ -137,6 +137,8 @@ class Comparison:
     at_infinity : bool
         Whether it is about the limit: that it holds at the times of a run says something only once
         the late regime has begun.
+    lasting : bool
+        Whether it is about all later times, too: a trend that would break it leaves it undecided.
     says : tuple of Expr
         The comparison says something only where all of these are positive: elsewhere it holds
         whatever the flow does, for example because its slack exceeds what it bounds.
@@ -155,6 +157,7 @@ class Comparison:
     where: tuple[sp.Expr, ...] = (symbol("t"),)
     over: Over = "state"
     at_infinity: bool = False
+    lasting: bool = False
     says: tuple[sp.Expr, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from types import NoneType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,53 +35,73 @@ Mask = NDArray[np.bool_]
 __all__ = ["check"]
 
 
-def check(run: Run, claim: Claim | Boolean | str | None = None) -> Verdicts:
+def check(
+    run: Run, claim: Claim | Boolean | str | Sequence[Claim | Boolean | str] | None = None
+) -> Verdicts:
     """Check claims on a run.
 
     Parameters
     ----------
     run : Run
         A trajectory.
-    claim : Claim, str or Boolean, optional
-        One claim, or its id; by default every claim about the run's system. Or a SymPy relation in
-        the symbols of quantities with one free constant, ``D(Phi) <= -C*Phi**2``: the constant is
-        measured, and the message says from which time on.
+    claim : Claim, str, Boolean or a list of such, optional
+        Claims, or their ids; by default every claim about the run's system. Or SymPy relations in
+        the symbols of quantities: with numbers, ``D(Phi) <= -2*Phi**2``, compared at all output
+        times, and with one free constant, ``D(Phi) <= -C*Phi**2``, which is measured; the message
+        says from which time on. A relation that holds at the outputs, and that a trend of the late
+        regime would break, is INCONCLUSIVE.
 
     Returns
     -------
     list of Verdict
-        One a claim, in the order of `run.statements.claims`; it prints one line each.
+        One a claim, in their order; it prints one line each.
 
     Raises
     ------
     InputError
-        For an unknown id, for a system without claims, and for a relation with an unknown symbol,
-        without a free constant or with several.
+        For an unknown id, for a system without claims, and for a relation with an unknown symbol
+        or several free constants.
     """
     quantities_of(run)
-    if isinstance(claim, Boolean):
-        claim = claim_of(run, claim)
-    if not isinstance(claim, (Claim, str, NoneType)):
-        raise InputError(f"claim must be the id of one, or a Claim, got {claim!r:.60}")
-    known = {c.id: c for c in run.statements.claims}
-    if not known and not isinstance(claim, Claim):
-        name = run.parameters["system"]
-        raise InputError(
-            f"no claims about {name} are known; give the system its claims, and with a"
-            " file the system: flows.load(path, system=...)"
-        )
-    if isinstance(claim, str) and claim not in known:
-        raise unknown("claim", claim, known)
-    one = known[claim] if isinstance(claim, str) else claim
-    chosen = list(known.values()) if one is None else [one]
+    if isinstance(claim, (list, tuple)):
+        chosen = [_claim(run, one) for one in claim]
+    elif claim is None:
+        chosen = list(_known(run).values())
+    else:
+        chosen = [_claim(run, claim)]
     # One regime for all claims; a run is looked at only if some claim asks.
     regime = late_regime(run) if any(_asks_for_regime(c) for c in chosen) else Regime("")
     uncertainty = Uncertainty(run)
     return Verdicts(_verdict(run, c, regime, uncertainty) for c in chosen)
 
 
+def _known(run: Run) -> dict[str, Claim]:
+    """Claims about the run's system by id."""
+    known = {c.id: c for c in run.statements.claims}
+    if known:
+        return known
+    raise InputError(
+        f"no claims about {run.parameters['system']} are known; give the system its claims, and"
+        " with a file the system: flows.load(path, system=...)"
+    )
+
+
+def _claim(run: Run, given: Any) -> Claim:
+    """A claim, that of an id, or that of a relation."""
+    if isinstance(given, Claim):
+        return given
+    if isinstance(given, Boolean):
+        return claim_of(run, given)
+    if not isinstance(given, str):
+        raise InputError(f"claim must be the id of one, or a Claim, got {given!r:.60}")
+    known = _known(run)
+    if given not in known:
+        raise unknown("claim", given, known)
+    return known[given]
+
+
 def _asks_for_regime(claim: Claim) -> bool:
-    return any(c.asymptotic or c.at_infinity for c in claim.comparisons)
+    return any(c.asymptotic or c.at_infinity or c.lasting for c in claim.comparisons)
 
 
 def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -> Verdict:

@@ -22,7 +22,6 @@ from flows.runs.sides import ROUNDING, ComparisonResult, Mask, Sides, has_expone
 from flows.runs.stated_constant import decide_stated
 from flows.runs.uncertainty import Uncertainty
 from potentials.claim import Claim, Comparison
-from potentials.notation import symbol
 
 __all__ = ["ComparisonResult", "measure", "selected"]
 
@@ -54,7 +53,7 @@ def measure(
     lhs, rhs, error = uncertainty.compared(lhs_moving, rhs_moving, c.over)
     # Below FLOOR a run that converges exponentially has lost its digits; that of the loss is known.
     known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
-    informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
+    informative = run.quantities.informative(c.over)
     if not c.asymptotic and moving(c.lhs, c.rhs) <= {"loss", "t"}:
         informative = np.ones_like(informative)
     chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
@@ -68,6 +67,11 @@ def measure(
     measured = Sides(lhs, rhs, error, chosen, once)
     if not c.asymptotic:
         found = decide_stated(run, claim, place, measured, uncertainty)
+        if c.lasting and found.holds and regime.begun:
+            free = replace(c, constant=None)
+            later = decide_open(run, claim, free, measured, regime, uncertainty)
+            if later.holds is not True and later.constant is not None:
+                return replace(found, holds=None, message=f"{found.message}; {later.message}")
         if c.at_infinity and found.holds and not regime.lasts:
             return replace(
                 found,

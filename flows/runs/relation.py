@@ -1,9 +1,10 @@
 """A relation that one writes, such as `D(Phi) <= -C*Phi**2`, as a claim about a run.
 
-The one symbol that is no quantity of the run is the free constant. The relation must be linear in
-it, so that it reads `lhs <= C rhs` (or `>=`): a comparison with an open constant, which
-:mod:`flows.runs.comparison` decides like that of any claim. Here it is only found out from which
-output time on a positive constant serves this run, so that what happens before does not decide.
+Without a free constant it is compared at all output times. One symbol that is no quantity of the
+run is a free constant. The relation must be linear in it, so that it reads `lhs <= C rhs` (or
+`>=`): a comparison with an open constant, which :mod:`flows.runs.comparison` decides like that of
+any claim. Here it is only found out from which output time on a positive constant serves this run,
+so that what happens before does not decide.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
 from flows.core.errors import InputError, nearest, unknown
-from flows.runs.quantities import Quantities, Run
-from flows.runs.rates import FLOOR
-from potentials.claim import EXPONENT, Claim, Comparison, Inequality, Relation
+from flows.runs.quantities import FLOOR, Quantities, Run
+from potentials.claim import EXPONENT, Claim, Comparison, Identity, Inequality, Relation
 from potentials.notation import CONSTANTS, rate_symbol, symbol
 from potentials.source import Source
 from symbolic.language.rate import D
@@ -27,12 +27,17 @@ from symbolic.language.rate import D
 __all__ = ["claim_of"]
 
 HERE = Source("popflow", 2026, "", "a relation given to flows.check", "inequality")
-RELATIONS: dict[type, Relation] = {sp.Le: "<=", sp.Lt: "<=", sp.Ge: ">=", sp.Gt: ">="}
-CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<="}
+RELATIONS: dict[type, Relation] = {
+    **{sp.Le: "<=", sp.Lt: "<=", sp.Ge: ">=", sp.Gt: ">="},
+    sp.Eq: "==",
+}
+CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<=", "==": "=="}
 # A name of so many letters that is near a known one is a slip of the pen, no constant.
 WORD = 3
 #: A constant that is weaker than the tightest one of the last decade by this serves since when?
 SLACK = 0.01
+# Sides that differ by no more of them are equal.
+ROUNDED = 1e-13
 # An output time is reached also where the arithmetic of a comparison rounds it.
 JUST_BEFORE = 1 - 1e-12
 
@@ -45,8 +50,8 @@ def claim_of(run: Run, relation: Boolean) -> Claim:
     run : Run
         The trajectory, whose quantities the symbols name.
     relation : Boolean
-        A relation with `<=`, `<`, `>=` or `>`, `D` for rates, and one free constant that is taken
-        as positive.
+        A relation with `<=`, `<`, `>=` or `>`, `D` for rates, and at most one free constant, which
+        is taken as positive; or an equation without one.
 
     Returns
     -------
@@ -58,14 +63,18 @@ def claim_of(run: Run, relation: Boolean) -> Claim:
     ------
     InputError
         For another relation, an unknown symbol, an observable with a value for each neuron, and
-        for no free constant or several.
+        for several free constants.
     """
     kind = RELATIONS.get(type(relation))
     if kind is None or not isinstance(relation, Relational):
-        raise InputError(f"a claim must be a relation with <= or >=, got {relation}")
+        raise InputError(f"a claim must be a relation with <= or >=, or Eq, got {relation}")
     # The constant stands on the right, so that `loss <= C/t**3` and `C/t**3 >= loss` are one claim.
     left, right = _named(relation.lhs), _named(relation.rhs)
     constant = _free_constant(run, relation, left.free_symbols | right.free_symbols)
+    if constant is None:
+        return _stated(run, relation, left, kind, right)
+    if kind == "==":
+        raise InputError(f"an equation has no free constant, got {relation}; write <= or >=")
     if constant in left.free_symbols and constant not in right.free_symbols:
         left, right, kind = right, left, CONVERSE[kind]
     known = (left.free_symbols | right.free_symbols) - {constant}
@@ -99,8 +108,31 @@ def _named(expression: sp.Expr) -> sp.Expr:
     return found
 
 
-def _free_constant(run: Run, relation: Boolean, symbols: Iterable[sp.Symbol]) -> sp.Symbol:
-    """The one symbol that is no quantity; checks that the others are numbers of the state."""
+def _stated(run: Run, relation: Boolean, left: sp.Expr, kind: Relation, right: sp.Expr) -> Claim:
+    """Claim of a relation with numbers alone, at all output times."""
+    sides = [_with_rates(run, side, side.free_symbols) for side in (left, right)]
+    if not (sides[0].free_symbols | sides[1].free_symbols):
+        raise InputError(f"{relation} has no quantity of the run; name one, such as {run.leading}")
+    make = Identity if kind == "==" else Inequality
+    first, equal = run.quantities.at(sides, "state"), False
+    if kind != "==" and len(run.t) > 1:
+        equal = bool(abs(first[0][0] - first[1][0]) <= ROUNDED * abs(first[1][0]))
+    since, told = (run.t[1] * JUST_BEFORE, "equal at the start, then ") if equal else (0.0, "")
+    compared = Comparison(
+        sides[0], kind, sides[1], sp.S.One, (symbol("t") - since,), lasting=kind != "=="
+    )
+    return make(
+        id="relation",
+        statement=str(relation),
+        source=HERE,
+        conclusions=(compared,),
+        reading=f"{told}compared at the outputs of this run, to t = {float(run.t[-1]):.4g}",
+        names={p.name: p.latex_symbol for p in run.statements.potentials},
+    )
+
+
+def _free_constant(run: Run, relation: Boolean, symbols: Iterable[sp.Symbol]) -> sp.Symbol | None:
+    """A symbol that is no quantity, if any; checks that the others are numbers of the state."""
     names = _scalars(run)
     free = []
     for x in sorted(symbols, key=str):
@@ -114,17 +146,13 @@ def _free_constant(run: Run, relation: Boolean, symbols: Iterable[sp.Symbol]) ->
                 f"{x.name} has a value for each neuron, and a relation compares numbers of the"
                 f" state; known: {', '.join(names)}"
             )
-    if len(free) == 1:
-        return free[0]
+    if len(free) < 2:
+        return free[0] if free else None
     many = " and ".join(x.name for x in free)
-    found = f"several free constants or unknown symbols, {many}" if free else "no free constant"
-    hint = (
-        f"leave one; known: {', '.join(names)}"
-        if free
-        else "write one as a factor, such as C, and it is measured; a stated number belongs into a"
-        " potentials.Comparison"
+    raise InputError(
+        f"{relation} has several free constants or unknown symbols, {many}; leave one; known:"
+        f" {', '.join(names)}"
     )
-    raise InputError(f"{relation} has {found}; {hint}")
 
 
 def _value(quantities: Quantities, name: str) -> NDArray[np.float64] | None:
@@ -137,7 +165,8 @@ def _value(quantities: Quantities, name: str) -> NDArray[np.float64] | None:
 
 def _scalars(run: Run) -> list[str]:
     """Names that a relation may use: observables with one value a state, times and constants."""
-    named = ("loss", "gradient_norm", *(p.name for p in run.statements.potentials if not p.indexed))
+    indexed = {p.name for p in run.statements.potentials if p.indexed}
+    named = (name for name in run.names if name not in indexed)
     return [*named, "t", *sorted(CONSTANTS & set(run.quantities))]
 
 
@@ -173,10 +202,11 @@ def _since(
 ) -> tuple[float, str]:
     """Output time from which on a positive constant serves, zero for all, and what to say of it."""
     t = run.quantities["t"]
-    left, right, loss = run.quantities.at((lhs, rhs, symbol("loss")), "state")
+    left, right = run.quantities.at((lhs, rhs), "state")
     with np.errstate(all="ignore"):
         ratio = left / right
-    usable = np.isfinite(ratio) & np.isfinite(right) & (loss > FLOOR)
+    informative = run.quantities.informative("state")
+    usable = np.isfinite(ratio) & np.isfinite(right) & informative
     # Where the right side is negative, lhs <= C rhs bounds the ratio from below.
     below = (right < 0) == (kind == "<=")
     wrong = usable & below & (ratio <= 0)
@@ -204,6 +234,6 @@ def _since(
             f"; at the outputs of this run {constant} = {one:.6g} serves from t = {later:.4g}"
         )
         until = t[serving[-1]]
-        fallen = until < t[-1] and loss[-1] <= FLOOR
+        fallen = until < t[-1] and not informative[-1]
         reading += f" to {until:.4g}, and then the loss is below {FLOOR:.0e}" if fallen else " on"
     return float(since) * JUST_BEFORE, reading

@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.runs.sensitivity import sensitivity as sensitivity
     from flows.runs.trajectory import Trajectory as Trajectory
     from flows.solvers.choice import METHODS as METHODS
+    from flows.systems.field.system import ODE as ODE
     from flows.systems.gmm_em.system import GMMEM as GMMEM
     from flows.systems.matrix_factorization.system import MatrixFactorization as MatrixFactorization
     from flows.systems.own.system import OwnSystem as OwnSystem
@@ -66,6 +67,7 @@ _HOME = {
     "Law": "flows.ensembles.starts",
     "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
+    "ODE": "flows.systems.field.system",
     "OwnSystem": "flows.systems.own.system",
     "ReLUNeuron": "flows.systems.relu_neuron.system",
     "ScoreMatching": "flows.systems.score_matching.system",
@@ -115,7 +117,14 @@ def _plot(run: Any) -> Any:
     return loss_figure(run)
 
 
-VIEWS["plot"] = _plot
+def _reduced(system: Any, potentials: Any, keep: Any) -> Any:
+    """Closed equation of potentials; the method `reduced` of a system, whose room knows no ODE."""
+    from flows.systems.field.reduction import reduced
+
+    return reduced(system, potentials, keep)
+
+
+VIEWS["plot"], VIEWS["reduced"] = _plot, _reduced
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ import symbolic
 ROOT = Path(__file__).parents[1]
 # Whoever adds a name here promises to keep it.
 PUBLIC = {
-    flows: """Certificate Ensemble FoundPotential GMMEM InputError LateLaw Law METHODS
+    flows: """Certificate Ensemble FoundPotential GMMEM InputError LateLaw Law METHODS ODE
         MatrixFactorization OwnSystem ReLUNeuron ScoreMatching StationaryPoint Trajectory
         TwoLayer certify check convergence descend descend_ensemble figures find_potential
         find_potential_near

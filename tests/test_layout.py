@@ -15,20 +15,20 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
 LINES = {
-    "flows": 113,
+    "flows": 118,
     "flows/arithmetic": 1238,
     "flows/certificates": 10781,
     "flows/cli": 2946,
-    "flows/core": 2603,
-    "flows/ensembles": 3558,
+    "flows/core": 2654,
+    "flows/ensembles": 3561,
     "flows/expectations": 1397,
-    "flows/pages": 3499,
-    "flows/runs": 4669,
+    "flows/pages": 3517,
+    "flows/runs": 4757,
     "flows/solvers": 3615,
-    "flows/systems": 17533,
+    "flows/systems": 18588,
     "popflow": 16,
-    "potentials": 5245,
-    "symbolic": 19279,
+    "potentials": 5327,
+    "symbolic": 19379,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 20, 10

@@ -45,9 +45,11 @@ ROOMS = {
     "flows.systems.hidden_layer": {*BELOW, "flows.systems.own"},
     "flows.systems.relu_neuron": {*BELOW, "flows.systems.hidden_layer"},
     "flows.systems.matrix_factorization": BELOW,
-    "flows.systems.own": {*BELOW, "flows.expectations"},
+    "flows.systems.field": BELOW,
+    "flows.systems.own": {*BELOW, "flows.expectations", "flows.systems.field"},
     "flows.systems.two_layer": {
         *BELOW,
+        "flows.systems.field",
         "flows.systems.own",
         "flows.systems.hidden_layer",
         "flows.systems.relu_neuron",

@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 
 from flows.core.errors import InputError
+from flows.core.problem import INTERRUPTED, STEP_BUDGET
 
-__all__ = ["Card", "described", "loss_line"]
+__all__ = ["Card", "described", "end_line"]
 
 # A value with more characters than this is told by its shape, and a line is cut.
 MOST_VALUE, MOST_LINE = 24, 160
+
+
+# What a person may look at next.
+NEXT = "run.plot(), run.to_xarray(), flows.check(run)"
+# What a person may do about a run that ended early.
+MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrate again"}
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,27 @@ def described(parameters: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def loss_line(run: Any) -> str:
-    """Last loss of a run with its error, or why there is none."""
+def card_of(run: Any) -> Card:
+    """Card of a run: its system, how it ended, its times, what it ends with, what next."""
+    stopped = "" if run.completed else f"it ended early{MENDED.get(run.status, '')}; "
+    return Card(
+        f"run of {described(run.parameters)}",
+        (
+            ("status", f"{run.status}: {run.message}"),
+            ("t", f"0 to {run.t[-1]:.6g}, {len(run.t)} times"),
+            (run.leading, end_line(run, run.leading)),
+            (
+                "next",
+                f'{stopped}run["{run.leading}"], run.plot(), run.to_xarray(), flows.check(run)',
+            ),
+        ),
+    )
+
+
+def end_line(run: Any, name: str) -> str:
+    """Last value of a loss, or of another observable, with its error; or why there is none."""
     try:
-        loss, error = float(run["loss"][-1]), float(run.errors("loss")[-1])
+        loss, error = float(np.ravel(run[name][-1])[0]), float(run.errors(name)[-1])
     except InputError as reason:  # of a file that lacks its system: a card never fails
         return f"not known: {reason}"
     if not np.isfinite(loss):

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import sympy as sp
-
 from flows.core.errors import InputError
+from flows.core.views import VIEWS
 
 if TYPE_CHECKING:
     from potentials.search.invariants import Invariants
@@ -51,8 +50,13 @@ class Formula:
         blocks, expression = self.formula
         return Subject(self.name, tuple(blocks), expression)
 
+    @property
+    def moving(self) -> Subject:
+        """The flow, of which invariants are sought: here, the gradient flow of the loss."""
+        return self.polynomial
+
     def invariants(self, degree: int = 2) -> Invariants:
-        r"""What the flow of a polynomial loss keeps, exactly, up to a degree.
+        r"""What a polynomial flow keeps, exactly, up to a degree.
 
         .. math:: \dot p = 0, \qquad \dot p = \lambda p, \qquad \frac{d}{dt} \frac PN = 1
 
@@ -70,12 +74,12 @@ class Formula:
         Raises
         ------
         InputError
-            For a loss that is no polynomial with fractions as coefficients, another degree, and
-            more than 1000 monomials of this degree.
+            For a loss, or a field, that is no polynomial with fractions as coefficients, another
+            degree, and more than 1000 monomials of this degree.
 
         Notes
         -----
-        Units: `t` is the time of ``dx/dt = -grad L``.
+        Units: `t` is the time of the flow, such as ``dx/dt = -grad L``.
         Source: linear algebra over the rationals; Pereira 2001 for Darboux polynomials.
         Accuracy: exact.
 
@@ -90,7 +94,7 @@ class Formula:
 
         if isinstance(degree, bool) or not isinstance(degree, int) or not 1 <= degree <= MOST:
             raise InputError(f"degree: expected a whole number from 1 to {MOST}, got {degree!r}")
-        flow = self.polynomial.flow
+        flow = self.moving.flow
         if (count := monomials(flow, degree)) > MOST_MONOMIALS:
             raise InputError(
                 f"{self.name}: expected at most {MOST_MONOMIALS} monomials of invariants, got"
@@ -99,15 +103,55 @@ class Formula:
             )
         return invariants(flow, degree)
 
+    def reduced(self, potentials: Any, keep: Any = ()) -> Any:
+        r"""Closed equation of potentials, `\dot P = F(P)`, PROVED, as a :class:`flows.ODE`.
+
+        Parameters
+        ----------
+        potentials : mapping of str to Expr
+            Polynomials in the blocks, by name.
+        keep : sequence of Eq
+            Equations that the flow keeps, such as that of a sphere; without them, invariant
+            spheres and ellipsoids are tried, such as the unit sphere where it is kept.
+
+        Returns
+        -------
+        ODE
+            Its blocks are the potentials; ``start_of(state)`` gives the start that belongs to a
+            state of this flow, ``derive()`` the proof.
+
+        Raises
+        ------
+        InputError
+            For what is no polynomial with fractions as coefficients, an equation that the flow does
+            not keep, and potentials that are not closed, with the rate that shows it.
+
+        Notes
+        -----
+        Units: `t` is the time of this flow.
+        Source: linear algebra over the rationals.
+        Accuracy: exact.
+
+        Examples
+        --------
+        >>> import flows, sympy as sp
+        >>> a, b = sp.symbols("a b")
+        >>> system = flows.OwnSystem("product", [a, b], (a * b - 1) ** 2 / 2)
+        >>> closed = system.reduced({"P": a * b, "S": a**2 + b**2})
+        >>> closed.parameters["formula"]
+        "P' = -S*(P - 1), S' = -4*P*(P - 1)"
+        """
+        return VIEWS["reduced"](self, potentials, keep)
+
     def kept(self) -> Kept | None:
         """Invariants of degree two of a polynomial in few exact numbers; else None."""
         from potentials.search.invariants import invariants
         from symbolic.systems.own.rates import Kept
 
         try:
-            subject = self.polynomial
+            subject = self.moving
             many = math.comb(len(subject.entries) + USUAL, USUAL) > FEW
-            if many or subject.loss.has(sp.Float):
+            if many or not subject.exact:
                 return None
             flow = subject.flow
         except InputError:

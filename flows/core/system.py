@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 import potentials
 from flows.core.arithmetics import DifferentiableFlow, JaxField, Smooth
 from flows.core.arrays import Array
-from flows.core.axis_field import AxisTerms
-from flows.core.chart import Lanes
+from flows.core.compiled import Compiled
 from flows.core.errors import InputError, of_kind, undefined
 from flows.core.excess import MARGIN, Excess
 from flows.core.formula import Formula
@@ -53,7 +52,7 @@ def checked_system(system: Any) -> System:
     return found
 
 
-class System(Formula, abc.ABC):
+class System(Formula, Compiled, abc.ABC):
     """A gradient flow. Concrete systems are frozen dataclasses and are never subclassed."""
 
     #: Whether raw coordinates of charts are linear in the user's parameters.
@@ -65,12 +64,6 @@ class System(Formula, abc.ABC):
     #: What the method ``auto`` tries, in this order, each at this fraction of the tolerance. LSODA
     #: is the fastest where a field is cheap, at a tenth more so (``benchmarks/solvers.py``).
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
-    #: The raw field of its charts for many members at once, where it is written so.
-    lanes: ClassVar[Lanes | None] = None
-    #: The same where explicit steps serve.
-    explicit: ClassVar[Lanes | None] = None
-    #: From so many members on compiled steps along axes take less time, compiling included.
-    many: ClassVar[int] = 128
     #: Whether :meth:`magnification` and :meth:`errors` take several runs, one a leading axis.
     stacks: ClassVar[bool] = False
     #: A run keeps states between outputs that are further apart than by this factor, as errors of
@@ -127,6 +120,26 @@ class System(Formula, abc.ABC):
     @abc.abstractmethod
     def parameters(self) -> dict[str, Any]:
         """Parameters as plain JSON values."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What is observed of every state beside potentials."""
+        return ("loss", "gradient_norm")
+
+    @property
+    def autonomous(self) -> bool:
+        """Whether the flow does not depend on the time."""
+        return True
+
+    @property
+    def leading(self) -> str:
+        """What a run is told, drawn and seen to be late by."""
+        return "loss"
+
+    @property
+    def companions(self) -> tuple[tuple[System, float], ...]:
+        """Systems, and factors of tolerances, whose runs show the errors of a run of this one."""
+        return ()
 
     @property
     def definition(self) -> Any:
@@ -229,42 +242,6 @@ class System(Formula, abc.ABC):
     def differentiable(self, frame: Any, state: Any) -> DifferentiableFlow | None:
         """Run from one state, to be differentiated by its start; None where it is not written."""
         return None
-
-    def axis_codes(self) -> tuple[Any, ...] | None:
-        """Programs of gradient, of loss and gradient, and of rates, for compiled steps along axes.
-
-        The first one is the beginning of the second one. None where there are none.
-        """
-        return None
-
-    def axis_terms(self, rtol: float, step: float) -> AxisTerms:
-        """How members are followed so, at a tolerance of a run and one of a step."""
-        raise undefined(self, "axis_terms", "axis_codes has programs")
-
-    def axis_start(self, start: Array) -> Array:
-        """Entries of a start, as these programs take them."""
-        return np.ravel(start)
-
-    def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
-        """Frame and states of what such steps have reached."""
-        raise undefined(self, "along_axes", "axis_codes has programs")
-
-    def ended_along(self, found: Any, times: Array) -> list[Excess | None]:
-        """Loss above its limit of many members, as far as compiled code tells it at once.
-
-        Parameters
-        ----------
-        found : flows.ensembles.axis_loop.Found
-            Where compiled steps have led. Of whose end a closed form tells, it is filled in.
-        times : ndarray, shape (T - 1,)
-            Output times after 0.
-
-        Returns
-        -------
-        list of Excess
-            Of each member; None where :meth:`excess` is to be asked.
-        """
-        return [None] * len(found.digits)
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:
@@ -438,6 +415,10 @@ class System(Formula, abc.ABC):
     @abc.abstractmethod
     def hessian(self, state: Array) -> Array:
         """Hessian of the loss, of shape (size, size)."""
+
+    def flow_hessian(self, state: Array) -> Array:
+        """Hessian in coordinates in which the flow is that of the gradient: it tells the rates."""
+        return self.hessian(state)
 
     def spectrum(self, frame: Any, state: Any) -> tuple[Array, Array]:
         """Eigenvalues of the Hessian at a state of a run, and how often each of them counts."""

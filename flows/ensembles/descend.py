@@ -39,7 +39,7 @@ def descend_ensemble(
     step_size: float = 0.05,
     steps: int = 50_000,
     *,
-    observables: Sequence[str] = ("loss",),
+    observables: Sequence[str] | None = None,
     claims: Sequence[str] = (),
     workers: int | None = None,
     executor: Executor | None = None,

@@ -57,7 +57,7 @@ def integrate_ensemble(
     max_seconds: float | None = None,
     engine: str = "cpu",
     lanes: int | None = None,
-    observables: Sequence[str] = ("loss",),
+    observables: Sequence[str] | None = None,
     claims: Sequence[str] = (),
     workers: int | None = None,
     executor: Executor | None = None,
@@ -96,8 +96,9 @@ def integrate_ensemble(
         (``JAX_ENABLE_X64=1``), for ``ReLUNeuron`` and ``MatrixFactorization``.
     lanes : int, optional
         Members side by side in the engine ``jax``; 64 on a CPU and 4096 on a GPU by default.
-    observables : sequence of str
-        What is kept of each member; with local exponents where the rate is known.
+    observables : sequence of str, optional
+        What is kept of each member, with local exponents where the rate is known; by default the
+        loss, and of a plain field its first potential.
     claims : sequence of str
         Ids of claims that are checked on each member.
     workers : int, optional

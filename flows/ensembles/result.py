@@ -122,17 +122,19 @@ class Ensemble:
     def card(self) -> Card:
         """What it introduces itself with: system, how the members ended, times, last losses."""
         statuses = sorted(Counter(map(str, self.status)).items())
-        low, middle, high = map(_shown, self._quantiles("loss", SHOWN, slice(-1, None))[:, 0])
+        lead = self.system.leading
+        lead = lead if lead in self.shapes else next(iter(self.shapes), lead)
+        low, middle, high = map(_shown, self._quantiles(lead, SHOWN, slice(-1, None))[:, 0])
         parameters = {"system": self.system.name, **self.system.parameters}
-        few = int(self.left_out("loss")[-1]) if "loss" in self.shapes else 0
+        few = int(self.left_out(lead)[-1]) if lead in self.shapes else 0
         without = f"; {few} without a value" if few else ""
         return Card(
             f"{len(self)} runs of {described(parameters)}",
             (
                 ("status", ", ".join(f"{count} {status}" for status, count in statuses)),
                 ("t", f"0 to {self.t[-1]:.6g}, {len(self.t)} times"),
-                ("loss", f"{middle} in the median at the end, 5% to 95%: {low} to {high}{without}"),
-                ("next", 'e["loss"], e.quantiles("loss"), e.fraction(condition), e.status'),
+                (lead, f"{middle} in the median at the end, 5% to 95%: {low} to {high}{without}"),
+                ("next", f'e["{lead}"], e.quantiles("{lead}"), e.fraction(condition), e.status'),
             ),
         )
 

@@ -42,7 +42,7 @@ class EnsembleRequest:
     The parameters are those of :func:`flows.integrate_ensemble` after ``lanes``.
     """
 
-    observables: Sequence[str] = ("loss",)
+    observables: Sequence[str] | None = None
     claims: Sequence[str] = ()
     workers: int | None = None
     executor: Executor | None = None
@@ -65,7 +65,8 @@ def run_ensemble(
     if request.workers is not None:
         check_count("workers", request.workers)
     hands = replace(_hands(procedure, request), deadline=deadline)
-    for label, names in (("observables", request.observables), ("claims", request.claims)):
+    observables = (system.leading,) if request.observables is None else request.observables
+    for label, names in (("observables", observables), ("claims", request.claims)):
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise InputError(f"{label} must be a list of names, got {names!r}")
     size, given = check_starts(system, starts)
@@ -76,7 +77,7 @@ def run_ensemble(
         chunk_size = procedure.chunk_size(size, hands.most)
     check_count("chunk_size", chunk_size)
     own = given_at(system, system.initial(), request.potentials)
-    kept = dict.fromkeys((*request.observables, *(p.name for p in own)))
+    kept = dict.fromkeys((*observables, *(p.name for p in own)))
     task = ChunkTask(
         system,
         procedure,

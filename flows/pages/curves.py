@@ -104,9 +104,10 @@ def loss_panel(run: Run) -> Panel:
         leaves it unspecified.
     """
     quantities = run.quantities
-    t, loss = quantities["t"], quantities["loss"]
-    seen = (t > 0) & (loss > FLOOR)
-    series = [Series("loss", np.where(seen, loss, np.nan))]
+    t, loss = quantities["t"], quantities[run.leading]
+    sinks = run.leading != "loss" and bool((loss < 0).any())
+    seen = (t > 0) & ((loss > FLOOR) | (sinks & np.isfinite(loss)))
+    series = [Series(run.leading, np.where(seen, loss, np.nan))]
     for claim, comparison, constant in _bounds(run):
         (bound,) = quantities.at((solved(comparison, constant),), "state")
         drawn = seen & selected(quantities, comparison) & np.isfinite(bound) & (bound > FLOOR)
@@ -117,7 +118,8 @@ def loss_panel(run: Run) -> Panel:
             # Two curves of one name could not be told apart.
             label = f"{label}: {claim.id}" if label in {s.label for s in series} else label
             series.append(Series(label, np.where(drawn, bound, np.nan)))
-    return Panel("Loss", "loss", tuple(series), logarithmic=True)
+    title = run.leading.replace("_", " ").capitalize()
+    return Panel(title, run.leading, tuple(series), logarithmic=not sinks)
 
 
 def exponent_panel(run: Run) -> Panel:
@@ -134,8 +136,8 @@ def exponent_panel(run: Run) -> Panel:
         Levels are the powers of `t` of the upper and lower bounds that speak of this run.
     """
     quantities = run.quantities
-    seen = (quantities["t"] > 0) & (quantities["loss"] > FLOOR)
-    exponent = np.where(seen, local_exponent(run, "loss"), np.nan)
+    seen = (quantities["t"] > 0) & (quantities[run.leading] > FLOOR)
+    exponent = np.where(seen, local_exponent(run, run.leading), np.nan)
     powers = {
         -float(c.exponent)
         for c in run.statements.claims
@@ -279,7 +281,7 @@ def _bounds(run: Run) -> Iterator[tuple[Claim, Comparison, float]]:
         about = [
             c
             for c in claim.comparisons
-            if symbol("loss") in c.lhs.free_symbols and c.over == "state"
+            if "loss" in {x.name for x in c.lhs.free_symbols} and c.over == "state"
         ]
         if not isinstance(claim, UpperBound | LowerBound) or not about:
             continue

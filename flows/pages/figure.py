@@ -55,8 +55,9 @@ def loss_figure(run: Run) -> Figure:
     t = np.asarray(run.t)
     loss, exponent = loss_panel(run), exponent_panel(run)
     draw_panel(above, t, loss)
-    log_axis(above, "y")
-    above.set_ylabel("loss $L$")
+    if loss.logarithmic:
+        log_axis(above, "y")
+    above.set_ylabel("loss $L$" if run.leading == "loss" else run.leading.replace("_", " "))
     above.legend()
 
     (curve,) = exponent.series
@@ -70,7 +71,7 @@ def loss_figure(run: Run) -> Figure:
             below.axhline(power, color=BLACK, linestyle=DASHES[2], label=f"${power:g}$, as claimed")
         if curve.values[known].min(initial=0.0) < LOWEST_EXPONENT:
             below.set_ylim(LOWEST_EXPONENT, 0.4)
-        below.set_ylabel("local exponent of $L$")
+        below.set_ylabel(f"local exponent of {'$L$' if run.leading == 'loss' else run.leading}")
         time_axis(below)
     below.legend()
     return figure

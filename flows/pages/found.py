@@ -64,7 +64,7 @@ def found_part(system: Any, run: Trajectory, law: Beside) -> FoundPart | None:
     shown = kept_formulas(system)
     if shown is None:
         return None
-    size = system.polynomial.flow.size
+    size = system.moving.flow.size
     found, level = _search(system, run, law) if size <= MOST_ENTRIES else (None, None)
     if found is None:
         return FoundPart(shown, (), "", None) if shown else None

@@ -12,6 +12,7 @@ from flows.pages import html
 from flows.pages.late_laws import beside
 from flows.pages.run_page import derivation_values, run_values
 from flows.runs.trajectory import Trajectory
+from flows.systems.field.flow import FieldFlow
 from flows.systems.own.recorded import RecordedSystem
 from flows.systems.own.system import OwnSystem
 
@@ -59,7 +60,7 @@ def inspect(
     path = html.page_path(out, force, "run.html")
     title = f"Run of {described(run.parameters)}"
     values = {"derivations": (), **run_values(run)}
-    if isinstance(run.system, (OwnSystem, RecordedSystem)):
+    if isinstance(run.system, (OwnSystem, RecordedSystem, FieldFlow)):
         title = f"Run of {run.system.name}"  # its formula may be long, and stands below
         values |= derivation_values(run.system)
     if values["derivations"]:

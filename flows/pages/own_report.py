@@ -21,32 +21,39 @@ from flows.pages.parts import Picture
 from flows.pages.run_page import derivation_values, run_values
 from flows.runs.integrate import integrate
 from flows.runs.trajectory import Trajectory
+from flows.systems.field.flow import FieldFlow
+from flows.systems.field.system import ODE
 from flows.systems.own.recorded import RecordedSystem
 from flows.systems.own.system import OwnSystem
 from symbolic.language.blocks import Block, shape
 
 __all__ = ["report"]
 
-CAPTION = "Loss and local exponent of the first run"
+# What has a page of its own.
+OWN = (OwnSystem, RecordedSystem, FieldFlow)
+# A field may be followed for so long without being asked to.
+SHORT = 100.0
+CAPTION = "The first run, and its local exponent"
 # A formula of more signs fills pages.
 LONGEST = 2000
 
 
 def report(
-    what: OwnSystem | Trajectory | Sequence[Trajectory],
+    what: OwnSystem | FieldFlow | Trajectory | Sequence[Trajectory],
     *,
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     browser: bool = True,
 ) -> Path:
-    r"""Write the report page of a loss of one's own, as `popflow report` does of a built-in system.
+    r"""Write the report page of a loss, or a field, of one's own, as of a built-in system.
 
     .. math:: \dot y = -\nabla L(y)
 
     Parameters
     ----------
-    what : OwnSystem, Trajectory or sequence of Trajectory
-        Runs of one system; of a system, one run from ``system.initial()`` to t = 1e12.
+    what : OwnSystem, ODE, Trajectory or sequence of Trajectory
+        Runs of one system; of a loss, one run from ``system.initial()`` to t = 1e12, and of a field
+        to t = 100.
     out : path, optional
         The page; a temporary file by default. It needs no network and can be sent to others.
     force : bool
@@ -83,8 +90,8 @@ def report(
     """
     runs = _runs_of(what)
     path = html.page_path(out, force, "report.html")
-    if isinstance(what, OwnSystem):
-        runs = (integrate(what, what.initial(), T_END),)
+    if isinstance(what, (OwnSystem, FieldFlow)):
+        runs = (integrate(what, what.initial(), SHORT if isinstance(what, FieldFlow) else T_END),)
     system = runs[0].system
     values = [run_values(run) for run in runs]
     whole = system.rebuilt if isinstance(system, RecordedSystem) else system
@@ -114,12 +121,12 @@ def report(
 
 def _runs_of(what: Any) -> tuple[Any, ...]:
     """Runs of one own system; of a system, none yet."""
-    if isinstance(what, OwnSystem):
+    if isinstance(what, (OwnSystem, FieldFlow)):
         return ()
     runs = tuple(what) if isinstance(what, (list, tuple)) and what else (what,)
     for run in runs:
         system = run.system if isinstance(run, Trajectory) else run
-        if not (isinstance(run, Trajectory) and isinstance(system, (OwnSystem, RecordedSystem))):
+        if not (isinstance(run, Trajectory) and isinstance(system, OWN)):
             came = system.name if isinstance(system, System) else f"{system!r:.60}"
             raise InputError(
                 f"report shows a loss of one's own (flows.OwnSystem) or runs of one, got {came};"
@@ -130,19 +137,34 @@ def _runs_of(what: Any) -> tuple[Any, ...]:
     return runs
 
 
-def _problem(system: OwnSystem) -> list[tuple[str, str]]:
+def _problem(system: Any) -> list[tuple[str, str]]:
     """Formulas of the problem, each with what its symbols are."""
     names = [sp.latex(block) for block in system.blocks]
+    if isinstance(system, ODE):
+        sides = [sp.latex(side) for side in system.field]
+        pairs = zip(names, sides, system.blocks, strict=True)
+        return [
+            (rf"\dot {name} = {side if len(side) <= LONGEST else '..'}", f"{_sized(block)} moves.")
+            for name, side, block in pairs
+        ]
     loss = sp.latex(system.expression)
     loss = loss if len(loss) <= LONGEST else r"\dots"
-    flow = r" \qquad ".join(rf"\dot {name} = -\nabla_{{{name}}} L" for name in names)
+    factor = "G^{-1} " if isinstance(system, FieldFlow) else ""
+    flow = r" \qquad ".join(rf"\dot {name} = -{factor}\nabla_{{{name}}} L" for name in names)
     return [
         (
             f"L({', '.join(names)}) = {loss}",
             f"The loss. What moves: {', '.join(map(_sized, system.blocks))}.",
         ),
-        (flow, "The flow down its gradient, in time t."),
+        (flow, f"The flow down its gradient, in time t.{_metric(system)}"),
     ]
+
+
+def _metric(system: Any) -> str:
+    """Rates and metric of a flow in one, in words."""
+    parameters = system.parameters if isinstance(system, FieldFlow) else {}
+    told = [f"{label} {parameters[label]}" for label in ("rates", "metric") if label in parameters]
+    return f" In the metric: {'; '.join(told)}." if told else ""
 
 
 def _sized(block: Block) -> str:

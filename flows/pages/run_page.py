@@ -13,8 +13,6 @@ from flows.runs.check import check
 from flows.runs.rates import tail_constant
 from flows.runs.trajectory import Trajectory
 from flows.runs.verdict import Verdict
-from flows.systems.own.recorded import RecordedSystem
-from flows.systems.own.system import OwnSystem
 from potentials.claim import Claim, UpperBound
 from symbolic.evidence.step import counted
 
@@ -39,7 +37,7 @@ def run_values(run: Trajectory, power: float | None = None) -> dict[str, Any]:
     verdicts = check(run) if claims else []
     exponents = (c.exponent for c in claims if isinstance(c, UpperBound) and c.exponent)
     power = power or next(exponents, 0)
-    tail = tail_constant(run, "loss", float(power))
+    tail = tail_constant(run, run.leading, float(power))
     return {
         "run": run,
         "power": power,
@@ -52,7 +50,7 @@ def run_values(run: Trajectory, power: float | None = None) -> dict[str, Any]:
     }
 
 
-def derivation_values(system: OwnSystem | RecordedSystem) -> dict[str, Any]:
+def derivation_values(system: Any) -> dict[str, Any]:
     """Values of ``templates/derivation.html``; nothing where there are too many entries to read."""
     try:
         document = system.derive().verify()

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.runs.quantities import Quantities, Run, evaluate_expressions
+from flows.runs.expressions import evaluate_expressions
+from flows.runs.quantities import Quantities, Run
 from flows.runs.sides import Mask, moving
 from flows.runs.uncertainty import Uncertainty
 from potentials.notation import to_text, total_derivative

@@ -21,6 +21,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.deadline import unlimited
 from flows.core.problem import FIELD_FAILED, STOPPED
+from flows.core.system import System
 from flows.runs.request import Request
 from flows.runs.tolerance import is_exact
 from flows.runs.trajectory import Trajectory
@@ -54,9 +55,11 @@ ENDED = "ended while other runs were to show its errors; what they have shown is
 
 
 def confirmed(
-    run: Trajectory, request: Request, again: Callable[[Request], Trajectory]
+    run: Trajectory, request: Request, again: Callable[[System, Request], Trajectory]
 ) -> Trajectory:
     """Return the run, with errors that companions show where its flow magnifies them.
+
+    A system may ask for companions of each of its runs.
 
     Parameters
     ----------
@@ -65,7 +68,7 @@ def confirmed(
     request : Request
         Its times, tolerances and budget of steps.
     again : callable
-        From another request to the run from the same start.
+        From a system and another request to its run from the same start.
 
     Returns
     -------
@@ -73,6 +76,8 @@ def confirmed(
         The run itself where it needs no companions; else the finest run, as far as companions have
         gone the same way, ``field_failed`` where that is not to the end.
     """
+    if run.system.companions and not is_exact(run.provenance):
+        return _measured(run, request, again)
     grown = _grown(run)
     if is_exact(run.provenance) or not grown[-1] > FREE:
         return run
@@ -86,7 +91,7 @@ def confirmed(
             part = tolerance / request.rtol
             atol = None if request.atol is None else part * request.atol
             asked = replace(request, rtol=tolerance, atol=atol, max_steps=most)
-            runs[tolerance] = again(asked)
+            runs[tolerance] = again(run.system, asked)
         return runs[tolerance]
 
     while True:
@@ -112,6 +117,29 @@ def confirmed(
             break
         rtol = finer
     return _beside(run, runs[rtol], rtol, known, near, list(runs.values()))
+
+
+def _measured(
+    run: Trajectory, request: Request, again: Callable[[System, Request], Trajectory]
+) -> Trajectory:
+    """Return the run with errors that the companions of its system show, at each time."""
+    others: list[Trajectory] = []
+    for system, part in run.system.companions:
+        if run.status not in STOPPED and all(each.status not in STOPPED for each in others):
+            atol = None if request.atol is None else part * request.atol
+            rtol = min(part * request.rtol, COARSEST)
+            others.append(again(system, replace(request, rtol=rtol, atol=atol)))
+    whole = _whole(run)
+    with unlimited():
+        near = [_whole(each).states for each in others]
+        states = whole.system.beside(whole.frame, whole.states, near)
+    every = [run, *others]
+    stats = {name: sum(each.stats[name] for each in every) for name in run.stats}
+    found = replace(whole, states=states, stats=stats)
+    if run.followed is not None:
+        found = replace(run, states=states.at(np.isin(whole.t, run.t)), followed=found, stats=stats)
+    ended = [each.status for each in others if each.status in STOPPED]
+    return replace(found, status=ended[0], message=ENDED) if ended else found
 
 
 def _alike(fine: Trajectory, others: list[Trajectory], linear: bool) -> tuple[int, list[Any]]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from flows.core.errors import InputError, unknown
 from flows.core.system import System
 from flows.runs.quantities import evaluate
-from flows.systems.own.names import is_name
+from flows.systems.field.names import is_name
 from potentials.notation import CONSTANTS, rate_symbol, symbol
 from potentials.potential import Potential, Term
 from potentials.source import Source

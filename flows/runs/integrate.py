@@ -134,8 +134,8 @@ def follow(
 
 
 def _confirmed(run: Trajectory, system: System, start: ArrayLike, request: Request) -> Trajectory:
-    """The run with the errors that companions tell, where it needs any."""
-    return confirmed(run, request, functools.partial(_alone, system, start))
+    """The run with errors that companions show, where it needs any."""
+    return confirmed(run, request, lambda other, asked: _alone(other, start, asked))
 
 
 def _alone(

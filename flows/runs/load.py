@@ -96,7 +96,7 @@ def load(
         if "followed_t" in arrays:
             more = told.recorded(_collect(state_type, "followed", arrays))
             run = replace(run, followed=replace(run, t=arrays["followed_t"], states=more))
-        consistent = len(run.t) == len(run["loss"]) and np.isfinite(run.t).all()
+        consistent = len(run.t) == len(run[run.leading]) and np.isfinite(run.t).all()
     except InputError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError):

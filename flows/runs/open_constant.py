@@ -144,7 +144,7 @@ def decide_open(
         and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
     )
     if growth.low > (REFUTATION_STILL if growth.still else REFUTATION) and (
-        settled or run.quantities["loss"][-1] <= FLOOR
+        settled or run.quantities[run.leading][-1] <= FLOOR
     ):
         holds = False
     found = {

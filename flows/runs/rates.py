@@ -11,7 +11,7 @@ from flows.core.errors import InputError
 from flows.runs.bends import turns
 from flows.runs.cancelling import reach
 from flows.runs.corrections import fitted
-from flows.runs.quantities import Quantities, Run, quantities_of
+from flows.runs.quantities import FLOOR, Quantities, Run, quantities_of
 from flows.runs.trend import trend
 from symbolic.asymptotics.law import Law
 
@@ -43,8 +43,6 @@ ORDER = 5.0
 SLOWEST, SAFETY = 0.5, 2.0
 #: With a law: so many slow corrections.
 LAW_POWERS = 3
-#: Below this a double has lost digits or is about to: the quantity carries no more information.
-FLOOR = 1e-280
 #: A fall below it is seen if the rate before it makes at least this part of it.
 SEEN = 0.5
 
@@ -82,8 +80,8 @@ def local_exponent(run: Run, name: str = "loss") -> Array:
 
 
 def above_limit(run: Run) -> Array:
-    """Loss above its limit, where that is known; else the loss, shape (T,)."""
-    return _potential(quantities_of(run), "loss")[0]
+    """Loss above its limit, where that is known; else the loss, or what leads a field; (T,)."""
+    return _potential(quantities_of(run), run.leading)[0]
 
 
 def _potential(quantities: Quantities, name: str) -> tuple[Array, Array]:
@@ -286,7 +284,7 @@ def tail_constant(
     until = log_t[seen[0]] if len(seen) else log_t[-1]  # below its error it dies out as before
     part = (log_t <= until) & (log_t >= until - decades)
     moves, resolved = trend(change[part], log_t[part], noise), until == log_t[-1] and len(seen) > 0
-    if turns(run, local_exponent(run)[: window.stop]):
+    if turns(run, local_exponent(run, run.leading)[: window.stop]):
         return TailConstant(last, np.inf, exponent, window, "the state can still turn elsewhere")
     if resolved and not moves.rate > 0:
         return TailConstant(last, np.inf, exponent, window, "it moves no more slowly than before")

@@ -116,12 +116,12 @@ def late_regime(run: Run) -> Regime:
     t, loss = np.asarray(run.t, dtype=float), above_limit(run)
     known = np.flatnonzero(np.isfinite(loss))
     if not len(known):
-        return _not_yet("the loss is not known", np.nan)
+        return _not_yet(f"{_led(run)} is not known", np.nan)
     if loss[known[-1]] <= FLOOR:
         return _fallen(run, t, loss)
     t = t[: known[-1] + 1]  # what comes later is not known
-    window = asymptotic_window(run)
-    exponent = local_exponent(run)[: len(t)]
+    window = asymptotic_window(run, run.leading)
+    exponent = local_exponent(run, run.leading)[: len(t)]
     last = np.isfinite(exponent) & (t >= t[-1] / 10)
     if np.count_nonzero(last) < FEWEST:
         return _not_yet("there are too few output times", np.nan)
@@ -139,10 +139,10 @@ def late_regime(run: Run) -> Regime:
     if _exponential(exponent, t, window):
         if not slow:
             return Regime("exponential", float(t[-1]) / 10)
-        return _not_yet("the loss falls exponentially, and a slower tail can follow", np.nan)
+        return _not_yet(f"{_led(run)} falls exponentially, and a slower tail can follow", np.nan)
     if passed and exponent[-1] < -MOVED and t[-1] >= 10 * _last_event(run):
         return Regime("power", float(t[-1]) / 10, False, turns(run, exponent))
-    return _not_yet("the exponent of the loss still changes", np.nan)
+    return _not_yet(f"the exponent of {_led(run)} still changes", np.nan)
 
 
 def _fallen(run: Run, t: Array, loss: Array) -> Regime:
@@ -151,10 +151,15 @@ def _fallen(run: Run, t: Array, loss: Array) -> Regime:
     if not len(larger):
         return Regime("exponential", 0.0)
     k = int(larger[-1])
-    if not falls_unseen(t, loss, local_exponent(run)):
+    if not falls_unseen(t, loss, local_exponent(run, run.leading)):
         return Regime("exponential", float(t[k]) / 10)
     between = f"between the output times {t[k]:.4g} and {t[k + 1]:.4g}"
-    return _not_yet(f"the loss falls below {FLOOR:.0e} {between}, and no output shows how", np.nan)
+    reason = f"{_led(run)} falls below {FLOOR:.0e} {between}, and no output shows how"
+    return _not_yet(reason, np.nan)
+
+
+def _led(run: Run) -> str:
+    return "the loss" if run.leading == "loss" else run.leading
 
 
 def _not_yet(reason: str, not_before: float) -> Regime:
@@ -163,6 +168,8 @@ def _not_yet(reason: str, not_before: float) -> Regime:
 
 def _limit(run: Run, t: Array, exponent: float) -> Regime:
     """Regime of a loss that stands still: it has a positive limit, or nothing has happened yet."""
+    if "loss" not in run.names:
+        return _not_yet(f"{run.leading} stands still, or changes its sign", np.nan)
     gradient = run.quantities["gradient_norm"][: len(t)]
     last = (t >= t[-1] / 10**LIMIT_DECADES) & (gradient > 0)
     if np.count_nonzero(last) > 3 and t[last][0] <= 1.5 * t[-1] / 10**LIMIT_DECADES:

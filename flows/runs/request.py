@@ -132,7 +132,12 @@ class DescentRequest:
 
     def check(self, system: System) -> None:
         """Refuse a system in whose coordinates a step is none of gradient descent."""
-        if not checked_system(system).linear_charts:
+        if "loss" not in checked_system(system).measures or not system.autonomous:
+            raise InputError(
+                f"descend takes steps down a loss, and {system.name} is a plain field, or depends"
+                " on the time; integrate it"
+            )
+        if not system.linear_charts:
             raise InputError(
                 f"descend steps in coordinates that are linear in the parameters, which"
                 f" {system.name} does not have; integrate its flow"

@@ -80,7 +80,6 @@ def _content(run: Kept) -> tuple[dict[str, Any], str]:
     """Variables of the file, and what it says about them."""
     variables: dict[str, Any] = {
         "t": ("t", run.t),
-        "loss": ("t", run["loss"]),
     }
     last = run.state_at(-1)
     for name, values in (("start", run.start), ("final_state", last)):

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array, plain
-from flows.core.card import Card, described, loss_line
+from flows.core.card import card_of
 from flows.core.errors import InputError, unknown
 from flows.core.features import Features, joined
 from flows.core.piece import Event
-from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
+from flows.core.problem import COMPLETED
 from flows.core.system import Excess, System
 from flows.core.views import VIEWS
 from flows.runs.bends import Bends, bends_along
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 MOST_CURVATURES = 40
 # Elements of the largest intermediate array of the features, so that memory stays bounded.
 CHUNK = 2_000_000
-# What a person may do about a run that ended early.
-MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrate again"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,26 +97,12 @@ class Trajectory:
         """Fields alone: a copy evaluates again what it is asked for."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    @property
-    def card(self) -> Card:
-        """What it introduces itself with: system, how it ended, times, last loss, what next."""
-        stopped = "" if self.completed else f"it ended early{MENDED.get(self.status, '')}; "
-        return Card(
-            f"run of {described(self.parameters)}",
-            (
-                ("status", f"{self.status}: {self.message}"),
-                ("t", f"0 to {self.t[-1]:.6g}, {len(self.t)} times"),
-                ("loss", loss_line(self)),
-                ("next", f'{stopped}run["loss"], run.plot(), run.to_xarray(), flows.check(run)'),
-            ),
-        )
-
     def __repr__(self) -> str:
         """Five lines."""
-        return str(self.card)
+        return str(card_of(self))
 
     def _repr_html_(self) -> str:
-        return self.card.html()
+        return card_of(self).html()
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -174,8 +158,10 @@ class Trajectory:
         if known is None:
             system = self.system.observed(self.rtol)
             known = joined([system.features(self.frame, part) for part in parts()])
-        loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
+        if "loss" not in known:
+            return Features(known, costly)
+        loss_dot = known["loss_dot"]
         above = {"excess": lambda: self.excess.value, "excess_dot": lambda: loss_dot}
         return Features(known, {**costly, **above})
 
@@ -190,13 +176,13 @@ class Trajectory:
     def excess(self) -> Excess:
         """Loss above its limit, ``L - L*``: value, limit and, where it is not known, the reason.
 
-        Of a built-in system it is the loss, whose infimum is 0, once the loss has fallen below that
-        of every critical point at which a run can fail. Of an own one the limit point is
-        found from the last state, with many digits; the limit is not known at a saddle, on the way
-        to infinity, of a flow without a power law, and of states that are doubles.
+        Of a built-in system it is the loss once it is below that of every critical point at which a
+        run can fail. Of an own one the limit point is found from the last state, with many digits.
         """
         if self.above is not None:
             return self.above
+        if "loss" not in self.features:
+            raise InputError(f"{self.system.name} is a plain field and has no loss")
         return self.system.excess(self.frame, self.states, self.t, self.features["loss"])
 
     @functools.cached_property
@@ -209,7 +195,7 @@ class Trajectory:
         if last.size * (1 + np.iscomplexobj(last)) > MOST_CURVATURES:
             return None
         try:
-            found = np.asarray(np.linalg.eigvalsh(self.system.hessian(last)), dtype=float)
+            found = np.asarray(np.linalg.eigvalsh(self.system.flow_hessian(last)), dtype=float)
         except (InputError, np.linalg.LinAlgError):  # a neuron at zero, a loss that a file lacks
             return None
         return found
@@ -227,13 +213,18 @@ class Trajectory:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the observables."""
-        return ("loss", "gradient_norm", *(p.name for p in self.statements.potentials))
+        return (*self.system.measures, *(p.name for p in self.statements.potentials))
+
+    @property
+    def leading(self) -> str:
+        """Observable that it is told and drawn by: the loss, or the first potential of a field."""
+        return self.system.leading
 
     def __getitem__(self, name: str) -> Array:
         """Observable ``name`` at every time."""
         if name == "hessian_index":
             return self.bends.negative.copy()
-        if name in ("loss", "gradient_norm", "excess"):
+        if name in (*self.system.measures, "excess"):
             return self.features[name]
         return self.potential(name)[0]
 
@@ -345,7 +336,9 @@ class Trajectory:
             names = self.system.later_names
             known = dict.copy(known) if names else known
             later |= {k: functools.partial(self._with_later, k, known.pop(k, None)) for k in names}
-        return Features(known, later if "excess" in known else later | {"excess": self._of_excess})
+        if "excess" in known or "loss" not in self.features:
+            return Features(known, later)
+        return Features(known, later | {"excess": self._of_excess})
 
     def _with_later(self, name: str, error: Array | None) -> Array:
         """Error of a feature with what is added to it when it is asked for."""
@@ -372,7 +365,7 @@ class Trajectory:
             "system": self.system.name,
             "parameters": self.system.parameters,
             "t": self.t.tolist(),
-            "loss": self["loss"].tolist(),
+            **({"loss": self["loss"].tolist()} if "loss" in self.names else {}),
             "observables": {name: self[name].tolist() for name in self.names},
             "final_state": plain(self.state_at(-1)),
             "status": self.status,

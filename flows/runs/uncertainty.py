@@ -22,7 +22,8 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.runs.quantities import Quantities, Run, evaluate_expressions
+from flows.runs.expressions import evaluate_expressions
+from flows.runs.quantities import Quantities, Run
 from flows.runs.rounding import cancelled
 from potentials.notation import FROZEN
 from potentials.potential import Over, Potential, Term

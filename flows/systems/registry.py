@@ -109,6 +109,10 @@ def recall(
         If it is another system.
     """
     own = "fingerprint" in parameters and name not in SYSTEMS
+    if system is None and own and isinstance(definition, Mapping):
+        from flows.systems.field.recorded import recalled
+
+        return recalled(name, parameters, definition)
     if system is None and own:
         from flows.systems.own.recorded import RecordedSystem
 

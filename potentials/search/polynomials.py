@@ -15,7 +15,8 @@ from typing import Any
 import sympy as sp
 from flint import Ordering, fmpq, fmpq_mpoly_ctx
 
-__all__ = ["Factored", "Flow", "Polynomial", "exponents", "fraction", "gradient_flow", "rational"]
+__all__ = ["Factored", "Flow", "Polynomial", "exponents", "field_flow", "fraction"]
+__all__ += ["gradient_flow", "rational"]
 
 #: A polynomial of python-flint.
 Polynomial = Any
@@ -171,6 +172,20 @@ def gradient_flow(loss: sp.Expr, symbols: Sequence[sp.Expr]) -> Flow:
     value = ring.from_dict(terms)
     field = tuple(-value.derivative(i) for i in range(len(symbols)))
     return Flow(tuple(symbols), ring, field, value)
+
+
+def field_flow(field: Sequence[sp.Expr], symbols: Sequence[sp.Expr]) -> Flow:
+    r"""The flow `\dot x = f(x)` of polynomials `f`, without a loss.
+
+    Raises
+    ------
+    ValueError
+        For what is no polynomial with rational coefficients.
+    """
+    ring = ring_of(len(symbols))
+    sides = (coefficients(sp.expand(side), symbols) for side in field)
+    parts = tuple(ring.from_dict({(*e, 0): c for e, c in side.items()}) for side in sides)
+    return Flow(tuple(symbols), ring, parts, ring.constant(0))
 
 
 def ring_of(variables: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import sympy as sp
 
 from potentials.search.coordinates import Coordinate
-from potentials.search.polynomials import Flow, gradient_flow
+from potentials.search.polynomials import Flow, field_flow, gradient_flow
 from symbolic.language.blocks import Block, entries, explicit, shape, written_out
 from symbolic.language.errors import InputError
 
@@ -27,7 +27,7 @@ FEW_ROWS = 2
 
 @dataclass(frozen=True)
 class Subject:
-    """A polynomial loss over blocks.
+    """A polynomial loss over blocks, or a polynomial field.
 
     Parameters
     ----------
@@ -37,11 +37,14 @@ class Subject:
         What moves.
     expression : Expr
         The loss.
+    field : tuple of Expr, optional
+        Right sides in entries, instead of the gradient of a loss.
     """
 
     name: str
     blocks: tuple[Block, ...]
     expression: Any
+    field: tuple[sp.Expr, ...] | None = None
 
     @cached_property
     def loss(self) -> sp.Expr:
@@ -54,14 +57,28 @@ class Subject:
             )
         return form.plain.xreplace(self._names)
 
+    @property
+    def exact(self) -> bool:
+        """Whether no number in it is a decimal."""
+        return not any(e.has(sp.Float) for e in self.field or (self.loss,))
+
     @cached_property
     def flow(self) -> Flow:
-        """The gradient flow."""
+        """The gradient flow, or that of the field."""
         if len(self.entries) > MOST_VARIABLES:
             raise InputError(
                 f"{self.name}: expected at most {MOST_VARIABLES} numbers that move, got"
                 f" {len(self.entries)}; take a smaller system"
             )
+        if self.field is not None:
+            try:
+                sides = [side.xreplace(self._names) for side in self.field]
+                return field_flow(sides, [*self._names.values()])
+            except ValueError as problem:
+                raise InputError(
+                    f"{self.name}: {problem}; invariants are found of polynomial fields with"
+                    " fractions as coefficients"
+                ) from None
         loss = self.loss
         try:
             return gradient_flow(loss, [*self._names.values()])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System
+from flows.systems.field.shapes import Shapes
+from flows.systems.field.statements import statements_of
 from flows.systems.own.given import loss_of
 from flows.systems.own.polynomial import (
     PolynomialFlow,
@@ -19,11 +18,8 @@ from flows.systems.own.polynomial import (
     stated_terms,
 )
 from flows.systems.own.sound_state import feature_names
-from flows.systems.own.states import Shapes
 from flows.systems.own.view import View
-from potentials import Potential, Source, Statements
-from potentials.notation import symbol
-from potentials.potential import single
+from potentials import Statements
 from symbolic.language.blocks import Block, shape
 from symbolic.language.stated import stated
 from symbolic.systems.own.document import derive
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Defined"]
 
-HERE = Source("this system", 2026, "", "its own definition", "definition")
 # Runs of a method of several steps that is chosen by name are off by so many times more (CVODE).
 SEVERAL = 100.0
 
@@ -101,20 +96,12 @@ class Defined(System):
     @property
     def statements(self) -> Statements:
         """The system's own potentials and claims."""
-        found = []
-        for name, expression in self.potentials:
-            sign = rf"\mathrm{{{name}}}".replace("_", r"\_")
-            names = MappingProxyType(
-                {
-                    name: sp.latex(expression),
-                    f"{name}_dot": rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
-                }
-            )
-            terms = single(name, "state", symbol(name), None)
-            found.append(
-                Potential(name, sign, terms, symbol(name), "where it is smooth", HERE, names)
-            )
-        return Statements(tuple(found), (), self.claims, self.marks)
+        return statements_of(
+            self.potentials,
+            self.claims,
+            self.marks,
+            lambda sign: rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
+        )
 
     @property
     def _features(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from flint import arb
 
+from flows.core.altered import altered
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms, Code
 from flows.core.errors import InputError
@@ -47,17 +47,11 @@ class Followed(Evaluated):
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Ask expectations for a tenth of the error of a step, and know what steps leave."""
         finer = max(RESERVE * rtol, FINEST)
-        return self._but(tolerance=finer, steps=(rtol, atol, damped, multistep))
+        return altered(self, tolerance=finer, steps=(rtol, atol, damped, multistep))
 
     def in_doubles(self) -> Self:
         """Return the system with states that are doubles."""
-        return self._but(arithmetic="doubles")
-
-    def _but(self, **changes: Any) -> Self:
-        found = copy.copy(self)  # what has been checked is not checked for each run of many
-        for name, value in changes.items():
-            object.__setattr__(found, name, value)
-        return found
+        return altered(self, arithmetic="doubles")
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with what is observed there."""

@@ -4,84 +4,41 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
 
 from flows.core.errors import InputError
+from flows.systems.field.blocks import (
+    MAX_ENTRIES,
+    Pairs,
+    check_expression,
+    check_names,
+    closed_form,
+    count,
+    derived,
+    entries_of,
+    is_real,
+)
 from flows.systems.own.boxes import over_cube
 from flows.systems.own.infinite import not_finite_anywhere
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.measured import Measured, Places
 from flows.systems.own.moving import cells_of
-from flows.systems.own.names import is_name, is_word
 from flows.systems.own.numeric import check_doubles, numeric
 from flows.systems.own.spheres import over_sphere
-from potentials import SYSTEMS, Claim, Mark
-from potentials.notation import CONSTANTS
 from symbolic.language.averages.expectation import Expectation
 from symbolic.language.averages.kinks import has_kinks
 from symbolic.language.averages.rows import Rows
 from symbolic.language.averages.uniform import Cube, Rademacher, Sphere
-from symbolic.language.blocks import Block, Explicit, entries, explicit, shape
+from symbolic.language.blocks import Block, Explicit, explicit
 from symbolic.language.program import NotSmooth
 from symbolic.lemmas.activation_mean import activation_mean
 
-__all__ = [
-    "ARITHMETIC",
-    "MAX_ENTRIES",
-    "Pairs",
-    "check",
-    "closed",
-    "count",
-    "entries_of",
-    "frozen",
-    "loss_of",
-    "pairs",
-]
+__all__ = ["ARITHMETIC", "check", "closed", "loss_of"]
 
-#: A mapping as a tuple, which can be a key.
-Pairs = tuple[tuple[Any, Any], ...]
-
-#: Entries of a loss that is written out in them.
-MAX_ENTRIES = 500
-# Entries of a loss in traces, for which matrices suffice.
-MAX_IN_TRACES = 2000
 ARITHMETIC = ("auto", "balls", "doubles")
-
-# What SymPy raises for what it cannot work with.
-REFUSALS = (ValueError, TypeError, AttributeError, NotImplementedError, ArithmeticError)
-
-
-def pairs(label: str, given: Any) -> Pairs:
-    """Mapping, or pairs, as a tuple."""
-    if isinstance(given, Mapping):
-        return tuple(given.items())
-    try:
-        if isinstance(given, str):
-            raise TypeError
-        return tuple((key, value) for key, value in given)
-    except (TypeError, ValueError):
-        raise InputError(f"{label} must be a mapping, got {given!r}") from None
-
-
-def frozen(expression: Any) -> Any:
-    """Expression that can be a key: a matrix cannot while it may change."""
-    mutable = isinstance(expression, sp.MatrixBase)
-    return sp.ImmutableMatrix(expression) if mutable else expression
-
-
-def entries_of(blocks: Sequence[Block]) -> tuple[sp.Symbol, ...]:
-    """All entries of the blocks, in their order and row by row."""
-    return tuple(s for block in blocks for s in entries(block))
-
-
-def count(blocks: Sequence[Block]) -> int:
-    """Entries of all blocks."""
-    return sum(math.prod(shape(block)) for block in blocks)
 
 
 def check(
@@ -104,41 +61,22 @@ def check(
     InputError
         For the first thing that is wrong.
     """
-    if not is_word(name) or name in SYSTEMS:
-        raise InputError(
-            f"name must be a plain word that is not {', '.join(SYSTEMS)}, got {name!r}"
-        )
-    _check_blocks(blocks)
-    for label, known, kind in (("claims", claims, Claim), ("marks", marks, Mark)):
-        for one in known:
-            if not isinstance(one, kind):
-                raise InputError(f"{label} must hold {kind.__name__} objects, got {one!r}")
-    for constant, value in constants:
-        if constant not in CONSTANTS or not _real(value):
-            raise InputError(
-                f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
-                f" got {constant!r}: {value!r}"
-            )
+    check_names(name, blocks, potentials, claims, marks, constants)
     if arithmetic not in ARITHMETIC:
         raise InputError(f"arithmetic must be one of {', '.join(ARITHMETIC)}, got {arithmetic!r}")
     for block, power in decay:
-        if block not in blocks or not _real(power) or power < 0:
+        if block not in blocks or not is_real(power) or power < 0:
             raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
-    _check_expression("the loss", name, expression)
-    _derived("the loss", name, lambda: _check_loss(loss_of(blocks, expression), expression))
-    for label, given in (("potentials", potentials), ("decay", decay), ("constants", constants)):
-        keys = [str(key) for key, _ in given]
-        if len(set(keys)) < len(keys):
-            raise InputError(f"{label} must have names of their own, got {', '.join(keys)}")
+    check_expression("the loss", name, expression)
+    derived("the loss", name, lambda: _check_loss(loss_of(blocks, expression), expression))
+    if len({block for block, _ in decay}) < len(decay):
+        raise InputError(
+            f"decay must have names of their own, got {', '.join(str(b) for b, _ in decay)}"
+        )
     for potential, formula in potentials:
-        if not is_name(potential):
-            raise InputError(
-                f"potential {potential!r} needs another name: a plain word, without the"
-                " endings _dot, _0, _end, _T1, _T2, and not reserved"
-            )
-        _check_expression(f"potential {potential!r}", name, formula)
+        check_expression(f"potential {potential!r}", name, formula)
         derive = functools.partial(_check_potential, blocks, formula)
-        _derived(f"potential {potential!r}", name, derive)
+        derived(f"potential {potential!r}", name, derive)
 
 
 def _check_loss(loss: Loss | MatrixLoss, expression: Any) -> None:
@@ -158,32 +96,6 @@ def _check_loss(loss: Loss | MatrixLoss, expression: Any) -> None:
         raise ValueError(told)
 
 
-def _check_expression(label: str, name: str, given: Any) -> None:
-    if not isinstance(given, (sp.Basic, int, float)):
-        raise InputError(
-            f"{label} of {name} must be a SymPy expression in the symbols of its blocks,"
-            f" got {type(given).__name__} {given!r}"
-        )
-
-
-def _check_blocks(blocks: tuple[Any, ...]) -> None:
-    names = [getattr(block, "name", None) for block in blocks]
-    for block, name in zip(blocks, names, strict=True):
-        if not isinstance(block, (sp.Symbol, sp.MatrixSymbol)) or not is_word(name):
-            raise InputError(
-                f"blocks must be Symbols or MatrixSymbols with plain names, got {block!r}"
-            )
-        if isinstance(block, sp.MatrixSymbol) and not all(k.is_Integer for k in block.shape):
-            raise InputError(f"block {name} must have a shape of numbers, got {block.shape}")
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"blocks must have names of their own, got {names}")
-    if (size := count(blocks)) > MAX_IN_TRACES:
-        raise InputError(
-            f"blocks have {size} entries, at most {MAX_ENTRIES} are possible, and"
-            f" {MAX_IN_TRACES} of a loss in traces of matrices; take smaller ones"
-        )
-
-
 def _check_potential(blocks: tuple[Block, ...], expression: Any) -> None:
     """Derive and compile a potential, or raise what prevents it."""
     if count(blocks) > MAX_ENTRIES:
@@ -191,20 +103,6 @@ def _check_potential(blocks: tuple[Block, ...], expression: Any) -> None:
     formula, symbols = closed(blocks, expression), entries_of(blocks)
     check_doubles(formula, numeric(formula, symbols), len(symbols))
     return None
-
-
-def _real(value: Any) -> bool:
-    number = isinstance(value, (int, float, sp.Number)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
-def _derived(label: str, name: str, derive: Callable[[], None]) -> None:
-    """Derive, or tell in one line why that is not possible."""
-    try:
-        derive()
-    except REFUSALS as problem:  # no expression, or none that can be differentiated or printed
-        line = " ".join(str(problem).split())
-        raise InputError(f"{label} of {name} cannot be used: {line}") from None
 
 
 @functools.lru_cache(maxsize=64)
@@ -245,7 +143,4 @@ def closed(blocks: tuple[Block, ...], expression: Any) -> Any:
     """Potential in the entries; of many entries, in matrices."""
     if count(blocks) > MAX_ENTRIES:
         return loss_of(blocks, expression)
-    form = explicit(expression, blocks, activation_mean)
-    if form.integrand != 0:
-        raise ValueError("its expectation has no closed form; only the loss may take quadrature")
-    return form.plain
+    return closed_form(blocks, expression)

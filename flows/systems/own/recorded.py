@@ -14,9 +14,9 @@ from flows.core.errors import InputError
 from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth, System
-from flows.systems.own.names import is_name, is_word
+from flows.systems.field.names import is_name, is_word
+from flows.systems.field.shapes import unpack
 from flows.systems.own.sound_state import Frame, SoundState, feature_names, stated_errors
-from flows.systems.own.states import unpack
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
 from potentials.potential import single

@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from flows.core.errors import InputError
+from flows.systems.field.blocks import frozen, listed, pairs
+from flows.systems.field.metric import MetricFlow
 from flows.systems.own.followed import Followed
-from flows.systems.own.given import check, frozen, pairs
+from flows.systems.own.given import check
 from flows.systems.own.polynomial import blocks_of, expression_of
 from symbolic.language.stated import restated
 
 __all__ = ["OwnSystem"]
+
+# Parameters that may be given by their places beside rates or a metric.
+LEADING = ("name", "blocks", "expression", "potentials", "claims")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,14 @@ class OwnSystem(Followed):
     constants : mapping of str to float, optional
         Numbers that the claims refer to, by names of `potentials.CONSTANTS`.
 
+    rates : mapping of Block to Expr, optional
+        Learning rates by block, positive numbers or expressions in the blocks and ``t``; 1 where
+        none is given. With rates, or a metric, `y' = -G^{-1} diag(rates) grad L` is followed in
+        doubles with measured errors, as of :class:`flows.ODE`; expectations must have a closed
+        form, and laws and certificates are refused.
+    metric : Matrix or mapping of Block to Expr, optional
+        `G(y)`, symmetric and positive definite, with a row for each entry: natural gradient,
+        mirror flow. Of a mapping, the factor by which a block's gradient is divided.
     arithmetic : {"auto", "balls", "doubles"}
         How states are kept. `balls`: exact states, of about 160 bits and of more where it takes
         them, the gradient in ball arithmetic, increments in units of the energy that is left
@@ -106,13 +119,24 @@ class OwnSystem(Followed):
         default=(0.0, 0.0, True, False), compare=False, repr=False
     )
     arithmetic: str = field(default="auto", kw_only=True)
+    rates: Any = field(default=None, kw_only=True, repr=False)
+    metric: Any = field(default=None, kw_only=True, repr=False)
 
     dimensions: ClassVar[tuple[str, ...]] = ("entry",)
+
+    def __new__(cls, *given: Any, rates: Any = None, metric: Any = None, **named: Any) -> Any:
+        """A flow in a metric is one of a field: it is no :class:`OwnSystem`."""
+        if rates is None and metric is None:
+            return super().__new__(cls)
+        named = dict(zip(LEADING, given, strict=False)) | named
+        if named.pop("arithmetic", "auto") == "balls":
+            raise InputError("arithmetic: expected none beside rates or a metric; leave it out")
+        return MetricFlow(**named, rates=rates or (), metric=metric)
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
         for label in ("blocks", "claims", "marks"):
-            object.__setattr__(self, label, _listed(label, getattr(self, label)))
+            object.__setattr__(self, label, listed(label, getattr(self, label)))
         for label in ("potentials", "decay", "constants"):
             object.__setattr__(self, label, pairs(label, getattr(self, label)))
         object.__setattr__(self, "expression", frozen(self.expression))
@@ -161,10 +185,3 @@ class OwnSystem(Followed):
         count = len(parts) - 1 - len(names)
         known = zip(names, parts[count + 1 :], strict=True)
         return cls(name, parts[:count], parts[count], tuple(known))
-
-
-def _listed(label: str, given: Any) -> tuple[Any, ...]:
-    try:
-        return tuple(given)
-    except TypeError:
-        raise InputError(f"{label} must be a list, got {given!r}") from None

@@ -13,12 +13,12 @@ from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.minimiser import Minimiser
 from flows.core.starts import seeded
+from flows.systems.field.shapes import flat, pack, unpack
 from flows.systems.own.definition import Defined
 from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, estimate
 from flows.systems.own.serving import by_groups
 from flows.systems.own.sound_state import TRUSTED
-from flows.systems.own.states import flat, pack, unpack
 from symbolic.asymptotics.derive import point_of
 from symbolic.language.blocks import shape
 

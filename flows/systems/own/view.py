@@ -20,6 +20,7 @@ from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
+from flows.systems.field.blocks import MAX_ENTRIES, Pairs
 from flows.systems.own.averages import Nodes, has_changes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
@@ -29,7 +30,7 @@ from flows.systems.own.exact import (
     work,
 )
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
-from flows.systems.own.given import MAX_ENTRIES, Pairs, closed, loss_of
+from flows.systems.own.given import closed, loss_of
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import at_nodes, numeric

@@ -17,7 +17,7 @@ from symbolic.systems.own.check import Check
 from symbolic.systems.own.derivatives import SOURCE, anew, as_matrix, definition, slopes_of
 from symbolic.systems.own.loss import Loss, apart, in_entries, joined, simplest
 
-__all__ = ["Kept", "invariants", "rate_of"]
+__all__ = ["Kept", "invariants", "rate_of", "signed"]
 
 # Beyond that, the entries of a matrix expression say less than it does.
 READABLE = 200
@@ -41,11 +41,11 @@ def rate_of(loss: Loss, name: str, given: Any) -> Derivation:
     norms = squared_norms(compact) if compact else None
     if norms is not None:
         steps.append(Step(moving, norms, "each trace is the square of a norm", check=check))
-        steps += _signed(norms, "a sum of squares")
+        steps += signed(norms, "a sum of squares")
     elif not compact or found.count_ops() < READABLE:
         steps.append(Step(moving, found, rule, **chain))
         rule = "no factor changes its sign" if found.is_Mul else "each term has this sign"
-        steps += _signed(found, rule)
+        steps += signed(found, rule)
     return Derivation(f"{name} along the flow", SOURCE, tuple(steps))
 
 
@@ -73,7 +73,7 @@ def _along(loss: Loss, potential: sp.Expr) -> sp.Expr:
     return sp.Add(*(-sp.diff(potential, s) * sp.diff(value, s) for s in loss.names))
 
 
-def _signed(rate: sp.Expr, rule: str) -> list[Step]:
+def signed(rate: sp.Expr, rule: str) -> list[Step]:
     """The sign of a rate without expectations that is not zero, as far as it is known."""
     if rate == 0 or rate.has(Expectation):
         return []

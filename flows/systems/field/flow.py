@@ -1,0 +1,271 @@
+"""How a plain field is followed: in doubles and log-time, with companions that show its errors."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from flows.core.altered import altered
+from flows.core.arrays import Array
+from flows.core.errors import InputError
+from flows.core.minimiser import Approach, Minimiser
+from flows.core.piece import Piece, Restart
+from flows.core.starts import seeded
+from flows.core.system import Excess, Smooth, System
+from flows.systems.field.pieces import field_piece
+from flows.systems.field.shapes import Shapes, flat, pack, unpack
+from flows.systems.field.states import COARSER, KICK, FieldState, Frame, beside, known, observe
+from flows.systems.field.written import TIME, Expressions, Written, written
+from potentials.search.subject import Subject
+from symbolic.asymptotics.refusal import NoLaw
+from symbolic.evidence.derivation import Document
+from symbolic.language.blocks import shape
+from symbolic.language.lower import lower
+from symbolic.language.program import program
+from symbolic.systems.own.field import derive_field
+
+__all__ = ["FieldFlow"]
+
+LARGEST = 1e100  # of an entry
+# Entries go to sides that are drawn once, from this seed.
+SIDES = 7
+
+
+class FieldFlow(System):
+    """A flow whose field is an expression in the entries of blocks and the time."""
+
+    name: str  # type: ignore[misc]
+    blocks: Any
+    potentials: Any
+    constants: Any
+    #: Relative and absolute tolerance of steps, and to which side a companion is off.
+    steps: tuple[float, float, float]
+
+    dimensions: ClassVar[tuple[str, ...]] = ("entry",)
+    containers: ClassVar[tuple[type, type]] = (Frame, FieldState)
+    apart: ClassVar[float] = 10.0**0.2
+
+    @property
+    @abc.abstractmethod
+    def expressions(self) -> Expressions:
+        """Field, loss and potentials in entries."""
+
+    @property
+    def compiled(self) -> Written:
+        """The same as functions of numbers."""
+        return written(self.expressions)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Length of the field; where there is a loss, that loss and the length of its gradient."""
+        return ("speed",) if self._plain else ("loss", "gradient_norm")
+
+    @property
+    def leading(self) -> str:
+        """The loss, where there is one, or the first potential."""
+        return next((name for name, _ in self.potentials), "speed") if self._plain else "loss"
+
+    @property
+    def _plain(self) -> bool:
+        """Whether there is no loss."""
+        return self.expressions.loss is None
+
+    @property
+    def autonomous(self) -> bool:
+        """Whether the field does not depend on the time."""
+        return self.expressions.autonomous
+
+    @property
+    def formula(self) -> tuple[Any, Any]:
+        """Potentials are proved of gradient flows of a loss."""
+        raise InputError(f"{self.name} is no gradient flow in the Euclidean metric; give one")
+
+    @property
+    def moving(self) -> Subject:
+        """The field as polynomials, of which invariants are sought."""
+        given = self.expressions
+        if not given.autonomous:
+            raise InputError(f"{self.name}: its field depends on the time; it has no invariants")
+        return Subject(self.name, tuple(self.blocks), None, given.field)
+
+    def derive(self) -> Document:
+        """Derive the field's rates of potentials, substituted and simplified, with their signs.
+
+        Raises
+        ------
+        InputError
+            For more than 40 entries.
+        """
+        given = self.expressions
+        named = () if given.loss is None else (("loss", given.loss),)
+        try:
+            return derive_field(
+                self.name,
+                (*self.blocks, TIME),
+                given.field,
+                (*named, *given.potentials),
+                (*given.y, given.time),
+            )
+        except ValueError as refused:
+            raise InputError(f"{self.name}: {refused}") from None
+
+    @property
+    def companions(self) -> tuple[tuple[System, float], ...]:
+        """A run that steps less carefully, and two that are off to either side."""
+        if self.steps[2]:
+            return ()
+        sides = (altered(self, steps=(0.0, 0.0, side)) for side in (1.0, -1.0))
+        return ((altered(self, steps=(0.0, 0.0, 2.0)), COARSER), *((side, 1.0) for side in sides))
+
+    def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
+        """Know the tolerances of steps."""
+        return altered(self, steps=(rtol, atol, self.steps[2]))
+
+    @property
+    def _shapes(self) -> Shapes:
+        return {block.name: shape(block) for block in self.blocks}
+
+    def pack(self, values: Mapping[str, Any]) -> Array:
+        """Flat state of arrays by the names of the blocks; the inverse of :meth:`unpack`.
+
+        Raises
+        ------
+        InputError
+            For other names, or an array of another shape.
+        """
+        return pack(self._shapes, values)
+
+    def unpack(self, state: Any) -> dict[str, Array]:
+        """Arrays of the blocks by name, of a state or of states with leading axes."""
+        return unpack(self._shapes, state)
+
+    @property
+    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Flat, and where there is only one block, the block itself."""
+        flat_one, block = (len(self.expressions.y),), shape(self.blocks[0])
+        return (flat_one,) if len(self.blocks) > 1 or not block else (flat_one, block)
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start: independent Gaussian entries times ``scale``, shape (N,).
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        return scale * seeded(scale, seed).normal(size=len(self.expressions.y))
+
+    def check_start(self, start: Any) -> Array:
+        """Start as a flat array; a mapping of blocks is packed."""
+        array = flat(self._shapes, start)
+        if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
+            raise InputError(f"start must be finite and below {LARGEST:g}")
+        if not np.isfinite(self.compiled.slope(array, 0.0)).all():
+            raise InputError(f"the field of {self.name} has no value there; start elsewhere")
+        return array
+
+    def reduce(self, start: Array) -> tuple[Frame, FieldState]:
+        """Entries as they are, with what is observed there."""
+        return Frame(), observe(self.compiled, start, np.zeros(()))
+
+    def restore(self, frame: Frame, state: FieldState) -> Array:
+        """Entries, shape (..., N)."""
+        return state.x
+
+    def begin(self, frame: Frame, state: FieldState) -> Restart:
+        """Begin at time 0."""
+        return Restart(frame, state, 0.0)
+
+    def piece(self, frame: Frame, state: FieldState, time: float) -> Piece:
+        """Piece in log-time, of a companion with a field that is off."""
+        size, (rtol, atol, side) = len(state.x), self.steps
+        signs = np.random.default_rng(SIDES).choice([-1.0, 1.0], size=size)
+        kick = KICK * side * np.outer([rtol, atol], signs) if abs(side) == 1 else None
+        blocks = tuple(math.prod(shape(block)) for block in self.blocks)
+        return field_piece(self.compiled, frame, state.x, time, blocks, kick)
+
+    def beside(self, frame: Any, states: FieldState, others: Sequence[FieldState]) -> FieldState:
+        """States whose errors are their distances to those of companions."""
+        return beside(states, others)
+
+    def features(self, frame: Frame, states: FieldState) -> dict[str, Array]:
+        """What the states carry, by name; NaN where it is not known."""
+        seen = np.where(known(states), states.seen, np.nan)
+        return dict(zip(self._features, np.moveaxis(seen, -1, 0), strict=True))
+
+    def errors(
+        self, states: FieldState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """What companions show; where a number is not known, a bound of its size."""
+        bound = np.where(known(states), states.off, np.abs(states.seen) + states.off)
+        return dict(zip(self._features, np.moveaxis(bound, -1, 0), strict=True))
+
+    @property
+    def _features(self) -> tuple[str, ...]:
+        """Names of what is observed."""
+        loss = () if self._plain else ("loss",)
+        named = (*loss, *(name for name, _ in self.potentials))
+        return (self.measures[-1], *(each for n in named for each in (n, f"{n}_dot")))
+
+    def exact_flow(self, frame: Frame, state: FieldState, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, of a field that does not depend on the time."""
+        given = self.expressions
+        if not self.autonomous:
+            raise InputError(
+                "method 'reference' needs a field that does not depend on the time; choose another"
+            )
+        steps = program(given.field)
+        exact = lower(steps.results, given.y, "mpmath", steps.steps)
+
+        def velocity(x: list[Any]) -> list[Any]:
+            return list(exact(*x))
+
+        def jacobian(x: list[Any]) -> Array:
+            return self.compiled.jacobian(np.array([float(k) for k in x]), 0.0)
+
+        def decode(x: list[Any]) -> FieldState:
+            return observe(self.compiled, np.array([float(k) for k in x]), np.zeros(()))
+
+        return Smooth(velocity, jacobian, state.x.tolist(), decode)
+
+    def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
+        """Loss above its limit, which is not looked for."""
+        reason = "limit not found: the states of the run are doubles"
+        return Excess(np.full(len(t), np.nan), math.nan, reason)
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """No law is derived of a field."""
+        raise InputError(f"{self.name} has no late-time law: {NO_LAW}")
+
+    def approach(self, frame: Any, state: Any, t: float) -> Approach:
+        """No law is derived of a field."""
+        raise NoLaw(NO_LAW)
+
+    def loss(self, state: Any) -> float:
+        """Loss of a state, shape (N,), of a gradient flow in a metric."""
+        y = self._of_loss(state)
+        return float(self.compiled.value("loss", y[None], np.zeros(1))[0])
+
+    def gradient(self, state: Any) -> Array:
+        """Gradient of the loss, shape (N,)."""
+        return self.compiled.gradient("loss", self._of_loss(state), 0.0)
+
+    def hessian(self, state: Any) -> Array:
+        """Hessian of the loss, shape (N, N)."""
+        return self.compiled.hessian(self._of_loss(state))
+
+    def flow_hessian(self, state: Array) -> Array:
+        """A plain field has none."""
+        raise InputError(f"{self.name} is a plain field; its rates are those of its Jacobian")
+
+    def _of_loss(self, state: Any) -> Array:
+        if self._plain:
+            raise InputError(f"{self.name} is a plain field without a loss; look at its potentials")
+        return flat(self._shapes, state)
+
+
+NO_LAW = "laws are derived of gradient flows; fit one with flows.tail_constant"

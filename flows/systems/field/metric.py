@@ -1,0 +1,238 @@
+r"""Gradient flows in another metric than the Euclidean one: learning rates, mirror flows.
+
+.. math:: \dot y = -G(y)^{-1} \nabla L(y), \qquad \dot L = -\nabla L^T G^{-1} \nabla L
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import sympy as sp
+
+from flows.core.arrays import Array
+from flows.core.errors import InputError
+from flows.systems.field.blocks import Pairs, check_names, derived, frozen, listed, pairs
+from flows.systems.field.flow import FieldFlow
+from flows.systems.field.recorded import definition_of
+from flows.systems.field.statements import fingerprint, statements_of
+from flows.systems.field.written import TIME, Expressions, expressions, in_closed_form
+from potentials import Statements
+from symbolic.language.blocks import Block, shape, written_out
+from symbolic.language.lower import lower
+
+__all__ = ["MetricFlow"]
+
+# Metrics of more entries that are not diagonal have inverses that fill pages.
+MOST_FULL = 8
+
+
+@dataclass(frozen=True)
+class MetricFlow(FieldFlow):
+    r"""Gradient flow of a loss in a metric, or with learning rates; made by `flows.OwnSystem`.
+
+    Parameters
+    ----------
+    name, blocks, expression, potentials, claims, marks, constants
+        As of :class:`flows.OwnSystem`; expectations must have a closed form.
+    rates : mapping of Block to Expr
+        Learning rates, positive numbers or expressions in the blocks and ``t``; 1 where none is
+        given.
+    metric : Matrix, optional
+        `G`, symmetric and positive definite, in the blocks, with a row for each entry. Instead of
+        it, a mapping of blocks to the positive expressions by which their gradients are divided.
+    """
+
+    name: str  # type: ignore[misc]
+    blocks: Any
+    expression: Any
+    potentials: Any = ()
+    claims: Any = ()
+    marks: Any = ()
+    constants: Any = ()
+    rates: Any = ()
+    metric: Any = None
+    steps: tuple[float, float, float] = dataclasses.field(
+        default=(0.0, 0.0, 0.0), compare=False, repr=False, kw_only=True
+    )
+
+    def __post_init__(self) -> None:
+        """Check everything and derive what the flow needs; mappings become tuples."""
+        for label in ("blocks", "claims", "marks"):
+            object.__setattr__(self, label, listed(label, getattr(self, label)))
+        for label in ("potentials", "constants", "rates"):
+            known = ((name, frozen(x)) for name, x in pairs(label, getattr(self, label) or ()))
+            object.__setattr__(self, label, tuple(known))
+        object.__setattr__(self, "expression", frozen(self.expression))
+        if not (self.metric is None or isinstance(self.metric, sp.MatrixBase)):
+            by_block = ((block, frozen(x)) for block, x in pairs("metric", self.metric))
+            object.__setattr__(self, "metric", tuple(by_block))
+        object.__setattr__(self, "metric", frozen(self.metric))
+        check_names(
+            self.name, self.blocks, self.potentials, self.claims, self.marks, self.constants
+        )
+        weights = self.metric if isinstance(self.metric, tuple) else ()
+        for label, given in (("rates", self.rates), ("metric", weights)):
+            for block, _ in given:
+                if block not in self.blocks:
+                    names = ", ".join(b.name for b in self.blocks)
+                    raise InputError(f"{label}: expected blocks, {names}, got {block}")
+        _ = self.compiled  # which refuses what cannot be used
+
+    @property
+    def expressions(self) -> Expressions:
+        """Field, loss and potentials in entries."""
+        return _expressions(self.blocks, self.expression, self.potentials, self.rates, self.metric)[
+            0
+        ]
+
+    @functools.cached_property
+    def _weights(self) -> Any:
+        """Rates and metric of a state, as one matrix, compiled."""
+        given, matrix = _expressions(
+            self.blocks, self.expression, self.potentials, self.rates, self.metric
+        )
+        return lower(list(matrix), (*given.y, given.time), "numpy")
+
+    def check_start(self, start: Any) -> Array:
+        """Start as a flat array, where rates and metric are positive."""
+        array = super().check_start(start)
+        size = len(array)
+        with np.errstate(all="ignore"):
+            found = np.array(self._weights(*array, 0.0), dtype=float).reshape(size, size)
+        known = np.isfinite(found).all() and np.allclose(found, found.T)
+        if not known or np.linalg.eigvalsh(found)[0] <= 0:
+            raise InputError(
+                f"rates and metric of {self.name} must be positive, and are not at this start;"
+                " start elsewhere, or give others"
+            )
+        return array
+
+    def flow_hessian(self, state: Array) -> Array:
+        r"""Hessian in coordinates in which the metric is Euclidean: `W^{1/2} H W^{1/2}`.
+
+        `W` is `G^{-1}` times the rates.
+        """
+        if not self.autonomous:
+            raise InputError(f"the rates of {self.name} depend on the time")
+        y = np.asarray(state, dtype=float)
+        weights = np.array(self._weights(*y, 0.0), dtype=float).reshape(len(y), len(y))
+        values, axes = np.linalg.eigh(weights)
+        root = (axes * np.sqrt(values)) @ axes.T
+        found: Array = root @ self.hessian(y) @ root
+        return found
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """No system is made of plain values alone."""
+        raise InputError("build the system and give it: flows.load(path, system=...)")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Shapes of the blocks, loss, rates and metric as text for people, and constants."""
+        weights = isinstance(self.metric, tuple)
+        metric = _listed_pairs(self.metric) if weights else str(self.metric)
+        told = {"rates": _listed_pairs(self.rates), "metric": metric if self.metric else ""}
+        return {
+            "blocks": {block.name: list(shape(block)) for block in self.blocks},
+            "formula": str(self.expression),
+            **{label: text for label, text in told.items() if text},
+            "fingerprint": fingerprint(self.blocks, self.expression, self.rates, self.metric),
+            "features": list(self._features),
+            **{name: float(value) for name, value in self.constants},
+        }
+
+    @property
+    def definition(self) -> Any:
+        """Blocks, loss, rates, metric and potentials as plain data."""
+        weights = self.metric if isinstance(self.metric, tuple) else ()
+        whole = (("metric", self.metric),) if self.metric is not None and not weights else ()
+        return definition_of(
+            "metric",
+            {
+                "blocks": tuple((block.name, block) for block in self.blocks),
+                "loss": (("loss", self.expression),),
+                "potentials": self.potentials,
+                "rates": tuple((block.name, x) for block, x in self.rates),
+                "weights": tuple((block.name, x) for block, x in weights),
+                "whole": whole,
+            },
+        )
+
+    @property
+    def statements(self) -> Statements:
+        """The system's own potentials and claims."""
+        return statements_of(
+            self.potentials,
+            self.claims,
+            self.marks,
+            lambda sign: rf"-\left\langle \nabla {sign}, G^{{-1}} \nabla L \right\rangle",
+        )
+
+
+def _listed_pairs(given: Pairs) -> str:
+    return ", ".join(f"{block.name}: {x}" for block, x in given)
+
+
+@functools.lru_cache(maxsize=64)
+def _expressions(
+    blocks: tuple[Block, ...], loss: Any, potentials: Pairs, rates: Pairs, metric: Any
+) -> tuple[Expressions, sp.ImmutableMatrix]:
+    """Everything in entries, and the matrix by which the gradient is multiplied."""
+    moving = (*blocks, TIME)
+    none = tuple(sp.ZeroMatrix(*b.shape) if shape(b) else sp.S.Zero for b in blocks)
+    given = expressions(blocks, none, loss, potentials)
+    assert given.loss is not None
+    slope = sp.Matrix([sp.diff(given.loss, s) for s in given.y])
+    factors = _spread(blocks, rates, "rates")
+    if isinstance(metric, tuple):
+        weights = _spread(blocks, metric, "metric")
+        factors = [a / b for a, b in zip(factors, weights, strict=True)]
+        metric = None
+    inverse = sp.diag(*factors)
+    if metric is not None:
+        inverse = _inverse(_written(metric, moving, len(slope))) * inverse
+    field = tuple(-entry for entry in inverse * slope)
+    return dataclasses.replace(given, field=field), sp.ImmutableMatrix(inverse)
+
+
+def _spread(blocks: Sequence[Block], given: Pairs, label: str) -> list[sp.Expr]:
+    """One factor an entry; 1 of blocks without one."""
+    known = dict(given)
+    found: list[sp.Expr] = []
+    for block in blocks:
+        factor = in_closed_form(f"{label}: that of {block.name}", known.get(block, 1), blocks)
+        if factor.is_positive is False or factor == 0:
+            raise InputError(f"{label}: that of {block.name} must be positive, got {factor}")
+        found += [factor] * math.prod(shape(block))
+    return found
+
+
+def _written(metric: Any, moving: tuple[Block, ...], size: int) -> sp.Matrix:
+    """The metric in entries: square, of the right size and symmetric."""
+    found = sp.Matrix(derived("metric", "the flow", lambda: written_out(metric, moving)))
+    if found.shape != (size, size):
+        raise InputError(f"metric: expected {size} rows and columns, got the shape {found.shape}")
+    if (found - found.T).applyfunc(sp.simplify) != sp.zeros(size):
+        raise InputError("metric: expected a symmetric matrix; give one")
+    return found
+
+
+def _inverse(matrix: sp.Matrix) -> sp.Matrix:
+    """Its inverse, entry by entry."""
+    size = matrix.rows
+    if matrix.is_diagonal():
+        return sp.diag(*(1 / matrix[i, i] for i in range(size)))
+    if size > MOST_FULL:
+        raise InputError(
+            f"metric: expected at most {MOST_FULL} rows of one that is not diagonal, got {size};"
+            " take a diagonal one, or a smaller system"
+        )
+    if matrix.det() == 0:
+        raise InputError("metric: expected an invertible matrix, got a determinant of zero")
+    return matrix.inv(method="ADJ").applyfunc(sp.cancel)

@@ -128,7 +128,7 @@ class System(Formula, Compiled, abc.ABC):
 
     @property
     def autonomous(self) -> bool:
-        """Whether the flow does not depend on the time."""
+        """Whether nothing about the flow depends on the time."""
         return True
 
     @property

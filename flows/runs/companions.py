@@ -135,9 +135,12 @@ def _measured(
         states = whole.system.beside(whole.frame, whole.states, near)
     every = [run, *others]
     stats = {name: sum(each.stats[name] for each in every) for name in run.stats}
-    found = replace(whole, states=states, stats=stats)
+    remark = whole.system.remark(whole.frame, states, whole.t)
+    message = f"{run.message}; {remark}" if remark else run.message
+    found = replace(whole, states=states, stats=stats, message=message)
     if run.followed is not None:
-        found = replace(run, states=states.at(np.isin(whole.t, run.t)), followed=found, stats=stats)
+        states = states.at(np.isin(whole.t, run.t))
+        found = replace(run, states=states, followed=found, stats=stats, message=message)
     ended = [each.status for each in others if each.status in STOPPED]
     return replace(found, status=ended[0], message=ENDED) if ended else found
 

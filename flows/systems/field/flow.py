@@ -76,8 +76,8 @@ class FieldFlow(System):
 
     @property
     def autonomous(self) -> bool:
-        """Whether the field does not depend on the time."""
-        return self.expressions.autonomous
+        """Whether neither the field nor a potential depends on the time."""
+        return self.expressions.timeless
 
     @property
     def formula(self) -> tuple[Any, Any]:
@@ -204,6 +204,16 @@ class FieldFlow(System):
         bound = np.where(known(states), states.off, np.abs(states.seen) + states.off)
         return dict(zip(self._features, np.moveaxis(bound, -1, 0), strict=True))
 
+    def remark(self, frame: Frame, states: FieldState, t: Array) -> str:
+        """Say from when on errors of steps decide where the flow goes."""
+        lost = np.isinf(states.error).all(axis=-1)
+        if not lost.any():
+            return ""
+        return (
+            f"from t = {t[int(np.argmax(lost))]:.3g} on the state is not known, as errors of steps"
+            " decide where it goes: end the run before, or take a smaller rtol"
+        )
+
     @property
     def _features(self) -> tuple[str, ...]:
         """Names of what is observed."""
@@ -216,7 +226,8 @@ class FieldFlow(System):
         given = self.expressions
         if not self.autonomous:
             raise InputError(
-                "method 'reference' needs a field that does not depend on the time; choose another"
+                "method 'reference' needs a field and potentials that do not depend on the time;"
+                " choose another"
             )
         steps = program(given.field)
         exact = lower(steps.results, given.y, "mpmath", steps.steps)
@@ -252,7 +263,7 @@ class FieldFlow(System):
 
     def gradient(self, state: Any) -> Array:
         """Gradient of the loss, shape (N,)."""
-        return self.compiled.gradient("loss", self._of_loss(state), 0.0)
+        return self.compiled.gradient("loss", self._of_loss(state)[None], np.zeros(1))[0]
 
     def hessian(self, state: Any) -> Array:
         """Hessian of the loss, shape (N, N)."""

@@ -74,7 +74,7 @@ class FieldState(State):
 def observe(written: Written, x: Array, t: Array) -> FieldState:
     """States with what is observed there, whose errors are those of the last bits of entries."""
     y, times = x.reshape(-1, x.shape[-1]), np.broadcast_to(t, x.shape[:-1]).ravel()
-    seen, off = _seen(written, y, times), np.zeros((len(y), 0))
+    seen = _seen(written, y, times)
     off = np.zeros_like(seen)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(PATTERNS, y.shape[-1]))
     for many, sign in enumerate(signs, 1):
@@ -96,15 +96,8 @@ def _seen(written: Written, y: Array, t: Array) -> Array:
     columns = []
     for name in written.observed:
         columns += [written.value(name, y, t), written.rate(name, y, t, slopes)]
-    if written.given.loss is None:
-        size = np.linalg.norm(slopes, axis=-1)
-    else:
-        size = np.array(
-            [
-                np.linalg.norm(written.gradient("loss", one, when))
-                for one, when in zip(y, t.tolist(), strict=True)
-            ]
-        )
+    plain = written.given.loss is None
+    size = np.linalg.norm(slopes if plain else written.gradient("loss", y, t), axis=-1)
     return np.stack([size, *columns], axis=-1)
 
 
@@ -118,12 +111,10 @@ def beside(states: FieldState, others: Sequence[FieldState]) -> FieldState:
     error, off = states.error.copy(), states.off.copy()
     for other in others:
         count = min(len(states), len(other))
-        for level, mine, theirs in (
-            (error, states.x, other.x),
-            (off, states.seen, other.seen),
-        ):
-            off_here = APART * _unknown(np.abs(mine - theirs)[:count])
-            level[:count] = np.maximum(level[:count], off_here)
+        pairs = (error, states.x, other.x), (off, states.seen, other.seen)
+        for level, mine, theirs in pairs:
+            away = APART * _unknown(np.abs(mine[:count] - theirs[:count]))
+            level[:count] = np.maximum(level[:count], away)
             level[count:] = np.inf
     size = np.linalg.norm(states.x, axis=-1)
     lost = np.linalg.norm(error, axis=-1) > LOST * size

@@ -62,6 +62,11 @@ class Expressions:
         """Whether the field does not depend on the time."""
         return not any(f.has(self.time) for f in self.field)
 
+    @property
+    def timeless(self) -> bool:
+        """Whether nothing depends on the time."""
+        return self.autonomous and not any(e.has(self.time) for _, e in self.potentials)
+
 
 def components(blocks: Sequence[Block], field: Any) -> tuple[Any, ...]:
     """Right sides in the order of the blocks, of a mapping by block or of a sequence.
@@ -239,11 +244,14 @@ class Written:
         """Its derivative along the flow, shape (T,): that by the time is part of it."""
         return _stacked(self.observed[name][1], [*y.T, t, *slopes.T, np.ones_like(t)])[:, 0]
 
-    def gradient(self, name: str, y: Array, t: float) -> Array:
-        """Its derivatives by the entries at one state, shape (N,)."""
-        size = len(y)
-        place = [np.full(size, x) for x in (*y.tolist(), t)]
-        return _stacked(self.observed[name][1], [*place, *np.eye(size), np.zeros(size)])[:, 0]
+    def gradient(self, name: str, y: Array, t: Array) -> Array:
+        """Its derivatives by the entries at many states, shape (T, N)."""
+        function, zero = self.observed[name][1], np.zeros_like(t)
+        axes = np.eye(y.shape[1])
+        each = (
+            _stacked(function, [*y.T, t, *(zero + x for x in axis), zero])[:, 0] for axis in axes
+        )
+        return np.stack(list(each), axis=-1)
 
 
 @functools.lru_cache(maxsize=64)

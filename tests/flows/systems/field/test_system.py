@@ -45,6 +45,12 @@ def test_the_time_is_part_of_a_rate():
     assert run.potential("half")[1] == pytest.approx((1 - t) * exact, rel=DIGITS, abs=1e-9)
 
 
+def test_what_has_no_time_refuses_potentials_that_depend_on_it():
+    system = flows.ODE("late", [X], [-X], {"half": X * sp.exp(T)})
+    with pytest.raises(InputError, match="do not depend on the time"):
+        flows.integrate(system, [1.0], 1.0, method="reference")
+
+
 def test_matrices_and_vectors_move_in_blocks():
     W = sp.MatrixSymbol("W", 2, 2)
     turn = sp.Matrix([[0, -1], [1, 0]])

@@ -51,10 +51,13 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.solvers.choice import METHODS as METHODS
     from flows.systems.gmm_em.system import GMMEM as GMMEM
     from flows.systems.matrix_factorization.system import MatrixFactorization as MatrixFactorization
+    from flows.systems.own.model import Model as Model
+    from flows.systems.own.model import option as option
     from flows.systems.own.system import OwnSystem as OwnSystem
     from flows.systems.relu_neuron.system import ReLUNeuron as ReLUNeuron
     from flows.systems.score_matching.system import ScoreMatching as ScoreMatching
     from flows.systems.two_layer.system import TwoLayer as TwoLayer
+    from potentials.theorem import theorem as theorem
 
 _HOME = {
     "Certificate": "flows.certificates.certificate",
@@ -66,6 +69,7 @@ _HOME = {
     "Law": "flows.ensembles.starts",
     "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
+    "Model": "flows.systems.own.model",
     "OwnSystem": "flows.systems.own.system",
     "ReLUNeuron": "flows.systems.relu_neuron.system",
     "ScoreMatching": "flows.systems.score_matching.system",
@@ -89,6 +93,7 @@ _HOME = {
     "load_ensemble": "flows.ensembles.run",
     "load_sweep": "flows.ensembles.sweep",
     "local_exponent": "flows.runs.rates",
+    "option": "flows.systems.own.model",
     "report": "flows.pages.own_report",
     "saddles": "flows.runs.saddles",
     "sensitivity": "flows.runs.sensitivity",
@@ -97,6 +102,7 @@ _HOME = {
     "sweep": "flows.ensembles.sweep",
     "sweep_fraction": "flows.ensembles.fractions",
     "tail_constant": "flows.runs.rates",
+    "theorem": "potentials.theorem",
     "threshold": "flows.ensembles.threshold",
     "verify": "flows.certificates.verifier.verify",
     "worst_case": "flows.ensembles.worst_case",

@@ -58,11 +58,14 @@ class Defined(System):
     tolerance: float
     steps: tuple[float, float, bool, bool]
     arithmetic: str
+    settings: Any
+    start: Any
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Shapes of the blocks, the loss as text for people, its fingerprint, and constants."""
+        """Settings, shapes of blocks, the loss as text for people, fingerprint, and constants."""
         return {
+            **dict(self.settings),
             "blocks": {block.name: list(shape(block)) for block in self.blocks},
             "formula": _written(self.expression),
             "fingerprint": self._loss.fingerprint,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
+from flows.core.arrays import Array
 from flows.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Formula:
             f"{self.name}: its loss is no polynomial; potentials are found of polynomials with"
             " fractions as coefficients"
         )
+
+    def unpack(self, state: Any) -> Mapping[str, Array]:
+        """Arrays of the blocks by name; none of a system whose state is one array."""
+        return {}
 
     @property
     def polynomial(self) -> Subject:

@@ -71,6 +71,7 @@ class Defined(System):
             "fingerprint": self._loss.fingerprint,
             "features": self._features,
             **{name: float(value) for name, value in self.constants},
+            **({} if self.start is None else {"start": "a law of its own"}),
         }
 
     @property

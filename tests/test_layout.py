@@ -18,7 +18,7 @@ LINES = {
     "flows": 113,
     "flows/arithmetic": 1238,
     "flows/certificates": 10781,
-    "flows/cli": 3176,
+    "flows/cli": 3437,
     "flows/core": 2619,
     "flows/ensembles": 3558,
     "flows/expectations": 1397,

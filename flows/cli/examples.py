@@ -93,6 +93,8 @@ ENSEMBLE = _examples(
     "popflow ensemble relu_neuron --size 1000 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",
 )
+NEW = _examples("popflow new linear_attention")
+DOCTOR = _examples("popflow doctor linear_attention.py --d 3", "popflow doctor gmm_em")
 SWEEP = _examples(
     "popflow sweep matrix_factorization --vary regularization=0,1,5,50 --vary d=2,3 \\",
     "    --size 100 --scale 0.25 --t-end 1e4 --rtol 1e-4 --out strengths",

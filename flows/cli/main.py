@@ -18,6 +18,7 @@ from flows.cli import arguments, examples, output
 from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.command import FlowCommand
+from flows.cli.doctor import doctor, new
 from flows.cli.ensemble import ensemble
 from flows.cli.find import find
 from flows.cli.inspect import inspect
@@ -274,7 +275,19 @@ def _examine(subject: str, claim: str | None, stated: Statements) -> None:
     one_of("claim", claim if stated.claims else None, (c.id for c in stated.claims))
 
 
-for _command in (inspect, ensemble, sweep, certify, verify, law, find, prove, stationary):
+for _command in (
+    inspect,
+    ensemble,
+    sweep,
+    certify,
+    verify,
+    law,
+    find,
+    prove,
+    stationary,
+    new,
+    doctor,
+):
     commands.add_command(_command)
 
 

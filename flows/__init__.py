@@ -53,11 +53,11 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.systems.matrix_factorization.system import MatrixFactorization as MatrixFactorization
     from flows.systems.own.model import Model as Model
     from flows.systems.own.model import option as option
+    from flows.systems.own.model import theorem as theorem
     from flows.systems.own.system import OwnSystem as OwnSystem
     from flows.systems.relu_neuron.system import ReLUNeuron as ReLUNeuron
     from flows.systems.score_matching.system import ScoreMatching as ScoreMatching
     from flows.systems.two_layer.system import TwoLayer as TwoLayer
-    from potentials.theorem import theorem as theorem
 
 _HOME = {
     "Certificate": "flows.certificates.certificate",
@@ -102,7 +102,7 @@ _HOME = {
     "sweep": "flows.ensembles.sweep",
     "sweep_fraction": "flows.ensembles.fractions",
     "tail_constant": "flows.runs.rates",
-    "theorem": "potentials.theorem",
+    "theorem": "flows.systems.own.model",
     "threshold": "flows.ensembles.threshold",
     "verify": "flows.certificates.verifier.verify",
     "worst_case": "flows.ensembles.worst_case",

@@ -179,7 +179,7 @@ def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
         raise InputError(
             f"{path}: REFUSED: {found.refused}; make it with popflow certify for this start"
         )
-    certificate = load_certificate(path)
+    certificate = load_certificate(path, run.system)
     return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
 
 

@@ -17,7 +17,7 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.measured import Measured, Places
 from flows.systems.own.moving import cells_of
-from flows.systems.own.names import is_name, is_word
+from flows.systems.own.names import is_word, refused
 from flows.systems.own.numeric import check_doubles, numeric
 from flows.systems.own.spheres import over_sphere
 from potentials import SYSTEMS, Claim, Mark
@@ -131,11 +131,8 @@ def check(
         if len(set(keys)) < len(keys):
             raise InputError(f"{label} must have names of their own, got {', '.join(keys)}")
     for potential, formula in potentials:
-        if not is_name(potential):
-            raise InputError(
-                f"potential {potential!r} needs another name: a plain word, without the"
-                " endings _dot, _0, _end, _T1, _T2, and not reserved"
-            )
+        if why := refused(potential):
+            raise InputError(f"potential {potential!r} needs another name: {why}")
         _check_expression(f"potential {potential!r}", name, formula)
         derive = functools.partial(_check_potential, blocks, formula)
         _derived(f"potential {potential!r}", name, derive)

@@ -16,19 +16,22 @@ from flows.core.errors import InputError
 from flows.core.options import Kind, Option
 from flows.systems.own.system import OwnSystem
 from potentials.notation import symbol
+from potentials.theorem import theorem
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
     from potentials import Claim
 
-__all__ = ["Model", "option"]
+__all__ = ["Model", "option", "theorem"]
 
 T = TypeVar("T", int, float, str, bool)
 # Kinds of options by the type of the default.
 KINDS: dict[type, Kind] = {bool: "flag", int: "integer", float: "number", str: "text"}
 # Quantities of every run, in which claims are written.
 MEASURED = ("loss", "excess", "gradient_norm", "t")
+# ... along the flow, at its start and at its end.
+AT = ("", "_0", "_end")
 
 
 def option(default: T, help: str, choices: tuple[str, ...] = ()) -> T:
@@ -172,7 +175,8 @@ class Model:
     def claims(self, *quantities: Any, **named: Any) -> Iterable[Claim]:
         """Statements, of which :func:`flows.theorem` makes one, in quantities that come by name.
 
-        These are ``loss``, ``excess``, ``gradient_norm``, ``t`` and the potentials.
+        These are ``loss``, ``excess``, ``gradient_norm``, ``t`` and the potentials; ``x_0`` is the
+        value of ``x`` at the start, ``x_end`` at the end.
         """
         return ()
 
@@ -243,7 +247,8 @@ def _system(model: Model) -> OwnSystem:
     name = type(model).__name__
     blocks = {key: _block(name, key, shape) for key, shape in _mapping(name, model).items()}
     potentials = dict(_called(name, model.potentials, Model.potentials, blocks))
-    quantities = {key: symbol(key) for key in (*MEASURED, *potentials)}
+    named = (f"{key}{end}" for key in (*MEASURED, *potentials) for end in AT)
+    quantities = {key: symbol(key) for key in named}
     return OwnSystem(
         name,
         tuple(blocks.values()),

@@ -8,7 +8,9 @@ import cloudpickle
 import numpy as np
 import pytest
 
+from flows.certificates.certificate import load_certificate
 from flows.cli.own_file import defined_in
+from flows.core.errors import InputError
 
 WELL = '''
 """A well of even power."""
@@ -42,6 +44,7 @@ class Well(Model):
 
     def claims(self, loss, square, t):
         yield theorem("falls", loss <= t**-2 / 16, HERE, when=[square <= 9])
+        yield theorem("bounded", square <= 9, HERE)
         yield theorem("square_law", sp.Eq(D(square), -2 * square**2), HERE)
 '''
 PRODUCT = "(x*y - 1)**2/2"
@@ -62,7 +65,7 @@ VERBS = {
     "list": ("", "falls (Inequality)"),
     "derive": ("", "square along the flow"),
     "run": ("--t-end 5", "power = 4, wide = 1"),
-    "check": ("--t-end 5", "2 HOLDS"),
+    "check": ("--t-end 5", "3 HOLDS"),
     "law": ("--at at.json", "0.0625 t^-2, C = 1/16"),
     "inspect": ("--t-end 5 --potential square", "derivative along the flow"),
     "ensemble": ("--t-end 5 --size 2 --claim falls", "2 HOLDS"),
@@ -220,6 +223,30 @@ def test_a_file_of_data_never_runs(popflow, tmp_path, monkeypatch):
     (tmp_path / "loss.json").write_text("__import__('pathlib').Path('ran').touch()")
     assert popflow("run", "loss.json", "--t-end", "1")[0] == 2
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_certificate_of_a_file_decides_the_claims_of_the_file(popflow, well):
+    proved = ("certify", well, "--start", "y=1", "--t-end", "2", "--digits", "8")
+    assert popflow(*proved, "--out", "c.json")[0] == 0
+    asked = ("check", well, "--start", "y=1", "--t-end", "2", "--certificate", "c.json")
+    code, out, err = popflow(*asked, "--json")
+    assert (code, err) == (0, "")
+    found = {v["claim"]: v["verdict"] for v in json.loads(out)["certificate"]["verdicts"]}
+    # A bound that begins at infinity and an identity are for others than balls to prove.
+    assert found == {"falls": "UNDECIDED", "bounded": "PROVED", "square_law": "UNDECIDED"}
+    assert popflow(*asked)[1].count("certified ") == 3
+    code, _, err = popflow(*asked, "--power", "6")
+    assert code == 2 and "REFUSED" in err and err.count("\n") == 1
+    system = defined_in(well)
+    with pytest.raises(InputError, match="about another system"):
+        load_certificate("c.json", system(power=6))
+    assert load_certificate("c.json", system()).system.statements.claims
+
+
+def test_a_system_without_theorems_says_so(popflow, well):
+    for name, said in (("two_layer", "two_layer has no theorems"), (well, "unknown system")):
+        code, out, err = popflow("prove", name)
+        assert (code, out) == (2, "") and said in err and err.count("\n") == 1
 
 
 def test_a_model_of_a_file_goes_to_other_processes(well):

@@ -13,7 +13,7 @@ import click
 from flows.cli import arguments, endless, examples, output, theorem_files
 from flows.cli.command import FlowCommand
 from flows.cli.late_states import prove_late
-from flows.cli.options import flag, flow_options, one_of
+from flows.cli.options import flow_options, one_of, refuse
 from flows.cli.runs import solver
 from flows.cli.subject import asked_of, system_of
 from flows.core.errors import InputError
@@ -35,6 +35,7 @@ LATEST = 1e18
 SHOWN = ("t_end", "t_eval")
 # Options of a solver, which a proof has not; with those of long work, which a check has not.
 OF_STEPS, OF_WORK = ("rtol", "method"), ("rtol", "method", "max_seconds")
+NONE = "a certificate has none"
 
 _claim = click.option(
     "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Decide only this claim."
@@ -103,7 +104,7 @@ def certify(
         return prove_late(system, late_states, asked, out, force, as_json)
     subject = system_of(system)
     one_of("claim", claim, (c.id for c in subject.statements(options).claims))
-    _refuse(options, OF_STEPS)
+    refuse(options, OF_STEPS, NONE)
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
     forever = options["t_end"] == math.inf
@@ -145,7 +146,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     from potentials import claims
 
     one_of("claim", claim, (c.id for system in certifiable() for c in claims(system)))
-    _refuse(options, OF_WORK)
+    refuse(options, OF_WORK, NONE)
     other = theorem_files.checked(path, claim, options, as_json)
     if other is not None:
         return other
@@ -181,12 +182,6 @@ def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
         )
     certificate = load_certificate(path, run.system)
     return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
-
-
-def _refuse(options: Options, names: Sequence[str]) -> None:
-    for name in names:
-        if options[name] is not None:
-            raise InputError(f"{flag(name)}: a certificate has none; leave it out")
 
 
 def _times(asked: Sequence[float] | None, end: float) -> list[float]:

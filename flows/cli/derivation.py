@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import symbolic
 from flows.cli.layout import width, wrapped
-from flows.cli.options import flag, given, one_of
+from flows.cli.options import OF_RUNS, flag, given, one_of, refuse
 from flows.cli.subject import system_of
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
@@ -29,6 +29,7 @@ def document_of(subject: str, options: Options) -> Document:
     InputError
         For another name, options of another system, and sizes at which nothing is sought.
     """
+    refuse(options, (*OF_RUNS, "start", "max_seconds"), "a derivation is of no run")
     asked = given(options)
     if subject.isidentifier():
         one_of("system", subject, symbolic.DOCUMENTS)

@@ -10,7 +10,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.command import FlowCommand
-from flows.cli.options import flow_options
+from flows.cli.options import flow_options, refuse
 from flows.cli.subject import system_of
 from flows.core.errors import InputError
 
@@ -58,10 +58,7 @@ def doctor(system: str, as_json: bool, **options: Any) -> int:
     """
     from flows.cli.conformance import examined
 
-    for name in OF_RUNS:
-        if options[name] is not None:
-            flag = "--" + name.replace("_", "-")
-            raise InputError(f"{flag}: the doctor chooses it; leave it out")
+    refuse(options, OF_RUNS, "the doctor chooses it")
     made, start = system_of(system).problem(options)
     found = examined(made, start)
     if as_json:

@@ -10,8 +10,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.command import FlowCommand
-from flows.cli.law import OF_RUNS
-from flows.cli.options import flow_options
+from flows.cli.options import OF_RUNS, flow_options, refuse
 from flows.cli.subject import system_of
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ def find(
 
     for path in (out, latex):
         check_output(path, force)
+    refuse(options, (*OF_RUNS, "start"), "a potential is of no run")
     seconds = options["max_seconds"]
     system, _ = system_of(subject).problem(
         {name: x for name, x in options.items() if name not in ASKED} | {"max_seconds": None}

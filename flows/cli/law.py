@@ -10,7 +10,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.command import FlowCommand
-from flows.cli.options import T_END, flow_options, given
+from flows.cli.options import OF_RUNS, T_END, flow_options, refuse
 from flows.cli.runs import integrated, loaded, solver
 from flows.cli.subject import SavedRun, subject_of
 from flows.core.errors import InputError
@@ -18,9 +18,6 @@ from flows.core.errors import InputError
 if TYPE_CHECKING:
     from flows.runs.late_law import LateLaw
     from flows.runs.law_bounds import Bound
-
-# Options that say nothing about a minimiser.
-OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 
 
 @click.command(cls=FlowCommand, epilog=examples.LAW)
@@ -88,12 +85,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
     if not found.shipped and at is None:
         t_end = T_END if options["t_end"] is None else options["t_end"]
         return late_time_law(integrated(found, {**options, "t_end": t_end}), **asked)
-    for name in given(options):
-        if name in OF_RUNS:
-            raise InputError(
-                f"--{name.replace('_', '-')}: a minimiser has none; leave it out, or give the file"
-                " of a run"
-            )
+    refuse(options, (*OF_RUNS, "start"), "a minimiser has none, only a run has")
     found.check(options)
     system, where = found.build({**options, "initial": at}, False)
     return late_time_law(system, None if at is None else where, **asked)

@@ -22,8 +22,8 @@ from flows.cli.doctor import doctor, new
 from flows.cli.ensemble import ensemble
 from flows.cli.find import find
 from flows.cli.inspect import inspect
-from flows.cli.law import OF_RUNS, law
-from flows.cli.options import NOT_GIVEN, flow_options, one_of
+from flows.cli.law import law
+from flows.cli.options import NOT_GIVEN, OF_RUNS, flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated

@@ -78,6 +78,8 @@ def _joined(same: Sequence[Option]) -> Option:
     return replace(same[0], meaning=", or ".join(meanings), default=None)
 
 
+#: Options that say nothing about a minimiser, a potential or a derivation.
+OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 #: Options of which none is given.
 NOT_GIVEN: dict[str, Any] = {option.name: None for option in all_options()}
 
@@ -158,6 +160,19 @@ def one_of(what: str, name: str | None, known: Iterable[str]) -> None:
 def given(options: Options) -> list[str]:
     """Names of the options that are given."""
     return [name for name, value in options.items() if value is not None]
+
+
+def refuse(options: Options, names: Iterable[str], why: str) -> None:
+    """Refuse options that say nothing here.
+
+    Raises
+    ------
+    InputError
+        For the first that is given, with what has none.
+    """
+    for name in names:
+        if options[name] is not None:
+            raise InputError(f"{flag(name)}: {why}; leave it out")
 
 
 def flag(name: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.command import FlowCommand
-from flows.cli.options import flow_options
+from flows.cli.options import flow_options, refuse
 from flows.cli.runs import integrated
 from flows.cli.subject import system_of
 from flows.core.errors import InputError
@@ -62,9 +62,7 @@ def stationary(
 
     if out is not None and not certify:
         raise InputError("--out: expected --certify beside it, since it writes a proof; give both")
-    for name in OF_RUNS:
-        if options[name] is not None:
-            raise InputError(f"--{name.replace('_', '-')}: a point has none; leave it out")
+    refuse(options, OF_RUNS, "a point has none")
     if size is not None:
         for name, value in (
             ("initial", options["initial"]),

@@ -89,8 +89,8 @@ def test_every_verb_takes_a_file_of_ones_own(popflow, well, verb, tmp_path, monk
 def test_every_verb_is_tried():
     from flows.cli.main import commands
 
-    # Those without a system, and theorems, which only shipped systems have.
-    assert {*commands.commands} - {*VERBS} == {"verify", "prove"}
+    # Those without a system, the doctor (see its tests), and theorems, of shipped systems alone.
+    assert {*commands.commands} - {*VERBS} == {"verify", "prove", "new", "doctor"}
 
 
 @pytest.mark.parametrize("factor, code", [("16", 0), ("16.016", 1)])
@@ -202,11 +202,15 @@ def test_text_that_is_no_loss_is_refused_in_one_line(popflow, verb, text, said):
         (("ensemble", PRODUCT, "--size", "2", "--start", "x=1,y=1"), "expected several starts"),
         (("report", PRODUCT, "--out", "r", "--figures", "pdf"), "has none; leave it out"),
         (("run", "run.nc"), "got a saved run"),
+        (("derive", PRODUCT, "--seed", "3"), "is of no run; leave it out"),
+        (("find", PRODUCT, "--start", "x=1,y=1"), "is of no run; leave it out"),
+        (("law", PRODUCT, "--at", "a.json", "--start", "x=1,y=1"), "a minimiser has none"),
+        (("inspect", PRODUCT, "--port", "1"), "the form is of shipped systems"),
     ],
 )
 def test_what_a_verb_cannot_do_is_one_line(popflow, words, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    more = () if words[0] == "report" else ("--t-end", "1")
+    more = () if words[0] in ("report", "derive", "find", "law") else ("--t-end", "1")
     code, out, err = popflow(*words, *more)
     assert (code, out) == (2, "") and said in err and err.count("\n") == 1
 

@@ -25,7 +25,7 @@ LINES = {
     "flows/pages": 3499,
     "flows/runs": 4654,
     "flows/solvers": 3615,
-    "flows/systems": 17700,
+    "flows/systems": 17720,
     "popflow": 16,
     "potentials": 5324,
     "symbolic": 19290,

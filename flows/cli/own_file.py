@@ -37,7 +37,8 @@ def defined_in(path: str, name: str | None = None) -> System | type[Model]:
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{path}: expected a Python file, found none; popflow new NAME writes one")
-    module = _run(file.resolve(), file.stat().st_mtime_ns)
+    seen = file.stat()
+    module = _run(file.resolve(), (seen.st_mtime_ns, seen.st_size))
     found = {key: value for key, value in vars(module).items() if _is_one(value, module)}
     distinct = {id(value): key for key, value in found.items()}
     if name is not None:
@@ -71,7 +72,7 @@ def _is_one(value: Any, module: ModuleType) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def _run(file: Path, changed: int) -> ModuleType:
+def _run(file: Path, changed: tuple[int, int]) -> ModuleType:
     """Module of a file; its folder comes first among those that it imports from."""
     folder = str(file.parent)
     if folder not in sys.path:

@@ -86,7 +86,7 @@ def theorem(
     made = Identity if kind == "==" else Inequality
     return made(
         id=id,
-        statement=statement or str(relation),
+        statement=statement or _written(relation),
         source=source,
         conclusions=(
             Comparison(
@@ -100,6 +100,11 @@ def theorem(
         hypotheses=tuple(_condition(id, one) for one in when),
         exponent=exponent,
     )
+
+
+def _written(relation: Relational) -> str:
+    """A relation as one writes it; SymPy prints an equation as a call."""
+    return f"{relation.lhs} = {relation.rhs}" if relation.rel_op == "==" else str(relation)
 
 
 def _condition(id: str, relation: Any) -> Hypothesis:

@@ -182,7 +182,7 @@ def saved(patient: Patient) -> Iterator[Finding]:
 
 
 def observed(patient: Patient) -> Iterator[Finding]:
-    """There are potentials beside the loss, with rates that are those of their course."""
+    """Potentials beside the loss, or the line that gives some."""
     names = [p.name for p in patient.run.statements.potentials]
     if not names:
         told = 'def potentials(self, y): return {"size": ...}, and runs and claims know it'

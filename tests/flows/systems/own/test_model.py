@@ -90,6 +90,7 @@ def test_a_theorem_has_a_constant_and_an_exponent_that_can_be_broken():
     assert one.where == (t - 2,) and upper.hypotheses[0].relation == "<"
     zero = flows.theorem("zero", sp.Eq(D(loss), 0))
     assert isinstance(zero, Identity) and zero.conclusions[0].lhs == symbol("loss_dot")
+    assert (zero.statement, upper.statement) == ("D(loss) = 0", "loss <= 3/t**2")
     for wrong in (loss, "loss <= 1", sp.Ne(loss, t)):
         with pytest.raises(InputError, match="expected a relation"):
             flows.theorem("wrong", wrong)

@@ -52,6 +52,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.systems.field.system import ODE as ODE
     from flows.systems.gmm_em.system import GMMEM as GMMEM
     from flows.systems.matrix_factorization.system import MatrixFactorization as MatrixFactorization
+    from flows.systems.own.model import Model as Model
+    from flows.systems.own.model import option as option
+    from flows.systems.own.model import theorem as theorem
     from flows.systems.own.system import OwnSystem as OwnSystem
     from flows.systems.relu_neuron.system import ReLUNeuron as ReLUNeuron
     from flows.systems.score_matching.system import ScoreMatching as ScoreMatching
@@ -67,6 +70,7 @@ _HOME = {
     "Law": "flows.ensembles.starts",
     "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
+    "Model": "flows.systems.own.model",
     "ODE": "flows.systems.field.system",
     "OwnSystem": "flows.systems.own.system",
     "ReLUNeuron": "flows.systems.relu_neuron.system",
@@ -91,6 +95,7 @@ _HOME = {
     "load_ensemble": "flows.ensembles.run",
     "load_sweep": "flows.ensembles.sweep",
     "local_exponent": "flows.runs.rates",
+    "option": "flows.systems.own.model",
     "report": "flows.pages.own_report",
     "saddles": "flows.runs.saddles",
     "sensitivity": "flows.runs.sensitivity",
@@ -99,6 +104,7 @@ _HOME = {
     "sweep": "flows.ensembles.sweep",
     "sweep_fraction": "flows.ensembles.fractions",
     "tail_constant": "flows.runs.rates",
+    "theorem": "flows.systems.own.model",
     "threshold": "flows.ensembles.threshold",
     "verify": "flows.certificates.verifier.verify",
     "worst_case": "flows.ensembles.worst_case",

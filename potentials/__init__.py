@@ -24,6 +24,7 @@ from potentials.potential import LieDerivative, Potential, Term
 from potentials.source import Source
 from potentials.statements import Statements
 from potentials.substitution import Flow
+from potentials.theorem import theorem
 
 __all__ = [
     "CONSTANTS",
@@ -53,6 +54,7 @@ __all__ = [
     "potentials",
     "statements",
     "symbol",
+    "theorem",
 ]
 
 _MODULES = {

@@ -22,14 +22,15 @@ PUBLIC = {
         TwoLayer certify check convergence descend descend_ensemble figures find_potential
         find_potential_near
         inspect integrate integrate_ensemble late_states late_time_law load load_certificate
-        load_ensemble load_sweep local_exponent report saddles sensitivity stationary
-        stationary_ensemble sweep sweep_fraction tail_constant threshold verify worst_case""",
+        load_ensemble load_sweep local_exponent Model option report saddles sensitivity stationary
+        stationary_ensemble sweep sweep_fraction tail_constant theorem threshold verify
+        worst_case""",
     symbolic: """Cube D DOCUMENTS Derivation Document Evidence Expectation Finding Gaussian
         LateTimeLaw Mixture NotSmooth PrintedForm Rademacher Rows Sphere Statement Step THEOREMS
         derive late_time_law printed_forms theorems""",
     potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Flow Hypothesis Identity
         Inequality Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements
-        Term UpperBound auxiliaries claims flow marks potentials statements symbol""",
+        Term UpperBound auxiliaries claims flow marks potentials statements symbol theorem""",
 }
 FACES = {
     flows: ROOT / "flows",

@@ -245,13 +245,15 @@ def certifiable() -> list[str]:
     return [name for name, system in SYSTEMS.items() if system.stated]
 
 
-def load_certificate(path: str | os.PathLike[str]) -> Certificate:
+def load_certificate(path: str | os.PathLike[str], system: System | None = None) -> Certificate:
     """Read a certificate; nothing is checked but its form.
 
     Parameters
     ----------
     path : path
         File that ``popflow certify --out`` or :meth:`Certificate.save` wrote.
+    system : System, optional
+        Of an own loss: that system, whose potentials and claims no file carries.
 
     Returns
     -------
@@ -261,7 +263,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     Raises
     ------
     InputError
-        If the file is missing or is not a certificate.
+        If the file is missing, is not a certificate, or is one of another system.
     """
     from flows.systems.registry import make  # loads all systems
 
@@ -277,7 +279,12 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
             raise InputError(f"{wanted}, got the format {data['format']!r}; write it anew")
         number = float.fromhex
         pieces = tuple(map(Segment.from_json, data["pieces"]))
-        system = make(data["system"], _doubles(data["parameters"]))
+        stated = make(data["system"], _doubles(data["parameters"]))
+        if system is not None and system.certified != stated.certified:
+            raise InputError(
+                f"{name}: it is about another system than {system.name}; give that one"
+            )
+        system = stated if system is None else system
         start = system.check_start(unplain(_doubles(data["start"])))
         end, bits = number(data["t_end"]), int(data["bits"])
         endless = _endless(data["infinity"], bits) if "infinity" in data else None

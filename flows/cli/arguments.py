@@ -65,8 +65,8 @@ def _named(
 
 
 subject = click.argument("subject", metavar="SYSTEM|FILE.nc", shell_complete=subjects)
-system = click.argument("system", shell_complete=_systems)
-one_system = click.argument("system", metavar="[SYSTEM]", required=False, shell_complete=_systems)
-systems = click.argument("systems", metavar="[SYSTEM ...]", nargs=-1, shell_complete=_systems)
+system = click.argument("system", shell_complete=subjects)
+one_system = click.argument("system", metavar="[SYSTEM]", required=False, shell_complete=subjects)
+systems = click.argument("systems", metavar="[SYSTEM ...]", nargs=-1, shell_complete=subjects)
 force = click.option("--force", is_flag=True, help="Replace an existing output file.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

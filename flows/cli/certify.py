@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, endless, examples, output, theorem_files
+from flows.cli.command import FlowCommand
 from flows.cli.late_states import prove_late
-from flows.cli.losses import own_problem, read_loss
-from flows.cli.options import FlowCommand, flag, flow_options, one_of
-from flows.cli.runs import problem, solver
+from flows.cli.options import flow_options, one_of, refuse
+from flows.cli.runs import solver
+from flows.cli.subject import asked_of, system_of
 from flows.core.errors import InputError
 from flows.core.options import Options
 from flows.systems.registry import SYSTEMS
@@ -34,6 +35,7 @@ LATEST = 1e18
 SHOWN = ("t_end", "t_eval")
 # Options of a solver, which a proof has not; with those of long work, which a check has not.
 OF_STEPS, OF_WORK = ("rtol", "method"), ("rtol", "method", "max_seconds")
+NONE = "a certificate has none"
 
 _claim = click.option(
     "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Decide only this claim."
@@ -41,7 +43,7 @@ _claim = click.option(
 
 
 @click.command(cls=FlowCommand, epilog=examples.CERTIFY)
-@click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
+@arguments.system
 @partial(flow_options, refused=OF_STEPS, t_end="Prove to this time; inf: for all times.")
 @click.option(
     "--digits",
@@ -82,8 +84,8 @@ def certify(
 ) -> int:
     """Prove where the flow of SYSTEM goes, and what of its claims is true on the way.
 
-    LOSS.json is a polynomial loss of your own: its name, blocks and terms, as
-    docs/howto/own_certificates.md says.
+    Of losses of your own, polynomials can be certified. LOSS.json holds one as data, name, blocks
+    and terms, as docs/howto/own_certificates.md says.
 
     Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
     PROVED or REFUTED along this flow; ENCLOSED where it leaves a constant open; HYPOTHESIS_NOT_MET
@@ -96,16 +98,13 @@ def certify(
     from flows.certificates.certify import certify as prove
     from flows.core.files import check_output
     from flows.core.progress import time_bar
-    from potentials import claims
 
     if late_states is not None:
         asked = {**options, "digits": digits, "radius": radius or None, "claim": claim}
         return prove_late(system, late_states, asked, out, force, as_json)
-    loss = read_loss(system) if system.endswith(".json") else None
-    if loss is None:
-        one_of("system", system, SYSTEMS)
-    one_of("claim", claim, (c.id for c in (claims(system) if loss is None else ())))
-    _refuse(options, OF_STEPS)
+    subject = system_of(system)
+    one_of("claim", claim, (c.id for c in subject.statements(options).claims))
+    refuse(options, OF_STEPS, NONE)
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
     forever = options["t_end"] == math.inf
@@ -116,7 +115,7 @@ def certify(
         )
     check_output(out, force)
     asked = {**options, "t_end": None} if forever else options
-    made, start = problem(system, asked) if loss is None else own_problem(loss, asked)
+    made, start = subject.problem(asked)
     times, seconds = _times(options["t_eval"], options["t_end"]), solver(options)["max_seconds"]
     try:
         with time_bar(sys.stderr.isatty() and not forever, options["t_end"]) as show:
@@ -147,7 +146,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     from potentials import claims
 
     one_of("claim", claim, (c.id for system in certifiable() for c in claims(system)))
-    _refuse(options, OF_WORK)
+    refuse(options, OF_WORK, NONE)
     other = theorem_files.checked(path, claim, options, as_json)
     if other is not None:
         return other
@@ -167,8 +166,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
 
 def _asked(system: System, options: Options) -> tuple[System, Any]:
     """System and start of the options, of the kind that a certificate is about."""
-    known = system.name in SYSTEMS
-    return problem(system.name, options) if known else own_problem(system, options)
+    return asked_of(system).problem(options)
 
 
 def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
@@ -182,14 +180,8 @@ def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
         raise InputError(
             f"{path}: REFUSED: {found.refused}; make it with popflow certify for this start"
         )
-    certificate = load_certificate(path)
+    certificate = load_certificate(path, run.system)
     return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
-
-
-def _refuse(options: Options, names: Sequence[str]) -> None:
-    for name in names:
-        if options[name] is not None:
-            raise InputError(f"{flag(name)}: a certificate has none; leave it out")
 
 
 def _times(asked: Sequence[float] | None, end: float) -> list[float]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import symbolic
 from flows.cli.layout import width, wrapped
-from flows.cli.losses import is_name, loss_or_system
-from flows.cli.options import flag, given, one_of
+from flows.cli.options import OF_RUNS, flag, given, one_of, refuse
+from flows.cli.subject import system_of
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
 from symbolic.evidence.unicode import equation
@@ -29,24 +29,27 @@ def document_of(subject: str, options: Options) -> Document:
     InputError
         For another name, options of another system, and sizes at which nothing is sought.
     """
-    if not is_name(subject):
-        loss: Any = loss_or_system(subject, options)
-        found: Document = loss.derive()
-        return found
-    one_of("system", subject, symbolic.DOCUMENTS)
-    document = symbolic.derive(subject)
+    refuse(options, (*OF_RUNS, "start", "max_seconds"), "a derivation is of no run")
     asked = given(options)
-    if not asked:
-        return document
-    if subject not in SYSTEMS:
+    if subject.isidentifier():
+        one_of("system", subject, symbolic.DOCUMENTS)
+    if subject in symbolic.DOCUMENTS and subject not in SYSTEMS and asked:
         raise InputError(f"{flag(asked[0])}: {subject} has no size; leave it out")
-    system = loss_or_system(subject, options)
+    if subject in symbolic.DOCUMENTS and not asked:
+        return symbolic.derive(subject)
+    found = system_of(subject)
+    system: Any = found.problem(options)[0]
+    if not found.shipped:
+        own: Document = system.derive()
+        return own
+    document = symbolic.derive(subject)
     kept = system.kept()
     if kept is None and system.polynomial.flow:  # or else this says why there is none
         raise InputError(f"{subject}: invariants of so many entries take long; take a smaller size")
     assert kept is not None
-    own = derive_kept(*system.formula, kept)
-    return replace(document, derivations=(*document.derivations, *own))
+    blocks, loss = system.formula
+    more = derive_kept(blocks, loss, kept)
+    return replace(document, derivations=(*document.derivations, *more))
 
 
 def derivation_lines(derivation: Derivation) -> list[str]:

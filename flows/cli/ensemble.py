@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.command import FlowCommand
 from flows.cli.options import (
     T_END,
-    FlowCommand,
     below_option,
-    check_given,
     flow_options,
     workers_option,
 )
 from flows.cli.runs import solver
+from flows.cli.subject import system_of
 from flows.core.errors import InputError
 from flows.core.options import Options, chosen, law_options
-from flows.systems.registry import OPTIONS, SYSTEMS
 
 if TYPE_CHECKING:
     from flows.core.system import System
@@ -121,17 +120,18 @@ def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]
     """System and starts that the options ask for."""
     from flows.ensembles.starts import Law
 
+    subject = system_of(name)
     if options["initial"] is None:
-        check_given(name, options)
+        if options["start"] is not None:
+            raise InputError("--start: expected several starts; give --size or --initial")
         if size is None:
             raise InputError("--size: expected a number of starts, got none; give --size 100")
-        shape = law_options(OPTIONS[name], options)
+        shape = law_options(subject.options, options)
         law = Law(size, chosen(options, "scale"), chosen(options, "seed"), shape)
-        return SYSTEMS[name].from_options(options)[0], law
+        return subject.problem(options)[0], law
     if size is not None:
         raise InputError("--initial: expected no --size beside it; give one of them")
-    check_given(name, options)
-    return SYSTEMS[name].from_options(options, members=True)
+    return subject.problem(options, members=True)
 
 
 def summarise(result: Ensemble, below: float) -> dict[str, Any]:

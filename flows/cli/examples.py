@@ -38,6 +38,7 @@ DERIVE = _examples(
 RUN = _examples(
     "popflow run relu_neuron --t-end 1e12 --out run.nc",
     "popflow run gmm_em --weights 0.2,0.3,0.5 --scale 1 --t-end 1e8",
+    'popflow run "(x*y - 1)**2/2" --start x=0.5,y=0.4 --t-end 1e12',
     "popflow run matrix_factorization --d 2 --field complex --t-end 1e4 --json",
 )
 CHECK = _examples(
@@ -68,6 +69,7 @@ VERIFY = _examples(
 LAW = _examples(
     "popflow law relu_neuron --at neurons.json        [[0.25, 0], [0.75, 0]]",
     "popflow law gmm_em --n 3 --d 2 --weights 0.2,0.3,0.5",
+    'popflow law "(x*y - 1)**2/2" --start x=0.5,y=0.4',
     "popflow law run.nc --json",
 )
 FIND = _examples(
@@ -91,6 +93,8 @@ ENSEMBLE = _examples(
     "popflow ensemble relu_neuron --size 1000 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",
 )
+NEW = _examples("popflow new linear_attention")
+DOCTOR = _examples("popflow doctor linear_attention.py --d 3", "popflow doctor gmm_em")
 SWEEP = _examples(
     "popflow sweep matrix_factorization --vary regularization=0,1,5,50 --vary d=2,3 \\",
     "    --size 100 --scale 0.25 --t-end 1e4 --rtol 1e-4 --out strengths",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.law import OF_RUNS
-from flows.cli.losses import loss_or_system
-from flows.cli.options import FlowCommand, all_options, flow_options
+from flows.cli.command import FlowCommand
+from flows.cli.options import OF_RUNS, flow_options, refuse
+from flows.cli.subject import system_of
 
 if TYPE_CHECKING:
     from flows.runs.found import FoundPotential
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 # A degree up to which invariants are listed without being asked for.
 USUAL = 2
 MAX_SECONDS = 60.0
+# Options of the search itself.
+ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lower")
 
 
 @click.command(cls=FlowCommand, epilog=examples.FIND)
-@click.argument("subject", metavar="LOSS|LOSS.json|SYSTEM", shell_complete=arguments.subjects)
+@click.argument("subject", metavar="SYSTEM", shell_complete=arguments.subjects)
 @click.option(
     "--rate",
     default="law",
@@ -59,9 +61,9 @@ def find(
 ) -> int:
     """Find a potential that falls at a rate, with the best constant, and prove it.
 
-    LOSS is a polynomial, such as "(x*y - 1)**2/2", or a file of one, and SYSTEM one whose loss is a
-    polynomial. What the flow keeps is listed too: conserved quantities, invariant sets, clocks.
-    With --at, LOSS is any function that is analytic at that minimum.
+    The loss of SYSTEM is a polynomial, such as "(x*y - 1)**2/2". What the flow keeps is listed too:
+    conserved quantities, invariant sets, clocks. With --at, the loss is any function that is
+    analytic at that minimum.
 
     Exit code 3: no potential was found, and why; that disproves nothing.
     """
@@ -71,13 +73,17 @@ def find(
 
     for path in (out, latex):
         check_output(path, force)
-    flow = {option.name: options.pop(option.name) for option in all_options()}
-    system = loss_or_system(subject, {**flow, "max_seconds": None})
+    refuse(options, (*OF_RUNS, "start"), "a potential is of no run")
+    seconds = options["max_seconds"]
+    system, _ = system_of(subject).problem(
+        {name: x for name, x in options.items() if name not in ASKED} | {"max_seconds": None}
+    )
+    options = {name: options[name] for name in ASKED}
     known: dict[str, Any] = {block.name: block for block in system.formula[0]}
     template = options.pop("template")
     asked = {
         **options,
-        "max_seconds": MAX_SECONDS if flow["max_seconds"] is None else flow["max_seconds"],
+        "max_seconds": MAX_SECONDS if seconds is None else seconds,
         "coordinates": [read_expression(x, known) for x in _parts(options["coordinates"])],
         "keep": [read_relation(x, known) for x in _parts(options["keep"])],
         "template": int(template)

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.options import FlowCommand, flow_options, one_of
-from flows.cli.runs import loaded_or_integrated, result_file, written_out
+from flows.cli.command import FlowCommand
+from flows.cli.options import flow_options, one_of
+from flows.cli.runs import loaded, loaded_or_integrated, written_out
+from flows.cli.subject import SavedRun, Subject, subject_of
 from flows.core.errors import InputError
-from flows.systems.registry import SYSTEMS
 
 PICTURES, PAGE = (".png", ".pdf", ".svg"), ".html"
 
@@ -52,15 +53,18 @@ def inspect(
 
     It serves a page on this machine, on which you choose the start and the end of a run, and see
     loss, exponent, potentials, claims, and the parameters in the plane. With --out it writes such a
-    page of one run instead. With --potential it prints one potential and its derivative along the
-    flow; with --out too, it draws them.
+    page of one run instead, and of a system of your own it opens one. With --potential it prints
+    one potential and its derivative along the flow; with --out too, it draws them.
 
     Exit code 4 if the run stopped before its end.
     """
     from flows.core.files import check_output, write_file
 
-    if potential is None and out is None:
-        return _serve(subject, options, port, not no_browser)
+    served = potential is None and out is None and subject_of(subject)
+    if isinstance(served, SavedRun) or (served and served.shipped):
+        return _serve(served, options, port, not no_browser)
+    if served and port is not None:
+        raise InputError("--port: the form is of shipped systems; leave it out, and a page opens")
     if potential is None:
         endings: tuple[str, ...] = (PAGE,)
         of = "the page of a run; name a --potential to draw"
@@ -77,8 +81,8 @@ def inspect(
     if potential is None:
         from flows.pages.inspect import inspect as write_inspection
 
-        write_inspection(result, out=out, force=force, browser=not no_browser)
-        output.wrote(out)
+        page = write_inspection(result, out=out, force=force, browser=not no_browser)
+        output.wrote(str(page))
         return 0 if result.completed else 4
     if out is not None:
         from flows.pages.figure import potential_figure
@@ -94,17 +98,17 @@ def inspect(
     return 0 if result.completed else 4
 
 
-def _serve(subject: str, options: dict[str, Any], port: int | None, browser: bool) -> int:
+def _serve(
+    subject: Subject | SavedRun, options: dict[str, Any], port: int | None, browser: bool
+) -> int:
     """Serve the inspector, beginning with what the command line says."""
     from flows.cli.inspector.server import serve
     from flows.cli.inspector.worker import Selection
 
-    if subject in SYSTEMS:
-        selection, given = Selection(subject), written_out(subject, options)
+    if isinstance(subject, SavedRun):
+        selection, given = Selection(file=subject.path), {}
+        loaded(subject, options)  # or its message, before a page is served
     else:
-        from flows.runs.load import load
-
-        selection, given = Selection(file=result_file(subject, options)), {}
-        load(subject)  # or its message, before a page is served
+        selection, given = Selection(subject.name), written_out(subject, options)
     serve(selection, given, port=port, browser=browser, announce=click.echo)
     return 0

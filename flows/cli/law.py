@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.options import FlowCommand, flow_options, given
-from flows.cli.runs import check_given, result_file, solver
+from flows.cli.command import FlowCommand
+from flows.cli.options import OF_RUNS, T_END, flow_options, refuse
+from flows.cli.runs import integrated, loaded, solver
+from flows.cli.subject import SavedRun, subject_of
 from flows.core.errors import InputError
-from flows.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from flows.runs.late_law import LateLaw
     from flows.runs.law_bounds import Bound
-
-# Options that say nothing about a minimiser.
-OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 
 
 @click.command(cls=FlowCommand, epilog=examples.LAW)
@@ -51,8 +49,8 @@ def law(
     """Derive how fast the loss goes to its limit, and the constant of that law.
 
     The law is that of SYSTEM beside the minimiser in --at, from which n and d are read; without
-    --at, beside the system's own minimiser, if it has only one. Of the run in a file it is the law
-    beside the minimiser that the run tends to.
+    --at, beside the system's own minimiser, if it has only one. Of a run, in a file or of a loss of
+    your own from its start, it is the law beside the minimiser that the run tends to.
 
     Exit code 3: there is no law of this kind, and why.
     """
@@ -78,21 +76,18 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
     from flows.runs.find_law import late_time_law
 
     asked = {"confined": confined or None, "max_seconds": solver(options)["max_seconds"]}
-    if subject not in SYSTEMS:
-        result_file(subject, {**options, "max_seconds": None})
+    found = subject_of(subject)
+    if isinstance(found, SavedRun):
+        run = loaded(found, {**options, "max_seconds": None})
         if at is not None:
             raise InputError("--at does not apply to a result file; leave it out")
-        from flows.runs.load import load
-
-        return late_time_law(load(subject), **asked)
-    for name in given(options):
-        if name in OF_RUNS:
-            raise InputError(
-                f"--{name.replace('_', '-')}: a minimiser has none; leave it out, or give the file"
-                " of a run"
-            )
-    check_given(subject, options)
-    system, where = SYSTEMS[subject].from_options({**options, "initial": at})
+        return late_time_law(run, **asked)
+    if not found.shipped and at is None:
+        t_end = T_END if options["t_end"] is None else options["t_end"]
+        return late_time_law(integrated(found, {**options, "t_end": t_end}), **asked)
+    refuse(options, (*OF_RUNS, "start"), "a minimiser has none, only a run has")
+    found.check(options)
+    system, where = found.build({**options, "initial": at}, False)
     return late_time_law(system, None if at is None else where, **asked)
 
 

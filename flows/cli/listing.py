@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from flows.cli.layout import Table, labelled, width, wrapped
 from flows.pages.formulas import plain
-from potentials import claims, potentials
+from potentials import Statements, claims, potentials
 from potentials.claim import Claim
 from potentials.potential import Potential
 
@@ -32,14 +32,14 @@ def _paper(system: str) -> str:
     return f"{several} {year}" + (f", arXiv:{arxiv}" if arxiv else "")
 
 
-def in_full(system: str) -> list[str]:
+def in_full(system: str, stated: Statements) -> list[str]:
     """Potentials and claims of a system, with definition or statement, and source."""
     columns = width()
     lines = [f"{system}: potentials"]
-    for potential in potentials(system):
+    for potential in stated.potentials:
         lines += ["", *wrapped(potential.name, columns), *_definition(potential, columns)]
     lines += ["", f"{system}: claims"]
-    for claim in claims(system):
+    for claim in stated.claims:
         lines += ["", *wrapped(f"{claim.id} ({claim.kind})", columns), *_claim(claim, columns)]
     return lines
 

@@ -1,23 +1,19 @@
-"""A loss of one's own on the command line: a polynomial in a file, as data."""
+"""A loss of one's own on the command line: a polynomial in a file, as data, or typed."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flows.cli.options import check_given, flag, given
 from flows.core.errors import InputError
-from flows.core.options import Options
-from flows.systems.registry import POLYNOMIAL, SYSTEMS, make
+from flows.systems.registry import POLYNOMIAL, make
 
 if TYPE_CHECKING:
     from flows.core.system import System
 
 KEYS = ("name", "blocks", "terms")
 MAX_BYTES = 2**24
-#: Options of a flow that say something about it beside the system.
-OPTIONS = ("t_end", "t_eval", "max_seconds", "initial")
 
 
 def read_loss(path: str) -> System:
@@ -46,27 +42,6 @@ def read_loss(path: str) -> System:
         raise InputError(f"{wanted}, got {type(error).__name__}: {error}; mend it") from None
 
 
-def is_name(subject: str) -> bool:
-    """Whether a word is a name, not a file or a formula."""
-    return subject.isidentifier()
-
-
-def loss_or_system(subject: str, options: Options) -> System:
-    """System of a name and its options, of a file of a loss, or of a loss that is typed.
-
-    Raises
-    ------
-    InputError
-        For options that it does not have, and for what is none of these.
-    """
-    if subject in SYSTEMS:
-        check_given(subject, options)
-        return SYSTEMS[subject].from_options(options)[0]
-    if foreign := given(options):
-        raise InputError(f"{flag(foreign[0])}: a loss has none; leave it out")
-    return read_loss(subject) if subject.endswith(".json") else typed_loss(subject)
-
-
 def typed_loss(text: str) -> System:
     """System of a loss that is typed, in numbers whose names are those of its variables.
 
@@ -84,22 +59,3 @@ def typed_loss(text: str) -> System:
     if not blocks:
         raise InputError(f"LOSS: expected a formula with variables, got {text!r:.60}")
     return OwnSystem("typed", tuple(blocks.values()), read_expression(text, blocks))
-
-
-def own_problem(system: System, options: Options) -> tuple[System, Any]:
-    """System and start of an own loss, which has no start of its own.
-
-    Raises
-    ------
-    InputError
-        For options that it does not have, and without a start.
-    """
-    from flows.core.starts import given_array
-
-    foreign = [name for name in given(options) if name not in OPTIONS]
-    if foreign:
-        raise InputError(f"{flag(foreign[0])} is not an option of {system.name}; leave it out")
-    start = given_array(options, "initial", ("entry",))
-    if start is None:
-        raise InputError(f"--initial: expected a start of {system.name}, got none; name a file")
-    return system, system.check_start(start)

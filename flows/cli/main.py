@@ -10,25 +10,31 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
+from flows.cli.command import FlowCommand
+from flows.cli.doctor import doctor, new
 from flows.cli.ensemble import ensemble
 from flows.cli.find import find
 from flows.cli.inspect import inspect
-from flows.cli.law import OF_RUNS, law
-from flows.cli.options import FlowCommand, flow_options, one_of
+from flows.cli.law import law
+from flows.cli.options import NOT_GIVEN, OF_RUNS, flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated
 from flows.cli.stationary import stationary
+from flows.cli.subject import system_of
 from flows.cli.sweep import sweep
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
+
+if TYPE_CHECKING:
+    from potentials import Statements
 
 
 class _Commands(click.Group):
@@ -54,16 +60,19 @@ def commands() -> None:
 
 @commands.command("list", epilog=examples.LIST)
 @arguments.one_system
-def list_(system: str | None) -> None:
+def list_(system: str | None, **options: Any) -> None:
     """List the systems; with SYSTEM, its potentials and claims, each with its source."""
     from flows.cli.listing import in_full, overview
 
-    one_of("system", system, SYSTEMS)
-    output.show(overview(tuple(SYSTEMS)) if system is None else in_full(system))
+    if system is None:
+        output.show(overview(tuple(SYSTEMS)))
+        return
+    found = system_of(system)
+    output.show(in_full(found.name, found.statements(NOT_GIVEN | options)))
 
 
 @commands.command(epilog=examples.DERIVE)
-@click.argument("subject", metavar="SYSTEM|LOSS|LOSS.json", shell_complete=arguments.subjects)
+@click.argument("subject", metavar="SYSTEM", shell_complete=arguments.subjects)
 @partial(flow_options, refused=(*OF_RUNS, "max_seconds"))
 @click.option(
     "--latex",
@@ -142,7 +151,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     from flows.core.files import check_output
 
     check_output(out, force)
-    result = integrated(system, options)
+    result = integrated(system_of(system), options)
     if out is not None:
         result.save(out, force=force)
     if as_json:
@@ -196,13 +205,7 @@ def check(
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
 
-    result = loaded_or_integrated(
-        subject,
-        options,
-        lambda stated: one_of(
-            "claim", claim if stated.claims else None, (c.id for c in stated.claims)
-        ),
-    )
+    result = loaded_or_integrated(subject, options, partial(_examine, subject, claim))
     proven = certified(certificate, result, claim) if certificate is not None else None
     verdicts = verdicts_of(result, claim)
     met, always = theorems_of(result, certificate) if theorems else ([], [])
@@ -235,28 +238,56 @@ def check(
     help="Also write each figure for a paper: pdf, svg, png.",
 )
 @arguments.force
-def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int:
+def report(systems: tuple[str, ...], out: str, figures: str, force: bool, **options: Any) -> int:
     """Derive, integrate, check, draw: one HTML page a system, by default of all.
 
     Each page can be opened when its name is printed, while the others are made.
     """
-    for name in systems:
-        one_of("system", name, SYSTEMS)
+    from flows.pages.own_report import report as own_page
     from flows.pages.report import write
 
     formats = [word.strip() for word in figures.split(",") if word.strip()]
-    write(
-        systems or tuple(SYSTEMS),
-        out,
-        force=force,
-        figures=formats,
-        progress=sys.stderr.isatty(),
-        announce=click.echo,
-    )
+    found = [system_of(name) for name in systems]
+    own: list[Any] = [x.problem(NOT_GIVEN | options)[0] for x in found if not x.shipped]
+    shipped = tuple(one.name for one in found if one.shipped) or (() if own else tuple(SYSTEMS))
+    if own and formats:
+        raise InputError("--figures: the page of a system of your own has none; leave it out")
+    if shipped:
+        write(
+            shipped,
+            out,
+            force=force,
+            figures=formats,
+            progress=sys.stderr.isatty(),
+            announce=click.echo,
+        )
+    for system in own:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        page = Path(out) / f"{system.name}.html"
+        click.echo(own_page(system, out=page, force=force, browser=False))
     return 0
 
 
-for _command in (inspect, ensemble, sweep, certify, verify, law, find, prove, stationary):
+def _examine(subject: str, claim: str | None, stated: Statements) -> None:
+    """Refuse a claim that is not known, and a system without any, before it is followed."""
+    if not (stated.claims or subject.endswith(".nc")):
+        raise InputError(f"{subject} has no claims; state some, as popflow new NAME does")
+    one_of("claim", claim if stated.claims else None, (c.id for c in stated.claims))
+
+
+for _command in (
+    inspect,
+    ensemble,
+    sweep,
+    certify,
+    verify,
+    law,
+    find,
+    prove,
+    stationary,
+    new,
+    doctor,
+):
     commands.add_command(_command)
 
 

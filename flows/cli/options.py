@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from flows.core.errors import InputError, unknown
-from flows.core.options import RANDOM_START, START, Option, Options, Slider
-from flows.systems.registry import OPTIONS, SYSTEMS
+from flows.core.options import BY_NAME, START, Option, Options, Slider
+from flows.systems.registry import OPTIONS
 
 Command = Callable[..., Any]
 
@@ -63,10 +63,11 @@ workers_option = click.option(
 
 
 def all_options() -> list[Option]:
-    """Options of every run, then those that systems add; those of one name are joined."""
+    """Options of every run, of a loss of one's own, of systems; those of one name are joined."""
     own = [option for options in OPTIONS.values() for option in options if not option.refused]
     names = dict.fromkeys(option.name for option in own)
-    return [*FLOW, *(_joined([o for o in own if o.name == name]) for name in names)]
+    joined = (_joined([o for o in own if o.name == name]) for name in names)
+    return [*FLOW, BY_NAME, *joined]
 
 
 def _joined(same: Sequence[Option]) -> Option:
@@ -77,8 +78,14 @@ def _joined(same: Sequence[Option]) -> Option:
     return replace(same[0], meaning=", or ".join(meanings), default=None)
 
 
+#: Options that say nothing about a minimiser, a potential or a derivation.
+OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
+#: Options of which none is given.
+NOT_GIVEN: dict[str, Any] = {option.name: None for option in all_options()}
+
+
 def options_of(system: str) -> dict[str, Option]:
-    """Options that a system has, by name."""
+    """Options that a shipped system has, by name."""
     known = {option.name: option for option in (*FLOW, *OPTIONS[system])}
     return {name: option for name, option in known.items() if not option.refused}
 
@@ -119,6 +126,11 @@ def _parser(option: Option) -> dict[str, Any]:
             return {}
 
 
+def attributes(option: Option) -> dict[str, Any]:
+    """Arguments of click that make an option of the command line of one of a flow."""
+    return {"metavar": option.metavar, "help": option.text, **_parser(option)}
+
+
 def flow_options(command: Command, refused: Sequence[str] = (), **helps: str) -> Command:
     """Give a command the options of a flow, then those of each system.
 
@@ -126,40 +138,10 @@ def flow_options(command: Command, refused: Sequence[str] = (), **helps: str) ->
     ``helps`` says of an option what it means here.
     """
     for option in reversed(all_options()):
-        decorate = click.option(
-            option.flag,
-            metavar=option.metavar,
-            help=helps.get(option.name, option.text),
-            hidden=option.name in refused,
-            **_parser(option),
-        )
-        command = decorate(command)
+        said = {"help": helps[option.name]} if option.name in helps else {}
+        hidden = option.name in refused
+        command = click.option(option.flag, hidden=hidden, **attributes(option) | said)(command)
     return command
-
-
-class FlowCommand(click.Command):
-    """Command whose help lists the options of a system below its name, after those of all."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one list of options for each heading."""
-        found: dict[str, list[tuple[str, str]]] = {"Options": []}
-        for parameter in self.get_params(ctx):
-            line = parameter.get_help_record(ctx)
-            if line and isinstance(parameter, click.Option):
-                found.setdefault(_heading(parameter.name), []).append(line)
-        for heading, lines in found.items():
-            with formatter.section(heading):
-                formatter.write_dl(lines)
-
-
-def _heading(name: str | None) -> str:
-    """Heading of the list in which an option stands."""
-    having = [
-        system
-        for system, own in OPTIONS.items()
-        if any(option.name == name and not option.refused for option in own)
-    ]
-    return f"Options of {' and '.join(having)}" if having else "Options"
 
 
 def one_of(what: str, name: str | None, known: Iterable[str]) -> None:
@@ -180,35 +162,17 @@ def given(options: Options) -> list[str]:
     return [name for name, value in options.items() if value is not None]
 
 
-def check_given(name: str, options: Options) -> None:
-    """Refuse options of another system, and two that exclude each other.
-
-    Parameters
-    ----------
-    name : str
-        The system.
-    options : mapping
-        All options.
+def refuse(options: Options, names: Iterable[str], why: str) -> None:
+    """Refuse options that say nothing here.
 
     Raises
     ------
     InputError
-        For one option that should not be given.
+        For the first that is given, with what has none.
     """
-    one_of("system", name, SYSTEMS)
-    names, known = given(options), options_of(name)
-    if foreign := [key for key in names if key not in known]:
-        reasons = {option.name: option.refused for option in OPTIONS[name]}
-        advice = reasons.get(foreign[0]) or "leave it out"
-        raise InputError(f"{flag(foreign[0])} is not an option of {name}; {advice}")
-    twice = [key for key in names if key in law_names(name)]
-    if "initial" in names and twice:
-        raise InputError(f"--initial: expected no {flag(twice[0])} beside it; give one of them")
-
-
-def law_names(name: str) -> list[str]:
-    """Names of the options of a system that determine a random start."""
-    return [o.name for o in RANDOM_START] + [o.name for o in OPTIONS[name] if o.of_start]
+    for name in names:
+        if options[name] is not None:
+            raise InputError(f"{flag(name)}: {why}; leave it out")
 
 
 def flag(name: str) -> str:

@@ -58,7 +58,11 @@ def prove(
         return _check(checked)
     if system is None:
         raise InputError("expected a system or --check CERT, got neither; popflow list names them")
-    one_of("system", system, SYSTEMS)
+    if system in SYSTEMS and system not in symbolic.THEOREMS:
+        raise InputError(
+            f"{system} has no theorems; those with some: {', '.join(symbolic.THEOREMS)}"
+        )
+    one_of("system", system, symbolic.THEOREMS)
     for path in (cert, latex):
         check_output(path, force)
     statements = symbolic.theorems(system)

@@ -1,44 +1,30 @@
-"""From the options of the command line to a system, a start and a run; or to a run in a file."""
+"""From the options of the command line to a run, of a system or in a file."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flows.cli.options import MAX_SECONDS, METHOD, RTOL, T_END, check_given, flag, given, options_of
-from flows.core.errors import InputError, nearest
+from flows.cli.options import MAX_SECONDS, METHOD, RTOL, T_END, flag, given
+from flows.cli.subject import SavedRun, Subject, subject_of
+from flows.core.errors import InputError
 from flows.core.options import Options
-from flows.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
-    from flows.core.system import System
     from flows.runs.trajectory import Trajectory
     from potentials import Statements
 
 
-def problem(name: str, options: Options) -> tuple[System, Any]:
-    """System and start that the options ask for.
-
-    Raises
-    ------
-    InputError
-        For options that exclude each other, are another system's, or have bad values.
-    """
-    check_given(name, options)
-    return SYSTEMS[name].from_options(options)
-
-
 def integrated(
-    name: str, options: Options, progress: bool | Callable[[float], None] | None = None
+    subject: Subject, options: Options, progress: bool | Callable[[float], None] | None = None
 ) -> Trajectory:
-    """Run of system ``name`` that the options ask for.
+    """Run that the options ask for.
 
     Parameters
     ----------
-    name : str
-        The system.
+    subject : Subject
+        What is followed.
     options : mapping
         Options of `FLOW` and of the systems.
     progress : bool or callable, optional
@@ -51,10 +37,10 @@ def integrated(
     """
     from flows.runs.integrate import integrate
 
-    check_given(name, options)
+    subject.check(options)
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to integrate to, got none; give --t-end 1e9")
-    system, start = SYSTEMS[name].from_options(options)
+    system, start = subject.problem(options)
     return integrate(
         system,
         start,
@@ -72,14 +58,14 @@ def solver(options: Options) -> dict[str, Any]:
 
 
 def loaded_or_integrated(
-    subject: str, options: Options, examine: Callable[[Statements], object]
+    text: str, options: Options, examine: Callable[[Statements], object]
 ) -> Trajectory:
     """Run of a result file, or of a system to ``T_END`` unless the options say otherwise.
 
     Parameters
     ----------
-    subject : str
-        Name of a system or of a file.
+    text : str
+        The argument SYSTEM, or the name of a file.
     options : mapping
         Options of `FLOW` and of the systems; none may be given with a file.
     examine : callable
@@ -88,43 +74,34 @@ def loaded_or_integrated(
     Raises
     ------
     InputError
-        For a subject that is neither, a damaged file, and bad options.
+        For a text that is neither, a damaged file, and bad options.
     """
-    if subject in SYSTEMS:
-        from potentials import statements
-
-        examine(statements(subject))
-        t_end = T_END if options["t_end"] is None else options["t_end"]
-        return integrated(subject, {**options, "t_end": t_end})
-    result_file(subject, options)
-    from flows.runs.load import load
-
-    run = load(subject)
-    examine(run.statements)
-    return run
+    subject = subject_of(text)
+    if isinstance(subject, SavedRun):
+        run = loaded(subject, options)
+        examine(run.statements)
+        return run
+    examine(subject.statements(options))
+    t_end = T_END if options["t_end"] is None else options["t_end"]
+    return integrated(subject, {**options, "t_end": t_end})
 
 
-def result_file(subject: str, options: Options) -> str:
-    """Name of a result file, with which no option may be given.
+def loaded(saved: SavedRun, options: Options) -> Trajectory:
+    """Run in a file, with which no option may be given.
 
     Raises
     ------
     InputError
-        For a name that is neither a system's nor a file's, and for options.
+        For options, and a file that is damaged or no run.
     """
-    if not (subject.endswith(".nc") or os.path.exists(subject)):
-        near = nearest(subject, SYSTEMS)
-        hint = f" did you mean {near}?" if near else ""
-        raise InputError(
-            f"unknown system or file {subject!r};{hint} expected {', '.join(SYSTEMS)}, or a file"
-            " that popflow run --out wrote"
-        )
+    from flows.runs.load import load
+
     if names := given(options):
         raise InputError(f"{flag(names[0])} does not apply to a result file; leave it out")
-    return subject
+    return load(saved.path)
 
 
-def written_out(name: str, options: Options) -> dict[str, Any]:
+def written_out(subject: Subject, options: Options) -> dict[str, Any]:
     """Options of a system after a check, with the numbers of files in place of their names.
 
     Raises
@@ -132,10 +109,9 @@ def written_out(name: str, options: Options) -> dict[str, Any]:
     InputError
         For options of another system, and files that cannot be used.
     """
-    check_given(name, options)
+    subject.check(options)
     written = {key: options[key] for key in given(options)}
-    known = options_of(name)
-    files = [key for key in written if known[key].kind == "array"]
+    files = [key for key in written if subject.known[key].kind == "array"]
     if files:
         import json
 
@@ -143,7 +119,7 @@ def written_out(name: str, options: Options) -> dict[str, Any]:
 
         from flows.core.arrays import plain
 
-        system, start = SYSTEMS[name].from_options(options)
+        system, start = subject.problem(options)
         for key in files:
             value = start if key == "initial" else np.array(getattr(system, key))
             written[key] = json.dumps(plain(value))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.losses import own_problem, read_loss
-from flows.cli.options import FlowCommand, flow_options
-from flows.cli.runs import integrated, problem, solver
+from flows.cli.command import FlowCommand
+from flows.cli.options import flow_options, refuse
+from flows.cli.runs import integrated
+from flows.cli.subject import system_of
 from flows.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ SHOWN, DIGITS = 5, 30
 
 
 @click.command(cls=FlowCommand, epilog=examples.STATIONARY)
-@click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
+@arguments.system
 @partial(flow_options, refused=OF_RUNS)
 @click.option(
     "--size",
@@ -53,7 +54,7 @@ def stationary(
     """Find a critical point of SYSTEM: its loss, its spectrum, whether it is a minimum.
 
     Newton's method begins at --initial, or after the flow of a start up to --t-end, by default 1e3
-    for a random start. LOSS.json is a polynomial loss of your own, as for popflow certify.
+    for a random start.
 
     Exit code 3: no proof was found, 4: no critical point; the reason is printed.
     """
@@ -61,15 +62,15 @@ def stationary(
 
     if out is not None and not certify:
         raise InputError("--out: expected --certify beside it, since it writes a proof; give both")
-    for name in OF_RUNS:
-        if options[name] is not None:
-            raise InputError(f"--{name.replace('_', '-')}: a point has none; leave it out")
+    refuse(options, OF_RUNS, "a point has none")
     if size is not None:
-        for name, value in (("initial", options["initial"]), ("out", out)):
+        for name, value in (
+            ("initial", options["initial"]),
+            ("start", options["start"]),
+            ("out", out),
+        ):
             if value is not None:
                 raise InputError(f"--size: expected no --{name} beside it; give one of them")
-        if system.endswith(".json"):
-            raise InputError("--size: a loss of your own has no random starts; name a system")
         return _many(system, size, certify, as_json, options)
     check_output(out, force)
     found = _near(system, options)
@@ -93,19 +94,14 @@ def stationary(
 def _near(system: str, options: dict[str, Any]) -> StationaryPoint:
     """Critical point near a start, or near the end of its flow."""
     from flows.certificates.stationary.point import stationary as critical
-    from flows.runs.integrate import integrate
 
-    if system.endswith(".json"):
-        made, near = own_problem(read_loss(system), options)
-        if options["t_end"] is not None:
-            seconds = solver(options)["max_seconds"]
-            near = _ended(integrate(made, near, options["t_end"], max_seconds=seconds))
-        return critical(made, near)
-    if options["t_end"] is None and options["initial"] is not None:
-        made, near = problem(system, options)
+    subject = system_of(system)
+    given_start = options["initial"] is not None or options["start"] is not None
+    if options["t_end"] is None and given_start:
+        made, near = subject.problem(options)
         return critical(made, near)
     end = T_END if options["t_end"] is None else options["t_end"]
-    run = integrated(system, {**options, "t_end": end})
+    run = integrated(subject, {**options, "t_end": end})
     return critical(run.system, _ended(run))
 
 
@@ -136,7 +132,8 @@ def _many(system: str, size: int, certify: bool, as_json: bool, options: dict[st
     from flows.certificates.stationary.many import stationary_ensemble
 
     first = options["seed"] or 0
-    drawn = [problem(system, {**options, "seed": first + k, "t_end": None}) for k in range(size)]
+    subject = system_of(system)
+    drawn = [subject.problem({**options, "seed": first + k, "t_end": None}) for k in range(size)]
     end = T_END if options["t_end"] is None else options["t_end"]
     families = stationary_ensemble(drawn[0][0], [start for _, start in drawn], end)
     proofs = [_proof(f.point) if certify and f.point.found else (None, "") for f in families]
@@ -152,7 +149,7 @@ def _many(system: str, size: int, certify: bool, as_json: bool, options: dict[st
             }
             for family, (proof, reason) in zip(families, proofs, strict=True)
         ]
-        output.print_json({"system": system, "size": size, "t_end": end, "families": data})
+        output.print_json({"system": subject.name, "size": size, "t_end": end, "families": data})
         return 0
     rows = []
     for family, (proof, reason) in zip(families, proofs, strict=True):

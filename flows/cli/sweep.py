@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.command import FlowCommand
 from flows.cli.options import (
     T_END,
-    FlowCommand,
     below_option,
-    check_given,
     flag,
     flow_options,
-    one_of,
-    options_of,
     workers_option,
 )
 from flows.cli.runs import solver
+from flows.cli.subject import Subject, system_of
 from flows.core.errors import InputError, unknown
 from flows.core.options import Option, Options, chosen, law_options
-from flows.systems.registry import OPTIONS, SYSTEMS
 
 if TYPE_CHECKING:
     import xarray
@@ -95,27 +92,28 @@ def sweep(
     from flows.ensembles.sweep import FILE
     from flows.ensembles.sweep import sweep as sweep_over
 
-    one_of("system", system, SYSTEMS)
-    if options["initial"] is not None:
-        raise InputError("--initial: a sweep draws random starts; leave it out")
-    values = _varied(system, vary, options)
+    subject = system_of(system)
+    for name in ("initial", "start"):
+        if options[name] is not None:
+            raise InputError(f"--{name}: a sweep draws random starts; leave it out")
+    values = _varied(subject, vary, options)
     if size is None:
         raise InputError("--size: expected a number of starts, got none; give --size 100")
     for name, value in (("below", below), ("level", level)):
         if not 0 < value < 1:
             raise InputError(f"--{name}: expected a number between 0 and 1, got {value:g}")
-    check_given(system, options)
+    subject.check(options)
     if figure is not None:
         check_output(figure, force)
     data = sweep_over(
-        _maker(system, options, list(values)),
+        _maker(subject, options),
         values,
         size=size,
         t_end=T_END if options["t_end"] is None else options["t_end"],
         t_eval=options["t_eval"],
         scale=chosen(options, "scale"),
         seed=chosen(options, "seed"),
-        start_options=law_options(OPTIONS[system], options),
+        start_options=law_options(subject.options, options),
         **solver(options),
         observables=tuple(dict.fromkeys(("loss", *observables))),
         workers=workers,
@@ -132,7 +130,7 @@ def sweep(
     if as_json:
         output.print_json(
             {
-                "system": system,
+                "system": subject.name,
                 "vary": values,
                 "members": size,
                 "t_end": data.attrs["t_end"],
@@ -149,9 +147,9 @@ def sweep(
     return 0 if bool((data["status"] == "completed").all()) else 4
 
 
-def _varied(system: str, vary: tuple[str, ...], options: Options) -> dict[str, list[Any]]:
+def _varied(subject: Subject, vary: tuple[str, ...], options: Options) -> dict[str, list[Any]]:
     """Values of each parameter, read as the option of the system says."""
-    known = {n: o for n, o in options_of(system).items() if n not in (*OF_RUNS, "initial")}
+    known = {n: o for n, o in subject.known.items() if n not in (*OF_RUNS, "initial")}
     found: dict[str, list[Any]] = {}
     if not vary:
         raise InputError(
@@ -162,9 +160,9 @@ def _varied(system: str, vary: tuple[str, ...], options: Options) -> dict[str, l
         name = word.strip().replace("-", "_")
         if not equals:
             raise InputError(f"--vary: expected NAME=V1,V2,.., got {text!r}; give --vary d=2,3")
-        refused = {o.name: o.refused for o in OPTIONS[system] if o.refused}
+        refused = {o.name: o.refused for o in subject.options if o.refused}
         if name in refused:
-            raise InputError(f"--vary: {name} is not an option of {system}; {refused[name]}")
+            raise InputError(f"--vary: {name} is not an option of {subject.name}; {refused[name]}")
         if name not in known or known[name].kind not in READ or known[name].of_start:
             usable = [n for n, o in known.items() if o.kind in READ and not o.of_start]
             raise unknown("parameter", name, usable)
@@ -195,11 +193,11 @@ def _read(option: Option, text: str) -> Any:
         ) from None
 
 
-def _maker(system: str, options: Options, names: list[str]) -> Any:
+def _maker(subject: Subject, options: Options) -> Any:
     """Function of the varied parameters that gives the system of the options."""
 
     def make(**case: Any) -> System:
-        return SYSTEMS[system].from_options({**options, **case})[0]
+        return subject.build({**options, **case}, False)[0]
 
     return make
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.views import VIEWS
 
@@ -41,6 +42,10 @@ class Formula:
             f"{self.name}: its loss is no polynomial; potentials are found of polynomials with"
             " fractions as coefficients"
         )
+
+    def unpack(self, state: Any) -> Mapping[str, Array]:
+        """Arrays of the blocks by name; none of a system whose state is one array."""
+        return {}
 
     @property
     def polynomial(self) -> Subject:

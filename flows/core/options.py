@@ -10,7 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["RANDOM_START", "START", "Option", "Options", "Slider", "chosen", "law_options"]
+__all__ = [
+    "BY_NAME",
+    "FIXED",
+    "RANDOM_START",
+    "START",
+    "Option",
+    "Options",
+    "Slider",
+    "chosen",
+    "law_options",
+]
 
 #: Values by the names of the options, None where an option is not given.
 Options = Mapping[str, Any]
@@ -129,6 +139,13 @@ START = (
         "FILE",
         rare=True,
     ),
+)
+#: Of a loss of one's own, whose variables have names, and whose blocks have their sizes.
+BY_NAME = Option(
+    "start", "text", "Start of a loss of your own, numbers by name", "x=0.5,..", rare=True
+)
+FIXED = tuple(
+    Option(name, "size", "Size", refused="its blocks have their sizes") for name in ("n", "d")
 )
 _DEFAULTS = {option.name: option.default for option in RANDOM_START}
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from flows.core.errors import InputError, unknown
 from flows.core.system import System
 from flows.runs.quantities import evaluate
-from flows.systems.field.names import is_name
+from flows.systems.field.names import refused
 from potentials.notation import CONSTANTS, rate_symbol, symbol
 from potentials.potential import Potential, Term
 from potentials.source import Source
@@ -97,11 +97,9 @@ def _potential(system: System, name: Any, given: Any, values: Mapping[str, Any])
     marks = {mark.name for mark in stated.marks}
     if name in {*known, *values, *marks, *system.dimensions, "gradient_norm", "loss"}:
         raise InputError(f"potential {name!r} needs another name: {system.name} has one of it")
-    if not is_name(name) or name.startswith(FILED):
-        raise InputError(
-            f"potential {name!r} needs another name: a plain word, without the endings _dot, _0,"
-            " _end, _T1, _T2, and not reserved"
-        )
+    filed = isinstance(name, str) and name.startswith(FILED)
+    if why := refused(name) or ("so begin names of arrays in files" if filed else ""):
+        raise InputError(f"potential {name!r} needs another name: {why}")
     if not isinstance(given, sp.Expr) or not given.free_symbols:
         raise InputError(f"potential {name!r} must be an expression in quantities, got {given!r}")
     outer = given.xreplace({x: symbol(x.name) for x in given.free_symbols})

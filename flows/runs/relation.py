@@ -22,6 +22,7 @@ from flows.runs.quantities import FLOOR, Quantities, Run
 from potentials.claim import EXPONENT, Claim, Comparison, Identity, Inequality, Relation
 from potentials.notation import CONSTANTS, rate_symbol, symbol
 from potentials.source import Source
+from potentials.theorem import named, power
 from symbolic.language.rate import D
 
 __all__ = ["claim_of"]
@@ -69,7 +70,7 @@ def claim_of(run: Run, relation: Boolean) -> Claim:
     if kind is None or not isinstance(relation, Relational):
         raise InputError(f"a claim must be a relation with <= or >=, or Eq, got {relation}")
     # The constant stands on the right, so that `loss <= C/t**3` and `C/t**3 >= loss` are one claim.
-    left, right = _named(relation.lhs), _named(relation.rhs)
+    left, right = named(relation.lhs), named(relation.rhs)
     constant = _free_constant(run, relation, left.free_symbols | right.free_symbols)
     if constant is None:
         return _stated(run, relation, left, kind, right)
@@ -84,7 +85,7 @@ def claim_of(run: Run, relation: Boolean) -> Claim:
         raise InputError(
             f"{constant} must be a factor, such as in loss <= {constant}*t**-3, got {relation}"
         )
-    rhs, exponent = _power(sp.factor_terms(rhs))
+    rhs, exponent = power(sp.factor_terms(rhs))
     put = rhs if exponent is None else rhs.subs(EXPONENT, exponent)
     since, reading = _since(run, lhs, kind, put, constant)
     where = (symbol("t") - since,) if since else (symbol("t"),)
@@ -97,15 +98,6 @@ def claim_of(run: Run, relation: Boolean) -> Claim:
         reading=reading,
         names={p.name: p.latex_symbol for p in run.statements.potentials},
     )
-
-
-def _named(expression: sp.Expr) -> sp.Expr:
-    """Expression in the symbols of quantities, whatever was assumed of those that were written."""
-    found = expression.xreplace({x: symbol(x.name) for x in expression.free_symbols})
-    nested = any(d.args[0].has(D) for d in found.atoms(D))
-    if nested:
-        raise InputError("D inside D: the rate of a rate is not known; take D of quantities")
-    return found
 
 
 def _stated(run: Run, relation: Boolean, left: sp.Expr, kind: Relation, right: sp.Expr) -> Claim:
@@ -181,20 +173,6 @@ def _with_rates(run: Run, expression: sp.Expr, known: Iterable[sp.Symbol]) -> sp
         return sp.Add(*(sp.diff(inner, x) * rate_symbol(x.name) for x in moving))
 
     return expression.replace(D, rate)
-
-
-def _power(rhs: sp.Expr) -> tuple[sp.Expr, sp.Expr | None]:
-    """Right side with `EXPONENT` where it is a power of one moving quantity, and the exponent."""
-    moving = [x for x in sp.Mul.make_args(rhs) if any(rate_symbol(s.name) for s in x.free_symbols)]
-    if len(moving) != 1:
-        return rhs, None
-    base, power = moving[0].as_base_exp()
-    if not base.is_Symbol or not (power.is_Rational or power.is_Float):
-        return rhs, None
-    # Sources write a bound in time as t^-p.
-    sign = -1 if base.name == "t" else 1
-    exponent = sp.nsimplify(sign * power, rational=True)
-    return rhs / moving[0] * base ** (sign * EXPONENT), exponent
 
 
 def _since(

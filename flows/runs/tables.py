@@ -58,6 +58,13 @@ class Observables(Mapping[str, Array]):
         """Values at the run's times, shape (T,), or (T, n) for one number a neuron."""
         return self._run[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is one of this name; a block of the state is one, too."""
+        try:
+            return isinstance(name, str) and self[name] is not None
+        except InputError:
+            return False
+
     def __iter__(self) -> Iterator[str]:
         """Names."""
         return iter(self._run.names)
@@ -102,6 +109,10 @@ def labelled(run: Labelled) -> xarray.Dataset:
     errors = np.stack([run.errors(name) for name in run.names], axis=-1)
     variables["relative_error"] = (("t", "observable"), errors, {"kind": "estimated"})
     variables["state"] = (("t", *state_axes(run.system, first)), run.state)
+    for name, values in run.system.unpack(run.state).items():
+        axes = [f"{name}_{axis}" for axis in ("row", "col")[: values.ndim - 1]]
+        if name not in (*variables, "t", "observable", *run.system.dimensions):
+            variables[name] = (("t", *axes), values)
     attributes = {
         "system": run.system.name,
         "parameters": json.dumps(run.parameters),

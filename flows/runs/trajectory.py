@@ -221,12 +221,13 @@ class Trajectory:
         return self.system.leading
 
     def __getitem__(self, name: str) -> Array:
-        """Observable ``name`` at every time."""
+        """Observable ``name``, or block of the state, at every time."""
         if name == "hessian_index":
             return self.bends.negative.copy()
         if name in (*self.system.measures, "excess"):
             return self.features[name]
-        return self.potential(name)[0]
+        blocks = {} if name in self.names else self.system.unpack(self.state)
+        return blocks[name] if name in blocks else self.potential(name)[0]
 
     def potential(self, name: str) -> tuple[Array, Array]:
         """Potential ``name`` and its derivative along the flow, from the state at every time."""
@@ -241,10 +242,7 @@ class Trajectory:
         return Observables(self)
 
     def error(self, name: str = "loss") -> float:
-        """Estimated relative error of an observable, the largest along the run.
-
-        See :meth:`errors`, which tells it at each time.
-        """
+        """Estimated relative error of an observable, the largest of :meth:`errors`."""
         return float(self.errors(name).max())
 
     def errors(self, name: str = "loss") -> Array:
@@ -382,6 +380,7 @@ class Trajectory:
         -------
         xarray.Dataset
             Every observable; `state`, the user's parameters, with the system's names of its axes;
+            the blocks of a loss of one's own by name, over `t`, `W_row` and `W_col`;
             `relative_error`, that of :meth:`errors` for each `observable`.
 
         Examples

@@ -24,7 +24,7 @@ from symbolic.asymptotics.sphere import Form, Minimum, Vector, form_of, minima
 from symbolic.asymptotics.symmetries import rotations, sampled
 from symbolic.asymptotics.valley import Valley
 from symbolic.evidence.identity import Basis, Evidence, Finding
-from symbolic.evidence.step import Step
+from symbolic.evidence.step import Step, computed
 
 __all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "told_apart", "valley_law"]
 
@@ -205,7 +205,7 @@ def power_law(
 
     right = closed if closed is not None else sp.Float(number, 17)
     one_sided = attractor.order is not None and len(attractor.toward) == 1
-    step = Step(
+    step = computed(
         sp.Symbol("C"),
         right,
         f"constant of the direction with ell = {attractor.value or f'{value:.15g}'}",

@@ -28,6 +28,7 @@ from symbolic.asymptotics.symmetries import sampled
 from symbolic.asymptotics.valley import valleys as valleys_of
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
+from symbolic.evidence.step import computed
 from symbolic.language.blocks import Block, entries, explicit
 
 __all__ = ["late_time_law", "law_at", "point_of"]
@@ -308,7 +309,7 @@ def _exponential(
     right = closed if closed is not None else sp.Float(value, 17)
     name = sp.Symbol("lambda_min")
     steps += (
-        Step(
+        computed(
             name,
             right,
             "rate: the smallest eigenvalue across the family",

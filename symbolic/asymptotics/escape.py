@@ -16,7 +16,8 @@ import sympy as sp
 
 from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.evidence.derivation import Derivation, Step
+from symbolic.evidence.derivation import Derivation
+from symbolic.evidence.step import computed
 from symbolic.language.expressions import as_expression
 
 __all__ = ["escape_law"]
@@ -79,20 +80,20 @@ def _law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr) -> LateTimeLaw:
     t = sp.Symbol("t", positive=True)
     regular = sp.diff(phi_slope, radius) / phi_slope**2
     steps = (
-        Step(
+        computed(
             sp.Limit(sp.simplify(regular), radius, sp.oo),
             sp.S.Zero,
             "escape: the speed of log L varies slowly along the flow",
             assumptions=(SOURCE,),
             fresh=True,
         ),
-        Step(
+        computed(
             sp.Limit(phi_slope / radius ** (degree - 1), radius, sp.oo),
             c * degree,
             "escape: growth of -log L",
             fresh=True,
         ),
-        Step(
+        computed(
             mass / (t * (c * degree * (sp.log(t) / c) ** ((degree - 1) / degree)) ** 2),
             constant / (t * sp.log(t) ** q),
             "escape: t L phi'(R)^2 = m where log t = c R^k",
@@ -130,13 +131,13 @@ def _power(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr, phi_slope: sp.Expr) 
     path = (a * (a + 2) * size * t / mass) ** (1 / (a + 2))
     constant = sp.simplify(size * (a * (a + 2) * size / mass) ** (-exponent))
     steps = (
-        Step(
+        computed(
             sp.Limit(sp.simplify(loss * radius**a), radius, sp.oo),
             size,
             "escape: the loss falls like a power",
             fresh=True,
         ),
-        Step(
+        computed(
             mass * sp.Derivative(path, t),
             a * size * path ** (-a - 1),
             "escape: the flow of that power",

@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.evidence.step import Step
+from symbolic.evidence.step import Step, computed
 
 __all__ = [
     "THEOREM",
@@ -68,7 +68,7 @@ def resting_step(p: sp.Rational, order: sp.Rational) -> Step:
     # Per unit of log t the clock of the sphere runs 1/(p (p-2) ell).
     speed = c * order * (order - 2) / (p * (p - 2) * ell)
     deviation = (speed * sp.log(t)) ** (-1 / (order - 2))
-    return Step(
+    return computed(
         t * sp.Derivative(deviation, t),
         -c * order * deviation ** (order - 1) / (p * (p - 2) * ell),
         "polar form: a deviation along which the form has no curvature dies out like a power of"
@@ -84,20 +84,20 @@ def polar_steps(p: sp.Rational) -> tuple[Step, ...]:
     radius = (p * (p - 2) * ell * t) ** (-1 / (p - 2))
     g = (kappa - p * ell) / (p * (p - 2) * ell)
     steps = (
-        Step(
+        computed(
             sp.Derivative(radius, t),
             -p * ell * radius ** (p - 1),
             "polar form: radius of the slow variables along an attracting direction",
             assumptions=(THEOREM,),
             fresh=True,
         ),
-        Step(
+        computed(
             ell * radius**p,
             constant(p, ell) * t ** (-exponent(p)),
             "polar form: loss at that radius",
             fresh=True,
         ),
-        Step(
+        computed(
             sp.Derivative(t**-g, t),
             -(radius ** (p - 2)) * (kappa - p * ell) * t**-g,
             "polar form: a deviation of the direction dies out like t^-gamma",

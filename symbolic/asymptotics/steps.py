@@ -17,7 +17,7 @@ from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, reduce
 from symbolic.asymptotics.squares import sum_of_squares
 from symbolic.evidence.identity import Basis, Evidence, Finding, examine
-from symbolic.evidence.step import Step
+from symbolic.evidence.step import Step, computed
 
 __all__ = ["DIFFERENTIABLE", "recomputed", "smooth_loss", "steps_of_point", "steps_of_reduction"]
 
@@ -75,13 +75,15 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
                 for y in point.y
             ]
         )
-        steps.append(Step(gradient, zero, "critical point", fresh=True))
+        steps.append(computed(gradient, zero, "critical point", fresh=True))
     else:
         names = sp.ImmutableMatrix([sp.Symbol(f"g_{y}") for y in point.y])
         again = recomputed(
             lambda: Point(*_fields(point)).quadratic.gradient.as_immutable(), Evidence.PROVED
         )
-        steps.append(Step(names, zero, "critical point", fresh=True, check=again, finding=EXACT))
+        steps.append(
+            computed(names, zero, "critical point", fresh=True, check=again, finding=EXACT)
+        )
     steps.append(_hessian_step(point, parts, smooth))
     y = sp.Matrix(list(point.y))
     for x in found.generators:
@@ -94,7 +96,7 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
                     if moved[i] != 0
                 )
             )
-            steps.append(Step(rate, sp.S.Zero, "symmetry: tangent X y*", fresh=True))
+            steps.append(computed(rate, sp.S.Zero, "symmetry: tangent X y*", fresh=True))
     if found.lines.cols and point.integrand == 0:
         names = [sp.Symbol(f"q{k + 1}", real=True) for k in range(found.lines.cols)]
         where = [
@@ -114,7 +116,7 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
             return examine(moved, rhs)
 
         rule = "family: the loss is constant along lines"
-        steps.append(Step(lhs, point.quadratic.value, rule, fresh=True, check=along))
+        steps.append(computed(lhs, point.quadratic.value, rule, fresh=True, check=along))
     return tuple(steps)
 
 
@@ -136,7 +138,7 @@ def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
     if smooth:
         moves = [(eps * v, m[:, j]) for v, m, j in _columns(z, slow, s, parts.fast)]
         second = sp.Derivative(_path(point, *moves), (eps, 2)) / 2
-        return Step(sp.Subs(second, eps, 0), squares, rule, fresh=True)
+        return computed(sp.Subs(second, eps, 0), squares, rule, fresh=True)
 
     def again() -> sp.Expr:
         hessian = Point(*_fields(point)).quadratic.hessian
@@ -146,7 +148,7 @@ def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
         return sp.expand((vector.T * hessian * vector)[0, 0] / 2)
 
     check = recomputed(again, Evidence.PROVED)
-    return Step(sp.Symbol("H(k,s)"), squares, rule, fresh=True, check=check, finding=EXACT)
+    return computed(sp.Symbol("H(k,s)"), squares, rule, fresh=True, check=check, finding=EXACT)
 
 
 def _columns(z: Any, slow: sp.MatrixBase, s: Any, fast: sp.MatrixBase) -> list[Any]:
@@ -159,7 +161,7 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
     names = sp.ImmutableMatrix(len(z), len(z), lambda i, j: sp.Symbol(f"G_{i + 1}{j + 1}"))
     lengths = recomputed(lambda: parts.slow.T * parts.slow, Evidence.PROVED)
     steps = [
-        Step(
+        computed(
             names,
             reduced.metric,
             "metric: lengths and angles of the slow directions",
@@ -179,7 +181,7 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
                 [sp.Subs(sp.Derivative(order, v), [eps, *s], [0, *values]) for v in s]
             )
             steps.append(
-                Step(
+                computed(
                     slopes,
                     sp.ImmutableMatrix.zeros(len(s), 1),
                     "slaving: the fast variables are stationary",
@@ -188,7 +190,7 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
             )
         if p <= 4:
             lhs = sp.Subs(order, [eps, *s], [0, *values]) if s else sp.Subs(order, eps, 0)
-            steps.append(Step(lhs, reduced.form, "leading form", fresh=True))
+            steps.append(computed(lhs, reduced.form, "leading form", fresh=True))
             return tuple(steps)
 
     def again() -> sp.Expr:
@@ -202,7 +204,7 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
         else ()
     )
     steps.append(
-        Step(
+        computed(
             name,
             reduced.form,
             "leading form",

@@ -20,7 +20,7 @@ from symbolic.asymptotics.kernel import Split, nullspace
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, slaved_series, substituted
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.evidence.step import Step
+from symbolic.evidence.step import Step, computed
 
 __all__ = ["Valley", "valleys"]
 
@@ -133,14 +133,14 @@ def _bottoms(loss: sp.Expr, e: sp.MatrixBase, reduced: Reduced) -> list[Valley]:
                 "the loss is negative along a zero of its leading form: the point is no minimum"
             )
         steps = (
-            Step(
+            computed(
                 sp.Limit(sp.expand(loss.subs(W, bottom)) / R**degree, R, 0, "+"),
                 a,
                 "valley: height of its bottom",
                 assumptions=(THEOREM,),
                 fresh=True,
             ),
-            Step(
+            computed(
                 sp.Limit(sp.expand(slope.subs(W, bottom)) / R ** (degree - 1), R, 0, "+"),
                 sp.S.Zero,
                 "valley: the bottom is stationary across it",

@@ -17,6 +17,10 @@ __all__ = ["Step", "counted", "distinct", "rows", "summary"]
 
 # Characters of LaTeX that fit on a line.
 LINE = 200
+SAYS_NOTHING = (
+    "both sides are the same expression, whatever the words say: write what was there before it was"
+    " simplified, or mark it with same=True"
+)
 UNVERIFIED = "not verified yet"
 RELATION_LATEX = {"==": "=", "<=": r"\le", ">=": r"\ge"}
 
@@ -47,6 +51,9 @@ class Step:
     check : callable or None
         ``check(lhs, rhs)`` looks for evidence in place of `examine`, for what SymPy's rules and
         boxes of symbols do not reach, such as Krawczyk's test.
+    same : bool
+        Whether both sides may be one expression as they stand: a sign that is agreed on, or one
+        thing computed in two ways. Of another step that is no evidence for its words.
     finding : Finding or None
         The evidence, once `verify` has looked for it.
     seconds : float
@@ -64,6 +71,7 @@ class Step:
     relation: Relation = "=="
     uses: tuple[str, ...] = ()
     check: Callable[[Any, Any], Finding] | None = field(default=None, compare=False, repr=False)
+    same: bool = False
     finding: Finding | None = None
     seconds: float = 0.0
 
@@ -114,6 +122,8 @@ class Step:
         begin = time.perf_counter()
         if self.check is not None:
             finding = self.check(self.lhs, self.rhs)
+        elif self.relation == "==" and bool(self.lhs == self.rhs) and not self.same:
+            finding = Finding(Evidence.OPEN, detail=SAYS_NOTHING)
         else:
             finding = examine(self.lhs, self.rhs, self.domain, self.relation)
         return replace(self, finding=finding, seconds=time.perf_counter() - begin)
@@ -132,6 +142,11 @@ class Step:
             "reason": self.reason or None,
             "seconds": self.seconds,
         }
+
+
+def computed(lhs: Any, rhs: Any, rule: str, **given: Any) -> Step:
+    """Return a step of which a machine computes both sides, which may come out as one."""
+    return Step(lhs, rhs, rule, same=True, **given)
 
 
 def distinct(steps: Iterable[Step]) -> tuple[Step, ...]:

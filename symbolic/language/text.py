@@ -37,10 +37,11 @@ def names_in(text: str) -> list[str]:
         For a text that is no expression.
     """
     found: list[str] = []
-    calls = {id(node.func) for node in ast.walk(_tree(text)) if isinstance(node, ast.Call)}
-    nodes = (node for node in ast.walk(_tree(text)) if isinstance(node, ast.Name))
-    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
-        if id(node) not in calls and node.id not in (*found, *FUNCTIONS, *CONSTANTS):
+    nodes = list(ast.walk(_tree(text)))
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    names = (node for node in nodes if isinstance(node, ast.Name) and node not in calls)
+    for node in sorted(names, key=lambda node: (node.lineno, node.col_offset)):
+        if node.id not in (*found, *FUNCTIONS, *CONSTANTS):
             found.append(node.id)
     return found
 

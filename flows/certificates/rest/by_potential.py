@@ -80,7 +80,7 @@ def _kept(system: System, start: Any, radius: float) -> list[list[sp.Expr]]:
     kept = system.kept()
     if kept is None or not kept.conserved or radius:
         return [[]]
-    entries = system.unpack(start)  # type: ignore[attr-defined]
+    entries = system.unpack(start)
     return [[], [sp.Eq(p, _value(p, system.formula[0], entries)) for p in kept.conserved]]
 
 

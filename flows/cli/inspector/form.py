@@ -78,7 +78,8 @@ def fields(options: Options) -> list[Field]:
     made = []
     for option in all_options():
         systems = tuple(name for name in SYSTEMS if option.name in known[name])
-        made.append(_field(option, options.get(option.name), systems))
+        if systems:
+            made.append(_field(option, options.get(option.name), systems))
     return made
 
 

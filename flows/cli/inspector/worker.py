@@ -166,6 +166,7 @@ def _html(selection: Selection, pipe: Connection, stop: Any) -> str:
     """Integrate or load, check, and make the part of the page that shows it."""
     from flows.cli.inspector import form
     from flows.cli.runs import integrated
+    from flows.cli.subject import system_of
     from flows.pages import html
     from flows.pages.run_page import run_values
     from flows.runs.load import load
@@ -191,7 +192,7 @@ def _html(selection: Selection, pipe: Connection, stop: Any) -> str:
             options = form.parsed(selection.system, selection.texts, Path(folder))
             end = options["t_end"] or 1.0
             try:
-                run = integrated(selection.system, options, advance)
+                run = integrated(system_of(selection.system), options, advance)
             except ValueError as error:
                 # A file stands for a field here.
                 raise type(error)(str(error).replace(f"{folder}/", "")) from None

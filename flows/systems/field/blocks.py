@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from flows.core.errors import InputError
-from flows.systems.field.names import is_name, is_word
+from flows.systems.field.names import is_word, refused
 from potentials import SYSTEMS, Claim, Mark
 from potentials.notation import CONSTANTS
 from symbolic.language.blocks import Block, entries, explicit, shape
@@ -134,11 +134,8 @@ def check_names(
         if len(set(keys)) < len(keys):
             raise InputError(f"{label} must have names of their own, got {', '.join(keys)}")
     for potential, _ in potentials:
-        if not is_name(potential):
-            raise InputError(
-                f"potential {potential!r} needs another name: a plain word, without the"
-                " endings _dot, _0, _end, _T1, _T2, and not reserved"
-            )
+        if why := refused(potential):
+            raise InputError(f"potential {potential!r} needs another name: {why}")
 
 
 def is_real(value: Any) -> bool:

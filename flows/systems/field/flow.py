@@ -42,6 +42,8 @@ class FieldFlow(System):
     blocks: Any
     potentials: Any
     constants: Any
+    settings: Any
+    start: Any
     #: Relative and absolute tolerance of steps, and to which side a companion is off.
     steps: tuple[float, float, float]
 
@@ -150,14 +152,17 @@ class FieldFlow(System):
         return (flat_one,) if len(self.blocks) > 1 or not block else (flat_one, block)
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
-        """Random start: independent Gaussian entries times ``scale``, shape (N,).
+        """Random start, shape (N,), of the law ``start``; else Gaussian entries times ``scale``.
 
         Raises
         ------
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        return scale * seeded(scale, seed).normal(size=len(self.expressions.y))
+        rng = seeded(scale, seed)
+        if self.start is None:
+            return scale * rng.normal(size=len(self.expressions.y))
+        return flat(self._shapes, self.start(rng, scale))
 
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""

@@ -57,6 +57,8 @@ class MetricFlow(FieldFlow):
     constants: Any = ()
     rates: Any = ()
     metric: Any = None
+    settings: Any = dataclasses.field(default=(), kw_only=True)
+    start: Any = dataclasses.field(default=None, compare=False, repr=False, kw_only=True)
     steps: tuple[float, float, float] = dataclasses.field(
         default=(0.0, 0.0, 0.0), compare=False, repr=False, kw_only=True
     )
@@ -65,6 +67,7 @@ class MetricFlow(FieldFlow):
         """Check everything and derive what the flow needs; mappings become tuples."""
         for label in ("blocks", "claims", "marks"):
             object.__setattr__(self, label, listed(label, getattr(self, label)))
+        object.__setattr__(self, "settings", pairs("settings", self.settings))
         for label in ("potentials", "constants", "rates"):
             known = ((name, frozen(x)) for name, x in pairs(label, getattr(self, label) or ()))
             object.__setattr__(self, label, tuple(known))
@@ -139,12 +142,14 @@ class MetricFlow(FieldFlow):
         metric = _listed_pairs(self.metric) if weights else str(self.metric)
         told = {"rates": _listed_pairs(self.rates), "metric": metric if self.metric else ""}
         return {
+            **dict(self.settings),
             "blocks": {block.name: list(shape(block)) for block in self.blocks},
             "formula": str(self.expression),
             **{label: text for label, text in told.items() if text},
             "fingerprint": fingerprint(self.blocks, self.expression, self.rates, self.metric),
             "features": list(self._features),
             **{name: float(value) for name, value in self.constants},
+            **({} if self.start is None else {"start": "a law of its own"}),
         }
 
     @property

@@ -85,6 +85,8 @@ class ODE(FieldFlow):
     marks: Any = ()
     constants: Any = ()
     reduction: Any = dataclasses.field(default=None, compare=False, repr=False, kw_only=True)
+    settings: Any = dataclasses.field(default=(), kw_only=True)
+    start: Any = dataclasses.field(default=None, compare=False, repr=False, kw_only=True)
     steps: tuple[float, float, float] = dataclasses.field(
         default=(0.0, 0.0, 0.0), compare=False, repr=False, kw_only=True
     )
@@ -93,6 +95,7 @@ class ODE(FieldFlow):
         """Check everything and derive what the flow needs; mappings become tuples."""
         for label in ("blocks", "claims", "marks"):
             object.__setattr__(self, label, listed(label, getattr(self, label)))
+        object.__setattr__(self, "settings", pairs("settings", self.settings))
         for label in ("potentials", "constants"):
             known = ((name, frozen(x)) for name, x in pairs(label, getattr(self, label)))
             object.__setattr__(self, label, tuple(known))
@@ -118,6 +121,7 @@ class ODE(FieldFlow):
     def parameters(self) -> dict[str, Any]:
         """Shapes of the blocks, the field as text for people, its fingerprint, and constants."""
         return {
+            **dict(self.settings),
             "blocks": {block.name: list(shape(block)) for block in self.blocks},
             "formula": ", ".join(
                 f"{block.name}' = {f}" for block, f in zip(self.blocks, self.field, strict=True)
@@ -125,6 +129,7 @@ class ODE(FieldFlow):
             "fingerprint": fingerprint(self.blocks, self.field),
             "features": list(self._features),
             **{name: float(value) for name, value in self.constants},
+            **({} if self.start is None else {"start": "a law of its own"}),
         }
 
     def start_of(self, state: Any) -> Array:

@@ -53,16 +53,20 @@ class Defined(System):
     tolerance: float
     steps: tuple[float, float, bool, bool]
     arithmetic: str
+    settings: Any
+    start: Any
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Shapes of the blocks, the loss as text for people, its fingerprint, and constants."""
+        """Settings, shapes of blocks, the loss as text for people, fingerprint, and constants."""
         return {
+            **dict(self.settings),
             "blocks": {block.name: list(shape(block)) for block in self.blocks},
             "formula": _written(self.expression),
             "fingerprint": self._loss.fingerprint,
             "features": self._features,
             **{name: float(value) for name, value in self.constants},
+            **({} if self.start is None else {"start": "a law of its own"}),
         }
 
     @property

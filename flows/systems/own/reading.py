@@ -35,6 +35,8 @@ RATES = 400
 # Errors that are this part of the energy are looked at with more bits, unless so much is stated
 # anyway: so many, and more for each one by which the gradient is small.
 ROUGH, MORE_BITS, BITS_A_DIGIT = 1e-6, 200, 3
+# A rate that is known to a larger part than this is looked at with more bits.
+CANCELLED = 1e-9
 # Of more entries their axes take seconds.
 MOST_SHARP = 24
 # So many states at the distance of the error show what is not linear in it.
@@ -165,8 +167,10 @@ def _observed(
             continue
         columns[name] = to_double(value[0])
         with precision(RATES):
-            rate = sum((a * b for a, b in zip(value[1:], both[1:], strict=True)), arb(0))
-            columns[f"{name}_dot"] = -to_double(rate)
+            rate = along(value, both)
+        if rule is None and not is_sharp([rate], CANCELLED):
+            rate = _of_more_bits(compiled, exact, state)
+        columns[f"{name}_dot"] = 0.0 - to_double(rate)  # no zero with a sign
         own = np.array([float(x) for x in value[1:]])
         change = max(
             (abs(float(compiled.value(*place)[0] - value[0])) for place in near),
@@ -190,6 +194,19 @@ def _observed(
     columns["expectation_error"] = of_rule
     beyond = not math.isfinite(float(both[0]))  # a loss beyond doubles has no bound
     return columns, off.across, off.late, math.inf if beyond else of_loss
+
+
+def along(value: Sequence[Any], both: Sequence[Any]) -> Any:
+    """Rate against the flow of what has this value and gradient: the product of two gradients."""
+    return sum((a * b for a, b in zip(value[1:], both[1:], strict=True)), arb(0))
+
+
+def _of_more_bits(potential: Any, exact: Balls, state: Sequence[Any]) -> Any:
+    """Rate whose terms cancel, as that of what the flow keeps; zero where no double is as small."""
+    found = value_of(lambda: [along(potential.both(*state), exact.both(state))], is_sharp)
+    if found is None:
+        return arb("nan")
+    return arb(0) if float(abs(found[0]).upper()) == 0.0 else found[0]
 
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:

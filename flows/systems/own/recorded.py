@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordedSystem"]
 
+GIVE = "build the system and give it: flows.load(path, system=...)"
 FILE = Source("this file", 2026, "", "recorded with the run", "definition")
 
 
@@ -72,6 +73,17 @@ class RecordedSystem(System):
         if not all(map(is_word, shapes)) or not all(isinstance(k, int) and k > 0 for k in sizes):
             raise ValueError("names of blocks")
         object.__setattr__(self, "_own", tuple(own))
+
+    def __repr__(self) -> str:
+        """One line: what a file has of the system, and what it has not."""
+        extra = ("blocks", "formula", "fingerprint", "features", "start")
+        made = ", ".join(
+            f"{key}={value!r}" for key, value in self.about.items() if key not in extra
+        )
+        return (
+            f"{self.name}({made}), as a file has it: loss and potentials as data; its claims, and a"
+            " start law of its own, are in the code that made it"
+        )
 
     def __eq__(self, other: object) -> bool:
         """Whether it is a system of this name and these parameters."""
@@ -167,7 +179,9 @@ class RecordedSystem(System):
             return Excess(np.full(len(t), np.nan), math.nan, f"limit not found: {told}")
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
-        """Random start."""
+        """Random start, of the usual law: a law of its own is in no file."""
+        if "start" in self.about:
+            raise InputError(f"the start law of {self.name} is in no file; {GIVE}")
         return self.rebuilt.initial(scale, seed)
 
     @property

@@ -79,6 +79,12 @@ class OwnSystem(Followed):
         150 entries, and for an expectation in one dimension whose gradient takes more than 12000
         steps of its program, over all nodes.
 
+    settings : mapping of str to number or str, optional
+        What the loss was made with, by name, such as sizes: shown among the parameters.
+    start : callable, optional
+        Law of random starts: from a generator of NumPy and a scale to arrays by block, or to one
+        flat array. By default entries are independent and Gaussian.
+
     Raises
     ------
     InputError
@@ -121,6 +127,8 @@ class OwnSystem(Followed):
     arithmetic: str = field(default="auto", kw_only=True)
     rates: Any = field(default=None, kw_only=True, repr=False)
     metric: Any = field(default=None, kw_only=True, repr=False)
+    settings: Any = field(default=(), kw_only=True)
+    start: Any = field(default=None, compare=False, repr=False, kw_only=True)
 
     dimensions: ClassVar[tuple[str, ...]] = ("entry",)
 
@@ -137,7 +145,7 @@ class OwnSystem(Followed):
         """Check everything and derive what the flow needs; mappings become tuples."""
         for label in ("blocks", "claims", "marks"):
             object.__setattr__(self, label, listed(label, getattr(self, label)))
-        for label in ("potentials", "decay", "constants"):
+        for label in ("potentials", "decay", "constants", "settings"):
             object.__setattr__(self, label, pairs(label, getattr(self, label)))
         object.__setattr__(self, "expression", frozen(self.expression))
         known = tuple((name, frozen(potential)) for name, potential in self.potentials)

@@ -54,14 +54,17 @@ class Evaluated(Defined):
         return unpack(self._shapes, state)
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
-        """Random start: independent Gaussian entries times ``scale``, shape (N,).
+        """Random start, shape (N,), of the law ``start``; else Gaussian entries times ``scale``.
 
         Raises
         ------
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        return scale * seeded(scale, seed).normal(size=len(self._loss.y))
+        rng = seeded(scale, seed)
+        if self.start is None:
+            return scale * rng.normal(size=len(self._loss.y))
+        return self._flat(self.start(rng, scale))
 
     @property
     def start_shapes(self) -> tuple[tuple[int, ...], ...]:

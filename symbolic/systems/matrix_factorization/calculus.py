@@ -1,8 +1,6 @@
 r"""Deep linear chains: gradients of both parts of the loss, orthogonality, dissipation, balance.
 
-Each statement is derived around one layer, for every depth, and then confirmed with all layers of
-some depths written out.
-
+Each statement is derived around one layer, for every depth, and confirmed at some depths in full.
 Source: Luo, Xu, Gao, Fazel & Du, arXiv 2511.09925.
 """
 
@@ -210,6 +208,7 @@ def derive_orthogonality() -> Derivation:
                 "exchange of neighbours: W_j (grad_j L_ori)^H = (grad_{j+1} L_ori)^H W_{j+1}",
                 assumptions=("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
                 fresh=True,
+                same=True,
                 shown=r"X \left(-(A Y)^H (\Sigma - A Y X B) B^H\right)^H"
                 r" = \left(-A^H (\Sigma - A Y X B) (X B)^H\right)^H Y",
             ),
@@ -330,6 +329,7 @@ def derive_balance() -> Derivation:
                 "Delta_{j,j+1} is conserved by the flow of L_ori (a = 0)",
                 assumptions=("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
                 fresh=True,
+                same=True,
                 shown=r"\frac{d}{dt} X X^H = \frac{d}{dt} Y^H Y \quad\text{along}\quad"
                 r" \dot X = (A Y)^H (\Sigma - W) B^H,\; \dot Y = A^H (\Sigma - W) (X B)^H",
             ),

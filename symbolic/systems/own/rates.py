@@ -11,6 +11,7 @@ from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Relation
 from symbolic.evidence.sign import sign
 from symbolic.evidence.squares import as_squares, lowest
+from symbolic.evidence.step import computed
 from symbolic.language.averages.expectation import Expectation
 from symbolic.language.matrices import squared_norms
 from symbolic.systems.own.check import Check
@@ -36,14 +37,14 @@ def rate_of(loss: Loss, name: str, given: Any) -> Derivation:
     chain = {**anew(loss), "check": check}
     found, compact = _rate_in_entries(loss, entrywise), _rate_in_matrices(loss, given)
     if compact:
-        steps.append(Step(moving, compact, rule, **chain))
+        steps.append(computed(moving, compact, rule, **chain))
         moving, rule, chain = compact, "in entries", {"check": check}
     norms = squared_norms(compact) if compact else None
     if norms is not None:
-        steps.append(Step(moving, norms, "each trace is the square of a norm", check=check))
+        steps.append(computed(moving, norms, "each trace is the square of a norm", check=check))
         steps += signed(norms, "a sum of squares")
     elif not compact or found.count_ops() < READABLE:
-        steps.append(Step(moving, found, rule, **chain))
+        steps.append(computed(moving, found, rule, **chain))
         rule = "no factor changes its sign" if found.is_Mul else "each term has this sign"
         steps += signed(found, rule)
     return Derivation(f"{name} along the flow", SOURCE, tuple(steps))
@@ -78,15 +79,15 @@ def signed(rate: sp.Expr, rule: str) -> list[Step]:
     if rate == 0 or rate.has(Expectation):
         return []
     if relation := RELATIONS.get(sign(rate)):
-        return [Step(rate, sp.S.Zero, rule, relation=relation)]
+        return [computed(rate, sp.S.Zero, rule, relation=relation)]
     if not rate.free_symbols or not rate.is_polynomial(*rate.free_symbols):
         return []
     squares = as_squares(rate)
     if not isinstance(squares, str):
         relation = RELATIONS.get(sign(squares))
-        steps = [Step(rate, squares, "a sum of squares, of a Gram matrix in fractions")]
+        steps = [computed(rate, squares, "a sum of squares, of a Gram matrix in fractions")]
         each = "each square has this sign"
-        return [*steps, Step(squares, sp.S.Zero, each, relation=relation)] if relation else []
+        return [*steps, computed(squares, sp.S.Zero, each, relation=relation)] if relation else []
     return _sampled(rate, squares)
 
 
@@ -94,7 +95,7 @@ def _sampled(rate: sp.Expr, reason: str) -> list[Step]:
     """The sign that a polynomial seems to have, where no point is found that has the other."""
     for one, relation in RELATIONS.items():
         if lowest(one * rate) is None:
-            return [Step(rate, sp.S.Zero, f"no point refutes it; {reason}", relation=relation)]
+            return [computed(rate, sp.S.Zero, f"no point refutes it; {reason}", relation=relation)]
     return []
 
 
@@ -147,6 +148,8 @@ def _kept(
     moving = loss.quantity(f"d/dt {name}", rf"\frac{{d}}{{dt}} {latex}")
     steps = (
         definition(loss, potential, None, value, "a function of the state"),
-        Step(moving, side, rule, **anew(loss), check=Check(loss, {moving: _along(loss, value)})),
+        computed(
+            moving, side, rule, **anew(loss), check=Check(loss, {moving: _along(loss, value)})
+        ),
     )
     return Derivation(title, SOURCE, steps)

@@ -101,6 +101,7 @@ def derive_loss() -> Derivation:
                     _own(pair_of(s))[0].subs(DOTS[0], ALPHA**2),
                     f"k(w, w) of {s.name}",
                     fresh=True,
+                    same=True,
                 )
                 for s in (leaky, QUADRATIC, ERF)
                 for kernel in (definition(derive_kernel(s).result),)

@@ -311,7 +311,6 @@ def test_a_file_that_holds_no_polynomial_is_one_line(popflow, loss, change, mess
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("certify", "loss.json", "--t-end", "2"), "--initial: expected a start of scalars"),
         (("certify", "none.json", "--t-end", "2"), "got no file"),
         (("certify", "loss.json", "--t-end", "2", "--n", "3"), "--n is not an option of scalars"),
     ],

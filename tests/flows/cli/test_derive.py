@@ -136,7 +136,7 @@ def test_a_derivation_of_what_is_not_kept_is_refuted():
         (["relu_neuron", "--d", "3"], "its loss is no polynomial"),
         (["gaussian", "--d", "3"], "gaussian has no size"),
         (["relu_nueron"], "did you mean relu_neuron"),
-        (["x**2 + y", "--d", "3"], "a loss has none"),
+        (["x**2 + y", "--d", "3"], "--d is not an option of typed"),
         (["x**2 +"], "expected a formula"),
         (["missing.json"], "got no file"),
     ],

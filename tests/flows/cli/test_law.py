@@ -57,7 +57,7 @@ def test_options_of_the_system_and_a_latex_document(capsys, tmp_path):
         (("relu_neuron",), "give them (--at FILE)"),
         (("gmm_em", "--t-end", "3"), "--t-end: a minimiser has none"),
         (("gmm_em", "--depth", "3"), "--depth is not an option of gmm_em"),
-        (("relu",), "unknown system or file 'relu'"),
+        (("relu",), "unknown system 'relu'"),
     ],
 )
 def test_a_bad_request_is_one_line_and_exit_code_2(capsys, words, message):

@@ -59,7 +59,7 @@ BAD = {
     "unknown system to list": (("list", "relu"), "did you mean relu_neuron?"),
     "unknown system to derive": (("derive", "relu"), "unknown system"),
     "unknown system to report": (("report", "relu", "--out", "{}/report"), "unknown system"),
-    "unknown target to check": (("check", "relu"), "unknown system or file"),
+    "unknown target to check": (("check", "relu"), "unknown system"),
     "unknown claim": ((*CHECK, "--claim", "loss"), "unknown claim 'loss'"),
     "unknown potential": (("inspect", "relu_neuron", "--potential", "Z"), "unknown potential 'Z'"),
     "unknown method": ((*RUN, "--method", "RK45"), "unknown method"),

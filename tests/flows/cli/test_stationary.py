@@ -158,8 +158,9 @@ def test_a_loss_of_ones_own_has_its_points_too(capsys, tmp_path):
         found = json.loads(capsys.readouterr().out)
         assert found["kind"] == kind
         assert found["state"] == pytest.approx([place], abs=1e-9)
-    assert main(["stationary", str(loss), "--size", "3"]) == 2
-    assert "no random starts" in capsys.readouterr().err
+    assert main(["stationary", str(loss), "--size", "3", "--scale", "1", "--json"]) == 0
+    families = json.loads(capsys.readouterr().out)["families"]
+    assert {f["kind"] for f in families} == {"minimum"} and sum(f["count"] for f in families) == 3
 
 
 def test_room_for_all_teachers_is_the_default(capsys):

@@ -39,7 +39,8 @@ def runs():
 def test_every_time_axis_has_the_coordinate_t_and_the_state_the_systems_axes(runs, name):
     run, axes = runs[name], CASES[name][1]
     data = run.to_xarray()
-    assert set(data.data_vars) == {*run.names, "relative_error", "state"}
+    blocks = {"x"} if name == "own" else set()
+    assert set(data.data_vars) == {*run.names, "relative_error", "state", *blocks}
     assert all(variable.dims[0] == "t" for variable in data.data_vars.values())
     assert data.state.dims == ("t", *axes)
     assert np.array_equal(data.t, run.t) and np.array_equal(data.state, run.state)
@@ -115,3 +116,22 @@ def test_a_plot_is_the_figure_of_the_loss(runs):
 def test_a_potential_cannot_take_the_name_of_something_else_in_a_file(name):
     with pytest.raises(InputError, match="needs another name"):
         flows.OwnSystem("quartic", [x], x[0] ** 4, potentials={name: x[0] ** 2})
+
+
+def test_blocks_are_read_by_name_with_dimensions_of_their_own():
+    W, a, t = sp.MatrixSymbol("W", 2, 3), sp.MatrixSymbol("a", 2, 1), sp.Symbol("t")
+    loss = sp.trace(W * W.T) / 2 + (a.T * a)[0, 0] + t**2
+    system = flows.OwnSystem("blocks", [W, a, t], loss, {"first": W[0, 1]})
+    run = flows.integrate(system, np.arange(1.0, 10.0), 1.0)
+    data = run.to_xarray()
+    assert data["W"].dims == ("t", "W_row", "W_col") and data["a"].dims == ("t", "a_row")
+    assert run["W"].shape[1:] == (2, 3) and np.array_equal(run["W"], data["W"])
+    assert np.array_equal(run["W"][:, 0, 1], run["first"]) and np.array_equal(data["t"], run.t)
+    # Rows and columns in their order: exp(-t) of the entry that the start has there.
+    assert run["W"][-1, 1, 0] == pytest.approx(4 * np.exp(-1), rel=1e-8)
+    assert np.array_equal(run["a"], run.state[:, 6:8])
+
+
+def test_a_name_is_among_the_observables_or_not(runs):
+    found = runs["own"].observables
+    assert [name in found for name in ("loss", "first", "x", "zz", 3)] == [True] * 3 + [False] * 2

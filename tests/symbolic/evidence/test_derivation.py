@@ -99,7 +99,7 @@ def test_json_says_why_a_step_is_not_proved():
 def test_counts_name_distinct_steps_and_what_takes_next_to_nothing():
     square = Step((X + 1) ** 2, X**2 + 2 * X + 1, "square", fresh=True)
     slope = Step(sp.Derivative(X**2, X), 2 * X, "slope", fresh=True)
-    column = Step(sp.Matrix([X, X]), sp.Matrix([X, X]), "itself", fresh=True)
+    column = Step(sp.Matrix([X, X]), sp.Matrix([X, X]), "itself", fresh=True, same=True)
     bound = replace(square, rhs=2 * X, relation=">=")
     steps = (square, replace(square, rule="again"), slope, column, column, bound)
     assert distinct(steps) == (square, slope, column, bound)
@@ -241,3 +241,11 @@ def test_what_is_stated_are_the_results_and_the_other_chains_are_their_proof():
     assert rf"\[{lemma.equation}\]" in one.latex() and rf"\[{end.equation}\]" not in one.latex()
     with pytest.raises(ValueError, match="no chain ends with 'hence'"):
         Derivation("d", "s", (lemma, end), ("hence",))
+
+
+def test_a_step_whose_sides_are_the_same_is_no_evidence_for_its_words():
+    same = Step(X**2 + 1, 1 + X**2, "the theorem of the paper")
+    assert str(same.verify().evidence) == "OPEN" and "same=True" in same.verify().reason
+    meant = replace(same, rule="what the paper calls y", same=True).verify()
+    assert str(meant.evidence) == "PROVED" and str(meant.finding.basis) == "definition"
+    assert str(Step((X + 1) ** 2, X**2 + 2 * X + 1, "expanded").verify().evidence) == "PROVED"

@@ -35,6 +35,10 @@ def test_names_come_in_their_order():
     assert names_in("exp(b)*a + (c - a)**2/pi") == ["b", "a", "c"]
 
 
+def test_what_is_called_is_no_variable_however_often_it_is_asked():
+    assert all(names_in("foo(x) + bar(x*y)") == ["x", "y"] for _ in range(100))
+
+
 @pytest.mark.parametrize("text, kind", [("x == y", sp.Eq), ("x >= 2", sp.Ge), ("x <= y/2", sp.Le)])
 def test_a_relation_has_one_sign(text, kind):
     assert isinstance(read_relation(text, KNOWN), kind)

@@ -29,8 +29,15 @@ A = sp.Symbol("a")
         (("s", [A], sp.Piecewise((A, A > 0), (0, True))), "kinks where .* = 0"),
         (("s", [A], sp.Piecewise((A**2, A > 1), (A, True))), "kinks where .* = 0"),
         (("s", [A], "a**2"), "must be a SymPy expression"),
-        (("s", [A], A**2, {"loss": A}), "needs another name"),
-        (("s", [A], A**2, {"x_dot": A}), "needs another name"),
+        (("s", [A], A**2, {"loss": A}), "'loss' needs another name: every run has"),
+        (("s", [A], A**2, {"x_dot": A}), "'x_dot' needs another name: in claims _dot says"),
+        *(
+            (
+                ("s", [A], A**2, {name: A}),
+                f"'{name}' needs another name: in claims it is a constant",
+            )
+            for name in "mnd"
+        ),
         (
             ("s", [A], A**2, {"p": Expectation(sp.tanh(A * sp.Symbol("x")), sp.Symbol("x"))}),
             "only the loss may take quadrature",

@@ -14,6 +14,7 @@ from flows.systems.own import energy_piece
 from flows.systems.own.energy_piece import EnergyPiece
 from flows.systems.own.increment import Increment
 from flows.systems.own.linear_tail import way
+from potentials import symbol
 
 A, B, C, D, U, V = sp.symbols("a b c d u v")
 SQUARES = flows.OwnSystem("squares", [A, B], (A**2 * B**2 - 1) ** 2 / 4)
@@ -102,3 +103,22 @@ def test_nothing_grows_out_of_nothing() -> None:
     h, slopes = np.array([-1.0, 1.0]), np.array([0.0, 1.0])
     assert way(slopes, h, 1e4) == pytest.approx([0.0, -1.0])
     assert way(slopes + 5e-324, h, 1e4)[0] == -np.inf
+
+
+@pytest.mark.parametrize("start", [[1.25, 0.5], [0.7, 0.7], [1 / 3, 2.0]])
+@pytest.mark.parametrize("goal", [1, sp.Rational(10, 13), sp.sqrt(2)])
+def test_the_rate_of_what_the_flow_keeps_is_zero_and_of_what_it_nearly_keeps_is_not(start, goal):
+    """Its terms cancel: what is left of them in so many bits is no rate, and was taken for one."""
+    u, v = sp.symbols("u v")
+    kept, nearly = u**2 - v**2, u**2 - sp.Rational(999, 1000) * v**2
+    system = flows.OwnSystem("kept", [u, v], (u * v - goal) ** 2 / 2, {"a": kept, "b": nearly})
+    run = flows.integrate(system, start, 3.0)
+    assert (run.potential("a")[1] == 0).all()
+    x, y = run.state.T
+    rate = -2 * (1 - 0.999) * (x * y - float(goal)) * x * y
+    assert np.allclose(run.potential("b")[1], rate, rtol=1e-6, atol=1e-12)
+    assert (run.potential("b")[1] != 0).all()
+    off = flows.check(run, flows.theorem("off", sp.Eq(symbol("a_dot"), 1e-30)))
+    assert str(off[0].verdict) == "VIOLATED"
+    null = flows.check(run, flows.theorem("null", sp.Eq(symbol("a_dot"), 0)))
+    assert str(null[0].verdict) != "VIOLATED"

@@ -1,1 +1,0 @@
-"""The quartic well, the smallest complete system."""

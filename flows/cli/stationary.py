@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.layout import width, wrapped
 from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import FlowCommand, flow_options
 from flows.cli.runs import integrated, problem, solver
@@ -79,7 +80,10 @@ def stationary(
     if as_json:
         output.print_json(found.to_json(proof))
     else:
-        output.show(_table(found), *([] if proof is None else [_proved(proof)]))
+        said = f"{found.system.name}: {found.sentence()}"
+        output.show(
+            wrapped(said, width()), _table(found), *([] if proof is None else [_proved(proof)])
+        )
         output.wrote(out if proof is not None else None)
     if not found.found:
         click.echo(f"popflow: no critical point: {found.reason}", err=True)

@@ -427,6 +427,11 @@ class System(Formula, abc.ABC):
         """Smallest positive loss at which a run is known to rest; infinite where none is known."""
         return math.inf
 
+    @property
+    def nonnegative(self) -> bool:
+        """Whether the loss is at least 0 at every state: a student is compared with its teacher."""
+        return True
+
     @abc.abstractmethod
     def loss(self, state: Array) -> float:
         """Population loss of a user's state."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -177,6 +178,32 @@ class Verdict:
         for k, text in enumerate(dict.fromkeys(unmet)):
             yield "not met" if k == 0 else "", text
 
+    def brief(self, room: int) -> str:
+        """Say in one short line which numbers decide, or which hypothesis is not met.
+
+        Parameters
+        ----------
+        room : int
+            Characters that fit into the line; details are left out where there are more.
+        """
+        unmet = [str(h) for h in self.hypotheses if not h.holds]
+        if self.verdict is Outcome.HYPOTHESIS_NOT_MET and unmet:
+            return _fitting(sorted(set(unmet), key=len)[:1], room)
+        if self.relation == "" or self.conclusion is None or self.measured is None:
+            return _fitting([self._found()], room)
+        relation = self.relation.replace("==", "=")
+        known = self.error is not None and math.isfinite(self.error)
+        error = f" ± {_short(self.error)}" if known and self.error is not None else ""
+        if self.compared == "exponents":
+            beside = f", claimed {relation} {self.bound:.6g}"
+            texts = [f"exponent {self.measured:.6g}{error}{beside}"]
+            return _fitting([*texts, f"exponent {self.measured:.6g}{beside}"], room)
+        sides = f"{'' if self.conclusion else ', not'} {relation} {self.bound:.6g}"
+        short = f"{self.measured:.6g}{sides}"
+        full = f"{self.measured:.6g}{error}{sides}"
+        at = "" if self.attained_at is None else f", t = {self.attained_at:.3g}"
+        return _fitting([full + at, full, short], room)
+
     def _found(self) -> str:
         """Both sides with their direction, and where it is tightest."""
         if (
@@ -267,6 +294,14 @@ def _table(verdicts: Iterable[Verdict]) -> str:
     rows = [row((v.claim, v.verdict, v.message, v.source)) for v in verdicts]
     head = row(("claim", "verdict", "found", "source"), "th")
     return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _fitting(texts: list[str], room: int) -> str:
+    """First text that fits; where none does, the words of the last one that fit, and dots."""
+    for text in texts:
+        if len(text) <= room:
+            return text
+    return textwrap.shorten(texts[-1], room, placeholder=" ...")
 
 
 def _plain(x: float | None) -> float | None:

@@ -71,6 +71,11 @@ class Defined(System):
         }
 
     @property
+    def nonnegative(self) -> bool:
+        """Whether the loss is at least 0 at every state: of a loss of one's own it is not asked."""
+        return False
+
+    @property
     def definition(self) -> list[Any] | None:
         """Blocks, loss and potentials as plain data, so that a file can be evaluated again."""
         names = [name for name, _ in self.potentials]

@@ -90,6 +90,11 @@ class RecordedSystem(System):
         return dict(self.about)
 
     @property
+    def nonnegative(self) -> bool:
+        """Whether the loss is at least 0 at every state: the file does not say."""
+        return False
+
+    @property
     def statements(self) -> Statements:
         """Names of the potentials; their expressions and the claims are not in the file."""
         own: tuple[str, ...] = self._own  # type: ignore[attr-defined]

@@ -58,7 +58,7 @@ class System(Formula, abc.ABC):
 
     #: Whether raw coordinates of charts are linear in the user's parameters.
     linear_charts: ClassVar[bool] = True
-    #: Types of the frame and of the states, dataclasses of arrays.
+    #: Types of frame and states, dataclasses of arrays.
     containers: ClassVar[tuple[type, type]]
     #: Parameters that fix the system, which its certificates state; none if it has no certificates.
     stated: ClassVar[tuple[str, ...]] = ()
@@ -69,16 +69,16 @@ class System(Formula, abc.ABC):
     lanes: ClassVar[Lanes | None] = None
     #: The same where explicit steps serve.
     explicit: ClassVar[Lanes | None] = None
-    #: From so many members on compiled steps along axes take less time, compiling included.
+    #: From this number of members on compiled steps along axes pay.
     many: ClassVar[int] = 128
     #: Whether :meth:`magnification` and :meth:`errors` take several runs, one a leading axis.
     stacks: ClassVar[bool] = False
-    #: A run keeps states between outputs that are further apart than by this factor, as errors of
-    #: states are carried from one to the next.
+    #: Errors of states are carried on: a run keeps states between outputs beyond this factor.
     apart: ClassVar[float] = math.inf
+    #: Whether the loss is at least 0 at every state, as where a student has a teacher.
+    nonnegative: ClassVar[bool] = True
 
-    #: What it is called in a heading.
-    title: ClassVar[str] = ""
+    title: ClassVar[str] = ""  #: In a heading.
     #: Names of the axes of a start.
     axes: ClassVar[tuple[str, ...]] = ("n", "d")
     #: What these axes run over, in labelled arrays.
@@ -426,11 +426,6 @@ class System(Formula, abc.ABC):
     def least_failure(self) -> float:
         """Smallest positive loss at which a run is known to rest; infinite where none is known."""
         return math.inf
-
-    @property
-    def nonnegative(self) -> bool:
-        """Whether the loss is at least 0 at every state: a student is compared with its teacher."""
-        return True
 
     @abc.abstractmethod
     def loss(self, state: Array) -> float:

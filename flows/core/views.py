@@ -12,4 +12,4 @@ from typing import Any
 __all__ = ["VIEWS"]
 
 #: From the name of a method to what it calls, which imports its room when it is called.
-VIEWS: dict[str, Callable[[Any], Any]] = {}
+VIEWS: dict[str, Callable[..., Any]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
@@ -52,12 +52,14 @@ class Defined(System):
     expression: Any
     potentials: Any
     claims: Any
-    decay: Any
     marks: Any
     constants: Any
     tolerance: float
     steps: tuple[float, float, bool, bool]
     arithmetic: str
+
+    #: Of a loss of one's own it is not asked.
+    nonnegative: ClassVar[bool] = False
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -69,11 +71,6 @@ class Defined(System):
             "features": self._features,
             **{name: float(value) for name, value in self.constants},
         }
-
-    @property
-    def nonnegative(self) -> bool:
-        """Whether the loss is at least 0 at every state: of a loss of one's own it is not asked."""
-        return False
 
     @property
     def definition(self) -> list[Any] | None:

@@ -90,7 +90,6 @@ def check(
     expression: Any,
     potentials: Pairs,
     claims: tuple[Any, ...],
-    decay: Pairs,
     marks: tuple[Any, ...],
     constants: Pairs,
     arithmetic: Any,
@@ -121,12 +120,9 @@ def check(
             )
     if arithmetic not in ARITHMETIC:
         raise InputError(f"arithmetic must be one of {', '.join(ARITHMETIC)}, got {arithmetic!r}")
-    for block, power in decay:
-        if block not in blocks or not _real(power) or power < 0:
-            raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
     _check_expression("the loss", name, expression)
     _derived("the loss", name, lambda: _check_loss(loss_of(blocks, expression), expression))
-    for label, given in (("potentials", potentials), ("decay", decay), ("constants", constants)):
+    for label, given in (("potentials", potentials), ("constants", constants)):
         keys = [str(key) for key, _ in given]
         if len(set(keys)) < len(keys):
             raise InputError(f"{label} must have names of their own, got {', '.join(keys)}")

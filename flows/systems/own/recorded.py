@@ -58,6 +58,7 @@ class RecordedSystem(System):
     given: Any = field(default=None, repr=False)
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+    nonnegative: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Believe the file only as far as its names are harmless."""
@@ -88,11 +89,6 @@ class RecordedSystem(System):
     def parameters(self) -> dict[str, Any]:
         """As in the file."""
         return dict(self.about)
-
-    @property
-    def nonnegative(self) -> bool:
-        """Whether the loss is at least 0 at every state: the file does not say."""
-        return False
 
     @property
     def statements(self) -> Statements:

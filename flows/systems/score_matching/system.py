@@ -86,7 +86,7 @@ class ScoreMatching(MixtureSystem):
     d: int = 2
     noise_time: float = 0.0
     target: Any = None
-    tolerance: float = field(default=EXACT, compare=False, repr=False)
+    tolerance: float = field(default=EXACT, init=False, compare=False, repr=False)
 
     name: ClassVar[str] = "score_matching"
     title: ClassVar[str] = "Score matching"

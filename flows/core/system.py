@@ -145,7 +145,7 @@ class System(Formula, abc.ABC):
         """
         return self
 
-    def quiet(self) -> System:
+    def without_events(self) -> System:
         """System of the same flow, whose runs may tell no events: no piece ends for one alone."""
         return self
 

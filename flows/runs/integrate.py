@@ -221,8 +221,8 @@ def follow_in_pieces(
     initial = checked_system(system).check_start(start)
     with unlimited():
         frame, state = system.reduce(initial)
-    told = system if events else system.quiet()
-    reached = yield from _pieces(told, _at_start(told, frame, state, request), request)
+    followed = system if events else system.without_events()
+    reached = yield from _pieces(followed, _at_start(followed, frame, state, request), request)
     run = _trajectory(system, initial, request, reached, begun)
     return _confirmed(run, system, start, request)
 

@@ -73,8 +73,8 @@ class System(Formula, abc.ABC):
     many: ClassVar[int] = 128
     #: Whether :meth:`magnification` and :meth:`errors` take several runs, one a leading axis.
     stacks: ClassVar[bool] = False
-    #: Errors of states are carried on: a run keeps states between outputs beyond this factor.
-    apart: ClassVar[float] = math.inf
+    #: A run keeps states between outputs whose times differ by more than this factor.
+    max_output_ratio: ClassVar[float] = math.inf
     #: Whether the loss is at least 0 at every state, as where a student has a teacher.
     nonnegative: ClassVar[bool] = True
 
@@ -157,7 +157,7 @@ class System(Formula, abc.ABC):
         """Elements of the largest array that the features of one state of so many numbers need."""
         return unknowns**2
 
-    def beside_compiled(self) -> Self:
+    def with_compiled_steps(self) -> Self:
         """System as members are followed that compiled code has left, where compiling is done."""
         return self
 
@@ -313,8 +313,8 @@ class System(Formula, abc.ABC):
     def features(self, frame: Any, states: Any) -> dict[str, Array]:
         """Numbers from which potentials and claims are evaluated, with their rates."""
 
-    def alike(self, frame: Any, states: Any) -> Any:
-        """Key of runs whose features may be evaluated as those of one run; None for no others."""
+    def batch_key(self, frame: Any, states: Any) -> Any:
+        """Key of runs whose features are evaluated together; None: each alone."""
         return None
 
     def errors(

@@ -174,7 +174,7 @@ class MixtureSystem(System):
         tolerance = self.at_tolerance(rtol, rtol, True).tolerance
         return forms.magnified(frame, states, tolerance, self.stretch)
 
-    def alike(self, frame: Frame, states: SoundState) -> Any:
+    def batch_key(self, frame: Frame, states: SoundState) -> Any:
         """Runs of as many components with the same weights; a basis says where a target is."""
         if self.origin is not None:
             return None

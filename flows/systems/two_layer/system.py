@@ -196,7 +196,7 @@ class TwoLayer(Followed):
         """Know what steps leave."""
         return with_settings(self, steps=(rtol, atol, damped, multistep))
 
-    def beside_compiled(self) -> Self:
+    def with_compiled_steps(self) -> Self:
         """Return the system whose runs take compiled steps where two doubles serve."""
         return with_settings(self, coded=True)
 

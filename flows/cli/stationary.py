@@ -34,7 +34,7 @@ SHOWN, DIGITS = 5, 30
     "--size",
     metavar="N",
     type=click.IntRange(1),
-    help="Follow so many random starts: at which points they end, and how often.",
+    help="Follow N random starts: at which points they end, and how often.",
 )
 @click.option(
     "--certify", is_flag=True, help="Prove that it is a strict local minimum, or a saddle."
@@ -189,7 +189,7 @@ def _table(found: StationaryPoint) -> Any:
         ("eigenvalues", values[:SHOWN].tolist()),
         ("the largest", float(values[-1])),
         ("negative", str(found.index)),
-        ("not told from zero", f"{near_zero}, below {found.resolution:.3g}"),
+        ("indistinguishable from zero", f"{near_zero}, below {found.resolution:.3g}"),
         ("distance from the start of Newton's method", found.distance),
         ("state", _rows(found.state)),
     ]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from potentials.source import Source
 
-__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code", "not_told_apart"]
+__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code", "resolution_text"]
 
 
 #: How a message goes on where hypotheses are not met.
@@ -115,7 +115,7 @@ class Verdict:
     resolution : float or None
         Where the conclusion holds: what the run may not tell. With an unspecified constant: the
         power of time by which the claim can be sharper and may still hold. Otherwise: the relative
-        difference of constants that are not told apart.
+        difference of constants that cannot be distinguished.
     exponent_resolution : float or None
         Where the conclusion holds, and the claim has an exponent: the smallest change of it with
         which the run would not let it hold, to a twentieth; infinite if there is none up to 10.
@@ -241,7 +241,7 @@ class Verdict:
         """By how much the claim could be sharper."""
         assert self.resolution is not None
         if self.compared == "sides":
-            return not_told_apart(self.resolution, self.exponent_resolution)
+            return resolution_text(self.resolution, self.exponent_resolution)
         if self.exponent_resolution is not None:
             return (
                 "it would not hold with an exponent that is sharper by more than"
@@ -313,13 +313,13 @@ def _short(x: float) -> str:
     return f"{x:.2g}" if 0.01 <= x < 1000 else f"{x:.1e}"
 
 
-def not_told_apart(constant: float, exponent: float | None) -> str:
+def resolution_text(constant: float, exponent: float | None) -> str:
     """Say how far a constant, and an exponent if there is one, could be from those of a claim."""
-    text = f"a constant that differs by less than {constant:.1e} is not told apart"
+    text = f"the run cannot distinguish constants that differ by less than {constant:.1e}"
     if exponent is None:
         return text
-    other = f"an exponent that differs by less than {exponent:.2g}"
-    return f"{text}, nor is {other if math.isfinite(exponent) else 'any exponent within ten'}"
+    other = f"exponents that differ by less than {exponent:.2g}"
+    return f"{text}, nor {other if math.isfinite(exponent) else 'any exponents within ten'}"
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:

@@ -17,9 +17,9 @@ STEP = 1e-3
 SPARE = 2
 #: Flat directions that are tried; of more the dimension is not measured.
 MOST = 64
-#: A singular value of the ends below this part of the largest step is not told from zero. A family
-#: of curvature one leaves its tangent by STEP of a step, and a flat direction that is no family is
-#: left to about the root of the rounding.
+#: A singular value of the ends counts as zero below this part of a step. A family of curvature one
+#: leaves its tangent by STEP of a step, and Newton's method goes back along a flat direction that
+#: is no family until about the root of the rounding is left.
 TOLD = 0.05
 #: Seed of the directions: the same point has the same answer.
 SEED = 0
@@ -43,7 +43,7 @@ def dimension(
     point : ndarray, shape (N,)
         A critical point.
     resolution : float
-        An eigenvalue of at most this size is not told from zero.
+        An eigenvalue of at most this size cannot be distinguished from zero.
 
     Returns
     -------

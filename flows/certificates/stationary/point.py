@@ -50,12 +50,12 @@ class StationaryPoint:
     eigenvalues : ndarray, shape (N,)
         Of the Hessian, ascending.
     resolution : float
-        An eigenvalue of at most this size is not told from zero.
+        An eigenvalue of at most this size cannot be distinguished from zero.
     index : int
         Eigenvalues that are clearly negative.
     kind : str
         ``minimum``, ``maximum`` or ``saddle`` by eigenvalues that are clear of rounding;
-        ``degenerate`` if none is negative and some are not told from zero; ``not found``.
+        ``degenerate`` if none is negative and some may be zero; ``not found``.
     distance : float
         How far it is from where the search began.
     reason : str

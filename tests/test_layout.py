@@ -22,7 +22,7 @@ LINES = {
     "flows/core": 2625,
     "flows/ensembles": 3558,
     "flows/expectations": 1397,
-    "flows/pages": 3515,
+    "flows/pages": 3534,
     "flows/runs": 4693,
     "flows/solvers": 3615,
     "flows/systems": 17517,

@@ -116,11 +116,11 @@ if not TYPE_CHECKING:  # a checker that cannot read the list would take no name 
     __all__ = sorted([*_HOME, *_MODULES])
 
 
-def _plot(run: Any) -> Any:
+def _plot(run: Any, ax: Any = None) -> Any:
     """Draw the loss of a run; the method `plot` of a run, whose room knows no figures."""
-    from flows.pages.figure import loss_figure
+    from flows.pages.figure import loss_figure, loss_on
 
-    return loss_figure(run)
+    return loss_figure(run) if ax is None else loss_on(run, ax)
 
 
 def _reduced(system: Any, potentials: Any, keep: Any) -> Any:

@@ -225,3 +225,12 @@ def test_formulas_become_mathml(latex, signs):
 
 
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+
+
+def test_every_status_that_the_limits_name_is_one():
+    from flows.core import problem
+
+    page = (ROOT / "docs" / "limits.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)` \|", page, re.M))
+    known = {x for x in vars(problem).values() if isinstance(x, str)}
+    assert len(named) > 3 and named <= known

@@ -111,7 +111,7 @@ def certify(
         try:
             return _for_ever(system, refused[0], asked) if forever else _until(system, t_end, asked)
         except TimeSpent:  # nothing is proved yet
-            raise Uncertified(deadline().told("before a proof was found")) from None
+            raise Uncertified(deadline().message("before a proof was found")) from None
 
 
 def _for_ever(system: System, kind: str, asked: _Asked) -> Certificate:

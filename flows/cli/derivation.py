@@ -45,7 +45,7 @@ def document_of(subject: str, options: Options) -> Document:
     document = symbolic.derive(subject)
     kept = system.kept()
     if kept is None and system.polynomial.flow:  # or else this says why there is none
-        raise InputError(f"{subject}: invariants of so many entries take long; take a smaller size")
+        raise InputError(f"{subject}: its invariants would take long; choose a smaller size")
     assert kept is not None
     blocks, loss = system.formula
     more = derive_kept(blocks, loss, kept)

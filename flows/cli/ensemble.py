@@ -66,7 +66,7 @@ SHOWN = 5
     help="Members side by side in the engine jax; if not given 64, or 4096 on a GPU.",
 )
 @workers_option
-@click.option("--out", metavar="DIR", help="Folder for the result; what is there goes on.")
+@click.option("--out", metavar="DIR", help="Folder for the result; a result in it is continued.")
 @arguments.as_json
 def ensemble(
     system: str,

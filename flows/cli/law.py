@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--confined",
     is_flag=True,
-    help="The law of flows whose conserved quantities are those of the minimiser, such as balanced"
-    " layers, also where nearby flows pass by. Of a run in a file, the run decides.",
+    help="The law of flows that share the conserved quantities of the minimiser, such as balanced"
+    " layers, also where nearby flows pass by. For a run in a file, the run decides.",
 )
 @partial(flow_options, refused=OF_RUNS)
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Table", "labelled", "width", "wrapped"]
+__all__ = ["Table", "counted", "labelled", "width", "wrapped"]
 
 #: Columns where there is no terminal to ask, and the fewest that are used.
 WIDE, NARROW = 100, 40
@@ -22,6 +22,11 @@ LABEL = 12
 def width() -> int:
     """Columns of the terminal; the variable COLUMNS goes before it."""
     return max(NARROW, shutil.get_terminal_size((WIDE, 24)).columns)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Number and noun: ``1 axiom``, ``2 axioms``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def wrapped(text: str, columns: int, indent: str = "") -> list[str]:

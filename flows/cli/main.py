@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.activity import activity_line
 from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.command import FlowCommand
@@ -178,16 +179,18 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     is_flag=True,
     help="Show which theorems of `popflow prove` speak of this run, and what a certificate adds.",
 )
+@click.option("--full", is_flag=True, help="Print every claim in full below its run.")
 @arguments.as_json
 def check(
     subject: str,
     claim: str | None,
     certificate: str | None,
     theorems: bool,
+    full: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Check the claims along a run, to t = 1e9 unless told otherwise.
+    """Check the claims along a run, by default to t = 1e9, and print a line for each.
 
     A claim has hypotheses and a conclusion. HOLDS: the run meets both; VIOLATED: the hypotheses
     alone; HOLDS_BEYOND: the conclusion alone; HYPOTHESIS_NOT_MET: the claim says nothing of this
@@ -197,11 +200,12 @@ def check(
     certificate where the hypotheses are PROVED; 3: some INCONCLUSIVE; 4: the run stopped before its
     end.
 
+    With --claim or --full it prints what each claim says, its hypotheses, constants and source.
     With --claim and --json it prints the verdict on this claim; with --json alone, the run with all
     verdicts.
     """
     from flows.cli.theorems import theorem_lines, theorems_of
-    from flows.cli.verdicts import verdict_lines
+    from flows.cli.verdicts import summary_lines, verdict_lines, verdict_table
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
 
@@ -221,8 +225,11 @@ def check(
             about = {"system": result.parameters["system"], **ended, **verdicts[0].to_json()}
         output.print_json({**about, **certificate_of})
     else:
-        spoken = theorem_lines(met, always) if theorems else []
-        output.show(output.run_table(result), [*verdict_lines(verdicts, proven), *spoken])
+        if full or claim is not None:
+            output.show(output.run_table(result), verdict_lines(verdicts, proven))
+        else:
+            output.show(summary_lines(result, verdicts), verdict_table(verdicts, proven))
+        output.show(theorem_lines(met, always, in_full=full or claim is not None))
     if proven and proven.refutes:
         return 1
     return exit_code(verdicts) if result.completed else 4
@@ -311,7 +318,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     start_fast()
     try:
-        return int(commands.main(words, prog_name="popflow", standalone_mode=False) or 0)
+        with activity_line():
+            return int(commands.main(words, prog_name="popflow", standalone_mode=False) or 0)
     except click.Abort:
         return _fail("stopped by Ctrl-C", 130)
     except click.ClickException as error:

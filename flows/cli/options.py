@@ -42,7 +42,7 @@ FLOW = (
     ),
     Option("rtol", "number", "Relative tolerance of a step", "R", RTOL, rare=True),
     Option("method", "text", "Solver", "M", METHOD, rare=True),
-    Option("max_seconds", "number", "End after so many seconds", "S", MAX_SECONDS, rare=True),
+    Option("max_seconds", "number", "End after this many seconds", "S", MAX_SECONDS, rare=True),
 )
 
 #: Of members: which ends count, and how many chunks go side by side.

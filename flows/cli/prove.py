@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.layout import counted
 from flows.cli.options import one_of
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
@@ -23,7 +24,7 @@ LARGEST = 64 * MEGABYTE
 
 @click.command(epilog=examples.PROVE)
 @arguments.one_system
-@click.option("--theorem", metavar="NAME", help="Only this theorem.")
+@click.option("--theorem", metavar="NAME", help="Only this theorem, in full.")
 @click.option("--trusted", is_flag=True, help="Print the statement of each rule that is used.")
 @click.option(
     "--json", "cert", metavar="CERT", help="Write the certificate; print one JSON object."
@@ -40,11 +41,11 @@ def prove(
     checked: str | None,
     force: bool,
 ) -> int:
-    """Prove the theorems of SYSTEM by rules of inference alone, and print what they rest on.
+    """Prove the theorems of SYSTEM by rules of inference alone, and print a line for each.
 
     A theorem is DERIVED: from its hypotheses, among which the axioms are taken from the system's
-    derivations, by rules that --trusted prints. --check reads a certificate with a second
-    implementation of the rules and python-flint alone.
+    derivations, by rules that --trusted prints. --theorem prints what one rests on. --check reads
+    a certificate with a second implementation of the rules and python-flint alone.
 
     Exit code 2: unknown theorem, or a certificate that is not ours, cut or changed.
     """
@@ -53,9 +54,11 @@ def prove(
     from symbolic.theorem.certificate import certificate, summary
 
     if checked is not None:
-        if system is not None or theorem is not None or cert is not None or latex is not None:
-            raise InputError("--check: expected nothing else beside the file; leave the rest out")
-        return _check(checked)
+        if system is not None or cert is not None or latex is not None:
+            raise InputError(
+                "--check: expected at most --theorem beside the file; leave the rest out"
+            )
+        return _check(checked, theorem)
     if system is None:
         raise InputError("expected a system or --check CERT, got neither; popflow list names them")
     if system in SYSTEMS and system not in symbolic.THEOREMS:
@@ -79,11 +82,26 @@ def prove(
         write_file(cert, lambda part: Path(part).write_text(text, encoding="utf-8"))
         output.print_json({"system": system, "theorems": found})
         return 0
-    for each in found:
-        _show(each)
+    _print(found, theorem is not None)
     if trusted:
         _trusted(chosen)
     return 0
+
+
+def _print(found: Sequence[dict[str, Any]], in_full: bool) -> None:
+    """Print a table of theorems, or each of them in full."""
+    if in_full:
+        for each in found:
+            _show(each)
+        return
+    rows = [
+        (t["name"], t["title"], str(len(t["hypotheses"])), str(len(t["axioms"])), str(t["steps"]))
+        for t in found
+    ]
+    derived = counted(len(rows), "theorem")
+    more = f"{derived} DERIVED from hypotheses and axioms; --theorem NAME shows one in full"
+    heads = ("theorem", "what it says", "hypotheses", "axioms", "steps")
+    output.show(output.table(heads, rows, more))
 
 
 def _show(theorem: dict[str, Any]) -> None:
@@ -92,11 +110,10 @@ def _show(theorem: dict[str, Any]) -> None:
     _lines("in words", [theorem["says"]])
     _lines("hypotheses", theorem["hypotheses"])
     _lines("axioms", theorem["axioms"] or ["none"])
-    count = len(theorem["hypotheses"])
-    axioms = len(theorem["axioms"])
-    _lines(
-        "outcome", [f"DERIVED ({count} hypotheses; {axioms} axioms) in {theorem['steps']} steps"]
-    )
+    given = counted(len(theorem["hypotheses"]), "hypothesis", "hypotheses")
+    axioms = counted(len(theorem["axioms"]), "axiom")
+    steps = counted(theorem["steps"], "step")
+    _lines("outcome", [f"DERIVED ({given}; {axioms}) in {steps}"])
     _lines("rules", [", ".join(theorem["rules"])])
     _lines("source", [theorem["source"]])
     click.echo()
@@ -126,7 +143,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check(path: str) -> int:
+def _check(path: str, theorem: str | None) -> int:
     import symbolic
     from symbolic.theorem.certificate import summary
     from symbolic.theorem.checker import Wrong
@@ -149,8 +166,8 @@ def _check(path: str) -> int:
         found = verified(data, stated)
     except (Wrong, RecursionError) as why:
         raise InputError(f"{path}: refused: {why}{again}") from None
-    count = "1 theorem" if len(found) == 1 else f"{len(found)} theorems"
+    one_of("theorem", theorem, (t["name"] for t in found))
+    count = counted(len(found), "theorem")
     click.echo(f"ACCEPTED: {count} of {name}, every step checked again\n")
-    for theorem in found:
-        _show(theorem)
+    _print([t for t in found if theorem in (None, t["name"])], bool(theorem) or len(found) == 1)
     return 0

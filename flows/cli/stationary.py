@@ -9,6 +9,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.command import FlowCommand
+from flows.cli.layout import width, wrapped
 from flows.cli.options import flow_options, refuse
 from flows.cli.runs import integrated
 from flows.cli.subject import system_of
@@ -34,7 +35,7 @@ SHOWN, DIGITS = 5, 30
     "--size",
     metavar="N",
     type=click.IntRange(1),
-    help="Follow so many random starts: at which points they end, and how often.",
+    help="Follow N random starts: at which points they end, and how often.",
 )
 @click.option(
     "--certify", is_flag=True, help="Prove that it is a strict local minimum, or a saddle."
@@ -80,7 +81,10 @@ def stationary(
     if as_json:
         output.print_json(found.to_json(proof))
     else:
-        output.show(_table(found), *([] if proof is None else [_proved(proof)]))
+        said = f"{found.system.name}: {found.sentence()}"
+        output.show(
+            wrapped(said, width()), _table(found), *([] if proof is None else [_proved(proof)])
+        )
         output.wrote(out if proof is not None else None)
     if not found.found:
         click.echo(f"popflow: no critical point: {found.reason}", err=True)
@@ -182,7 +186,7 @@ def _table(found: StationaryPoint) -> Any:
         ("eigenvalues", values[:SHOWN].tolist()),
         ("the largest", float(values[-1])),
         ("negative", str(found.index)),
-        ("not told from zero", f"{near_zero}, below {found.resolution:.3g}"),
+        ("indistinguishable from zero", f"{near_zero}, below {found.resolution:.3g}"),
         ("distance from the start of Newton's method", found.distance),
         ("state", _rows(found.state)),
     ]

@@ -60,7 +60,7 @@ READ = {"size": int, "integer": int, "number": float, "choice": str}
     help="Confidence of the intervals.",
 )
 @workers_option
-@click.option("--out", metavar="DIR", help="Folder for sweep.nc; what is there goes on.")
+@click.option("--out", metavar="DIR", help="Folder for sweep.nc; a result in it is continued.")
 @click.option("--figure", metavar="FILE", help="Draw the fractions, .png, .pdf or .svg.")
 @click.option("--force", is_flag=True, help="Replace an existing figure.")
 @arguments.as_json

@@ -28,12 +28,24 @@ def theorems_of(run: Trajectory, certificate: str | None) -> tuple[list[Met], li
     return met, for_all_times(load_certificate(certificate))
 
 
-def theorem_lines(met: Sequence[Met], always: Sequence[ForAllTimes]) -> list[str]:
-    """Return lines about each theorem, those that are proved for all times last."""
+def theorem_lines(
+    met: Sequence[Met], always: Sequence[ForAllTimes], in_full: bool = True
+) -> list[str]:
+    """Return lines about each theorem, those that are proved for all times last.
+
+    Parameters
+    ----------
+    met, always : sequence
+        What theorems say of a run, and of all times.
+    in_full : bool
+        Whether statements and hypotheses are printed too.
+    """
     columns, lines = width(), []
     for m in met:
         state = "does not speak of this run" if not m.met else f"speaks of it from t = {m.begin:g}"
-        lines += ["", *wrapped(f"theorem {m.name}: {state}", columns)]
+        lines += [*([""] if in_full else []), *wrapped(f"theorem {m.name}: {state}", columns)]
+        if not in_full:
+            continue
         lines += labelled("says", m.says, columns)
         if m.met:
             held = f"the conclusion {'holds' if m.holds else 'FAILS'} at the times that were read"
@@ -46,7 +58,11 @@ def theorem_lines(met: Sequence[Met], always: Sequence[ForAllTimes]) -> list[str
     for a in always:
         state = "DERIVED for all t" if a.proved else "nothing, its hypotheses are not PROVED"
         source = "certificate" if a.begin > 0 else "start"
-        lines += ["", *wrapped(f"theorem {a.theorem}, from the {source}: {state}", columns)]
+        heading = wrapped(f"theorem {a.theorem}, from the {source}: {state}", columns)
+        if not in_full:
+            lines += heading
+            continue
+        lines += ["", *heading]
         lines += labelled("says", f"{a.says}, T = {a.begin:g}", columns)
         for label, holds in a.hypotheses:
             lines += labelled("PROVED" if holds else "OPEN", label, columns)

@@ -79,7 +79,7 @@ class Deadline(NamedTuple):
         """Whether nothing is left."""
         return self.end < math.inf and time.time() >= self.end
 
-    def told(self, place: str) -> str:
+    def message(self, place: str) -> str:
         """Say when or where the budget was spent, and what to do."""
         return f"its budget of {self.seconds:.6g} s was spent {place}; give more with max_seconds"
 

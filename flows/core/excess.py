@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from flows.core.arrays import Array
 
 __all__ = ["MARGIN", "Excess"]
@@ -32,3 +34,11 @@ class Excess(NamedTuple):
     limit: float
     reason: str = ""
     error: Array | None = None
+
+    def __repr__(self) -> str:
+        """Say in one line how much it is at the end, and at how many times it is known."""
+        known = np.isfinite(self.value)
+        if not known.any():
+            return f"Excess(not known: {self.reason})"
+        at = "" if known.all() else f", known at {int(known.sum())} of {len(known)} times"
+        return f"Excess(L* = {self.limit:.10g}, {self.value[known][-1]:.6g} at the end{at})"

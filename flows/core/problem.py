@@ -282,7 +282,7 @@ def finish(
         STEP_BUDGET: f"stopped after {recorder.steps} steps, its budget",
         NONFINITE: "the solver returned a state that is not finite",
         INTERRUPTED: "interrupted; what was computed is kept",
-        TIME_BUDGET: deadline().told("on the way"),
+        TIME_BUDGET: deadline().message("on the way"),
         SOLVER_FAILED: "the solver failed",
     }
     states = np.array(recorder.states).reshape(-1, problem.y0.shape[0])

@@ -41,11 +41,15 @@ def time_bar(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    text = TextColumn("t = {task.fields[t]:.2e}")
+    text = TextColumn("{task.fields[reached]}")
     columns: list[Any] = [text, BarColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("flow", total=math.log1p(end), t=0.0)
-        yield lambda t: bar.update(task, completed=math.log1p(t), t=t)
+        task = bar.add_task("flow", total=math.log1p(end), reached="compiling the flow")
+
+        def reach(t: float) -> None:
+            bar.update(task, completed=math.log1p(t), reached=f"t = {t:.2e}")
+
+        yield reach
 
 
 @contextlib.contextmanager
@@ -120,5 +124,5 @@ def part_bar(progress: bool, size: int) -> Iterator[Callable[[str], None]]:
     last = TextColumn("{task.fields[last]}")
     columns: list[Any] = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), last]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("report", total=size, last="")
+        task = bar.add_task("report", total=size, last="deriving, integrating, checking, drawing")
         yield lambda words: bar.update(task, advance=1, last=f"made: {words}")

@@ -57,7 +57,7 @@ class System(Formula, Compiled, abc.ABC):
 
     #: Whether raw coordinates of charts are linear in the user's parameters.
     linear_charts: ClassVar[bool] = True
-    #: Types of the frame and of the states, dataclasses of arrays.
+    #: Types of frame and states, dataclasses of arrays.
     containers: ClassVar[tuple[type, type]]
     #: Parameters that fix the system, which its certificates state; none if it has no certificates.
     stated: ClassVar[tuple[str, ...]] = ()
@@ -66,12 +66,12 @@ class System(Formula, Compiled, abc.ABC):
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
     #: Whether :meth:`magnification` and :meth:`errors` take several runs, one a leading axis.
     stacks: ClassVar[bool] = False
-    #: A run keeps states between outputs that are further apart than by this factor, as errors of
-    #: states are carried from one to the next.
-    apart: ClassVar[float] = math.inf
+    #: A run keeps states between outputs whose times differ by more than this factor.
+    max_output_ratio: ClassVar[float] = math.inf
+    #: Whether the loss is at least 0 at every state, as where a student has a teacher.
+    nonnegative: ClassVar[bool] = True
 
-    #: What it is called in a heading.
-    title: ClassVar[str] = ""
+    title: ClassVar[str] = ""  #: In a heading.
     #: Names of the axes of a start.
     axes: ClassVar[tuple[str, ...]] = ("n", "d")
     #: What these axes run over, in labelled arrays.
@@ -158,7 +158,7 @@ class System(Formula, Compiled, abc.ABC):
         """
         return self
 
-    def quiet(self) -> System:
+    def without_events(self) -> System:
         """System of the same flow, whose runs may tell no events: no piece ends for one alone."""
         return self
 
@@ -170,7 +170,7 @@ class System(Formula, Compiled, abc.ABC):
         """Elements of the largest array that the features of one state of so many numbers need."""
         return unknowns**2
 
-    def beside_compiled(self) -> Self:
+    def with_compiled_steps(self) -> Self:
         """System as members are followed that compiled code has left, where compiling is done."""
         return self
 
@@ -290,8 +290,8 @@ class System(Formula, Compiled, abc.ABC):
     def features(self, frame: Any, states: Any) -> dict[str, Array]:
         """Numbers from which potentials and claims are evaluated, with their rates."""
 
-    def alike(self, frame: Any, states: Any) -> Any:
-        """Key of runs whose features may be evaluated as those of one run; None for no others."""
+    def batch_key(self, frame: Any, states: Any) -> Any:
+        """Key of runs whose features are evaluated together; None: each alone."""
         return None
 
     def errors(

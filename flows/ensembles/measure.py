@@ -24,12 +24,12 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
 
     Each run has the bits that it would have alone; it is only faster.
     """
-    alike: dict[Any, list[Trajectory]] = {}
+    batches: dict[Any, list[Trajectory]] = {}
     for run in (run.followed or run for run in runs):
-        key = run.system.alike(run.frame, run.states)
+        key = run.system.batch_key(run.frame, run.states)
         if key is not None:
-            alike.setdefault((key, run.rtol, len(run.t)), []).append(run)
-    for group in alike.values():
+            batches.setdefault((key, run.rtol, len(run.t)), []).append(run)
+    for group in batches.values():
         first = group[0]
         system = first.system.observed(first.rtol)
         states = type(first.states).join([run.states for run in group])

@@ -110,7 +110,7 @@ class ChunkTask:
                 starts.start(self.system, first + row) if isinstance(starts, Law) else starts[row]
             )
 
-        spent = self.deadline.told("before it ended")
+        spent = self.deadline.message("before it ended")
         if self.deadline.spent:
             return missing_rows(self, count, TIME_BUDGET, spent)
         rows = empty_rows(count, self.times, self.shapes, self.claims)

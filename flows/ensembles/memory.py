@@ -24,7 +24,7 @@ def run_bytes(unknowns: int, times: int) -> int:
     return 8 * (COPIES * unknowns * times + JACOBIANS * dense**2)
 
 
-def demand(kept: int, chunk: int, run: int, here: int, apart: int) -> int:
+def demand(kept: int, chunk: int, run: int, threads: int, processes: int) -> int:
     """Bytes at the worst moment.
 
     Parameters
@@ -33,10 +33,10 @@ def demand(kept: int, chunk: int, run: int, here: int, apart: int) -> int:
         Bytes of the rows that are in memory at once.
     chunk, run : int
         Bytes of one chunk's rows, and of one run; each worker has a run and copies of a chunk.
-    here, apart : int
+    threads, processes : int
         Workers in this process, and processes.
     """
-    return kept + apart * PROCESS + max(here, apart) * (run + 4 * chunk)
+    return kept + processes * PROCESS + max(threads, processes) * (run + 4 * chunk)
 
 
 def available() -> int:

@@ -27,7 +27,7 @@ from flows.ensembles.chunk import Chunk
 from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
 from flows.ensembles.result import Ensemble
 from flows.ensembles.starts import Law, check_starts, fingerprint, part
-from flows.ensembles.workers import AHEAD, Hands, finished
+from flows.ensembles.workers import AHEAD, Workers, finished
 from flows.runs.given import given_at
 from flows.runs.provenance import provenance
 from flows.runs.request import check_count
@@ -191,20 +191,22 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
     return Ensemble(system, t, law, tuple(chunks), found, claims, manifest)
 
 
-def _hands(procedure: Any, request: EnsembleRequest) -> Hands:
+def _hands(procedure: Any, request: EnsembleRequest) -> Workers:
     """Who computes chunks; processes begin at once only where somebody asks for them."""
     count, given = request.workers, request.executor is not None
     if count is None:
         count = 1 if given or procedure.all_cores else cores()
-    apart = count if count > 1 else 0
+    processes = count if count > 1 else 0
     if given:
-        return Hands(0 if apart else 1, apart)
+        return Workers(0 if processes else 1, processes)
     if procedure.threads:
-        return Hands(count, apart)
-    return Hands(1 if request.workers in (None, 1) else 0, apart)
+        return Workers(count, processes)
+    return Workers(1 if request.workers in (None, 1) else 0, processes)
 
 
-def _fitting(task: ChunkTask, size: int, chunk: int, hands: Hands, folder: Path | None) -> Hands:
+def _fitting(
+    task: ChunkTask, size: int, chunk: int, hands: Workers, folder: Path | None
+) -> Workers:
     """Who computes; refuse what does not fit into memory, and do without processes if these do not.
 
     They are needed where none of this process's threads begin.
@@ -212,16 +214,16 @@ def _fitting(task: ChunkTask, size: int, chunk: int, hands: Hands, folder: Path 
     row = 8 * task.times * sum(int(np.prod(shape)) for shape in task.shapes.values())
     _, state = task.system.reduce(task.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
-    times = 1 + len(task.procedure.request.followed(task.system.apart))
+    times = 1 + len(task.procedure.request.followed(task.system.max_output_ratio))
     # Members who are followed as one are in memory as one.
     at_once = chunk if task.procedure.joins else task.procedure.runs_at_once(chunk)
     run = at_once * memory.run_bytes(unknowns, times)
     kept = size if folder is None else AHEAD * hands.most * chunk
 
-    def needed(who: Hands) -> int:
-        return memory.demand(kept * row, chunk * row, run, who.here, who.apart)
+    def needed(who: Workers) -> int:
+        return memory.demand(kept * row, chunk * row, run, who.threads, who.processes)
 
-    if hands.here and not memory.fits(needed(hands)):
-        hands = replace(hands, apart=0)
+    if hands.threads and not memory.fits(needed(hands)):
+        hands = replace(hands, processes=0)
     memory.require(needed(hands), size * row, folder)
     return hands

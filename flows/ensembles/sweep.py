@@ -149,7 +149,7 @@ def sweep(
     ):
         for number, case in enumerate(every):
             if deadline.spent:
-                data.leave(number, TIME_BUDGET, deadline.told("before it ended"))
+                data.leave(number, TIME_BUDGET, deadline.message("before it ended"))
                 break
             found = crew.integrate(
                 case,

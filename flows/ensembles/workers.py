@@ -23,7 +23,7 @@ from typing import Any
 from flows.core.deadline import NEVER, Deadline
 from flows.core.threads import in_turn, one_thread
 
-__all__ = ["AHEAD", "Hands", "Pool", "finished"]
+__all__ = ["AHEAD", "Pool", "Workers", "finished"]
 
 # Chunks handed out for each worker: one that it works on, one that it begins next.
 AHEAD = 2
@@ -38,34 +38,34 @@ AROUND = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 
 
 @dataclass(frozen=True)
-class Hands:
+class Workers:
     """Who does calls: threads of this process, and processes where these would take long.
 
     Parameters
     ----------
-    here : int
+    threads : int
         Threads that begin, for tasks that release the interpreter's lock; 1 is the caller's own,
         and with 0 processes begin.
-    apart : int
+    processes : int
         Processes; they take what is left where this process would take longer than `LONG`.
     deadline : Deadline
         Calls after it do nothing, so that no processes begin for them.
     """
 
-    here: int = 1
-    apart: int = 0
+    threads: int = 1
+    processes: int = 0
     deadline: Deadline = NEVER
 
     @property
     def most(self) -> int:
         """Largest number of calls at a time."""
-        return max(self.here, self.apart)
+        return max(self.threads, self.processes)
 
 
 def finished(
     task: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
-    hands: Hands,
+    hands: Workers,
     executor: Executor | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """Results of ``task(*arguments[k])`` as they come.
@@ -76,7 +76,7 @@ def finished(
         What a worker does; it must be picklable where processes do it.
     arguments : sequence of tuple
         One call each.
-    hands : Hands
+    hands : Workers
         Who does them. With an executor, which does all, how many calls it has at a time.
     executor : Executor, optional
         The caller's own, for example ``dask.distributed.Client.get_executor()``. It stays open.
@@ -92,26 +92,26 @@ def finished(
         What ``task`` raises in this process or in one of our own.
     """
     left = dict(enumerate(arguments))
-    if executor is None and hands.here:
-        for k, result in _here(task, arguments, hands):
+    if executor is None and hands.threads:
+        for k, result in _by_threads(task, arguments, hands):
             del left[k]
             yield k, result
     if left:
-        yield from _apart(task, left, hands.most, executor)
+        yield from _by_processes(task, left, hands.most, executor)
 
 
-def _here(
-    task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], hands: Hands
+def _by_threads(
+    task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], hands: Workers
 ) -> Iterator[tuple[int, Any]]:
     """Results of this process, which leaves the rest to others where it would take long."""
     pace = _Pace(hands, len(arguments))
-    if hands.here == 1:
+    if hands.threads == 1:
         for k, given in enumerate(arguments):
             yield k, task(*given)
             if pace.leaves():
                 return
         return
-    pool, turn = Threads(hands.here), Lock()
+    pool, turn = Threads(hands.threads), Lock()
 
     def one(*given: Any) -> Any:
         with in_turn(turn):
@@ -136,7 +136,7 @@ def _here(
 class _Pace:
     """How fast threads of this process are, from the first call on that has ended: it compiles."""
 
-    def __init__(self, hands: Hands, count: int) -> None:
+    def __init__(self, hands: Workers, count: int) -> None:
         self.hands, self.left, self.done = hands, count, -1
         self.begun = self.spent = 0.0
 
@@ -147,13 +147,13 @@ class _Pace:
         if self.done == 0:
             self.begun, self.spent = clock, spent
         took, used = clock - self.begun, spent - self.spent
-        if self.hands.apart < 2 or self.hands.deadline.spent or self.done < self.hands.here:
+        if self.hands.processes < 2 or self.hands.deadline.spent or self.done < self.hands.threads:
             return False
         long = took / self.done * self.left > LONG
-        return long and used < BUSY * took * self.hands.apart
+        return long and used < BUSY * took * self.hands.processes
 
 
-def _apart(
+def _by_processes(
     task: Callable[..., Any],
     arguments: Mapping[int, tuple[Any, ...]],
     workers: int,

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.core.errors import unknown
+from flows.core.errors import InputError, unknown
 from flows.pages.curves import (
     LOWEST_EXPONENT,
     claim_about,
@@ -26,13 +26,14 @@ from flows.pages.drawing import (
     stacked_panels,
     styled,
     time_axis,
+    time_label,
     write_note,
 )
 from flows.pages.formulas import brief
 from flows.runs.quantities import Run
 from potentials.claim import Claim
 
-__all__ = ["loss_figure", "potential_figure"]
+__all__ = ["loss_figure", "loss_on", "potential_figure"]
 
 
 @styled
@@ -53,13 +54,8 @@ def loss_figure(run: Run) -> Figure:
     """
     figure, (above, below) = stacked_panels(2, (6.8, 5.2), height_ratios=(2, 1))
     t = np.asarray(run.t)
-    loss, exponent = loss_panel(run), exponent_panel(run)
-    draw_panel(above, t, loss)
-    if loss.logarithmic:
-        log_axis(above, "y")
-    above.set_ylabel("loss $L$" if run.leading == "loss" else run.leading.replace("_", " "))
-    above.legend()
-
+    exponent = exponent_panel(run)
+    _draw_loss(run, above)
     (curve,) = exponent.series
     known = np.flatnonzero(np.isfinite(curve.values))
     until = exponential_until(run)
@@ -75,6 +71,50 @@ def loss_figure(run: Run) -> Figure:
         time_axis(below)
     below.legend()
     return figure
+
+
+def _draw_loss(run: Run, axes: Axes) -> None:
+    panel = loss_panel(run)
+    draw_panel(axes, np.asarray(run.t), panel)
+    if panel.logarithmic:
+        log_axis(axes, "y")
+    axes.set_ylabel("loss $L$" if run.leading == "loss" else run.leading.replace("_", " "))
+    axes.legend()
+
+
+def loss_on(run: Run, ax: Axes) -> Axes:
+    """Loss with the bounds of its claims, on axes of one's own.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    ax : Axes
+        Where it is drawn: over logarithmic time, or over linear time where the loss falls faster
+        than every power.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+
+    Raises
+    ------
+    InputError
+        For what is no axes of matplotlib.
+    """
+    if not isinstance(ax, Axes):
+        raise InputError(
+            f"ax: expected axes of matplotlib, got {ax!r:.60}; make some by subplots()"
+        )
+    _draw_loss(run, ax)
+    until = exponential_until(run)
+    if until is None:
+        time_axis(ax)
+    else:
+        ax.set_xlim(0.0, until)
+        time_label(ax)
+    return ax
 
 
 @styled

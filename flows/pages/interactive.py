@@ -31,6 +31,8 @@ __all__ = ["view"]
 # Digits of the largest value of a curve on a linear axis.
 DRAWN = 12
 MOST = 300
+# Digits of a value on a page, one more than a legend shows.
+DIGITS = 7
 # Letters of a claim in a list to choose from.
 WIDEST = 72
 
@@ -134,4 +136,4 @@ def _marks(run: Trajectory) -> list[dict[str, Any]]:
 
 
 def _plain(values: Array) -> list[float | None]:
-    return [x if np.isfinite(x) else None for x in values.tolist()]
+    return [float(f"{x:.{DIGITS}g}") if np.isfinite(x) else None for x in values.tolist()]

@@ -133,7 +133,9 @@ def _runs_of(what: Any) -> tuple[Any, ...]:
                 " of a built-in system it is: popflow report NAME --out DIR"
             )
     if len({run.system.parameters["fingerprint"] for run in runs}) > 1:
-        raise InputError("report shows runs of one system, got those of several; call it for each")
+        raise InputError(
+            "expected runs of one system, got runs of several; call report for each system"
+        )
     return runs
 
 

@@ -17,7 +17,7 @@ import potentials
 from flows.core.errors import InputError, unknown
 from flows.core.files import check_output
 from flows.core.progress import part_bar
-from flows.ensembles.workers import Hands, finished
+from flows.ensembles.workers import Workers, finished
 from flows.pages import html
 from flows.pages.case import Case, Story
 from flows.pages.cases import registry
@@ -135,7 +135,7 @@ def write(
     made: dict[Part, Any] = {}
     pages: dict[str, Page] = {}
     count = min(processes, len(todo))
-    hands = Hands(0, count) if count > 1 else Hands()
+    hands = Workers(0, count) if count > 1 else Workers()
     with part_bar(progress, sum(map(len, todo))) as advance:
         arguments = [(job, folder, tuple(figures)) for job in todo]
         for k, result in finished(make_all, arguments, hands):

@@ -26,7 +26,7 @@ from flows.runs.verdict import (
     Outcome,
     Verdict,
     Verdicts,
-    not_told_apart,
+    resolution_text,
 )
 from potentials.claim import Claim, Hypothesis
 
@@ -119,7 +119,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
     exponent = min(exponents) if worst.holds and exponents else None
     told = ""
     if worst.resolution is not None and worst.compared == "sides":
-        told = f"; {not_told_apart(worst.resolution, exponent)}"
+        told = f"; {resolution_text(worst.resolution, exponent)}"
     failed = any(not h.holds and h.known for h in hypotheses)
     if worst.holds:
         outcome = Outcome.HOLDS if met else Outcome.HOLDS_BEYOND

@@ -144,7 +144,7 @@ def find_potential(
         with within(limit):
             answer = search(subject, question, look)
     except TimeSpent:
-        answer = Answer(None, limit.told("on the search"), degrees[-1], ())
+        answer = Answer(None, limit.message("on the search"), degrees[-1], ())
     return _told(subject, answer, time.perf_counter() - begun)
 
 

@@ -94,7 +94,7 @@ def late_time_law(
             minimiser = subject.minimiser(at)
             return law_at_minimiser(subject, minimiser, confined, valleys, log_terms)
     except (NoLaw, TimeSpent, OutOfTime) as stop:
-        reason = str(stop) if isinstance(stop, NoLaw) else limit.told("on the derivation")
+        reason = str(stop) if isinstance(stop, NoLaw) else limit.message("on the derivation")
     except InputError:
         raise
     except ValueError as problem:  # of an expression, which knows no user

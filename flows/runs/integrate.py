@@ -184,7 +184,7 @@ def go_on(system: System, start: ArrayLike, request: Request, way: Halfway) -> T
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     with one_thread(initial.size):
-        pieces = _pieces(system.beside_compiled(), way, request)
+        pieces = _pieces(system.with_compiled_steps(), way, request)
         reached = _solve(pieces, solver_for(request.method, system))
     run = _trajectory(system, initial, request, reached, begun)
     return _confirmed(run, system, start, request)
@@ -221,8 +221,8 @@ def follow_in_pieces(
     initial = checked_system(system).check_start(start)
     with unlimited():
         frame, state = system.reduce(initial)
-    told = system if events else system.quiet()
-    reached = yield from _pieces(told, _at_start(told, frame, state, request), request)
+    followed = system if events else system.without_events()
+    reached = yield from _pieces(followed, _at_start(followed, frame, state, request), request)
     run = _trajectory(system, initial, request, reached, begun)
     return _confirmed(run, system, start, request)
 
@@ -253,7 +253,7 @@ class _Reached(NamedTuple):
 def _trajectory(
     system: System, initial: Array, request: Request, reached: _Reached, begun: float
 ) -> Trajectory:
-    times = request.followed(system.apart)
+    times = request.followed(system.max_output_ratio)
     t = np.concatenate([[0.0], times])[: len(reached.states)]
     remark = system.remark(reached.frame, reached.states, t)
     run = Trajectory(
@@ -305,7 +305,7 @@ def _pieces(
     show: Callable[[float], None] | None = None,
 ) -> Generator[Problem, Solution, _Reached]:
     """Piece after piece, until the last time is reached or a solver gives up."""
-    times, rtol = request.followed(system.apart), request.rtol
+    times, rtol = request.followed(system.max_output_ratio), request.rtol
     system, relative = _tolerant(system, request)
     frame, state, now, new, failure, failed, _ = restart = way.restart
     collected, happened, stats = [way.states], [new], dict(way.stats)
@@ -379,7 +379,7 @@ def _pieces(
         status = TIME_BUDGET
     if status == TIME_BUDGET:
         last = times[done - 1] if done else 0.0
-        message = deadline().told(f"at t = {max(now, last):.6g}")
+        message = deadline().message(f"at t = {max(now, last):.6g}")
     if status == STEP_BUDGET and stats["steps"] >= request.max_steps:
         message = f"stopped after {stats['steps']} steps, its budget"  # of all pieces
     events = Events(functools.partial(itertools.chain.from_iterable, happened))

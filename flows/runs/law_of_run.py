@@ -250,7 +250,7 @@ def _on_course(
             " coincident or symmetric starts do"
             if course.falls
             else "the run goes to a direction in which the form has the value"
-            f" {course.value:.6g}, of which it is not decided that it attracts"
+            f" {course.value:.6g}; it is not known whether this direction attracts"
         )
     if course.leaves < math.inf:
         notes.append(

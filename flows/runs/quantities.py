@@ -280,7 +280,7 @@ class Quantities(dict[str, Any]):
             pass
         raise InputError(
             f"{', '.join(sorted(values))}: expected values for each {over}, got"
-            " those of another index; say over which one the comparison is made"
+            " values for another index; say over which index the comparison is made"
         )
 
     def potential(self, name: str) -> Potential | None:

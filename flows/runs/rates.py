@@ -271,7 +271,9 @@ def tail_constant(
     if not window.steady:
         return TailConstant(np.nan, np.inf, exponent, window, "no power law is seen")
     if law is not None and law.log_decay:
-        return TailConstant(np.nan, np.inf, exponent, window, "powers of log t are not told apart")
+        return TailConstant(
+            np.nan, np.inf, exponent, window, "powers of log t cannot be distinguished"
+        )
     t, (value, _) = quantities_of(run)["t"], _potential(quantities_of(run), name)
     span, decades = slice(window.start, window.stop), FIT_DECADES * np.log(10)
     log_t = np.log(t[span])

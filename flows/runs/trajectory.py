@@ -31,6 +31,7 @@ from potentials import Potential, Statements
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import xarray
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # A Hessian of so many rows takes less time than the run.
@@ -176,8 +177,7 @@ class Trajectory:
     def excess(self) -> Excess:
         """Loss above its limit, ``L - L*``: value, limit and, where it is not known, the reason.
 
-        Of a built-in system it is the loss once it is below that of every critical point at which a
-        run can fail. Of an own one the limit point is found from the last state, with many digits.
+        It is not known at saddles, of flows without a power law, and of states that are doubles.
         """
         if self.above is not None:
             return self.above
@@ -383,9 +383,7 @@ class Trajectory:
             the blocks of a loss of one's own by name, over `t`, `W_row` and `W_col`;
             `relative_error`, that of :meth:`errors` for each `observable`.
 
-        Examples
-        --------
-        ``run.to_xarray()["loss"].sel(t=1e3, method="nearest")``
+        ``run.to_xarray()["loss"].sel(t=1e3, method="nearest")`` is a loss by its time.
         """
         return labelled(self)
 
@@ -404,16 +402,20 @@ class Trajectory:
         """
         return tabled(self)
 
-    def plot(self) -> Figure:
-        """Loss with the bounds of its claims; below it the local exponent.
+    def plot(self, ax: Axes | None = None) -> Figure | Axes:
+        """Loss with the bounds of its claims; below it, without `ax`, the local exponent.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where the loss is drawn.
 
         Returns
         -------
-        matplotlib.figure.Figure
-            That of :func:`flows.figures.loss_figure`.
+        Figure or Axes
+            That of :func:`flows.figures.loss_figure`, or `ax`.
         """
-        drawn: Figure = VIEWS["plot"](self)
-        return drawn
+        return VIEWS["plot"](self, ax)
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> Path:
         """Write the run as NetCDF, atomically.

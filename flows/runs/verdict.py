@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 from potentials.source import Source
 
-__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code", "not_told_apart"]
+__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code", "resolution_text"]
 
 
 #: How a message goes on where hypotheses are not met.
@@ -114,7 +115,7 @@ class Verdict:
     resolution : float or None
         Where the conclusion holds: what the run may not tell. With an unspecified constant: the
         power of time by which the claim can be sharper and may still hold. Otherwise: the relative
-        difference of constants that are not told apart.
+        difference of constants that cannot be distinguished.
     exponent_resolution : float or None
         Where the conclusion holds, and the claim has an exponent: the smallest change of it with
         which the run would not let it hold, to a twentieth; infinite if there is none up to 10.
@@ -177,6 +178,32 @@ class Verdict:
         for k, text in enumerate(dict.fromkeys(unmet)):
             yield "not met" if k == 0 else "", text
 
+    def brief(self, room: int) -> str:
+        """Say in one short line which numbers decide, or which hypothesis is not met.
+
+        Parameters
+        ----------
+        room : int
+            Characters that fit into the line; details are left out where there are more.
+        """
+        unmet = [str(h) for h in self.hypotheses if not h.holds]
+        if self.verdict is Outcome.HYPOTHESIS_NOT_MET and unmet:
+            return _fitting(sorted(set(unmet), key=len)[:1], room)
+        if self.relation == "" or self.conclusion is None or self.measured is None:
+            return _fitting([self._found()], room)
+        relation = self.relation.replace("==", "=")
+        known = self.error is not None and math.isfinite(self.error)
+        error = f" ± {_short(self.error)}" if known and self.error is not None else ""
+        if self.compared == "exponents":
+            beside = f", claimed {relation} {self.bound:.6g}"
+            texts = [f"exponent {self.measured:.6g}{error}{beside}"]
+            return _fitting([*texts, f"exponent {self.measured:.6g}{beside}"], room)
+        sides = f"{'' if self.conclusion else ', not'} {relation} {self.bound:.6g}"
+        short = f"{self.measured:.6g}{sides}"
+        full = f"{self.measured:.6g}{error}{sides}"
+        at = "" if self.attained_at is None else f", t = {self.attained_at:.3g}"
+        return _fitting([full + at, full, short], room)
+
     def _found(self) -> str:
         """Both sides with their direction, and where it is tightest."""
         if (
@@ -214,7 +241,7 @@ class Verdict:
         """By how much the claim could be sharper."""
         assert self.resolution is not None
         if self.compared == "sides":
-            return not_told_apart(self.resolution, self.exponent_resolution)
+            return resolution_text(self.resolution, self.exponent_resolution)
         if self.exponent_resolution is not None:
             return (
                 "it would not hold with an exponent that is sharper by more than"
@@ -269,6 +296,14 @@ def _table(verdicts: Iterable[Verdict]) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
+def _fitting(texts: list[str], room: int) -> str:
+    """First text that fits; where none does, the words of the last one that fit, and dots."""
+    for text in texts:
+        if len(text) <= room:
+            return text
+    return textwrap.shorten(texts[-1], room, placeholder=" ...")
+
+
 def _plain(x: float | None) -> float | None:
     return float(x) if x is not None and math.isfinite(x) else None
 
@@ -278,13 +313,13 @@ def _short(x: float) -> str:
     return f"{x:.2g}" if 0.01 <= x < 1000 else f"{x:.1e}"
 
 
-def not_told_apart(constant: float, exponent: float | None) -> str:
+def resolution_text(constant: float, exponent: float | None) -> str:
     """Say how far a constant, and an exponent if there is one, could be from those of a claim."""
-    text = f"a constant that differs by less than {constant:.1e} is not told apart"
+    text = f"the run cannot distinguish constants that differ by less than {constant:.1e}"
     if exponent is None:
         return text
-    other = f"an exponent that differs by less than {exponent:.2g}"
-    return f"{text}, nor is {other if math.isfinite(exponent) else 'any exponent within ten'}"
+    other = f"exponents that differ by less than {exponent:.2g}"
+    return f"{text}, nor {other if math.isfinite(exponent) else 'any exponents within ten'}"
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:

@@ -57,5 +57,5 @@ def solve_with_digits(
     )
     states = [state.at(None), *(smooth.decode(x).at(None) for x in found.states)]
     spent = found.status == TIME_BUDGET
-    message = deadline().told(f"at t = {float(found.time):.6g}") if spent else found.message
+    message = deadline().message(f"at t = {float(found.time):.6g}") if spent else found.message
     return type(state).join(states), found.status, message, {**found.stats, "pieces": 1}

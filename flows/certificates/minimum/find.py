@@ -190,7 +190,7 @@ def find_potential_near(
     except (Refused, NoPotential) as problem:
         reason = str(problem)
     except TimeSpent:
-        reason = limit.told("on the search")
+        reason = limit.message("on the search")
     reason = f"no proof near the minimum: {reason}; give a lower level, or a template"
     return FoundPotential(
         *(NOT_FOUND, reason, None, None, math.nan, None, "", (), 0),

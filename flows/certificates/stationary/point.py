@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from flows.certificates.stationary.family import dimension, surroundings
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.newton import length_of, newton
 from flows.certificates.stationary.proof import BITS, Proof
@@ -21,10 +24,15 @@ from symbolic.systems.two_layer.pair import named
 
 __all__ = ["StationaryPoint", "stationary"]
 
+Derivative = Callable[[Array], Array]
+
 #: And beyond so many times what the last step of Newton's method changed.
 SETTLED = 4.0
 #: Students this near to the axes of the teachers are proved to be in them.
 OUTSIDE = 1e-8
+#: A loss that is at least 0 is 0 where it is below this part of largest curvature times square of
+#: the size: rounding of a residual leaves less.
+ROUNDED = 1e-15
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,12 @@ class StationaryPoint:
     eigenvalues : ndarray, shape (N,)
         Of the Hessian, ascending.
     resolution : float
-        An eigenvalue of at most this size is not told from zero.
+        An eigenvalue of at most this size cannot be distinguished from zero.
     index : int
         Eigenvalues that are clearly negative.
     kind : str
         ``minimum``, ``maximum`` or ``saddle`` by eigenvalues that are clear of rounding;
-        ``degenerate`` if none is negative and some are not told from zero; ``not found``.
+        ``degenerate`` if none is negative and some may be zero; ``not found``.
     distance : float
         How far it is from where the search began.
     reason : str
@@ -141,10 +149,43 @@ class StationaryPoint:
             "index": self.index,
             "kind": self.kind,
             "reason": self.reason,
+            "family": self.family,
             "distance": self.distance,
             "state": plain(self.state),
             "proof": None if proof is None else proof.summary(),
         }
+
+    @cached_property
+    def family(self) -> int | None:
+        """Dimension of the critical points around it, measured; None where it is not known.
+
+        0 says that it is alone nearby; see :mod:`flows.certificates.stationary.family`.
+        """
+        if not self.found:
+            return None
+        vector = np.ascontiguousarray(self.state).view(float).ravel()
+        derivatives = _derivatives(self.system, self.state)
+        with threadpool_limits(1):
+            return dimension(*derivatives, vector, self.resolution)
+
+    def sentence(self) -> str:
+        """Say what it is: of which kind, with which loss, alone or in a family."""
+        if not self.found:
+            return f"no critical point was found: {self.reason}"
+        size = max(float(np.abs(self.eigenvalues).max(initial=0.0)), self.resolution)
+        scale = max(float(np.linalg.norm(self.state)), 1.0)
+        zero = self.system.nonnegative and self.loss <= ROUNDED * size * scale**2
+        kind = {
+            "minimum": "a strict local minimum",
+            "maximum": "a strict local maximum",
+            "saddle": f"a saddle of index {self.index}",
+            "degenerate": "a critical point without a falling direction of curvature",
+        }[self.kind]
+        flat = int((np.abs(self.eigenvalues) <= self.resolution).sum())
+        if zero:
+            kind = "a global minimum"
+        loss = "loss 0" if zero else f"loss {self.loss:.10g}"
+        return f"{kind}, {loss}, {surroundings(self.family, flat)}"
 
     def __repr__(self) -> str:
         """Say what it is in a line."""
@@ -201,20 +242,13 @@ def stationary(system: System, near: Any, *, reach: float | None = None) -> Stat
         raise InputError(f"reach: expected a length above 0, got {reach!r}; give another")
     far = 1.0 + float(np.linalg.norm(vector)) if reach is None else float(reach)
 
-    def shaped(x: Array) -> NDArray[Any]:
-        return x.view(start.dtype).reshape(start.shape)
-
-    def gradient(x: Array) -> Array:
-        found = np.ascontiguousarray(system.gradient(shaped(x)), dtype=start.dtype)
-        return found.view(float).ravel()
-
     with threadpool_limits(1):  # matrices are small: threads cost more than they give
-        found = newton(gradient, lambda x: system.hessian(shaped(x)), vector, far)
+        found = newton(*_derivatives(system, start), vector, far)
         eigenvalues: Array = np.linalg.eigvalsh(found.hessian).astype(float)
     largest = float(np.abs(eigenvalues).max(initial=0.0))
     resolution = max(RESOLVED * largest, SETTLED * found.change)
     index = int((eigenvalues < -resolution).sum())
-    state = shaped(found.state)
+    state = found.state.view(start.dtype).reshape(start.shape)
     return StationaryPoint(
         system,
         state,
@@ -227,6 +261,19 @@ def stationary(system: System, near: Any, *, reach: float | None = None) -> Stat
         float(np.linalg.norm(found.state - vector)),
         found.reason,
     )
+
+
+def _derivatives(system: System, like: NDArray[Any]) -> tuple[Derivative, Derivative]:
+    """Gradient and Hessian of the state as a vector of real numbers."""
+
+    def shaped(x: Array) -> NDArray[Any]:
+        return x.view(like.dtype).reshape(like.shape)
+
+    def gradient(x: Array) -> Array:
+        found = np.ascontiguousarray(system.gradient(shaped(x)), dtype=like.dtype)
+        return found.view(float).ravel()
+
+    return gradient, lambda x: system.hessian(shaped(x))
 
 
 def _kind(eigenvalues: Array, resolution: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,7 +115,7 @@ class Verification(NamedTuple):
 
 
 def verify(
-    path: str | os.PathLike[str],
+    path: Any,
     system: Any = None,
     start: Any = None,
     t_end: float | None = None,
@@ -123,8 +124,9 @@ def verify(
 
     Parameters
     ----------
-    path : path
-        File that ``popflow certify``, ``popflow stationary`` or a method ``save`` wrote.
+    path : path, or object with a method ``save``
+        File that ``popflow certify``, ``popflow stationary`` or a method ``save`` wrote; or the
+        certificate itself, of which the file is written to a temporary folder and then read.
     system : System, optional
         The certificate must be about this system.
     start : array_like, optional
@@ -146,10 +148,15 @@ def verify(
     -----
     The working precision of python-flint, which is global, is put back.
     """
+    if callable(getattr(path, "save", None)):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "certificate.json"
+            path.save(file)
+            return verify(file, system, start, t_end)
     if not isinstance(path, str | os.PathLike):
         raise InputError(
-            "verify reads a file, so that it trusts nothing in memory: expected a path, got"
-            f" {path!r:.60}; write the certificate first, certificate.save(path)"
+            f"verify: expected a certificate or the path of its file, got {path!r:.60}; give what"
+            " flows.certify returns"
         )
     before = ctx.prec
     try:

@@ -325,12 +325,33 @@ const popflow = (() => {
     }
   }
 
+  /** Text that the page carries packed: gzip in base 64. */
+  async function unpacked(element) {
+    const bytes = Uint8Array.from(atob(element.textContent.trim()), c => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  }
+
+  let library;
+  /** Run BokehJS, once, when the first panel is to be drawn. */
+  function bokeh() {
+    return library ??= unpacked(document.getElementById("bokeh"))
+      .then(code => document.head.append(make("script", {}, code)));
+  }
+
+  /** Draw one explorer. */
+  async function begin(target) {
+    const text = unpacked(target.querySelector("script"));
+    await bokeh();
+    target.explorer = new Explorer(target, JSON.parse(await text));
+  }
+
   /** Draw each explorer below a root when it comes near the screen. */
   function explore(root) {
     const watcher = new IntersectionObserver(entries => {
       for (const {isIntersecting, target} of entries) if (isIntersecting) {
         watcher.unobserve(target);
-        target.explorer = new Explorer(target, JSON.parse(target.querySelector("script").textContent));
+        begin(target);
       }
     }, {rootMargin: "300px"});
     for (const target of root.querySelectorAll(".explorer")) watcher.observe(target);
@@ -352,7 +373,27 @@ const popflow = (() => {
       else box.removeAttribute("tabindex");
     }
   }
+  /** Unfold what the address names, so that a link leads to it. */
+  function reveal() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let box = target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+    target.scrollIntoView();
+  }
+
+  addEventListener("hashchange", reveal);
+  addEventListener("DOMContentLoaded", reveal);
   addEventListener("resize", () => reachable(document));
-  addEventListener("toggle", () => reachable(document), true); // what is folded has no width
+  /** Draw the figures that a page carries packed, when they are unfolded. */
+  async function draw(box) {
+    for (const code of box.querySelectorAll("img + script")) {
+      const text = await unpacked(code);
+      code.previousElementSibling.src = URL.createObjectURL(new Blob([text], {type: "image/svg+xml"}));
+      code.remove();
+    }
+    reachable(document); // what is folded has no width
+  }
+
+  addEventListener("toggle", event => event.target.open ? draw(event.target) : reachable(document), true);
   return {explore, make, reachable};
 })();

@@ -49,7 +49,8 @@ class FieldFlow(System):
 
     dimensions: ClassVar[tuple[str, ...]] = ("entry",)
     containers: ClassVar[tuple[type, type]] = (Frame, FieldState)
-    apart: ClassVar[float] = 10.0**0.2
+    max_output_ratio: ClassVar[float] = 10.0**0.2
+    nonnegative: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod

@@ -91,7 +91,7 @@ class GMMEM(MixtureSystem):
     n: int = 3
     d: int = 2
     weights: Any = None
-    tolerance: float = field(default=EXACT, compare=False, repr=False)
+    tolerance: float = field(default=EXACT, init=False, compare=False, repr=False)
 
     name: ClassVar[str] = "gmm_em"
     title: ClassVar[str] = "Gradient EM"

@@ -103,7 +103,7 @@ class MatrixFactorization(Defined):
     explicit: ClassVar[Lanes] = LANES
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
-    apart: ClassVar[float] = 1.5
+    max_output_ratio: ClassVar[float] = 1.5
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("CVODE", 0.03), ("LSODA", 0.1), ("BDF", 1.0))
 
     def __post_init__(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from flows.core.chart import Lanes
 from flows.core.errors import InputError
 from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Restart
+from flows.core.settings import with_settings
 from flows.core.starts import seeded
 from flows.core.system import Smooth, System
 from flows.systems.mixture import choice, derivatives, forms, late_time, pieces, sound
@@ -109,11 +109,11 @@ class MixtureSystem(System):
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Allow the field a tenth of the error of a step, down to 1e-12, and below, all of it."""
         tolerance = max(0.1 * rtol, min(rtol, EXACT))
-        return replace(self, tolerance=tolerance)  # type: ignore[type-var]
+        return with_settings(self, tolerance=tolerance)
 
     def observed(self, rtol: float) -> Self:
         """Allow observables a hundredth of the error that a run is asked for, down to 1e-12."""
-        return replace(self, tolerance=max(OBSERVED * rtol, EXACT))  # type: ignore[type-var]
+        return with_settings(self, tolerance=max(OBSERVED * rtol, EXACT))
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start, the user's means of law ``N(0, scale^2 I_d)``.
@@ -174,7 +174,7 @@ class MixtureSystem(System):
         tolerance = self.at_tolerance(rtol, rtol, True).tolerance
         return forms.magnified(frame, states, tolerance, self.stretch)
 
-    def alike(self, frame: Frame, states: SoundState) -> Any:
+    def batch_key(self, frame: Frame, states: SoundState) -> Any:
         """Runs of as many components with the same weights; a basis says where a target is."""
         if self.origin is not None:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
@@ -47,7 +47,6 @@ class Defined(System):
     expression: Any
     potentials: Any
     claims: Any
-    decay: Any
     marks: Any
     constants: Any
     tolerance: float
@@ -55,6 +54,9 @@ class Defined(System):
     arithmetic: str
     settings: Any
     start: Any
+
+    #: Of a loss of one's own it is not asked.
+    nonnegative: ClassVar[bool] = False
 
     @property
     def parameters(self) -> dict[str, Any]:

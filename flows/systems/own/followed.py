@@ -133,8 +133,7 @@ class Followed(Evaluated):
                 time,
             )
         sizes = [math.prod(shape(block)) for block in self.blocks]
-        powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
-        chart = pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
+        chart = pieces.chart(self._loss, state.x, sizes, time, self.tolerance)
         return pieces.OwnPiece(
             self._loss,
             self._view.in_doubles,

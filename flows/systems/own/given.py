@@ -18,7 +18,6 @@ from flows.systems.field.blocks import (
     count,
     derived,
     entries_of,
-    is_real,
 )
 from flows.systems.own.boxes import over_cube
 from flows.systems.own.infinite import not_finite_anywhere
@@ -47,7 +46,6 @@ def check(
     expression: Any,
     potentials: Pairs,
     claims: tuple[Any, ...],
-    decay: Pairs,
     marks: tuple[Any, ...],
     constants: Pairs,
     arithmetic: Any,
@@ -64,15 +62,8 @@ def check(
     check_names(name, blocks, potentials, claims, marks, constants)
     if arithmetic not in ARITHMETIC:
         raise InputError(f"arithmetic must be one of {', '.join(ARITHMETIC)}, got {arithmetic!r}")
-    for block, power in decay:
-        if block not in blocks or not is_real(power) or power < 0:
-            raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
     check_expression("the loss", name, expression)
     derived("the loss", name, lambda: _check_loss(loss_of(blocks, expression), expression))
-    if len({block for block, _ in decay}) < len(decay):
-        raise InputError(
-            f"decay must have names of their own, got {', '.join(str(b) for b, _ in decay)}"
-        )
     for potential, formula in potentials:
         check_expression(f"potential {potential!r}", name, formula)
         derive = functools.partial(_check_potential, blocks, formula)

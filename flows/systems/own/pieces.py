@@ -179,10 +179,8 @@ class OwnPiece(Piece):
         return Restart(self.frame, self.at(stop.tau, stop.y), self.time(stop.tau), (), failing)
 
 
-def chart(
-    loss: Loss, y: Array, blocks: list[int], decay: list[float], time: float, tolerance: float
-) -> Chart:
-    """Chart in log-time with the slow blocks scaled, and a rule for the expectation.
+def chart(loss: Loss, y: Array, blocks: list[int], time: float, tolerance: float) -> Chart:
+    """Chart in log-time, and a rule for the expectation.
 
     Parameters
     ----------
@@ -192,8 +190,6 @@ def chart(
         The state with which it begins.
     blocks : list of int
         Sizes of the blocks.
-    decay : list of float
-        Their decay exponents.
     time : float
         When it begins.
     tolerance : float
@@ -207,20 +203,18 @@ def chart(
     parts = np.split(y, np.cumsum(blocks)[:-1])
     largest = float(np.abs(y).max()) or 1.0
     sizes = np.repeat([float(np.abs(part).max()) or largest for part in parts], blocks)
-    powers = np.repeat(np.array(decay, dtype=float), blocks)
     found = estimate(loss, y, RESERVE * tolerance, careful=False) if loss.averaged else None
     rule = found.rule if found is not None and isinstance(found.rule, Rule) else None
     curvature = np.abs(loss.hessian(y, rule))
-    # The last bits of all entries move a slow block by this much in a unit of log-time.
-    drift = np.where(powers > 0, EPSILON * (1 + time) * curvature @ np.abs(y), 0.0)
+    drift = np.zeros(len(y))
     if found is not None:
-        # What quadrature does not know of the gradient does this, where curvature contracts it.
-        blur = found.gradient_error * (1 + time) / (1 + (1 + time) * np.diag(curvature))
-        drift = np.maximum(drift, blur)
+        # What quadrature does not know of the gradient moves an entry by this much in a unit of
+        # log-time, where curvature contracts it.
+        drift = found.gradient_error * (1 + time) / (1 + (1 + time) * np.diag(curvature))
     noise = drift * RESERVE / (FINEST * tolerance)
     weights, shape = pack_rule(loss, y, rule)
     return Chart(
-        clock=Clock(time, powers, offset=1.0 + time),
+        clock=Clock(time, np.zeros(len(y)), offset=1.0 + time),
         x0=y,
         size=np.maximum(sizes, noise),
         field=field_of(loss),

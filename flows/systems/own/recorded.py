@@ -59,6 +59,7 @@ class RecordedSystem(System):
     given: Any = field(default=None, repr=False)
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+    nonnegative: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Believe the file only as far as its names are harmless."""

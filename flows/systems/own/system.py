@@ -5,7 +5,6 @@ r"""A loss of your own as a system: its gradient flow, potentials and claims, by
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -50,9 +49,6 @@ class OwnSystem(Followed):
     claims : sequence of Claim, optional
         Statements in the symbols of these names (`potentials.symbol`), for
         :func:`flows.check`.
-    decay : mapping of Block to float, optional
-        Deprecated: ignored where states are exact. In doubles, `{block: p}` scales a block that
-        tends to zero like `t^-p`.
     marks : sequence of Mark, optional
         Times `T1` and `T2` that the claims refer to.
     constants : mapping of str to float, optional
@@ -117,12 +113,11 @@ class OwnSystem(Followed):
     expression: Any
     potentials: Any = ()
     claims: Any = ()
-    decay: Any = ()
     marks: Any = ()
     constants: Any = ()
-    tolerance: float = field(default=1e-12, compare=False, repr=False)
+    tolerance: float = field(default=1e-12, init=False, compare=False, repr=False)
     steps: tuple[float, float, bool, bool] = field(
-        default=(0.0, 0.0, True, False), compare=False, repr=False
+        default=(0.0, 0.0, True, False), init=False, compare=False, repr=False
     )
     arithmetic: str = field(default="auto", kw_only=True)
     rates: Any = field(default=None, kw_only=True, repr=False)
@@ -145,7 +140,7 @@ class OwnSystem(Followed):
         """Check everything and derive what the flow needs; mappings become tuples."""
         for label in ("blocks", "claims", "marks"):
             object.__setattr__(self, label, listed(label, getattr(self, label)))
-        for label in ("potentials", "decay", "constants", "settings"):
+        for label in ("potentials", "constants", "settings"):
             object.__setattr__(self, label, pairs(label, getattr(self, label)))
         object.__setattr__(self, "expression", frozen(self.expression))
         known = tuple((name, frozen(potential)) for name, potential in self.potentials)
@@ -156,17 +151,10 @@ class OwnSystem(Followed):
             self.expression,
             self.potentials,
             self.claims,
-            self.decay,
             self.marks,
             self.constants,
             self.arithmetic,
         )
-        if self.decay:
-            warnings.warn(
-                "decay is not needed any more, and is ignored where states are exact; leave it out",
-                DeprecationWarning,
-                stacklevel=3,
-            )
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:

@@ -88,7 +88,7 @@ class ReLUNeuron(System):
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
     stacks: ClassVar[bool] = True
-    apart: ClassVar[float] = APART
+    max_output_ratio: ClassVar[float] = APART
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 
@@ -184,7 +184,7 @@ class ReLUNeuron(System):
         """See :func:`flows.systems.relu_neuron.features.features`."""
         return features(frame, states)
 
-    def alike(self, frame: Frame, states: SoundState) -> Any:
+    def batch_key(self, frame: Frame, states: SoundState) -> Any:
         """Runs with as many neurons and dimensions, of which the same ones coincide."""
         return states.z.shape[1:], frame.multiplicity.tobytes(), frame.member.tobytes()
 

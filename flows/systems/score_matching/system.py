@@ -16,6 +16,7 @@ from flows.core.arrays import Array, check_integer, check_shape, checked
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.piece import Event
+from flows.core.settings import with_settings
 from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
 from flows.systems.mixture import choice
@@ -86,7 +87,7 @@ class ScoreMatching(MixtureSystem):
     d: int = 2
     noise_time: float = 0.0
     target: Any = None
-    tolerance: float = field(default=EXACT, compare=False, repr=False)
+    tolerance: float = field(default=EXACT, init=False, compare=False, repr=False)
 
     name: ClassVar[str] = "score_matching"
     title: ClassVar[str] = "Score matching"
@@ -236,9 +237,10 @@ class ScoreMatching(MixtureSystem):
             self.calculus, frame, state, time, self.tolerance, self.stretch, regimes
         )
 
-    def quiet(self) -> ScoreMatching:
+    def without_events(self) -> ScoreMatching:
         """Flow without regimes."""
-        return _Quiet(**{one.name: getattr(self, one.name) for one in fields(self)})
+        given = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
+        return with_settings(_WithoutEvents(**given), tolerance=self.tolerance)
 
     def regime(
         self, times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array
@@ -249,7 +251,7 @@ class ScoreMatching(MixtureSystem):
         return regimes(times, weight, mu, velocity, fisher, self.n, self.unit)
 
 
-class _Quiet(ScoreMatching):
+class _WithoutEvents(ScoreMatching):
     """Flow whose pieces end where they have to, and not where an event is."""
 
     piece = MixtureSystem.piece

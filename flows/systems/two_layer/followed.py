@@ -52,9 +52,9 @@ class Followed(Evaluated):
         return self._way.lanes
 
     @property
-    def apart(self) -> float:  # type: ignore[override]
+    def max_output_ratio(self) -> float:  # type: ignore[override]
         """As of neurons, of one ReLU teacher."""
-        return super().apart if self._neuron is None else self._neuron.apart
+        return super().max_output_ratio if self._neuron is None else self._neuron.max_output_ratio
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a network of few entries that is not followed as a neuron."""

@@ -202,7 +202,7 @@ class SpanRun:
 
             return inner, lambda tau, u: rounded(place(u)), exact_slopes
         blocks = [view.loss.network.size]
-        chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, RESERVE)
+        chart = pieces.chart(view.loss, state.x, blocks, time, RESERVE)
         observed = functools.partial(self._in_doubles, frame)
         pace = pieces.Pace(time, state.x)
         own = pieces.OwnPiece(

@@ -6,7 +6,7 @@ r"""A hidden layer of students that learns one of teachers, as a gradient flow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ import symbolic
 from flows.core.arrays import Array, check_integer, check_shape
 from flows.core.errors import InputError
 from flows.core.options import Options, chosen
+from flows.core.settings import with_settings
 from flows.core.starts import given_array, read_array
 from flows.systems.two_layer.followed import Followed
 from flows.systems.two_layer.given import (
@@ -103,10 +104,10 @@ class TwoLayer(Followed):
     train_outputs: bool = False
     biases: bool = False
     teacher_biases: Any = None
-    doubles: bool = field(default=False, compare=False, repr=False)
-    coded: bool = field(default=False, compare=False, repr=False)
+    doubles: bool = field(default=False, init=False, compare=False, repr=False)
+    coded: bool = field(default=False, init=False, compare=False, repr=False)
     steps: tuple[float, float, bool, bool] = field(
-        default=(0.0, 0.0, True, False), compare=False, repr=False
+        default=(0.0, 0.0, True, False), init=False, compare=False, repr=False
     )
 
     #: A run alone takes most of a second.
@@ -193,12 +194,12 @@ class TwoLayer(Followed):
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Know what steps leave."""
-        return replace(self, steps=(rtol, atol, damped, multistep))
+        return with_settings(self, steps=(rtol, atol, damped, multistep))
 
-    def beside_compiled(self) -> Self:
+    def with_compiled_steps(self) -> Self:
         """Return the system whose runs take compiled steps where two doubles serve."""
-        return replace(self, coded=True)
+        return with_settings(self, coded=True)
 
     def in_doubles(self) -> Self:
         """Return the system with states that are doubles."""
-        return replace(self, doubles=True)
+        return with_settings(self, doubles=True)

@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from oracles.certified import layers, means, neurons
@@ -32,6 +33,15 @@ def test_loss_and_exponent_of_the_tail_are_those_of_two_equal_weights():
     assert 4 * made.loss(t) * t * t - 1 < 1e-3
     assert abs(made.local_exponent(t) - 2) < 1e-3
     assert made.loss(t).rad() < 1e-20 * made.loss(t)
+
+
+def test_a_certificate_is_verified_itself_as_its_file_is(tmp_path):
+    made = neurons.certificate("plane", 8)
+    made.save(tmp_path / "c.json")
+    found, of_file = flows.verify(made), flows.verify(tmp_path / "c.json")
+    assert found.accepted and found[:4] == of_file[:4] and (found.start == of_file.start).all()
+    broken = replace(made, start=1.001 * made.start)
+    assert not flows.verify(broken).accepted
 
 
 @pytest.mark.parametrize(

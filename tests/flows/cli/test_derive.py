@@ -132,7 +132,7 @@ def test_a_derivation_of_what_is_not_kept_is_refuted():
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["matrix_factorization", "--d", "3"], "take a smaller size"),
+        (["matrix_factorization", "--d", "3"], "choose a smaller size"),
         (["relu_neuron", "--d", "3"], "its loss is no polynomial"),
         (["gaussian", "--d", "3"], "gaussian has no size"),
         (["relu_nueron"], "did you mean relu_neuron"),

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,10 @@ from mpmath import mp
 
 import flows
 import potentials
-from flows.cli.layout import Table, labelled, wrapped
-from flows.cli.verdicts import verdict_lines
+from flows.cli.layout import Table, counted, labelled, wrapped
+from flows.cli.verdicts import verdict_lines, verdict_table
 from flows.pages.formulas import plain
-from flows.runs.verdict import Outcome
+from flows.runs.verdict import HypothesisResult, Outcome, Verdict
 
 WIDTHS = (60, 80)
 ROWS = (("alpha beta gamma", "1.23456e-10, 2.5"), ("delta", "-0.333333"))
@@ -167,6 +168,57 @@ def test_every_hypothesis_says_what_it_finds_in_place_of_its_inequality():
                 assert "{" not in said
                 assert "0.125" in said or h.value is None
                 assert ("undefined" in said) == ("{needed}" in (h.unmet or "{needed}"))
+
+
+#: Lines of a whole answer of `popflow check` on a terminal of 100 columns.
+MOST_LINES = 40
+
+
+def lines_of(out, verdicts):
+    return [line for line in out.splitlines() if line.split()[:1] in [[v.claim] for v in verdicts]]
+
+
+def test_check_prints_a_summary_and_one_line_a_claim(popflow, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    run.save(tmp_path / "run.nc")
+    code, out, _ = popflow("check", tmp_path / "run.nc")
+    verdicts = flows.check(run)
+    assert code == 0 and len(out.splitlines()) <= MOST_LINES
+    found = lines_of(out, verdicts)
+    assert [line.split()[:2] for line in found] == [[v.claim, str(v.verdict)] for v in verdicts]
+    counts = Counter(str(v.verdict) for v in verdicts)
+    assert all(f"{n} {outcome}" in out.partition(" claim")[0] for outcome, n in counts.items())
+    upper = next(v for v in verdicts if v.claim == "loss_upper")
+    assert f"exponent {upper.measured:.6g} ± " in found[0] and "claimed >= 3" in found[0]
+    code, full, _ = popflow("check", tmp_path / "run.nc", "--full")
+    assert code == 0 and all(f"{v.claim}: {v.verdict}" in full for v in verdicts)
+    assert "Corollary 12" in full and "Corollary 12" not in out
+
+
+@pytest.mark.parametrize("system", potentials.SYSTEMS)
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_no_claim_needs_more_than_a_line_whatever_its_verdict(system, outcome, monkeypatch):
+    """Also with long messages and numbers of many digits: the table of every system fits."""
+    monkeypatch.setenv("COLUMNS", "100")
+    source = potentials.claims(system)[0].source
+    unmet = (HypothesisResult("a hypothesis", False, 1.0, 2.0, ">=", "a long reason " * 9),)
+    verdicts = [
+        Verdict(c.id, outcome, -1.23456789e-101, 1.23456789e-100, 3.2e-300, unmet, source, 2.0,
+                1.23456e-100, "a long message " * 9, relation=">=", compared=compared,
+                conclusion=conclusion)
+        for c in potentials.claims(system)
+        for compared, conclusion in [("sides", False), ("exponents", True), ("", None)]
+    ]  # fmt: skip
+    lines = verdict_table(verdicts).lines(100)
+    assert len(lines_of("\n".join(lines), verdicts)) == len(verdicts)
+    assert len(lines) == len(verdicts) + 4 and max(map(len, lines)) <= 100
+    assert len(potentials.claims(system)) + 10 <= MOST_LINES
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, "0 axioms"), (1, "1 axiom"), (2, "2 axioms")])
+def test_a_number_and_its_noun_agree(number, said):
+    assert counted(number, "axiom") == said
+    assert counted(1, "hypothesis", "hypotheses") == "1 hypothesis"
 
 
 def test_a_claim_that_says_nothing_about_the_start_is_no_failure(popflow, run, tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import symbolic
 from flows.cli.main import main
 from flows.cli.theorems import theorem_lines
 from flows.runs.theorems.meet import Met
@@ -19,9 +20,19 @@ def test_a_theorem_is_printed_with_what_it_rests_on(capsys):
     code, out, _ = asked(capsys, "matrix_factorization", "--theorem", "balance_decays", "--trusted")
     assert code == 0
     assert "R(T) exp(T k - k t) >= R(t)" in out
-    assert "DERIVED (2 hypotheses; 1 axioms) in 16 steps" in out
+    assert "DERIVED (2 hypotheses; 1 axiom) in 16 steps" in out
     assert "dL_reg/dt = -|grad L_reg|^2" in out and "`e = t` stands for every end" in out
     assert "balance_conserved" not in out
+
+
+def test_theorems_are_a_table_with_a_line_each(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    _, out, _ = asked(capsys, "gmm_em")
+    known = symbolic.theorems("gmm_em")
+    first = [line.split()[0] for line in out.splitlines() if line.strip()]
+    names = [s.name for s in known]
+    assert [word for word in first if word in names] == names
+    assert f"{len(known)} theorems DERIVED" in out and "source" not in out
 
 
 def test_a_certificate_is_written_checked_and_refused_once_changed(capsys, tmp_path):
@@ -60,7 +71,7 @@ def test_latex_has_the_statement_and_its_proof(capsys, tmp_path):
         (("no_such",), "unknown system"),
         ((), "expected a system or --check CERT"),
         (("--check", "no_such.json"), "found no file"),
-        (("gmm_em", "--check", "x.json"), "expected nothing else"),
+        (("gmm_em", "--check", "x.json"), "expected at most --theorem"),
         (("--check", "README.md"), "no whole JSON"),
     ],
 )
@@ -85,6 +96,9 @@ def test_check_says_which_theorems_speak_of_a_run(capsys):
     assert upper["met"] and upper["begin"] == 0 and upper["conclusion"] > 0
     (always,) = said["for_all_times"]  # the start is known exactly
     assert always["theorem"] == "loss_upper" and always["proved"] and always["begin"] == 0
+    main([*words[:-2], "--theorems"])
+    short = capsys.readouterr()[0]
+    assert "theorem loss_upper: speaks of it from t = 0" in short and "because" not in short
     main([*words, "--theorems"])
     out = capsys.readouterr()[0]
     assert "theorem loss_upper: speaks of it from t = 0" in out

@@ -1,6 +1,5 @@
 """Ensembles in one JAX program: the rows of the CPU engine, whatever is in the other lanes."""
 
-import functools
 import json
 import operator
 import pickle
@@ -91,13 +90,9 @@ def test_the_comparison_sees_a_broken_field_or_clock(short, monkeypatch, broken)
     if broken == "field":
         raw_field = differentiable.raw_field
 
-        @functools.cache
-        def faster(field):
-            return lambda x, w: (1 + 1e-3) * field(x, w)
-
-        def broken_field(chart):
+        def broken_field(chart):  # weights are data: nothing is compiled anew
             field, weights = raw_field(chart)
-            return faster(field), weights
+            return field, (1 + 1e-3) * weights
 
         monkeypatch.setattr(differentiable, "raw_field", broken_field)
     else:

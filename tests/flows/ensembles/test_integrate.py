@@ -18,7 +18,7 @@ from flows.ensembles import memory, result
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.member import KEPT_BITS, rounded_up
 from flows.ensembles.starts import Law
-from flows.ensembles.workers import Hands, finished
+from flows.ensembles.workers import Workers, finished
 from flows.runs.check import check
 from flows.runs.integrate import integrate
 from flows.runs.rates import local_exponent
@@ -208,14 +208,14 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
 
 def test_a_call_that_kills_its_process_is_lost_alone():
     calls = [(abs, -1), (os._exit, 1), (abs, -3), (abs, -4)]
-    found = dict(finished(operator.call, calls, Hands(0, 2)))
+    found = dict(finished(operator.call, calls, Workers(0, 2)))
     assert isinstance(found.pop(1), BrokenExecutor)
     assert found == {0: 1, 2: 3, 3: 4}
 
 
 def test_an_error_in_a_process_is_raised():
     with pytest.raises(TypeError, match="bad operand"):
-        list(finished(operator.call, [(abs, "-1")], Hands(0, 2)))
+        list(finished(operator.call, [(abs, "-1")], Workers(0, 2)))
 
 
 class Losing(Executor):

@@ -169,7 +169,7 @@ def test_compiled_steps_stop_where_a_student_reaches_zero(seed: int) -> None:
     start = PAIRS.initial(1.0, seed)
     coded, alone = (
         flows.integrate(system, start, 10.0, rtol=RTOL)
-        for system in (PAIRS.beside_compiled(), PAIRS)
+        for system in (PAIRS.with_compiled_steps(), PAIRS)
     )
     assert coded.status == alone.status == KINK_REACHED
     assert _zero_at(coded.message) == pytest.approx(_zero_at(alone.message), rel=1e-6)

@@ -23,7 +23,7 @@ from symbolic.evidence import step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 from symbolic.evidence.step import distinct
 
-LARGEST = 5e6  # bytes of a page that opens at once on a phone
+LARGEST = 1.5e6  # bytes of a page that opens at once on a phone
 HOSTILE = "<script>alert('x')</script>"
 (LOSS_LOWER,) = (
     replace(c, hypotheses=())  # nobody has the small start
@@ -104,6 +104,13 @@ def test_a_link_to_elsewhere_is_noticed():
 def test_tags_are_balanced_and_the_page_is_small(page):
     assert Reader(page).open == []
     assert len(page.encode()) < LARGEST
+
+
+def test_no_figure_is_on_a_page_twice_and_runs_are_folded(page):
+    shown = re.findall(r'<img src="data:[^"]+" alt="([^"]+)"', page)
+    folded = re.findall(r'<img alt="([^"]+)"><script type="application/gzip">', page)
+    assert len(shown) == 1 and not set(shown) & set(folded)
+    assert page.count('<details class="part"') > 3 and page.count('<details class="part" open') == 1
 
 
 def test_an_open_tag_is_noticed():

@@ -91,7 +91,7 @@ def test_a_constant_within_the_resolution_is_undecided_and_one_beyond_is_violate
     claim = bare("kappa_persists")
     found = verdict(power_run(), claim)
     assert 0 < found.resolution < 1e-7
-    assert f"differs by less than {found.resolution:.1e} is not told apart" in found.message
+    assert f"constants that differ by less than {found.resolution:.1e}" in found.message
     (c,) = claim.conclusions
     for share, outcome in ((0.5, Outcome.INCONCLUSIVE), (2.0, Outcome.VIOLATED)):
         constant = sp.Float(found.constant * (1 + share * found.resolution), 30)

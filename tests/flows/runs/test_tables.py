@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import flows
 from flows.core.errors import InputError
+from flows.core.excess import Excess
 
 x = sp.MatrixSymbol("x", 2, 1)
 OWN = flows.OwnSystem("quartic", [x], x[0] ** 4 + x[1] ** 4, potentials={"first": x[0] ** 2})
@@ -108,6 +109,26 @@ def test_a_plot_is_the_figure_of_the_loss(runs):
     assert isinstance(figure, Figure)
     (line, *_) = figure.axes[0].lines
     assert np.array_equal(line.get_ydata(), run["loss"][1:])
+
+
+@pytest.mark.parametrize("name", ["relu_neuron", "gmm_em"])
+def test_a_plot_goes_into_axes_that_are_given_and_returns_them(runs, name):
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    run = runs[name]
+    assert run.plot(ax=right) is right
+    assert not left.lines and np.array_equal(right.lines[0].get_ydata(), run["loss"][1:])
+    assert right.get_yscale() == "log" and "$t$" in right.get_xlabel()
+    with pytest.raises(InputError, match="ax: expected axes of matplotlib"):
+        run.plot(ax=figure)
+
+
+def test_an_excess_is_a_short_line(runs):
+    run = runs["relu_neuron"]
+    assert repr(run.excess) == f"Excess(L* = 0, {run['loss'][-1]:.6g} at the end)"
+    partly = Excess(np.array([1.0, np.nan]), 0.5, "lost", None)
+    assert repr(partly) == "Excess(L* = 0.5, 1 at the end, known at 1 of 2 times)"
+    assert repr(Excess(np.full(2, np.nan), np.nan, "no limit")) == "Excess(not known: no limit)"
 
 
 @pytest.mark.parametrize(

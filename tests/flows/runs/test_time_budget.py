@@ -256,6 +256,6 @@ def test_an_ensemble_of_the_command_line_ends(capsys):
 def test_commands_have_ten_minutes_unless_told_otherwise(capsys):
     assert main(["run", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "--max-seconds S End after so many seconds [default: 600]" in text
+    assert "--max-seconds S End after this many seconds [default: 600]" in text
     assert main(["run", *LONG_RUN, "--max-seconds", "0"]) == 2
     assert "max_seconds must be a positive number" in capsys.readouterr().err

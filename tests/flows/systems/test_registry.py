@@ -1,5 +1,7 @@
 """The registry: what systems say of themselves, and that nothing heavy is imported for it."""
 
+import inspect
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import flows
 import potentials
 from flows.core.errors import InputError
 from flows.core.options import RANDOM_START, START
@@ -89,3 +92,32 @@ print(before, "numpy" in sys.modules, "flows.systems.gmm_em.system" in sys.modul
         [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.split() == ["set()", "True", "False"]
+
+
+MODELS = (
+    flows.ReLUNeuron,
+    flows.GMMEM,
+    flows.ScoreMatching,
+    flows.MatrixFactorization,
+    flows.TwoLayer,
+    flows.OwnSystem,
+)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_system_takes_what_its_docstring_names_and_nothing_else(model):
+    text = inspect.getdoc(model).partition("Parameters\n")[2].partition("\nRaises\n")[0]
+    documented = [
+        name for line in re.findall(r"^(\w[\w, ]*) : ", text, re.M) for name in line.split(", ")
+    ]
+    assert list(inspect.signature(model).parameters) == documented
+    for name in ("decay", "tolerance", "steps"):
+        assert name not in documented
+
+
+def test_a_setting_is_kept_beside_another_one_and_caches_are_not():
+    system = flows.TwoLayer(2, 2).at_tolerance(1e-6, 1e-8, True)
+    changed = system.in_doubles()
+    assert changed.doubles and changed.steps == system.steps and not system.doubles
+    assert changed == system and "doubles" not in repr(changed)
+    assert flows.GMMEM(2, 1).at_tolerance(1e-6, 1e-8, True).tolerance == pytest.approx(1e-7)

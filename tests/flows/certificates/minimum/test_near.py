@@ -36,8 +36,10 @@ CLOSE, BELOW = 5e-3, 3e-2
 SLACK = 1e-9
 CHANGES, STATES = 40, 300
 # Random losses; `make fuzz` takes more.
-SEEDS = int(os.environ.get("POPFLOW_FUZZ", "3"))
+FUZZ = int(os.environ.get("POPFLOW_FUZZ", "0"))
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
+# Of both rates, and each is proved in few seconds; `make fuzz` takes all.
+SEEDS = range(FIRST, FIRST + FUZZ) if FUZZ else (0, 1, 6)
 
 
 @pytest.fixture(scope="module")
@@ -332,11 +334,12 @@ def random_loss(rng):
     ), (2 if powers[1] == 4 else "exp")
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_proved_of_a_random_loss_is_true(seed):
     loss, rate = random_loss(np.random.default_rng(seed))
     system = flows.OwnSystem("random", [x, y], loss)
     found = flows.find_potential_near(system, {x: 0, y: 0}, rate, "1/1000")
+    assert found.proved or FUZZ
     if found.proved:
         data = found.data()
         near(data)

@@ -1,5 +1,7 @@
 """Newton's method and what its spectrum decides, on systems whose critical points are known."""
 
+import re
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -46,6 +48,51 @@ def test_a_maximum_is_one():
 def test_an_eigenvalue_that_vanishes_is_told_from_no_sign(loss):
     found = flows.stationary(own(loss + 0 * y), [0.3, 0.1])
     assert (found.kind, found.index) == ("degenerate", 0)
+
+
+CIRCLE = (x**2 + y**2 - 1) ** 2 / 4
+CROSSING = x**2 * y**2
+FLAT_CIRCLE = (x**2 + y**2 - 1) ** 4
+
+
+@pytest.mark.parametrize(
+    ("loss", "near", "dimension"),
+    [
+        (CIRCLE, [0.8, 0.6], 1),
+        (FLAT_CIRCLE, [0.8, 0.6], None),
+        ((x * y - 1) ** 2 / 2, [0.9, 1.1], 1),
+        ((x - y) ** 2, [0.2, 0.1], 1),
+        (x**2 + y**2, [0.2, 0.1], 0),
+        (x**4 + y**2, [1e-3, 0.1], 0),
+        ((x - y) ** 2 + x**4 / 100, [1e-3, 1e-3], 0),
+        (CROSSING, [0.0, 0.0], None),
+    ],
+)
+def test_the_family_of_a_critical_point_has_its_dimension(loss, near, dimension):
+    """Circles, hyperbolas, lines, points; None where lines cross, or no curvature is left.
+
+    A line that is bent by a hundredth of a fourth power has one point left.
+    """
+    assert flows.stationary(own(loss), near).family == dimension
+
+
+@pytest.mark.parametrize(
+    ("system", "near", "sentence"),
+    [
+        (flows.ReLUNeuron(2, 2), [[0.4, 0], [0.6, 0]], "a global minimum, loss 0, in a family of"
+         " dimension 1, flat to second order in 1 further direction"),
+        (flows.MatrixFactorization(2, "real", 5.0), np.array([np.eye(2)] * 4),
+         "a global minimum, loss 0, in a family of dimension 3"),
+        (WELLS, [0.8, 0.2], "a strict local minimum, loss 0, alone nearby"),
+        (WELLS, [0.1, 0.2], "a saddle of index 1, loss 0.25, alone nearby"),
+        (own(x**4 + y**2), [1e-3, 0.1], "a critical point without a falling direction of"
+         " curvature, loss 0, alone nearby, flat to second order in 1 direction"),
+    ],
+)  # fmt: skip
+def test_a_sentence_says_what_a_critical_point_is(system, near, sentence):
+    """A loss of one's own may be negative elsewhere: it is never said to be a global minimum."""
+    said = flows.stationary(system, near).sentence()
+    assert re.sub(r"loss \d\.\d*e-\d+", "loss 0", said) == sentence
 
 
 def test_a_small_eigenvalue_that_is_clear_is_seen():

@@ -233,7 +233,7 @@ def test_what_is_no_certificate_at_all_is_bad_input(tmp_path):
         assert str(caught.value) == f"{tmp_path / name}: {reason}"
 
 
-def test_a_certificate_in_memory_is_refused_in_one_line():
+def test_what_is_no_certificate_is_refused_in_one_line():
     for given in (None, 3, object(), [1.0]):
-        with pytest.raises(InputError, match=r"reads a file.*write the certificate first"):
+        with pytest.raises(InputError, match=r"expected a certificate or the path of its file"):
             verify(given)

@@ -261,7 +261,7 @@ def test_intervals_cover_the_probability_as_often_as_they_say():
 
 @functools.cache
 def doubled_target():
-    """The run of the README: with sigma_1 = 2 a power of sigma_1 can be read off a rate."""
+    """The run of docs/claims.md: with sigma_1 = 2 a power of sigma_1 can be read off a rate."""
     system = flows.MatrixFactorization(3, regularization=20.0, target=2 * np.eye(3))
     return flows.integrate(system, system.initial(0.2, 9), 1e6)
 

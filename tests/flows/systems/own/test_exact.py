@@ -298,14 +298,6 @@ def test_doubles_are_chosen_where_balls_are_not_possible():
         flows.OwnSystem("plane", [A], A**2, arithmetic="quick")
 
 
-def test_decay_is_ignored_and_deprecated():
-    plain = flows.OwnSystem("quartic", [A], A**4)
-    with pytest.warns(DeprecationWarning, match="decay is not needed"):
-        told = flows.OwnSystem("quartic", [A], A**4, decay={A: 0.5})
-    losses = [flows.integrate(s, [1.0], t_end=1e6)["loss"] for s in (plain, told)]
-    assert np.array_equal(*losses)
-
-
 def test_an_ensemble_has_the_digits_of_its_members():
     system, start, *_ = CASES["rotated"]
     many = flows.integrate_ensemble(system, np.ravel(start)[None], t_end=1e12, t_eval=TIMES)

@@ -66,13 +66,15 @@ def rotated(rates, start, optimum):
     return flows.OwnSystem("rotated", [w], sum(squares) / 2), start, exact
 
 
+#: `exp(-4 t)` is below the least double from `t = 186` on.
+VANISHED = 300.0
 FLOWS = {
-    "a square": (flows.OwnSystem("s", [A], A**2), [1.0], lambda t: np.exp(-4 * t), 1e4),
+    "a square": (flows.OwnSystem("s", [A], A**2), [1.0], lambda t: np.exp(-4 * t), VANISHED),
     "a square elsewhere": (
         flows.OwnSystem("s", [A], (A - 1) ** 2),
         [2.0],
         lambda t: np.exp(-4 * t),
-        1e4,
+        VANISHED,
     ),
     "a fourth power": (
         flows.OwnSystem("s", [A], (A - 1) ** 4 / 4),
@@ -84,8 +86,10 @@ FLOWS = {
 }
 
 
-@pytest.mark.parametrize("name", FLOWS)
-@pytest.mark.parametrize("method", METHODS)
+# At an optimum of 1 states as doubles round the loss away: the harder one of the two squares.
+@pytest.mark.parametrize(
+    ("name", "method"), [("a square", "auto"), *((n, m) for n in list(FLOWS)[1:] for m in METHODS)]
+)
 @pytest.mark.parametrize("rtol", [1e-6, 1e-10])
 def test_a_known_loss_is_right_to_its_error_and_another_one_is_nan(name, method, rtol):
     system, start, exact, t_end = FLOWS[name]
@@ -107,8 +111,7 @@ def test_a_known_loss_is_right_to_its_error_and_another_one_is_nan(name, method,
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("optimum", [0, 1])
-@pytest.mark.parametrize("t_end", [100.0, 1e4])
+@pytest.mark.parametrize(("optimum", "t_end"), [(0, 1e4), (1, 100.0)])
 def test_a_true_bound_is_not_violated_by_noise_and_a_false_one_is(method, optimum, t_end):
     system = flows.OwnSystem("square", [A], (A - optimum) ** 2, claims=[bound(2)])
     rtol = COARSE if method == "Radau" else 1e-8

@@ -242,19 +242,6 @@ def test_rotated_neurons_have_the_same_loss():
     assert neuron().loss((q @ y).ravel()) == pytest.approx(neuron().loss(y.ravel()), rel=ROUNDING)
 
 
-def test_slow_blocks_scaled_by_their_decay_give_the_same_flow():
-    a, b = sp.MatrixSymbol("a", 2, 1), sp.MatrixSymbol("b", 2, 1)
-    gap, cross, square = (a.T * a)[0, 0] - 1, (a.T * b)[0, 0], (b.T * b)[0, 0]
-    expression = gap**2 + 2 * cross**2 + square**2 + (gap + square) ** 2 / 2
-    plain = flows.OwnSystem("plain", [a, b], expression)
-    with pytest.warns(DeprecationWarning, match="decay is not needed"):
-        scaled = replace(plain, decay={b: sp.Rational(1, 2)})
-    start = plain.initial(0.3, seed=0)
-    losses = [flows.integrate(s, start, t_end=1e7)["loss"] for s in (plain, scaled)]
-    # Rounding of |a|^2 - 1 = O(1/t) is 1e-9 at the end.
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-
-
 def test_a_loss_that_doubles_do_not_know_is_nan_and_at_a_saddle_it_is_known():
     a = sp.Symbol("a")
     system = flows.OwnSystem("well", [a], (a**2 - 1) ** 2 / 4, arithmetic="doubles")

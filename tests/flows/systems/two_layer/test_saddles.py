@@ -57,7 +57,8 @@ def test_students_that_are_nearly_equal_have_companions_and_are_off_by_less(
 ):
     runs, alone = [], integrate._alone
     monkeypatch.setattr(integrate, "_alone", lambda *given: runs.append(1) or alone(*given))
-    system = TwoLayer(2, TEACHERS, activation="quadratic", doubles=doubles)
+    system = TwoLayer(2, TEACHERS, activation="quadratic")
+    system = system.in_doubles() if doubles else system
     run = run_of(system, 1e-9)
     assert run.completed and len(runs) > 1
     assert run.system.outgrown(run.states)[-1] > companions.FREE

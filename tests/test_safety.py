@@ -219,7 +219,7 @@ def test_no_module_imports_itself_through_others():
         ("flows.core.chart", "if TYPE_CHECKING:\n    from flows.systems.registry import SYSTEMS"),
         ("flows.solvers.stiff", "from flows.systems.relu_neuron.system import ReLUNeuron"),
         ("flows.systems.gmm_em.system", "from flows.systems.score_matching import exact"),
-        ("flows.systems.mixture.sums", "from flows.systems.gmm_em import exact"),
+        ("flows.systems.mixture.expectation", "from flows.systems.gmm_em import exact"),
         ("flows.certificates.certify", "from flows.pages import html"),
         ("flows.certificates.certify", "from flows.solvers import stiff"),
         ("flows.certificates.verifier.verify", "from flows.core.balls import dot"),

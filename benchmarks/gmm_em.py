@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 import flows
-from flows.core.quadrature_rules import Rule
 from flows.systems.gmm_em import exact as gmm_em_exact
 from flows.systems.mixture import derivatives, forms
 from flows.systems.mixture.means import NEAR
-from flows.systems.mixture.sums import moments
+from flows.systems.mixture.nodes import packed
+from flows.systems.mixture.sums_compiled import components_of, of_list
 
 EXPECTATION, ALONG_A_RUN, SECONDS = 1e-9, 1e-6, 5.0
 SCALES = (1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 6.0)
@@ -63,9 +63,11 @@ def two_rules(system: flows.GMMEM, means: np.ndarray, found: Any) -> list[float]
     weights = functools.reduce(np.multiply.outer, (w for _, w in axes))
     kept = weights > NOTHING * np.exp(-(reach**2) / 8)
     nodes = np.stack(np.meshgrid(*(x for x, _ in axes), indexing="ij"), axis=-1)
-    finer = moments(system.calculus, components, Rule(nodes[kept], weights[kept], "finer"))
-    gradient = derivatives.gradient(frame, components, finer.pull) @ frame.basis.T
-    kl, fisher = (x + y for x, y in zip((finer.kl, finer.fisher), components.constant, strict=True))
+    numbers, parts = packed(nodes[kept], weights[kept]), components_of(components.at(None))
+    finer = of_list(components.form, system.calculus, parts, numbers)[0, 0]
+    pull = finer[2:].reshape(components.mu.shape)
+    gradient = derivatives.gradient(frame, components, pull) @ frame.basis.T
+    kl, fisher = finer[:2] + components.constant
     return [
         abs(found.loss / kl - 1),
         abs(found.fisher / fisher - 1),

@@ -224,7 +224,7 @@ def test_no_module_imports_itself_through_others():
         ("flows.core.chart", "if TYPE_CHECKING:\n    from flows.systems.registry import SYSTEMS"),
         ("flows.solvers.stiff", "from flows.systems.relu_neuron.system import ReLUNeuron"),
         ("flows.systems.gmm_em.system", "from flows.systems.score_matching import exact"),
-        ("flows.systems.mixture.sums", "from flows.systems.gmm_em import exact"),
+        ("flows.systems.mixture.expectation", "from flows.systems.gmm_em import exact"),
         ("flows.systems.new.system", "from flows.systems.gmm_em.system import GMMEM"),
         ("flows.systems.new.parts.field", "import flows.systems.own.loss"),
         ("flows.certificates.certify", "from flows.pages import html"),

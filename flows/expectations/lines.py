@@ -73,7 +73,7 @@ class Line(NamedTuple):
             self.scale * np.cosh(most) * np.sin(c),
         )
 
-    def measure(self, low: Array, high: Array, c: Array, more: float) -> Array:
+    def measure(self, low: Array, high: Array, c: Array, more: Array) -> Array:
         """Largest `|phi(u) u'|` on rectangles that are longer by ``more``, times their lengths."""
         if self.thin:
             return np.ones(1)

@@ -34,8 +34,9 @@ MOST_NODES = 300_000
 FEWER = 0.5
 # Longer rows are steep functions: the first axis lies along the longest one.
 STEEP = 3.0
-# On a line, shorter rows than that are tried with nodes where they turn: it costs little.
-TURNING = 0.5
+# On a line, shorter rows than that are tried with nodes where they turn, if it takes more nodes
+# than the second number otherwise: to look costs as much as so many nodes.
+TURNING, MANY = 0.5, 40
 # A box may have this many times the largest number of nodes, before its corners are left out.
 CORNERS = 3
 
@@ -190,7 +191,11 @@ def surveyed(
     # On a line the trapezoidal rule costs next to nothing, and serves in any number of digits.
     thin = (k > 1) & (np.abs(plane.rows).max(axis=0, initial=0.0) <= THIN)
     usual = tuple(Line(thin=bool(t)) for t in thin)
-    lines = [usual]
+    first = strips(forms, y, plane, usual, slack) if k - thin.sum() <= MOST_AXES else None
+    known: list[Strips | None] = [first]
+    lines: list[tuple[Line, ...]] = []
+    if k == 1 and first and 0 < first.axes(RIGHT * first.size)[0].size <= MANY:
+        return (first,)
     steep = np.abs(plane.rows[:, 0]) if k else np.zeros(1)
     if steep.max() > (TURNING if k == 1 else STEEP):
         sharpest = int(steep.argmax())
@@ -200,8 +205,8 @@ def surveyed(
         lines.append((Line(scale, float(turned)), *usual[1:]))
     lines += [(Line(),) * k] if thin.any() else []
     some = (each for each in lines if sum(not line.thin for line in each) <= MOST_AXES)
-    found = (strips(forms, y, plane, each, slack) for each in some)
-    return tuple(each for each in found if each is not None)
+    known += [strips(forms, y, plane, each, slack) for each in some]
+    return tuple(each for each in known if each is not None)
 
 
 def fewest(

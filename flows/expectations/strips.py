@@ -231,17 +231,9 @@ def strips(
     wide = max(1, sum(not line.thin for line in lines))
     edges = tuple(line.edges(LENGTHS[wide - 1]) for line in lines)
     near = Near.of(plane, y, lines, slack)
-    real = _sizes(forms, y, plane, lines, edges, 0, np.zeros(1), near)[:, 0]
-    if not np.isfinite(real).all():
-        return None
-    places = range(1, k + 1)
-    shares = [real.sum(axis=tuple(j for j in places if j != e)).T for e in places]
-    for line, share in zip(lines, shares, strict=True):
-        if not line.thin and np.any(share[[0, -1]] > NOTHING * share.sum(axis=0)):
-            return None
     scale = np.abs(plane.rows).max(axis=0)
     fine = slice(None) if wide == 1 else slice(1, None, wide + 1)
-    widths, found = [], []
+    widths, found, places = [], [], range(1, k + 1)
     for e, line in enumerate(lines):
         relative = np.array(RELATIVE[fine]) / max(float(scale[e]), TINY)
         both = relative[relative < ABSOLUTE[-1]], np.array(ABSOLUTE[fine])
@@ -249,10 +241,19 @@ def strips(
         if line.thin:
             cs = np.array(AROUND) / max(float(scale[e]), THINNEST)
         widths.append(cs)
+        asked = cs if e else np.append(0.0, cs)  # the first of all is the line itself
         few = max(1, TOGETHER // math.prod(len(edge) - 1 for edge in edges))
-        parts = (cs[k : k + few] for k in range(0, len(cs), few))
+        parts = (asked[k : k + few] for k in range(0, len(asked), few))
         some = [_sizes(forms, y, plane, lines, edges, e, part, near) for part in parts]
-        found.append(np.concatenate([x.reshape(2, x.shape[1], -1).sum(axis=-1).T for x in some]))
+        if not e:
+            real, some[0] = some[0][:, 0], some[0][:, 1:]
+            shares = [real.sum(axis=tuple(j for j in places if j != i)).T for i in places]
+            ends = [x for x, line in zip(shares, lines, strict=True) if not line.thin]
+            if not np.isfinite(real).all() or any(
+                np.any(share[[0, -1]] > NOTHING * share.sum(axis=0)) for share in ends
+            ):
+                return None
+        found.append(np.concatenate([x.sum(axis=tuple(range(2, 2 + k))).T for x in some]))
     return Strips(plane, lines, edges, shares, widths, found, real, near)
 
 
@@ -278,8 +279,7 @@ def _sizes(
         low, high = edge[:-1].reshape(shape), edge[1:].reshape(shape)
         c = cs.reshape(-1, *[1] * k) if e == axis else np.zeros((1,) * (k + 1))
         tubes.append(line.tube(low, high, c))
-        more = WIDEST if e != axis or not cs.any() else 0.0
-        weight = weight * line.measure(low, high, c, more)
+        weight = weight * line.measure(low, high, c, np.where(c == 0, WIDEST, 0.0))
     known = {
         symbol: _form(tubes, row, offset, near)
         for symbol, row, offset in zip(forms.symbols, plane.rows, plane.offsets, strict=True)

@@ -46,8 +46,9 @@ ALIKE, PART = 0.1, 0.02
 # A companion may take the first number times the steps of the run, and the second number more.
 TIMES, MORE = 2, 500
 UNKNOWN = (
-    "beside a ridge of the loss, or a saddle, and it is not known when and to which side it leaves:"
-    " an error grows {:.0e} times as much as the flow there, too much for steps of rtol = {:.0e};"
+    "beside a ridge of the loss, or a saddle, and it is not known whether it leaves, when, and to"
+    " which side: an error grows {:.0e} times as much as the flow there, too much for steps of"
+    " rtol = {:.0e};"
     " end the run before, start farther from it, or take flows.certify"
 )
 

@@ -86,6 +86,11 @@ def law_of_run(
             return replace(found, since=last / 2)
         if math.isnan(measured):
             return refused("how the loss falls to its limit is not known from states in doubles")
+        if regime.kind == "power":
+            return refused(
+                "the loss falls like a power of time, which curvature at the limit that was found"
+                " does not explain: that limit is not resolved; give the minimiser with at"
+            )
         return refused(
             f"the loss falls with the rate {measured:.4g}, from most starts in the end with"
             f" {rate:.4g}: the states do not tell whether anything of the slower direction is there"

@@ -15,8 +15,10 @@ from flows.arithmetic.kept import kept
 from flows.arithmetic.vectors import WIDTH, load, total
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
+from flows.core.quadrature_rules import Rule
 from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.means import Means
 from flows.systems.mixture.node_functions import OPTIONS
 from flows.systems.mixture.node_posteriors import (
     COMPONENTS,
@@ -25,6 +27,8 @@ from flows.systems.mixture.node_posteriors import (
     rows,
     turned,
 )
+from flows.systems.mixture.nodes import packed
+from flows.systems.mixture.sums_compiled import components_of
 
 SIGNATURE = numba.void(COMPONENTS, VECTOR, numba.float64[:, :, :, ::1])
 Curving = Callable[[Components, Array, Array], None]
@@ -69,3 +73,10 @@ def curve_of(form: int, calculus: Calculus) -> Curving:
     """Second derivatives in one of the forms, compiled once a version of what they are made of."""
     make = functools.partial(make_curve, form, calculus)
     return cast("Curving", kept((make_curve, form, calculus), SIGNATURE, make))
+
+
+def curve(calculus: Calculus, means: Means, rule: Rule) -> Array:
+    """Derivative of ``pull_i`` by ``mu_j`` at one state, shape (k, r, k, r)."""
+    found = np.zeros(means.mu.shape * 2)
+    curve_of(means.form, calculus)(components_of(means), packed(rule.nodes, rule.weights), found)
+    return found

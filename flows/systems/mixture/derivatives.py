@@ -12,7 +12,6 @@ from flows.systems.mixture.expectation import curve_rule, expect
 from flows.systems.mixture.forms import components, longest
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.sound import Frame, SoundState
-from flows.systems.mixture.sums import moments
 
 # Observables and the user's loss and gradient ask for this relative error.
 EXACT = 1e-12
@@ -45,11 +44,13 @@ def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
     inside = d == r
     if not inside:  # all directions across the span are alike: one of them stands for all
         state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
+    from flows.systems.mixture.curves import curve as curve_by  # Numba, where it is first needed
+
     means = components(frame, state)
     tolerance = SECOND * accuracy(means)
     rule = curve_rule(means, tolerance) or expect(calculus, means, tolerance).rule
-    found = moments(calculus, means, rule, curve=True)
-    curve = found.curve + np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r + 1 - inside))
+    curve = curve_by(calculus, means, rule)
+    curve += np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r + 1 - inside))
     curve *= frame.rate[:, None, None, None]
     full = np.einsum("pa,iajc,qc->ipjq", basis, curve[:, :r, :, :r], basis)
     if not inside:

@@ -14,7 +14,6 @@ from flows.core.quadrature_rules import Rule
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.rules import Nodes, home_ahead, roomy, rule, unseen
-from flows.systems.mixture.sums import components_of, moments
 
 # Averages of terms below this are zero: their digits are lost to underflow.
 UNDERFLOW = 1e-250
@@ -128,7 +127,7 @@ def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expect
 def _sum(calculus: Calculus, means: Means, tolerance: float, terms: Array, numbers: Array) -> Rule:
     """Set sums, errors and numbers of nodes of several states; the rule of the last one."""
     from flows.systems.mixture.axes import frames
-    from flows.systems.mixture.sums_compiled import of_list
+    from flows.systems.mixture.sums_compiled import components_of, of_list
 
     frame, count = frames(means, unseen(tolerance), 0.0), len(means.mu)
     widths, last = roomy(frame.widths, 1.0), Rule(np.zeros((0, 0)), np.zeros(0), "")
@@ -174,17 +173,22 @@ def _random(
     calculus: Calculus, means: Means, tolerance: float, terms: Array, numbers: Array
 ) -> Rule:
     """Set sums by random points, with a confidence interval as their error."""
-    sizes: list[Array] = []
+    from flows.systems.mixture.nodes import packed
+    from flows.systems.mixture.sums_compiled import components_of, of_list
+
+    parts, pulls = components_of(means.at(None)), np.s_[2:]
 
     def evaluate(points: Rule) -> tuple[Array, ...]:
-        found = moments(calculus, means, points)
-        sizes.append(found.size)
-        size = np.where(found.size > UNDERFLOW, found.size, 1.0)
-        pair = np.array([found.kl]), np.array([found.fisher])
-        return tuple(np.append(x, y) for x, y in zip((*pair, found.pull), size, strict=True))
+        numbers = packed(points.nodes, points.weights)
+        sums[:] = of_list(means.form, calculus, parts, numbers)[0]
+        size = np.array([*sums[1, :2], sums[1, pulls].max()])
+        size = np.where(size > UNDERFLOW, size, 1.0)
+        pair = sums[0, :1], sums[0, 1:2]
+        return tuple(np.append(x, y) for x, y in zip((*pair, sums[0, pulls]), size, strict=True))
 
+    sums = np.zeros_like(terms)
     found = confident(evaluate, means.mu.shape[1], tolerance)
-    terms[0] = np.concatenate([values[:-1].ravel() for values in found.values])
-    terms[1, :2], terms[1, 2:] = sizes[-1][:2], sizes[-1][2]
+    terms[0] = np.concatenate([values[:-1] for values in found.values])
+    terms[1, :2], terms[1, pulls] = sums[1, :2], sums[1, pulls].max()
     numbers[:] = found.error, len(found.rule)
     return found.rule

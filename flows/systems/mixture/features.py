@@ -14,7 +14,6 @@ from flows.systems.mixture.expectation import Expected, curve_rule, expect, expe
 from flows.systems.mixture.forms import components, components_by_form
 from flows.systems.mixture.means import FAR, UNSEEN, Means
 from flows.systems.mixture.sound import Frame, SoundState
-from flows.systems.mixture.sums import moments
 
 #: Numbers of one time by name, and those of several times.
 Row = dict[str, float]
@@ -88,10 +87,11 @@ class Sample(NamedTuple):
 
     def turn(self, calculus: Calculus) -> Array:
         """Rate of the pulls at one time, shape (k, r)."""
+        from flows.systems.mixture.curves import curve  # Numba loads where it is first needed
+
         rule = curve_rule(self.means, max(float(self.found.error), EXACT)) or self.found.rule
-        curve = moments(calculus, self.means, rule, curve=True).curve
-        linear = self.means.linear_curve @ self.velocity
-        return np.asarray(linear + np.einsum("iajb,jb->ia", curve, self.velocity))
+        turned = np.einsum("iajb,jb->ia", curve(calculus, self.means, rule), self.velocity)
+        return np.asarray(self.means.linear_curve @ self.velocity + turned)
 
 
 def features(

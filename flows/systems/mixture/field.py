@@ -1,7 +1,8 @@
 """Raw fields of a Gaussian mixture's gradient flow, in the coordinates of its charts.
 
 ``k`` distinct components in ``r`` dimensions move by ``mu_i' = -rate_i pull_i``, with the pulls of
-:mod:`flows.systems.mixture.sums`. Charts of the raw state, ``k`` blocks of ``r`` numbers each:
+:mod:`flows.systems.mixture.sums_compiled`. Charts of the raw state, ``k`` blocks of ``r`` numbers
+each:
 
 * linear, one distinct component: ``mu' = -rate mu``;
 * far: block ``i`` is ``mu_i``;

@@ -21,6 +21,7 @@ from flows.core.chart import uncollected
 from flows.core.threads import out_of_turn
 from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.means import FAR, Means
 from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS
 from flows.systems.mixture.node_posteriors import (
     COMPONENTS,
@@ -110,6 +111,23 @@ def _compiled() -> Callable[..., None]:
         lambda: numba.njit(_SEVERAL, nogil=True, **OPTIONS)(_several),
     )
     return cast("Callable[..., None]", made)
+
+
+def components_of(means: Means, axes: Any = None) -> Components:
+    """Components of one state or several as compiled sums take them.
+
+    ``axes`` are those along which nodes are given, the coordinates' own by default. Who is at home
+    is decided once, by the means: two that are equally near are told apart by last bits.
+    """
+    mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
+    home: Any = np.zeros(mu.shape[:-2], np.int64)
+    if means.form == FAR:
+        home = means.at_home.argmax(axis=-1)
+    if axes is None:
+        r = mu.shape[-1]
+        axes = np.zeros((*mu.shape[:-2], r, r)) + np.eye(r)
+    at = home if home.ndim else int(home)
+    return Components(mu, deviation, mean, means.weight, at, np.ascontiguousarray(axes))
 
 
 def of_list(form: int, calculus: Calculus, components: Components, numbers: Array) -> Array:

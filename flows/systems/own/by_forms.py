@@ -81,8 +81,9 @@ class Formed:
             slopes += (values[:, 1 : 1 + many] * weights[:, None]).T @ x
             sizes += weighted[:, 1 : 1 + many].T @ np.abs(x)
         found = []
-        for total, moments, moves in ((value, slopes, at[1:]), (size, sizes, np.abs(at[1:]))):
-            whole = np.append(total[:1], np.tensordot(moves, moments, 2))
+        moves = at[1:].reshape(len(at) - 1, at[0].size)
+        for total, moments, each in ((value, slopes, moves), (size, sizes, np.abs(moves))):
+            whole = np.append(total[:1], each @ moments.ravel())
             whole[1 + np.array(self.beside, dtype=int)] += total[1 + many :]
             found.append(whole)
         return found[0], found[1]

@@ -45,6 +45,13 @@ GROWS = (
     " left ever faster, or on the way to a point where the loss is singular; end the run before, or"
     " take a smaller rtol"
 )
+BEYOND = (
+    "the gradient has grown to {:.2g}, and no further is it followed: the loss may have no least"
+    " value; end the run before"
+)
+# What is left to fall is not followed beyond this: its square root is far from overflow, and a few
+# steps later it is finite, too.
+LARGEST = 1e250
 # The rule of an expectation is looked at anew where entries have moved by this part of the largest
 # one: on the way its error grows by far less than from `SERVES` to `WRONG`.
 MOVED = 0.1
@@ -199,6 +206,9 @@ class EnergyPiece(Piece):
         state = self._seen(stop.tau, stop.y, errors)
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)
+        if energy > LARGEST:
+            told = BEYOND.format(math.hypot(*self.increment.gradient(stop.y)))
+            return Restart(self.frame, state, time, (), told)
         frame = self.frame
         if self.serving is not None:
             if (found := self.serving.anew(state.x)) is None:
@@ -257,6 +267,6 @@ class EnergyPiece(Piece):
         if energy > self.begun:  # beside a saddle it falls
             return GROWS.format(math.hypot(*self.increment.gradient(u).tolist()))
         return (
-            "beside a saddle, and it is not known to which side it leaves: the displacement is"
-            f" below its error {state.error[unknown].max():.2g}"
+            "beside a saddle, and it is not known whether it leaves, and to which side: the"
+            f" displacement is below its error {state.error[unknown].max():.2g}"
         )

@@ -19,7 +19,7 @@ from flows.systems.own.exact import balls
 from flows.systems.own.loss import Loss
 from flows.systems.own.serving import Serving
 
-__all__ = ["UNSEEN", "few_looks", "left_by", "reached"]
+__all__ = ["UNSEEN", "few_looks", "left_by", "reached", "strayed"]
 
 #: A gradient of which a rule leaves a hundredth says nothing of where a state goes.
 UNSEEN = 1e4
@@ -27,6 +27,9 @@ UNSEEN = 1e4
 LOOKS = 10
 # An axis along which forms change by this part of it, or less, in their plane is across it.
 ACROSS = 1e-6
+# Axes of charts are doubles, and lead out of the plane by their last bits, chart by chart: by less
+# than this part of the longest row altogether, where it was at most a twentieth.
+STRAYS = 1e-13
 
 
 def reached(loss: Loss, nodes: Nodes, y: Array, axes: Array) -> Array:
@@ -39,6 +42,23 @@ def reached(loss: Loss, nodes: Nodes, y: Array, axes: Array) -> Array:
     beside = np.linalg.norm(axes[list(forms.beside)], axis=0)
     outside = np.abs(loss.form.plain != 0) * np.ones(len(y))
     return np.where((size + beside + outside) > ACROSS, 1.0, 0.0)
+
+
+def strayed(loss: Loss, nodes: Nodes, y: Array, change: Array) -> float:
+    """How much a number of a gradient may be off, as the state has left the plane of its forms.
+
+    No gradient brings it back there, and the loss by nodes in the plane does not see it.
+    """
+    if loss.form.plain != 0:  # its gradient may lead anywhere
+        return 0.0
+    forms = loss.formed.forms
+    plane = nodes.parts[0].axes if nodes.alone else forms.plane(y).axes
+    at = forms.at(y)
+    inside = np.concatenate([at[1:, :, :-1] @ plane, at[1:, :, -1:]], axis=-1).reshape(len(y), -1)
+    ways, size, _ = np.linalg.svd(np.hstack([inside, np.eye(len(y))[:, list(forms.beside)]]))
+    across = ways[:, np.sum(size > ACROSS * size.max(initial=0.0)) :].T @ change
+    longest = max(np.abs(forms.at(x)[0]).max() for x in (y, *(part.y for part in nodes.parts)))
+    return STRAYS * float(np.linalg.norm(across) * longest)
 
 
 def left_by(loss: Loss, nodes: Nodes, centre: list[Any], slopes: Array, axes: Array) -> Array:

@@ -21,6 +21,7 @@ from flows.systems.own.doubt import Doubt
 from flows.systems.own.energy_units import FLAT, units
 from flows.systems.own.exact import RELATIVE, is_sharp, is_steep, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.in_plane import strayed
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.serving import Serving
@@ -177,6 +178,9 @@ def _observed(
             default=0.0,
         )
         levels[name] = float(value[0].rad()) + max(float(np.abs(own @ off.axes) @ off.far), change)
+        if serving is not None and serving.cheap:
+            place = np.array([float(x) for x in state])
+            levels[name] += strayed(loss, serving.nodes, place, own)
     known, rounding = {}, 0.0
     if potentials and columns["gradient_norm"] > 0:  # their rates take where it points, too
         rounding = off.turned / columns["gradient_norm"]

@@ -81,7 +81,7 @@ def test_a_run_in_doubles_is_off_by_less_than_it_states_or_ends(y):
     system = flows.OwnSystem("ridge", [X, Y], CURVED, arithmetic="doubles")
     run = flows.integrate(system, [0.0, y], 8.0, TIMES, rtol=1e-10)
     assert off(run, truth([0.0, y])).max() < 1
-    assert run.completed or "to which side it leaves" in run.message
+    assert run.completed or "to which side" in run.message
 
 
 def test_the_linearised_error_alone_is_told_from_the_true_one(monkeypatch):
@@ -96,7 +96,7 @@ def test_a_run_on_a_ridge_says_that_it_does_not_know_how_it_leaves():
         flows.OwnSystem("ridge", [X, Y], CURVED), [0.0, RIDGE], 12.0, [1.0, 3, 12]
     )
     assert not run.completed and len(run.t) < 4
-    assert "it is not known" in run.message and "to which side it leaves" in run.message
+    assert "it is not known" in run.message and "to which side" in run.message
 
 
 @functools.cache

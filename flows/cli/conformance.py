@@ -24,6 +24,7 @@ from flows.runs.integrate import integrate
 from flows.runs.load import load
 from flows.runs.trajectory import Trajectory
 from flows.runs.verdict import Outcome
+from flows.systems.field.flow import FieldFlow
 from potentials import Claim
 from potentials.theorem import OWN
 
@@ -111,14 +112,18 @@ def _agree(one: Array, other: Array) -> float:
 def _compared(what: str, stated: Array, seen: Array) -> Finding:
     off = _agree(np.ravel(stated), np.ravel(seen))
     if off <= AGREEMENT:
-        return Finding("works", what, f"differences of the loss agree to {off:.0e}")
+        return Finding("works", what, f"differences agree to {off:.0e}")
     return Finding("WRONG", what, f"off by {off:.1e} from differences; mend the loss or its rate")
 
 
 def gradient(patient: Patient) -> Iterator[Finding]:
-    """Gradient and Hessian against differences of the loss, away from small starts."""
+    """Gradient and Hessian, or a field's Jacobian, against differences, away from small starts."""
     system, y = patient.system, np.asarray(patient.start)
     if np.iscomplexobj(y):
+        return
+    if isinstance(system, FieldFlow) and "loss" not in system.measures:
+        seen = differences(system.velocity, y).T
+        yield _compared("Jacobian", system.jacobian(y), seen)
         return
     yield _compared("gradient", system.gradient(y), differences(system.loss, y))
     if y.size <= FEW:
@@ -156,16 +161,19 @@ def round_trip(patient: Patient) -> Iterator[Finding]:
 
 
 def falling(patient: Patient) -> Iterator[Finding]:
-    """The loss of a run does not rise, and the run completes."""
+    """The run completes, and its loss does not rise."""
     run = patient.run
-    loss = run["loss"]
-    rises = np.diff(loss) > AGREEMENT * np.abs(loss[:-1])
+    name = run.leading
+    loss = run[name]
+    rises = (np.diff(loss) > AGREEMENT * np.abs(loss[:-1])) & (name == "loss")
     if not run.completed:
         yield Finding("WRONG", "run", f"{run.status}: {run.message}")
     elif rises.any():
         yield Finding("WRONG", "run", f"its loss rises at t = {run.t[1:][rises][0]:.3g}")
     else:
-        yield Finding("works", "run", f"to t = {run.t[-1]:g}, loss {loss[0]:.3g} to {loss[-1]:.3g}")
+        yield Finding(
+            "works", "run", f"to t = {run.t[-1]:g}, {name} {loss[0]:.3g} to {loss[-1]:.3g}"
+        )
 
 
 def saved(patient: Patient) -> Iterator[Finding]:
@@ -174,7 +182,8 @@ def saved(patient: Patient) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         found = load(short.save(Path(folder) / "run.nc"))
         same = np.array_equal(found.state, short.state)
-        same &= np.array_equal(found["loss"], short["loss"], equal_nan=True)
+        name = short.leading
+        same &= np.array_equal(found[name], short[name], equal_nan=True)
         if not same or found.system != patient.system:
             yield Finding("WRONG", "save and load", "a run comes back as another one")
         else:

@@ -40,9 +40,7 @@ SHOWN = 5
     "observables",
     metavar="NAME",
     multiple=True,
-    default=("loss",),
-    show_default=True,
-    help="Keep this of each member; may be repeated.",
+    help="Keep this of each member beside the loss; may be repeated.",
 )
 @click.option(
     "--claim",
@@ -93,7 +91,7 @@ def ensemble(
     if not 0 < below < 1:
         raise InputError(f"--below: expected a number between 0 and 1, got {below:g}")
     made, starts = _starts(system, size, options)
-    names = tuple(dict.fromkeys(("loss", *observables)))
+    names = tuple(dict.fromkeys((made.leading, *observables)))
     result = integrate_ensemble(
         made,
         starts,
@@ -136,7 +134,8 @@ def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]
 
 def summarise(result: Ensemble, below: float) -> dict[str, Any]:
     """Reductions of an ensemble as plain values."""
-    ends = result.fraction(lambda c: c["loss"][:, -1] <= below * c["loss"][:, 0])
+    lead = result.system.leading
+    ends = result.fraction(lambda c: c[lead][:, -1] <= below * c[lead][:, 0])
     status = result.status
     failed = [k for k in range(len(result)) if status[k] != "completed"]
     message = result["message"]
@@ -206,15 +205,16 @@ def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
     )
     if ends["undecided"]:
         share += f"; {ends['undecided']} undecided, below the numerical error"
-    without = summary["left_out"]["loss"][-1]
-    known = [("without a loss at the end", f"{without}, left out below")] if without else []
+    lead = result.system.leading
+    without = summary["left_out"][lead][-1]
+    known = [(f"without a {lead} at the end", f"{without}, left out below")] if without else []
     made = [
         output.table(
             ("ensemble", result.system.name),
             [
                 ("members", str(len(result))),
                 ("status", status),
-                (f"loss(T) <= {ends['ratio']:g} loss(0)", share),
+                (f"{lead}(T) <= {ends['ratio']:g} {lead}(0)", share),
                 *known,
                 *shown,
             ],
@@ -223,7 +223,7 @@ def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
     last = len(result.t) - 1
     rows = [*range(0, last, max(1, last // output.ROWS)), last]
     for name, quantiles in summary["quantiles"].items():
-        if name == "loss_error" or (name.endswith("_exponent") and name != "loss_exponent"):
+        if name == "loss_error" or (name.endswith("_exponent") and name != f"{lead}_exponent"):
             continue
         made.append(
             output.table(

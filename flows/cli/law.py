@@ -82,7 +82,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
         if at is not None:
             raise InputError("--at does not apply to a result file; leave it out")
         return late_time_law(run, **asked)
-    if not found.shipped and at is None:
+    if not found.shipped and at is None and not found.problem(options)[0].no_law:
         t_end = T_END if options["t_end"] is None else options["t_end"]
         return late_time_law(integrated(found, {**options, "t_end": t_end}), **asked)
     refuse(options, (*OF_RUNS, "start"), "a minimiser has none, only a run has")

@@ -137,6 +137,11 @@ class System(Formula, Compiled, abc.ABC):
         return "loss"
 
     @property
+    def no_law(self) -> str:
+        """Why no late-time law is derived, of whatever point or run; or nothing."""
+        return ""
+
+    @property
     def companions(self) -> tuple[tuple[System, float], ...]:
         """Systems, and factors of tolerances, whose runs show the errors of a run of this one."""
         return ()

@@ -91,6 +91,8 @@ def late_time_law(
         with within(limit), nullcontext() if max_seconds is None else time_limit(limit.seconds):
             if isinstance(subject, Trajectory):
                 return law_of_run(subject, confined, valleys, log_terms)
+            if subject.no_law:
+                raise InputError(f"{subject.name} has no late-time law: {subject.no_law}")
             minimiser = subject.minimiser(at)
             return law_at_minimiser(subject, minimiser, confined, valleys, log_terms)
     except (NoLaw, TimeSpent, OutOfTime) as stop:

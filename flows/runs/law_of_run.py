@@ -55,6 +55,8 @@ def law_of_run(
         where, nothing = run.state_at(-1), LateTimeLaw((), reason)
         return LateLaw(system.name, system.parameters, where, nothing)
 
+    if system.no_law:
+        return refused(system.no_law)
     last, end = run.states.at(-1), float(run.t[-1])
     if (gone := system.escape(run.frame, last)) is not None:
         return _escaping(system, run.state_at(-1), gone)

@@ -12,7 +12,6 @@ import numpy as np
 from flows.core.altered import altered
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
@@ -21,7 +20,6 @@ from flows.systems.field.shapes import Shapes, flat, pack, unpack
 from flows.systems.field.states import COARSER, KICK, FieldState, Frame, beside, known, observe
 from flows.systems.field.written import TIME, Expressions, Written, written
 from potentials.search.subject import Subject
-from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.derivation import Document
 from symbolic.language.blocks import shape
 from symbolic.language.lower import lower
@@ -254,13 +252,18 @@ class FieldFlow(System):
         reason = "limit not found: the states of the run are doubles"
         return Excess(np.full(len(t), np.nan), math.nan, reason)
 
-    def minimiser(self, at: Any = None) -> Minimiser:
-        """No law is derived of a field."""
-        raise InputError(f"{self.name} has no late-time law: {NO_LAW}")
+    @property
+    def no_law(self) -> str:
+        """Laws need a gradient."""
+        return "laws are derived of gradient flows; fit one with flows.tail_constant"
 
-    def approach(self, frame: Any, state: Any, t: float) -> Approach:
-        """No law is derived of a field."""
-        raise NoLaw(NO_LAW)
+    def velocity(self, state: Any, t: float = 0.0) -> Array:
+        """Field at a state, shape (N,)."""
+        return self.compiled.slope(flat(self._shapes, state), t)
+
+    def jacobian(self, state: Any, t: float = 0.0) -> Array:
+        """Derivatives of the field by the entries, shape (N, N)."""
+        return self.compiled.jacobian(flat(self._shapes, state), t)
 
     def loss(self, state: Any) -> float:
         """Loss of a state, shape (N,), of a gradient flow in a metric."""
@@ -283,6 +286,3 @@ class FieldFlow(System):
         if self._plain:
             raise InputError(f"{self.name} is a plain field without a loss; look at its potentials")
         return flat(self._shapes, state)
-
-
-NO_LAW = "laws are derived of gradient flows; fit one with flows.tail_constant"

@@ -15,20 +15,20 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
 LINES = {
-    "flows": 118,
+    "flows": 124,
     "flows/arithmetic": 1238,
-    "flows/certificates": 10781,
-    "flows/cli": 2946,
-    "flows/core": 2654,
-    "flows/ensembles": 3561,
-    "flows/expectations": 1397,
-    "flows/pages": 3517,
-    "flows/runs": 4757,
+    "flows/certificates": 10871,
+    "flows/cli": 3605,
+    "flows/core": 2702,
+    "flows/ensembles": 3563,
+    "flows/expectations": 1401,
+    "flows/pages": 3553,
+    "flows/runs": 4791,
     "flows/solvers": 3615,
-    "flows/systems": 18588,
+    "flows/systems": 18786,
     "popflow": 16,
-    "potentials": 5327,
-    "symbolic": 19379,
+    "potentials": 5408,
+    "symbolic": 19399,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 20, 10

@@ -30,8 +30,8 @@ from potentials.theorem import OWN
 
 __all__ = ["CHECKS", "Finding", "Patient", "examined"]
 
-# The run that is looked at ends here, and decades before for what takes long.
-T_END, SOON = 1e4, 1.0
+# The run that is looked at ends here, that of a field, which may turn for ever, and a short one.
+T_END, FIELD_END, SOON = 1e4, 100.0, 1.0
 # Step of differences beside the largest entry, and what they have to agree to: of smooth losses the
 # error is about 1e-12, and rounding leaves 1e-13 of the loss beside its gradient.
 STEP, AGREEMENT = 1e-3, 1e-6
@@ -67,8 +67,9 @@ class Patient:
 
     @functools.cached_property
     def run(self) -> Trajectory:
-        """Run to `T_END`."""
-        return integrate(self.system, self.start, T_END, max_seconds=60.0)
+        """Run to `T_END`, of a plain field to `FIELD_END`."""
+        end = T_END if "loss" in self.system.measures else FIELD_END
+        return integrate(self.system, self.start, end, max_seconds=60.0)
 
 
 Check = Callable[[Patient], Iterator[Finding]]

@@ -1,4 +1,4 @@
-"""A run that goes to infinity along a ray on which the flow stays, or along a valley."""
+"""A run that goes to infinity: along a ray on which the flow stays, a valley, a largest margin."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sympy as sp
 from mpmath import mp
 
 from flows.core.arrays import Array
+from flows.core.margin_escape import margin_escape
 from flows.core.minimiser import Escape
 from flows.core.valley_escape import valley_escape
 from symbolic.asymptotics.point import Point
@@ -17,8 +18,8 @@ from symbolic.language.lower import lower
 __all__ = ["runaway"]
 
 # Ratios of entries are taken for fractions with a denominator up to the first number that are as
-# near as the second.
-DENOMINATOR, NEAR = 12, 2e-2
+# near as the second. Balanced layers tend to a simple ray, and only like `1/log t`.
+RAYS = ((1, 0.1), (12, 2e-2))
 # A run that goes to infinity moves by this part of its distance in its time, for logarithms of it.
 MOVES = 1e-3
 # The loss is looked at so many times farther out, at so many places a factor of ten.
@@ -26,7 +27,7 @@ FARTHER, PLACES, DIGITS = 1e3, 10, 50
 
 
 def runaway(point: Point, state: Sequence[float], slope: Array, t: float) -> Escape | None:
-    """Loss along the ray, or valley, on which a run goes to infinity; None where none is found.
+    """Loss along the ray, valley or direction in which a run goes to infinity, or None.
 
     That the flow stays on the ray is proved; that the loss falls all along it, and that the run
     goes there, is sampled.
@@ -44,18 +45,37 @@ def runaway(point: Point, state: Sequence[float], slope: Array, t: float) -> Esc
     square = float(y @ y)
     if point.integrand != 0 or not square > 0 or not -t * float(slope @ y) > MOVES * square:
         return None
+    return margin_escape(point, y.tolist(), _value(point, y)) or _straight(point, y)
+
+
+def _value(point: Point, y: Array) -> float:
+    """Loss at a state; NaN where it has none."""
+    with mp.workdps(DIGITS):
+        try:
+            return float(lower([point.plain], point.y, "mpmath")(*map(mp.mpf, y.tolist()))[0])
+        except (ArithmeticError, ValueError, TypeError):
+            return float("nan")
+
+
+def _straight(point: Point, y: Array) -> Escape | None:
+    """Along a ray, or a valley that becomes one."""
     largest = float(np.abs(y).max())
-    ray = [sp.Rational(v / largest).limit_denominator(DENOMINATOR) for v in y.tolist()]
-    off = float(np.abs(np.array(ray, dtype=float) - y / largest).max())
     radius = sp.Symbol("R", positive=True)
-    where = dict(zip(point.y, (radius * u for u in ray), strict=True))
-    if off > NEAR:
-        return None
-    if not _stays(point, ray, where):
-        gone = valley_escape(point, y.tolist())
+    unit = [sp.Rational(v / largest) for v in y.tolist()]
+    for most, near in RAYS:
+        ray = [v.limit_denominator(most) for v in unit]
+        off = float(np.abs(np.array(ray, dtype=float) - y / largest).max())
+        where = dict(zip(point.y, (radius * u for u in ray), strict=True))
+        if off <= near and any(ray) and _stays(point, ray, where):
+            break
+    else:
+        gone = valley_escape(point, y.tolist()) if off <= near else None
         return gone if gone and _falls(gone.loss, gone.radius, largest) else None
-    loss = sp.simplify(point.plain.xreplace(where))
-    if loss.free_symbols != {radius} or not _falls(loss, radius, largest):
+    along = point.plain.xreplace(where)
+    # In its simplest form a loss may be a difference of what grows.
+    forms = (e for e in (sp.simplify(along), along) if e.free_symbols == {radius})
+    loss = next((e for e in forms if _falls(e, radius, largest)), None)
+    if loss is None:
         return None
     text = ", ".join(map(str, ray))
     remark = "the run goes to infinity"

@@ -22,6 +22,11 @@ class Measured:
     rtol: float = 1e-10
     events: tuple = ()
     curvatures: np.ndarray | None = None
+    leading: str = "loss"
+
+    @property
+    def names(self):
+        return ("loss", "gradient_norm", *(p.name for p in self.statements.potentials))
 
     @property
     def statements(self):

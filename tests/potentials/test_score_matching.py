@@ -91,6 +91,8 @@ class Start:
     t: np.ndarray = field(default_factory=lambda: np.zeros(1))
     status: str = "completed"
     statements = potentials.statements(SYSTEM)
+    leading: str = "loss"
+    names: tuple = ("loss", "gradient_norm")
 
     @cached_property
     def quantities(self):

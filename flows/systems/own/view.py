@@ -210,16 +210,13 @@ class View:
         loss = balls(self.loss, nodes)
         place = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
-        try:
-            found = arrival(loss, point, place, since, lambda entries: entries)
-            assert found.minimiser is not None
-            return replace(found, minimiser=self.with_sum(found.minimiser))
-        except NoLaw:
-            with precision(BITS_OF_EXCESS):
-                slope = np.array([float(x) for x in loss.both(place)[1:]])
-            if (gone := runaway(point, state.x.tolist(), slope, since)) is None:
-                raise
-            raise Escapes(gone) from None
+        with precision(BITS_OF_EXCESS):
+            slope = np.array([float(x) for x in loss.both(place)[1:]])
+        if (gone := runaway(point, state.x.tolist(), slope, since)) is not None:
+            raise Escapes(gone)
+        found = arrival(loss, point, place, since, lambda entries: entries)
+        assert found.minimiser is not None
+        return replace(found, minimiser=self.with_sum(found.minimiser))
 
     def with_sum(self, minimiser: Minimiser) -> Minimiser:
         """Minimiser with an expectation over one number as a sum over the nodes of a rule too."""

@@ -29,6 +29,8 @@ class Fall:
     curvatures: np.ndarray | None = None
     events: tuple = ()
     status: str = "completed"
+    leading: str = "loss"
+    names: tuple = ("loss", "gradient_norm")
 
     @property
     def features(self):

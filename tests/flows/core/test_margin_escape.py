@@ -1,0 +1,91 @@
+"""Runs to infinity along a largest margin, or a ray: constants of papers, exact directions."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flows
+from flows.core.margin_escape import margin_escape
+from symbolic.asymptotics.point import Point
+
+A, B, C = sp.symbols("a b c", real=True)
+# A constant of a law agrees with a run to what is left of it at its end; another one is far off.
+END, OFF = 1e-3, 1e-2
+
+
+def logistic(*rows):
+    """Logistic loss of separable data, each row with its sign."""
+    return sum(sp.log(1 + sp.exp(-(x * A + y * B))) for x, y in rows)
+
+
+Z = sp.exp(A) + sp.exp(B) + sp.exp(C)
+# Loss, start, direction of the largest margin, and its square: the constant of `1/t`.
+CASES = {
+    # Soudry et al. 2018: w = what log t + .., with the L2 margin.
+    "two points": (logistic((2, 1), (1, 2)), [0.1, 0.2], (1, 1), sp.Rational(1, 3)),
+    "one of three decides": (logistic((3, 1), (1, 0), (2, 1)), [0.0, 0.1], (1, 0), sp.S.One),
+    "two of three": (logistic((2, 1), (1, -1), (1, 3)), [0.1, 0.2], (1, 0), sp.S.One),
+    # Mei et al. 2020: policy gradient with softmax, three arms, t L -> 2/3 for any rewards.
+    "a bandit": (
+        1 - (sp.exp(A) + sp.exp(B) / 2) / Z,
+        [0.1, 0.2, -0.1],
+        (2, -1, -1),
+        sp.Rational(1, 3),
+    ),
+    "a softmax": (-sp.log(sp.exp(A) / (sp.exp(A) + sp.exp(B))), [0.0, 0.1], (1, -1), sp.S.Half),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_law_has_the_constant_of_the_margin(name):
+    loss, start, direction, unit = CASES[name]
+    blocks = [A, B, C][: len(start)]
+    run = flows.integrate(flows.OwnSystem("margin", blocks, loss), start, 1e8)
+    law = flows.late_time_law(run)
+    (found,) = law.laws
+    constant = unit**2 * sum(x**2 for x in direction)
+    assert sp.simplify(sp.S(found.constant_exact) - constant) == 0 and found.exponent == 1
+    assert law.chosen is not None and "log t" in " ".join(law.notes)
+    reached = run.t[-1] * run["loss"][-1]
+    assert reached == pytest.approx(float(constant), rel=END)
+    assert reached != pytest.approx(float(constant) * (1 + OFF), rel=END)
+    # The state grows along this direction, in each factor of ten by its logarithm.
+    k = int(np.searchsorted(run.t, 1e6))
+    moved = (run.state[-1] - run.state[k]) / np.log(run.t[-1] / run.t[k])
+    assert moved == pytest.approx(np.array(direction) * float(unit), rel=1e-2, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        sp.log(1 + sp.exp(-A * B)),  # no linear forms
+        sp.exp(-A) + sp.exp(-B) + 1,  # a limit above zero
+        sp.exp(-A) - sp.exp(-B) / 2,  # an exponential that decides is negative
+        sp.exp(-A) + sp.exp(-B) + sp.exp(-(A + B) / 2),  # three decide in two directions
+        1 / (1 + A**2) + sp.exp(-B),
+    ],
+    ids=str,
+)
+def test_other_losses_are_left_to_others(loss):
+    point = Point((A, B), loss, sp.S.Zero, (), ())
+    at = [12.0, 12.1]
+    value = float(loss.subs({A: 12, B: sp.Rational(121, 10)}))
+    assert margin_escape(point, at, abs(value)) is None
+
+
+@pytest.mark.parametrize(
+    ("loss", "start", "power", "constant"),
+    [
+        # With u = a b: u' = 2 u e^-u along a = b, so e^u = 2 t log t.
+        (sp.log(1 + sp.exp(-A * B)) + sp.log(1 + sp.exp(-2 * A * B)), [0.9, 0.1], 1, sp.S.Half),
+        # With u = a b c: u' = 3 u^(4/3) e^-u.
+        (sp.log(1 + sp.exp(-A * B * C)), [0.9, 0.5, 0.3], sp.Rational(4, 3), sp.Rational(1, 3)),
+    ],
+    ids=["two layers", "three layers"],
+)
+def test_layers_that_begin_unbalanced_have_the_law_of_balanced_ones(loss, start, power, constant):
+    run = flows.integrate(flows.OwnSystem("deep", [A, B, C][: len(start)], loss), start, 1e9)
+    law = flows.late_time_law(run)
+    (found,) = law.laws
+    assert law.chosen == 0 and found.exponent == 1 and found.log_exponent == power
+    assert sp.S(found.constant_exact) == constant

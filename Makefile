@@ -4,7 +4,7 @@ BIN := .venv/bin
 SOURCES := symbolic potentials flows popflow tests benchmarks notebooks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help report test fuzz mutants lint types bench docs notebooks clean
+.PHONY: help report test fuzz mutants lint types bench docs notebooks release clean
 
 help:
 	@echo "make report   derive, integrate, check, draw: ./report/*.html"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench    the benchmarks   make types   mypy"
 	@echo "make docs     the documentation: docs/_build/html/index.html (EVIDENCE=1: prove each step)"
 	@echo "make notebooks   execute the notebooks anew and store what comes out"
+	@echo "make release  sdist and wheel in ./dist; the wheel is installed and tried in a clean environment"
 	@echo "make clean    remove .venv, ./report and caches"
 
 report: .venv/installed
@@ -71,6 +72,15 @@ bench: .venv/installed
 	  echo "== $$script --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py
 
+# The wheel is built from the sdist, so that both are complete; nothing is uploaded.
+release:
+	rm -rf dist build/release
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check build
+	build/release/bin/python -m build --quiet --outdir dist .
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[find]"
+	cd build/release && ../../build/release/bin/python -I ../../benchmarks/release.py ../../README.md
+
 # The stamp is newer than pyproject.toml: installed once, and again only when that file changes.
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -80,5 +90,5 @@ bench: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv report build docs/_build docs/generated *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv report build dist docs/_build docs/generated *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

@@ -155,7 +155,8 @@ class _Far:
         return kept
 
     def _added(self, parts: list[tuple[Form, Sum]]) -> tuple[Form, Sum]:
-        linear, total = self._none, {}
+        linear: Form = self._none
+        total: Sum = {}
         for form, terms in parts:
             linear = tuple(a + b for a, b in zip(linear, form, strict=True))
             for key, c in terms.items():

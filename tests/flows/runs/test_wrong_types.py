@@ -46,7 +46,7 @@ def test_what_is_no_run_is_refused_in_one_line(call, wrong):
     ("call", "message"),
     [
         (lambda: flows.check(run(), 3), "claim must be the id of one, or a Claim, got 3"),
-        (lambda: flows.check(run(), ["loss_upper"]), "claim must be the id of one"),
+        (lambda: flows.check(run(), [3]), "claim must be the id of one, or a Claim, got 3"),
         (lambda: flows.local_exponent(run(), 3), "unknown potential 3"),
         (lambda: run().errors(3), "unknown observable 3"),
         (lambda: flows.integrate(SYSTEM, START, 1.0, progress="yes"), "progress must be True"),

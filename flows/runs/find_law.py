@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from flows.core.deadline import Deadline, TimeSpent, within
 from flows.core.errors import InputError
+from flows.core.minimiser import Minimiser
 from flows.core.system import System
 from flows.runs.late_law import LateLaw
 from flows.runs.law_at_minimiser import law_at_minimiser
@@ -25,6 +28,7 @@ def late_time_law(
     subject: System | Trajectory,
     at: Any = None,
     *,
+    tangents: Sequence[Any] | None = None,
     confined: bool | None = None,
     valleys: bool | None = None,
     log_terms: bool = True,
@@ -41,6 +45,9 @@ def late_time_law(
     at : array_like, optional
         The minimiser in the user's parameters: neurons along the teacher, means at the target,
         layers. Without it the system's own family is used where one point serves.
+    tangents : sequence of array_like, optional
+        Directions, like ``at``, of the family of minimisers there: all of them, so that an empty
+        sequence says that the minimiser stands alone. Without it they are sought.
     confined : bool, optional
         The law on the invariant cone of conserved quantities, see `symbolic.late_time_law`: for
         layers that fail to factorise, without a balancing term. A run that arrives is on it, so
@@ -80,9 +87,9 @@ def late_time_law(
     L - L* ~ 0.92527541 t^-3, C = 3*pi**2/32
     """
     if isinstance(subject, Trajectory):
-        if at is not None:
+        if at is not None or tangents is not None:
             raise InputError(
-                "at: expected none beside a run, whose minimiser is read off; leave it"
+                "at, tangents: expected none beside a run, whose minimiser is read off; leave them"
             )
     elif not isinstance(subject, System):
         raise InputError(f"expected a system or a run, got {type(subject).__name__}")
@@ -94,7 +101,10 @@ def late_time_law(
             if subject.no_law:
                 raise InputError(f"{subject.name} has no late-time law: {subject.no_law}")
             minimiser = subject.minimiser(at)
-            return law_at_minimiser(subject, minimiser, confined, valleys, log_terms)
+            named = None if tangents is None else _columns(minimiser, tangents)
+            return law_at_minimiser(
+                subject, minimiser, confined, valleys, log_terms, tangents=named
+            )
     except (NoLaw, TimeSpent, OutOfTime) as stop:
         reason = str(stop) if isinstance(stop, NoLaw) else limit.message("on the derivation")
     except InputError:
@@ -105,3 +115,20 @@ def late_time_law(
         at, subject = subject.state_at(-1), subject.system
     where = np.asarray(at, dtype=complex if np.iscomplexobj(at) else float)
     return LateLaw(subject.name, subject.parameters, where, LateTimeLaw((), reason))
+
+
+def _columns(minimiser: Minimiser, tangents: Sequence[Any]) -> sp.ImmutableMatrix:
+    """Tangents as columns; their numbers are taken for the fractions that they are written as."""
+    size = minimiser.where.size
+    columns = []
+    for given in tangents:
+        try:
+            flat = np.asarray(given, dtype=float).ravel().tolist()
+        except (TypeError, ValueError):
+            flat = []
+        if len(flat) != size:
+            raise InputError(
+                f"tangents: expected arrays of {size} real numbers, like at, got {given!r:.60}"
+            )
+        columns.append(sp.Matrix([sp.Rational(str(x)) for x in flat]))
+    return sp.ImmutableMatrix(sp.Matrix.hstack(sp.zeros(size, 0), *columns))

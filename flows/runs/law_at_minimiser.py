@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import sympy as sp
 
+from flows.core.errors import InputError
 from flows.core.minimiser import Minimiser
 from flows.core.system import System
 from flows.runs.late_law import LateLaw
@@ -34,11 +35,15 @@ def law_at_minimiser(
     valleys: bool | None,
     log_terms: bool,
     arrives: bool = False,
+    tangents: sp.ImmutableMatrix | None = None,
 ) -> LateLaw:
     """Law at a minimiser: exact, in decimals, or of doubles, as far as the minimiser is known.
 
-    Other arguments are those of :func:`flows.late_time_law`; `arrives` says that a run goes there.
+    Other arguments are those of :func:`flows.late_time_law`; `arrives` says that a run goes there,
+    and `tangents` has those of the family as columns.
     """
+    if tangents is not None and (minimiser.point is None or in_decimals(minimiser.point)):
+        raise InputError("tangents: expected a minimiser in simple fractions beside them; give one")
     if minimiser.point is None:
         derived = _numerical(system, minimiser)
     elif in_decimals(minimiser.point):
@@ -46,6 +51,7 @@ def law_at_minimiser(
     else:
         derived = law_at(
             minimiser.point,
+            tangents,
             confined=confined,
             valleys=valleys,
             symmetries=minimiser.symmetries,

@@ -60,7 +60,7 @@ def derive_field(
     blocks : sequence of Block
         What moves, and the time as the last one.
     field : sequence of Expr
-        Right sides of the entries; that of the time is 1.
+        Right sides of the entries, in their order.
     potentials : sequence of (str, Expr)
         In entries, by name.
     y : sequence of Symbol

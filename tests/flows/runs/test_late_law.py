@@ -221,3 +221,18 @@ def test_a_constant_is_measured_with_the_corrections_of_its_law(neurons):
     # A correction that is none of the law's does not give the limit.
     wrong = flows.tail_constant(run, law=replace(one, exponent=sp.Rational(29, 10)))
     assert abs(wrong.value - one.constant) > 0.1 * one.constant
+
+
+def test_a_family_that_is_no_orbit_is_named_by_its_tangents():
+    # The minimisers (s^3, s, s): across them, at s = 0, L = u^2/2 + v^4/4 with v = (c - b)/sqrt(2),
+    # whose square is half of (c - b)^2: L ~ t^-2/64.
+    a, b, c = sp.symbols("a b c", real=True)
+    system = flows.OwnSystem("curve", [a, b, c], (a - b**3) ** 2 / 2 + (c - b) ** 4 / 4)
+    assert "name its tangents" in flows.late_time_law(system, at=[0, 0, 0]).reason
+    law = flows.late_time_law(system, at=[0, 0, 0], tangents=[[0, 1, 1]])
+    assert law.laws[0].constant_exact == sp.Rational(1, 64) and law.laws[0].exponent == 2
+    wrong = flows.late_time_law(system, at=[0, 0, 0], tangents=[[1, 0, 0]])
+    assert "not in the kernel" in wrong.reason
+    for given, line in (([[0, 1]], "arrays of 3 real numbers"), (["x"], "arrays of 3 real")):
+        with pytest.raises(InputError, match=line):
+            flows.late_time_law(system, at=[0, 0, 0], tangents=given)

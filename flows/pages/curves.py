@@ -146,16 +146,19 @@ def exponent_panel(run: Run) -> Panel:
         and c.asymptotic
         and _speaks(run, c)
     }
-    return Panel(
-        "Local exponent of the loss",
-        "t L'/L",
-        (Series("t L'/L", exponent),),
-        levels=tuple(sorted(powers)),
-    )
+    plain = run.leading != "loss"
+    text = f"t {run.leading}'/{run.leading}" if plain else "t L'/L"
+    title = f"Local exponent of {run.leading if plain else 'the loss'}"
+    return Panel(title, text, (Series(text, exponent),), levels=tuple(sorted(powers)))
 
 
 def exponential_until(run: Run) -> float | None:
-    """Time up to which a loss that falls faster than every power is known; None for another one."""
+    """Time up to which a loss that falls faster than every power is known; None for another one.
+
+    A plain field has none: what it leads by may rise again.
+    """
+    if run.leading != "loss":
+        return None
     (curve,) = exponent_panel(run).series
     known = np.flatnonzero(np.isfinite(curve.values))
     if not len(known) or curve.values[known[-1]] >= LOWEST_EXPONENT:

@@ -19,6 +19,7 @@ from flows.pages.curves import (
 from flows.pages.drawing import (
     BLACK,
     DASHES,
+    FLOW,
     draw_curves,
     draw_panel,
     draw_rate,
@@ -68,9 +69,14 @@ def loss_figure(run: Run) -> Figure:
         if curve.values[known].min(initial=0.0) < LOWEST_EXPONENT:
             below.set_ylim(LOWEST_EXPONENT, 0.4)
         below.set_ylabel(f"local exponent of {'$L$' if run.leading == 'loss' else run.leading}")
-        time_axis(below)
+        time_axis(below, _flow(run))
     below.legend()
     return figure
+
+
+def _flow(run: Run) -> str:
+    """Equation whose time it is."""
+    return FLOW if run.leading == "loss" else r"dy/dt = f(y, t)"
 
 
 def _draw_loss(run: Run, axes: Axes) -> None:
@@ -110,7 +116,7 @@ def loss_on(run: Run, ax: Axes) -> Axes:
     _draw_loss(run, ax)
     until = exponential_until(run)
     if until is None:
-        time_axis(ax)
+        time_axis(ax, _flow(run))
     else:
         ax.set_xlim(0.0, until)
         time_label(ax)

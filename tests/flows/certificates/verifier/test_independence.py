@@ -34,6 +34,7 @@ LIBRARIES = {
     "operator",
     "os",
     "pathlib",
+    "tempfile",
     "re",
     "typing",
     "numpy",

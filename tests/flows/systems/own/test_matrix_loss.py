@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 
 import flows
+from flows.core.altered import altered
 from flows.systems.own.matrix_loss import MatrixLoss
 
 X, Y = sp.MatrixSymbol("X", 3, 2), sp.MatrixSymbol("Y", 2, 3)
@@ -97,7 +98,7 @@ def test_what_takes_entries_is_refused_in_one_line(system):
         lambda: system.derive(),
         lambda: flows.certify(system, start, 1.0),
         lambda: flows.integrate(system, start, t_end=1.0, method="reference"),
-        lambda: system._but(arithmetic="balls").reduce(start),
+        lambda: altered(system, arithmetic="balls").reduce(start),
     ):
         with pytest.raises(flows.InputError, match=r"[56]00") as told:
             refused()

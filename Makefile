@@ -38,7 +38,8 @@ fuzz: .venv/installed
 	POPFLOW_FUZZ=500 POPFLOW_FUZZ_FROM=$(or $(FROM),0) \
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
 	  tests/flows/runs/test_law_fuzz.py tests/flows/runs/test_known_flows.py \
-	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py \
+	  tests/flows/systems/own/test_fuzz.py tests/flows/systems/field/test_digits.py \
+	  tests/symbolic/evidence/test_mutation.py \
 	  tests/flows/systems/own/test_planes.py tests/flows/systems/own/test_ridges.py \
 	  tests/flows/systems/mixture/test_digits.py tests/flows/expectations/test_posteriors.py \
 	  tests/flows/expectations/test_joint_rules.py \

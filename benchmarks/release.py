@@ -27,6 +27,8 @@ VERBS = (
     "certify gmm_em --n 2 --d 1 --t-end 10 --digits 8 --out cert.json --force",
     "verify cert.json",
     "ensemble relu_neuron --n 1 --d 2 --size 2 --t-end 1",
+    "new quartic --force",
+    "doctor quartic.py",
     "inspect run.nc --potential norms --out norms.png --force",
 )
 

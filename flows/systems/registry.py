@@ -110,7 +110,7 @@ def recall(
     """
     own = "fingerprint" in parameters and name not in SYSTEMS
     if system is None and own and isinstance(definition, Mapping):
-        from flows.systems.field.recorded import recalled
+        from flows.systems.field.recalled import recalled
 
         return recalled(name, parameters, definition)
     if system is None and own:

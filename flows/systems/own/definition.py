@@ -150,7 +150,7 @@ class Defined(System):
 
         Examples
         --------
-        >>> import flows
+        >>> import flows, sympy as sp
         >>> u, v = sp.symbols("u v")
         >>> gap = (u * v - 1) ** 2
         >>> system = flows.OwnSystem("scalar", [u, v], gap / 2, {"gap": gap})

@@ -5,6 +5,7 @@ r"""A loss of your own as a system: its gradient flow, potentials and claims, by
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -119,9 +120,9 @@ class OwnSystem(Followed):
     steps: tuple[float, float, bool, bool] = field(
         default=(0.0, 0.0, True, False), init=False, compare=False, repr=False
     )
-    arithmetic: str = field(default="auto", kw_only=True)
     rates: Any = field(default=None, kw_only=True, repr=False)
     metric: Any = field(default=None, kw_only=True, repr=False)
+    arithmetic: str = field(default="auto", kw_only=True)
     settings: Any = field(default=(), kw_only=True)
     start: Any = field(default=None, compare=False, repr=False, kw_only=True)
 
@@ -181,3 +182,9 @@ class OwnSystem(Followed):
         count = len(parts) - 1 - len(names)
         known = zip(names, parts[count + 1 :], strict=True)
         return cls(name, parts[:count], parts[count], tuple(known))
+
+
+# Editors and help texts show what a system is made of, not how it is made.
+OwnSystem.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    list(inspect.signature(OwnSystem.__init__).parameters.values())[1:]
+)

@@ -38,6 +38,8 @@ LOST = 0.03
 TRUSTED = 0.1
 # Last bits are moved so many times, by so many of them.
 PATTERNS = 8
+# Last bits of a time, and of its logarithm.
+BITS = 2.0
 EPSILON = float(np.finfo(float).eps)
 
 
@@ -77,15 +79,18 @@ def observe(written: Written, x: Array, t: Array) -> FieldState:
     seen = _seen(written, y, times)
     off = np.zeros_like(seen)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(PATTERNS, y.shape[-1]))
+    # Steps end at a logarithm of time, whose last bits are more than those of the time.
+    late = EPSILON * times * (BITS + BITS * np.log1p(times))
     for many, sign in enumerate(signs, 1):
-        moved = _seen(written, y * (1 + EPSILON * many * sign), times)
-        off = np.maximum(off, _unknown(np.abs(moved - seen)))
+        place = y * (1 + EPSILON * many * sign), times + (-1) ** many * late
+        off = np.maximum(off, _unknown(np.abs(_seen(written, *place) - seen)))
+    moved = _unknown(late[:, None] * np.abs(written.slopes(y, times)))
     lead = x.shape[:-1]
     return FieldState(
         x,
         times.reshape(lead),
         seen.reshape(*lead, -1),
-        np.abs(x) * EPSILON,
+        np.abs(x) * EPSILON + moved.reshape(x.shape),
         off.reshape(*lead, -1),
     )
 

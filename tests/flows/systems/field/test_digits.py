@@ -151,3 +151,13 @@ def test_many_digits_agree_with_doubles():
     run = flows.integrate(system, [1.0], 1e3, [1e3], method="reference")
     assert run["square"][-1] == pytest.approx(1 / 2001, rel=1e-15)
     assert flows.integrate(system, [1.0], 1e3)["square"][-1] == pytest.approx(1 / 2001, rel=1e-8)
+
+
+def test_late_times_are_known_to_their_last_bits():
+    # Steps end at logarithms of time: at 1e8 they are off by 1e-8, and so is what turns with time.
+    system = flows.ODE("clock", [X], [-(X**2) / (1 + T)], {"turn": sp.cos(T), "size": X})
+    run = flows.integrate(system, [1.2], 1e8)
+    off = np.abs(run["turn"] - np.cos(run.t))
+    assert (off <= run.absolute_errors("turn")).all() and off.max() > 1e-9
+    exact = 1.2 / (1 + 1.2 * np.log1p(run.t))
+    assert (np.abs(run["size"] - exact) <= run.states.error[:, 0] + OFF * exact).all()

@@ -421,9 +421,12 @@ class System(Formula, Compiled, abc.ABC):
     def hessian(self, state: Array) -> Array:
         """Hessian of the loss, of shape (size, size)."""
 
-    def flow_hessian(self, state: Array) -> Array:
-        """Hessian in coordinates in which the flow is that of the gradient: it tells the rates."""
-        return self.hessian(state)
+    def decay_rates(self, state: Array, t: float) -> Array:
+        """Rates at which deviations from a state decay at a time, increasing; negative: they grow.
+
+        They are the eigenvalues of the Hessian, or of minus the Jacobian of another field.
+        """
+        return np.asarray(np.linalg.eigvalsh(self.hessian(state)), dtype=float)
 
     def spectrum(self, frame: Any, state: Any) -> tuple[Array, Array]:
         """Eigenvalues of the Hessian at a state of a run, and how often each of them counts."""

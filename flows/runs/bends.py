@@ -89,7 +89,7 @@ def turns(run: Run, exponent: Array) -> bool:
     if not power > 1 or _recedes(power, early, t[-1], t[k]):
         return False
     try:
-        before = np.linalg.eigvalsh(system.flow_hessian(run.state_at(k)))  # type: ignore[attr-defined]
+        before = system.decay_rates(run.state_at(k), float(t[k]))  # type: ignore[attr-defined]
     except (InputError, np.linalg.LinAlgError):  # a kink, a loss that a file lacks
         return False
     noise = ROUNDING * float(np.abs(last).max(initial=0.0)) * t[-1]

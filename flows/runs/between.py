@@ -1,4 +1,4 @@
-"""Between output times: where a factor of a comparison vanishes, so that no constant serves.
+"""Between output times: where a factor of a comparison vanishes, or a margin turns below zero.
 
 `lhs <= C rhs` has no constant near a time at which the right side is zero and the left one is not,
 and a run whose outputs lie on both sides of that time does not show it. A product vanishes where a
@@ -7,6 +7,10 @@ absolute value, does not. A factor in the time alone is evaluated between output
 found by halving. Any other factor has its values and rates at outputs only: it vanishes where it
 changes its sign, and may vanish where the cubic through values and rates falls to a small part of
 them.
+
+`lhs <= rhs` may fail between two outputs at which it holds, as where the outputs meet the same
+phase of an oscillation each time. Values and rates show that the margin has a minimum there, and
+the cubic shows about how deep it is.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from flows.runs.sides import Mask, moving
 from flows.runs.uncertainty import Uncertainty
 from potentials.notation import to_text, total_derivative
 
-__all__ = ["Gap", "vanishing"]
+__all__ = ["Gap", "turning", "vanishing"]
 
 #: Factors in the time alone are looked at in so many places between two outputs.
 PLACES = 16
@@ -226,12 +230,56 @@ def _dip(
     down, up = (sign * rate)[pairs] * width, (sign * rate)[pairs + 1] * width
     # A rate that would carry it beyond both values within the interval is not resolved by a cubic.
     turns = (down < 0) & (up > 0) & (np.maximum(-down, up) <= 4 * np.maximum(a, b))
+    low = pairs[turns & (_lowest(a, down, b, up) <= CUBIC * np.maximum(a, b))]
+    return int(low[0]) if len(low) else None
+
+
+def _lowest(left: Array, down: Array, right: Array, up: Array) -> Array:
+    """Minima of cubics on [0, 1] with these values and derivatives at its ends."""
     s = np.linspace(0, 1, PLACES + 1)[:, None]
     cubic = (
-        a * (1 + 2 * s) * (1 - s) ** 2
+        left * (1 + 2 * s) * (1 - s) ** 2
         + down * s * (1 - s) ** 2
-        + b * s**2 * (3 - 2 * s)
+        + right * s**2 * (3 - 2 * s)
         - up * s**2 * (1 - s)
     )
-    low = pairs[turns & (cubic.min(axis=0) <= CUBIC * np.maximum(a, b))]
-    return int(low[0]) if len(low) else None
+    found: Array = cubic.min(axis=0)
+    return found
+
+
+# A margin of a run that rests has no digits at all.
+@np.errstate(all="ignore")
+def turning(run: Run, margin: sp.Expr, error: Array, needed: Mask) -> tuple[float, float] | None:
+    """Find two outputs between which a margin has a minimum that may be negative.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    margin : Expr
+        By how much a comparison of numbers of the state holds, not negative at the outputs.
+    error : ndarray, shape (T,)
+        Its error.
+    needed : ndarray of bool, shape (T,)
+        Output times at which it is compared.
+
+    Returns
+    -------
+    tuple of float or None
+        The first such pair. None where the margin has no rate along the flow.
+    """
+    try:
+        value, rate = run.quantities.at((margin, total_derivative(margin)), "state")
+    except InputError:
+        return None
+    t = run.quantities["t"]
+    k = np.flatnonzero(needed[:-1] & needed[1:])
+    width, left, right = np.diff(t)[k], value[k], value[k + 1]
+    down, up = rate[k] * width, rate[k + 1] * width
+    # It goes down from one end, and is not lower at the other, or rises to it.
+    turns = ((down < 0) & ((right >= left) | (up > 0))) | ((up > 0) & (right <= left))
+    low = _lowest(left, down, right, up)
+    # Over half a period of an oscillation the cubic shows half of the depth, or a little more.
+    deep = 2 * low - np.minimum(left, right) < -np.maximum(error[k], error[k + 1])
+    found = k[turns & deep]
+    return (float(t[found[0]]), float(t[found[0] + 1])) if len(found) else None

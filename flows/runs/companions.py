@@ -137,7 +137,7 @@ def _measured(
     every = [run, *others]
     stats = {name: sum(each.stats[name] for each in every) for name in run.stats}
     remark = whole.system.remark(whole.frame, states, whole.t)
-    message = f"{run.message}; {remark}" if remark else run.message
+    message = f"{run.message}; {remark}" if remark and remark not in run.message else run.message
     found = replace(whole, states=states, stats=stats, message=message)
     if run.followed is not None:
         states = states.at(np.isin(whole.t, run.t))

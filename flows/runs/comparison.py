@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import sympy as sp
 
+from flows.runs.between import turning
 from flows.runs.open_constant import decide_open
 from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FLOOR
@@ -67,6 +68,13 @@ def measure(
     measured = Sides(lhs, rhs, error, chosen, once)
     if not c.asymptotic:
         found = decide_stated(run, claim, place, measured, uncertainty)
+        if c.lasting and found.holds:
+            margin = c.rhs - c.lhs if c.relation == "<=" else c.lhs - c.rhs
+            turned = turning(run, margin, error, chosen)
+            if turned is not None:
+                told = f"between t = {turned[0]:.4g} and {turned[1]:.4g} its margin turns"
+                message = f"{found.message}; {told} and may be negative: ask for more outputs"
+                return replace(found, holds=None, message=message)
         if c.lasting and found.holds and regime.begun:
             free = replace(c, constant=None)
             later = decide_open(run, claim, free, measured, regime, uncertainty)

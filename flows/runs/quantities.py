@@ -72,7 +72,7 @@ class Run(Protocol):
 
     @property
     def curvatures(self) -> Array | None:
-        """Eigenvalues of the Hessian at the end; None where it is too large or does not exist."""
+        """Rates of decay at the end, of the Hessian or the field; None where they are not known."""
 
     def errors(self, name: str) -> Array:
         """Relative numerical error of a quantity at each time, shape (T,)."""

@@ -187,15 +187,17 @@ class Trajectory:
 
     @functools.cached_property
     def curvatures(self) -> Array | None:
-        """Eigenvalues of the Hessian of the loss at the end, increasing, shape (N,).
+        """Rates at which deviations from the last state decay, increasing, shape (N,).
 
-        None where there are more than `MOST_CURVATURES`, or the loss has no Hessian there.
+        They are the eigenvalues of the Hessian of the loss; of a plain field, or one in another
+        metric, the real parts of those of minus its Jacobian. None where there are more than
+        `MOST_CURVATURES`, or the loss has no Hessian there.
         """
         last = self.state_at(-1)
         if last.size * (1 + np.iscomplexobj(last)) > MOST_CURVATURES:
             return None
         try:
-            found = np.asarray(np.linalg.eigvalsh(self.system.flow_hessian(last)), dtype=float)
+            found = self.system.decay_rates(last, float(self.t[-1]))
         except (InputError, np.linalg.LinAlgError):  # a neuron at zero, a loss that a file lacks
             return None
         return found

@@ -278,9 +278,13 @@ class FieldFlow(System):
         """Hessian of the loss, shape (N, N)."""
         return self.compiled.hessian(self._of_loss(state))
 
-    def flow_hessian(self, state: Array) -> Array:
-        """A plain field has none."""
-        raise InputError(f"{self.name} is a plain field; its rates are those of its Jacobian")
+    def decay_rates(self, state: Array, t: float) -> Array:
+        """Real parts of the eigenvalues of minus the Jacobian, increasing, shape (N,).
+
+        Zero for deviations that decay and turn: an oscillation does not tell that a law has begun.
+        """
+        values = -np.linalg.eigvals(self.jacobian(state, t))
+        return np.sort(np.where(values.imag == 0, values.real, np.minimum(values.real, 0)))
 
     def _of_loss(self, state: Any) -> Array:
         if self._plain:

@@ -21,6 +21,7 @@ from flows.systems.field.blocks import Pairs, check_names, derived, frozen, list
 from flows.systems.field.flow import FieldFlow
 from flows.systems.field.recorded import definition_of
 from flows.systems.field.statements import fingerprint, statements_of
+from flows.systems.field.states import FieldState, Frame
 from flows.systems.field.written import TIME, Expressions, expressions, in_closed_form
 from potentials import Statements
 from symbolic.language.blocks import Block, shape, written_out
@@ -105,30 +106,30 @@ class MetricFlow(FieldFlow):
     def check_start(self, start: Any) -> Array:
         """Start as a flat array, where rates and metric are positive."""
         array = super().check_start(start)
-        size = len(array)
-        with np.errstate(all="ignore"):
-            found = np.array(self._weights(*array, 0.0), dtype=float).reshape(size, size)
-        known = np.isfinite(found).all() and np.allclose(found, found.T)
-        if not known or np.linalg.eigvalsh(found)[0] <= 0:
+        if not self._positive(array, 0.0):
             raise InputError(
                 f"rates and metric of {self.name} must be positive, and are not at this start;"
                 " start elsewhere, or give others"
             )
         return array
 
-    def flow_hessian(self, state: Array) -> Array:
-        r"""Hessian in coordinates in which the metric is Euclidean: `W^{1/2} H W^{1/2}`.
+    def _positive(self, state: Array, t: float) -> bool:
+        """Whether rates and metric are positive there."""
+        size = len(state)
+        with np.errstate(all="ignore"):
+            found = np.array(self._weights(*state, t), dtype=float).reshape(size, size)
+        known = np.isfinite(found).all() and np.allclose(found, found.T)
+        return bool(known and np.linalg.eigvalsh(found)[0] > 0)
 
-        `W` is `G^{-1}` times the rates.
-        """
-        if not self.autonomous:
-            raise InputError(f"the rates of {self.name} depend on the time")
-        y = np.asarray(state, dtype=float)
-        weights = np.array(self._weights(*y, 0.0), dtype=float).reshape(len(y), len(y))
-        values, axes = np.linalg.eigh(weights)
-        root = (axes * np.sqrt(values)) @ axes.T
-        found: Array = root @ self.hessian(y) @ root
-        return found
+    def remark(self, frame: Frame, states: FieldState, t: Array) -> str:
+        """Say from when on rates or metric are not positive, so that the loss may rise."""
+        for k, time in enumerate(t):
+            if np.isfinite(states.x[k]).all() and not self._positive(states.x[k], float(time)):
+                return (
+                    f"at t = {time:.3g} rates and metric are not positive: this is no gradient"
+                    " flow any more; end the run before, or give others"
+                )
+        return super().remark(frame, states, t)
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -193,6 +194,11 @@ def _expressions(
     none = tuple(sp.ZeroMatrix(*b.shape) if shape(b) else sp.S.Zero for b in blocks)
     given = expressions(blocks, none, loss, potentials)
     assert given.loss is not None
+    if given.time in given.loss.free_symbols:
+        raise InputError(
+            "the loss: expected an expression without t, as a gradient flow's loss falls; put the"
+            " time into the rates, or give the field to flows.ODE"
+        )
     slope = sp.Matrix([sp.diff(given.loss, s) for s in given.y])
     factors = _spread(blocks, rates, "rates")
     if isinstance(metric, tuple):
@@ -201,6 +207,11 @@ def _expressions(
         metric = None
     inverse = sp.diag(*factors)
     if metric is not None:
+        if rates:
+            raise InputError(
+                "rates: expected none beside a metric that is a matrix; divide its rows and columns"
+                " by their square roots"
+            )
         inverse = _inverse(_written(metric, moving, len(slope))) * inverse
     field = tuple(-entry for entry in inverse * slope)
     return dataclasses.replace(given, field=field), sp.ImmutableMatrix(inverse)

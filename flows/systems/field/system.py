@@ -62,9 +62,10 @@ class ODE(FieldFlow):
     Units: ``t`` is the time of ``dy/dt = f``.
     Accuracy: states are doubles. Errors are measured: three runs go beside each, one with 30 times
     the tolerance and two whose fields are off, to either side, by ten tolerances in a unit of
-    log-time. The stated error is their largest distance within 0.4 decades, of states and of each
-    potential; a run costs as much as four. A potential is NaN where its error is a tenth, or more,
-    of its largest value nearby. Laws, certificates and `excess`, which need a loss, say so.
+    log-time. The stated error is five times their largest distance within 0.4 decades, of states
+    and of each potential; a run costs as much as four. A potential is NaN where its error is a
+    tenth, or more, of itself or of its values on both sides. Laws, certificates and `excess`,
+    which need a loss, say so.
 
     Examples
     --------

@@ -130,6 +130,7 @@ def test_a_file_holds_rates_and_metric(tmp_path):
         ({"metric": sp.Matrix([[1, 1], [1, 1]])}, "invertible"),
         ({"metric": 3}, "metric must be a mapping"),
         ({"rates": {X: 2}, "arithmetic": "balls"}, "expected none beside rates or a metric"),
+        ({"rates": {X: 2}, "metric": sp.Matrix([[2, 1], [1, 2]])}, "expected none beside a metric"),
     ],
     ids=str,
 )
@@ -142,3 +143,16 @@ def test_a_start_where_the_metric_is_not_positive_is_refused():
     system = flows.OwnSystem("mirror", [X, Y], LOSS, metric={X: 1 / X, Y: 1 / Y})
     with pytest.raises(InputError, match="must be positive, and are not at this start"):
         flows.integrate(system, [-1.0, 1.0], 1.0)
+
+
+def test_a_loss_that_moves_is_no_gradient_flow():
+    with pytest.raises(InputError, match="expected an expression without t"):
+        flows.OwnSystem("moves", [X], (X - T) ** 2, rates={X: 2})
+
+
+def test_a_run_says_when_rates_are_not_positive_any_more():
+    system = flows.OwnSystem("back", [X], X**2 / 2, rates={X: 1 - T})
+    run = flows.integrate(system, [1.0], 2.0, [0.5, 1.1, 2.0])
+    assert run.message.count("rates and metric are not positive") == 1
+    fine = flows.integrate(system, [1.0], 0.99, [0.5, 0.99])
+    assert fine.message == "reached the end"

@@ -6,10 +6,11 @@ import sympy as sp
 
 import flows
 from flows.core.errors import InputError
+from flows.runs.between import turning
 from potentials import Comparison, Inequality, Source, symbol
 from symbolic import D
 
-X, V, T = sp.symbols("x v t")
+X, V, Y, T = sp.symbols("x v y t")
 C = sp.Symbol("C")
 OFF, POWER = sp.Rational(1, 1000), sp.Rational(1, 10)
 ENERGY, SQUARE = symbol("energy"), symbol("square")
@@ -207,3 +208,37 @@ def test_a_start_without_a_value_is_refused_and_one_that_leads_there_ends():
         flows.integrate(system, [0.0], 1.0)
     run = flows.integrate(system, [1.0], 1.0)  # at t = 1/2 it is at zero
     assert not run.completed and 0 < run.t[-1] <= 0.5
+
+
+@pytest.mark.parametrize("phase, times", [(0.3, 2 * np.pi), (0.64, np.pi), (-0.5, 6 * np.pi)])
+def test_outputs_that_meet_one_phase_each_time_decide_nothing_about_the_others(phase, times):
+    system = flows.ODE("turns", [X, V], {X: V, V: -X}, {"place": X})
+    start, until = [np.sin(phase), np.cos(phase)], 20 * times
+    met = flows.integrate(system, start, until, times * np.arange(1, 21))
+    (verdict,) = flows.check(met, symbol("place") <= (1 + abs(np.sin(phase))) / 2)
+    assert verdict.verdict == "INCONCLUSIVE" and "may be negative" in verdict.message
+    # More outputs decide it, and 1/1000 below the largest value as well.
+    seen = flows.integrate(system, start, 20.0, np.linspace(0.01, 20, 2000))
+    (verdict,) = flows.check(seen, symbol("place") <= 1 - float(OFF))
+    assert verdict.verdict == "VIOLATED"
+
+
+def test_a_minimum_between_dense_outputs_is_resolved():
+    # The margin is 1/1000 and more, turns every half period, and the run is still on its way.
+    system = flows.ODE("way", [X, V, Y], {X: V, V: -X, Y: 1}, {"y": Y, "place": X})
+    run = flows.integrate(system, [0.0, 1.0, 0.0], 20.0, np.linspace(0.01, 20, 2000))
+    assert turning(run, 1 + OFF - symbol("place"), run.absolute_errors("place"), run.t > 0) is None
+    assert turning(run, 1 - OFF - symbol("place"), run.absolute_errors("place"), run.t > 0)
+
+
+def test_a_power_law_that_something_slow_will_leave_has_not_begun():
+    # Far beyond the end y grows; the square is still that of x alone.
+    slow = sp.Rational(1, 10**5)
+    total = {"square": X**2 + Y**2}
+    leaves = flows.ODE("leaves", [X, Y], {X: -(X**3), Y: slow * Y}, total)
+    verdicts = []
+    for system, start in ((leaves, [1.0, 1e-30]), (CUBE, [1.0])):
+        run = flows.integrate(system, start, 1e6)
+        verdicts += flows.check(run, C / symbol("t") >= SQUARE)
+    assert [v.verdict for v in verdicts] == ["INCONCLUSIVE", "HOLDS"]
+    assert "beside a saddle" in verdicts[0].message

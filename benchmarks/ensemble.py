@@ -9,7 +9,6 @@ as a variable, plain t, `solve_ivp(LSODA)`, in as many processes. Run
 from __future__ import annotations
 
 import argparse
-import functools
 import multiprocessing
 import os
 import sys
@@ -222,18 +221,15 @@ def descents(size: int, steps: int, pool: Executor, workers: int) -> Table:
 
 
 def members() -> int:
-    """How many members the JAX engine gets."""
+    """How many members JAX gets."""
     import jax
 
     return 1024 if jax.default_backend() == "cpu" else ON_GPU
 
 
 def engines(size: int, cpu_size: int) -> Table:
-    """One JAX program for all members, against the CPU engine: one process, seconds of its CPU."""
+    """One JAX program for all members, against compiled steps: one process, seconds of its CPU."""
     import jax
-
-    from flows.ensembles.batch_jax import batch
-    from flows.runs.request import Request
 
     jax.config.update("jax_enable_x64", True)  # this process is ours
     device = jax.default_backend()
@@ -246,7 +242,6 @@ def engines(size: int, cpu_size: int) -> Table:
         "first call, s",
         "CPU ms a member",
         "wall ms a member",
-        "lanes used",
         "error of L(T), median / largest",
         "note",
     )
@@ -269,26 +264,14 @@ def engines(size: int, cpu_size: int) -> Table:
             f"{first:.1f}",
             f"{1e3 * spent / count:.2f}",
             f"{1e3 * wall / count:.2f}",
-            used(rtol, count) if what == "jax" else "",
             error(found["loss"][: len(last), -1], last[:count]),
             f"{found.completed} completed",
         )
 
-    def used(rtol: float, count: int) -> str:
-        procedure = batch(Request(T_END, rtol=rtol, max_steps=100_000), system, None)
-        law = Law(procedure.chunk_size(count, 1), SCALE)
-        starts = (functools.partial(law.start, system, k) for k in range(law.size))
-        (share, *_) = [
-            run.stats["lane_use"]
-            for run in procedure.follow(system, starts)
-            if isinstance(run, flows.Trajectory)
-        ]
-        return f"{share:.0%} of {procedure.lanes}"
-
     for method in ("auto", "Rodas5P"):
         row(f"cpu, {method}", RTOL, cpu_size, method=method)
     for rtol in (1e-6, RTOL):
-        row("jax", rtol, size, engine="jax")
+        row("diffrax-kvaerno5", rtol, size, method="diffrax-kvaerno5")
     return made
 
 

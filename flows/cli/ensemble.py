@@ -50,19 +50,6 @@ SHOWN = 5
     help="Check this claim on each member; may be repeated.",
 )
 @below_option
-@click.option(
-    "--engine",
-    metavar="NAME",
-    default="cpu",
-    show_default=True,
-    help="cpu: one member after the other; jax: one program for many, on CPU or GPU.",
-)
-@click.option(
-    "--lanes",
-    metavar="L",
-    type=int,
-    help="Members side by side in the engine jax; if not given 64, or 4096 on a GPU.",
-)
 @workers_option
 @click.option("--out", metavar="DIR", help="Folder for the result; a result in it is continued.")
 @arguments.as_json
@@ -72,8 +59,6 @@ def ensemble(
     observables: tuple[str, ...],
     claims: tuple[str, ...],
     below: float,
-    engine: str,
-    lanes: int | None,
     workers: int | None,
     out: str | None,
     as_json: bool,
@@ -98,8 +83,6 @@ def ensemble(
         t_end=T_END if options["t_end"] is None else options["t_end"],
         t_eval=options["t_eval"],
         **solver(options),
-        engine=engine,
-        lanes=lanes,
         observables=names,
         claims=claims,
         workers=workers,

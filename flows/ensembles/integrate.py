@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
 from flows.core.deadline import look
-from flows.core.errors import InputError
 from flows.core.system import System, checked_system
 from flows.core.threads import taking_turns
 from flows.ensembles.along_axes import follow_along_axes, served
@@ -26,7 +25,7 @@ from flows.ensembles.starts import Law, check_starts
 from flows.runs.integrate import follow, follow_in_pieces, next_problem
 from flows.runs.request import MAX_STEPS, Request, check_count
 from flows.runs.trajectory import Trajectory
-from flows.solvers.choice import side_by_side, solve_many, solver_for
+from flows.solvers.choice import JAX_METHODS, side_by_side, solve_many, solver_for
 
 __all__ = ["Flow", "integrate_ensemble"]
 
@@ -35,13 +34,12 @@ LARGEST_CHUNK = 64
 CHUNKS_PER_WORKER = 8
 # Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
 TOGETHER = 128
+# Members of a chunk for each lane of JAX: while the last ones of a chunk end, lanes are empty.
+MEMBERS_PER_LANE = 8
 # Of so many members larger chunks are written: a file takes as long as 20 members, and 25 kB.
 MANY, LARGER = 8192, 512
 # States of members along axes that are in memory at a time, of at least so many members.
 STATES, FEWEST = 128 * LARGER, 32
-
-#: Engines of :func:`integrate_ensemble`.
-ENGINES = ("cpu", "jax")
 
 
 def integrate_ensemble(
@@ -55,8 +53,6 @@ def integrate_ensemble(
     atol: float | None = None,
     max_steps: int = MAX_STEPS,
     max_seconds: float | None = None,
-    engine: str = "cpu",
-    lanes: int | None = None,
     observables: Sequence[str] | None = None,
     claims: Sequence[str] = (),
     workers: int | None = None,
@@ -81,21 +77,17 @@ def integrate_ensemble(
         4000 of them are left where stability binds them; mixtures begin with explicit steps and
         go on with Rodas5P. It takes what a single run takes after that, where these fail, and
         below ``rtol = 1e-11``; so a member agrees with a single run to the tolerance, not bit for
-        bit. The same is true of an ``OwnSystem`` in closed form with at most 64 unknowns and sums,
-        products, quotients and roots alone, where there are at least 128 members, and of a
-        ``TwoLayer`` of few unknowns with at least 48. These members are followed along the axes of
-        charts, 16 side by side, in threads: by explicit steps (DOP853) where curvature times time
-        is below 30, and by Radau from then on. Who leaves compiled code, as where a student comes
-        to zero, goes on as a run alone from there. Compiling takes a minute once.
+        bit. Methods of diffrax solve all members of a chunk by one compiled program, on the device
+        that JAX has (CPU or GPU), in 64 bits (``JAX_ENABLE_X64=1``), for ``ReLUNeuron`` and
+        ``MatrixFactorization``. By ``auto``, at least 128 members of an ``OwnSystem`` in closed
+        form with at most 64 unknowns, and at least 48 of a ``TwoLayer`` of few unknowns, are
+        followed along the axes of charts, 16 side by side, in threads: by explicit steps (DOP853)
+        where curvature times time is below 30, and by Radau from then on. Who leaves compiled code,
+        as where a student comes to zero, goes on as a run alone from there. Compiling takes a
+        minute once.
     max_seconds : float, optional
         Budget of time of the whole ensemble. Members that have not ended then have the status
         ``time_budget``; in a folder their chunks are left out, and the same call goes on with them.
-    engine : {"cpu", "jax"}
-        ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
-        members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits
-        (``JAX_ENABLE_X64=1``), for ``ReLUNeuron`` and ``MatrixFactorization``.
-    lanes : int, optional
-        Members side by side in the engine ``jax``; 64 on a CPU and 4096 on a GPU by default.
     observables : sequence of str, optional
         What is kept of each member, with local exponents where the rate is known; by default the
         loss, and of a plain field its first potential.
@@ -107,8 +99,9 @@ def integrate_ensemble(
         these ten seconds more goes to so many processes, which need no main guard in a script,
         where threads do not keep the cores busy and memory is enough. With a number, processes
         begin at once where there are no threads; 1 is this process alone. With an executor: how
-        many workers it has, 1 by default. The engine ``jax`` computes on all cores, or on the GPU,
-        from one; on a GPU more of them share what ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` leaves.
+        many workers it has, 1 by default. Methods of diffrax compute on all cores, or on the
+        GPU, from one; on a GPU more of them share what ``XLA_PYTHON_CLIENT_PREALLOCATE=false``
+        leaves.
     executor : Executor, optional
         Where chunks are computed, any :class:`concurrent.futures.Executor`.
     out : path, optional
@@ -140,10 +133,9 @@ def integrate_ensemble(
     -----
     Nothing in a row depends on the other members: a member's random numbers come from (seed,
     index), and BLAS uses one thread. So on one machine the result is the same bit for bit for any
-    number of workers, size and order of chunks, and number of interruptions. The engine ``jax``
-    fills lanes that are empty, so that this holds for it too, at one number of lanes; another
-    number rounds differently. So do 128 members or more of an ``OwnSystem``, against fewer, and 48
-    of a ``TwoLayer``.
+    number of workers, size and order of chunks, and number of interruptions. Methods of diffrax
+    round differently for one member than for several, and on another device. So do 128
+    members or more of an ``OwnSystem``, against fewer, and 48 of a ``TwoLayer``.
 
     Examples
     --------
@@ -155,20 +147,12 @@ def integrate_ensemble(
     """
     request = Request(t_end, t_eval, method, rtol, atol, max_steps)
     check_count("max_steps", max_steps)
-    if engine not in ENGINES:
-        raise InputError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
-    if lanes is not None:
-        check_count("lanes", lanes)
-        if engine != "jax":
-            raise InputError("lanes are those of the engine jax; leave them out")
     checked = checked_system(system)
+    if method in JAX_METHODS:
+        solver_for(method, checked)  # or its message
     size, _ = check_starts(checked, starts)
     along_axes = served(checked, request, size)
     procedure: Any = Flow(request, side_by_side(method, rtol, checked), along_axes, bool(claims))
-    if engine == "jax":
-        from flows.ensembles.batch_jax import batch
-
-        procedure = batch(request, system, lanes)
     return run_ensemble(
         system,
         starts,
@@ -212,12 +196,17 @@ class Flow:
     @property
     def threads(self) -> bool:
         """Whether workers can be threads: compiled steps do not hold the interpreter's lock."""
-        return self.together
+        return self.together and not self.in_jax
+
+    @property
+    def in_jax(self) -> bool:
+        """Whether JAX solves the pieces of all members of a chunk."""
+        return self.request.method in JAX_METHODS
 
     @property
     def all_cores(self) -> bool:
-        """Whether one chunk takes all cores: members along axes have threads of their own."""
-        return self.along_axes and not self.together
+        """Whether one chunk takes all cores: JAX, and members along axes, have threads."""
+        return self.in_jax or (self.along_axes and not self.together)
 
     @property
     def joins(self) -> bool:
@@ -235,7 +224,11 @@ class Flow:
         Along axes they are whole lanes.
         """
         width = 1
-        if self.together:
+        if self.in_jax:
+            from flows.solvers.diffrax_ivp import lanes  # JAX, where it is needed
+
+            largest = MEMBERS_PER_LANE * lanes()
+        elif self.together:
             largest = TOGETHER if size < MANY else LARGER
         elif self.along_axes:
             from flows.solvers.near_lanes import LANES  # Numba, where it is needed

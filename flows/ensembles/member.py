@@ -62,7 +62,7 @@ class ChunkTask:
     ----------
     system : System
         The flow.
-    procedure : Flow, Batch or Descent
+    procedure : Flow or Descent
         How a member goes on from its start.
     times : int
         Number of output times, ``t = 0`` included.

@@ -60,7 +60,7 @@ def run_ensemble(
     t: Array,
     request: EnsembleRequest,
 ) -> Ensemble:
-    """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
+    """Ensemble of a procedure (``Flow`` or ``Descent``) with output times ``t``."""
     deadline, chunk_size = Deadline.after(request.max_seconds), request.chunk_size
     if request.workers is not None:
         check_count("workers", request.workers)

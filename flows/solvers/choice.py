@@ -23,7 +23,7 @@ from flows.core.system import System
 from flows.solvers.many import STIFF
 
 #: Methods that compute with JAX.
-JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5", "diffrax-rodas5p")
+JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5")
 #: Methods of :func:`flows.integrate`.
 METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "Rodas5P", "reference", *JAX_METHODS)
 # Below this tolerance the rounding of the many steps of LSODA and CVODE is larger than what was
@@ -58,7 +58,8 @@ Solver = Callable[[Problem], Solution]
 def side_by_side(method: str, rtol: float, system: System) -> bool:
     """Whether a method takes the steps of many problems of a system at once."""
     compiled = system.lanes is not None or system.explicit is not None
-    return method == "Rodas5P" or (method == "auto" and compiled and rtol >= TIGHT)
+    always = method == "Rodas5P" or method in JAX_METHODS
+    return always or (method == "auto" and compiled and rtol >= TIGHT)
 
 
 def solve_many(
@@ -70,9 +71,10 @@ def solve_many(
     ----------
     problems : sequence of Problem
         Pieces of different runs; nothing in one depends on the others.
-    method : {"Rodas5P", "auto"}
-        Rodas5P, or it where it is fast, and what a single run takes where it is not or fails.
-        Charts without a field in lanes are solved as those of a single run.
+    method : str
+        ``Rodas5P``, or ``auto``: it where it is fast, and what a single run takes where it is not
+        or fails; charts without a field in lanes are solved as those of a single run. Or one of
+        :data:`JAX_METHODS`.
     system : System
         The flow; :func:`side_by_side` is true of it.
     alone : bool
@@ -84,6 +86,10 @@ def solve_many(
         One a problem. Those that had not ended are ``interrupted`` after Ctrl-C, and
         ``time_budget`` after the end of the budget.
     """
+    if method in JAX_METHODS:
+        from flows.solvers import diffrax_ivp
+
+        return diffrax_ivp.solve_many(problems, method, system)
     from flows.solvers import stiff
 
     stiffly = (lambda some: [stiff.solve_alone(p) for p in some]) if alone else stiff.solve_many

@@ -15,8 +15,8 @@ from flows.core.errors import InputError
 from flows.core.problem import Problem
 from flows.runs.sensitivity import sensitivity
 from flows.solvers import diffrax_ivp
-from flows.solvers.chart_jax import SelfSimilarField, arguments
 from flows.solvers.choice import JAX_METHODS
+from flows.solvers.diffrax_ivp import SelfSimilarField, arguments
 from flows.systems.relu_neuron import definition, differentiable
 from flows.systems.relu_neuron.pieces import NeuronPiece
 
@@ -50,7 +50,7 @@ def error(run, truth):
 
 @pytest.mark.parametrize("method", JAX_METHODS)
 def test_every_method_keeps_the_promise_of_its_tolerance_to_1e12(method, truth):
-    rtol = 1e-9 if method == "diffrax-kvaerno3" else 1e-10  # 11000 steps of third order at 1e-10
+    rtol = 1e-8 if method == "diffrax-kvaerno3" else 1e-10  # many steps of third order at 1e-10
     run = flows.integrate(SYSTEM, START, 1e12, method=method, rtol=rtol)
     assert truth.completed and run.completed
     assert np.array_equal(run.t, truth.t)
@@ -64,7 +64,7 @@ def test_every_method_keeps_the_promise_of_its_tolerance_to_1e12(method, truth):
 def test_a_collapse_is_the_same_event_at_the_same_time():
     run, truth = (
         flows.integrate(SYSTEM, COLLAPSING, 1e6, method=m, rtol=1e-9)
-        for m in ("diffrax-rodas5p", "BDF")
+        for m in ("diffrax-kvaerno5", "BDF")
     )
     assert run.completed
     assert [e.detail for e in run.events] == [e.detail for e in truth.events]
@@ -85,7 +85,7 @@ def test_a_neuron_that_leaves_zero_is_followed_from_its_first_moment():
 
 def test_neurons_along_the_teacher_decay_with_relative_accuracy():
     start = [[0.1, 0, 0], [0.2, 0, 0], [0.3, 0, 0]]
-    methods = ("diffrax-rodas5p", "LSODA")
+    methods = ("diffrax-kvaerno5", "LSODA")
     run, truth = (flows.integrate(SYSTEM, start, 1e6, method=m) for m in methods)
     # The loss exp(-3 t) leaves the range of doubles; until then every digit is right.
     seen = truth["loss"] > 1e-250
@@ -94,7 +94,7 @@ def test_neurons_along_the_teacher_decay_with_relative_accuracy():
 
 
 def test_a_run_out_of_steps_says_so_and_keeps_what_it_has(truth):
-    run = flows.integrate(SYSTEM, START, 1e12, method="diffrax-rodas5p", max_steps=70)
+    run = flows.integrate(SYSTEM, START, 1e12, method="diffrax-kvaerno5", max_steps=70)
     assert run.status == "step_budget" and run.stats["steps"] == 70
     assert 5 < len(run.t) < len(truth.t)
     assert run["loss"] == pytest.approx(truth["loss"][: len(run.t)], rel=PROMISED)
@@ -117,7 +117,7 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
         return replace(given, alarm=alarm)
 
     monkeypatch.setattr(NeuronPiece, "watch", watched)
-    run = flows.integrate(SYSTEM, START, 1e12, method="diffrax-rodas5p")
+    run = flows.integrate(SYSTEM, START, 1e12, method="diffrax-kvaerno5")
     assert run.status == "interrupted" and len(run.t) > 5
 
 
@@ -138,7 +138,7 @@ def test_a_field_that_is_not_a_number_ends_a_run_with_the_status_of_a_failure():
 
     def linear(factor):
         field = decay, np.asarray(factor)
-        return diffrax_ivp.solve(problem, "diffrax-rodas5p", lambda chart: field)
+        return diffrax_ivp.solve_many([problem], "diffrax-kvaerno5", lambda chart: field)[0]
 
     failed, fine = linear(np.nan), linear(-1.0)
     assert (failed.status, len(failed.states)) == ("solver_failed", 0)
@@ -202,7 +202,7 @@ def test_aligned_neurons_leave_every_derivative_finite():
 def test_bad_requests_are_refused_with_one_line_that_says_what_to_do():
     with jax.enable_x64(False):
         with pytest.raises(InputError, match=r"JAX_ENABLE_X64=1 .*jax\.config\.update") as narrow:
-            flows.integrate(SYSTEM, START, 1.0, method="diffrax-rodas5p")
+            flows.integrate(SYSTEM, START, 1.0, method="diffrax-kvaerno5")
         with pytest.raises(InputError, match="JAX_ENABLE_X64=1"):
             sensitivity(SYSTEM, START, 1.0)
     other = flows.GMMEM(2, 2)
@@ -217,7 +217,7 @@ def test_a_cpu_run_imports_no_jax_and_nobody_switches_its_precision():
     program = (
         "import sys, flows; s = flows.ReLUNeuron(1, 2); w = s.initial(0.1)\n"
         "flows.integrate(s, w, 1.0); print('jax' in sys.modules)\n"
-        "try: flows.integrate(s, w, 1.0, method='diffrax-rodas5p')\n"
+        "try: flows.integrate(s, w, 1.0, method='diffrax-kvaerno5')\n"
         "except flows.InputError: print('refused')\n"
         "import jax; print(jax.config.read('jax_enable_x64'))"
     )

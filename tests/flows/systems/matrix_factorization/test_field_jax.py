@@ -10,7 +10,7 @@ import pytest
 import flows
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.starts import Law
-from flows.solvers.chart_jax import SelfSimilarField, arguments
+from flows.solvers.diffrax_ivp import SelfSimilarField, arguments
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization import field_jax as matrix_factorization_jax
 
@@ -91,16 +91,16 @@ def test_a_batch_has_the_losses_of_the_cpu_engine():
     system = flows.MatrixFactorization(2, "complex", 2.0, depth=2)
     law = Law(5, 0.5, seed=2)
     options = {"t_end": 1e4, "observables": ("loss", "loss_fit", "loss_balance")}
-    found = integrate_ensemble(system, law, **options, engine="jax", lanes=8)
+    found = integrate_ensemble(system, law, **options, method="diffrax-kvaerno5")
     truth = integrate_ensemble(system, law, **options, method="LSODA", rtol=1e-12)
     assert found.completed == truth.completed == 5
     for name in options["observables"]:
         seen = truth[name] > 1e-250  # then it leaves the range of doubles
         assert found[name][seen] == pytest.approx(truth[name][seen], rel=1e2 * PROMISED, abs=0)
     start = system.initial(0.5, law.seed_of(1))
-    run = flows.integrate(system, start, 1e4, method="diffrax-rodas5p")
+    run = flows.integrate(system, start, 1e4, method="diffrax-kvaerno5")
     seen = truth["loss"][1] > 1e-250
     assert run["loss"][seen] == pytest.approx(truth["loss"][1][seen], rel=1e2 * PROMISED, abs=0)
-    row = integrate_ensemble(system, Law(1, 0.5, seed=2), **options, engine="jax", lanes=8)
+    row = integrate_ensemble(system, Law(1, 0.5, seed=2), **options, method="diffrax-kvaerno5")
     assert np.array_equal(row["loss"][0], found["loss"][0])
     assert not np.array_equal(row["loss"][0], found["loss"][1])

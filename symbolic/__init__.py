@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME` lists
-    from symbolic.asymptotics.derive import late_time_law as late_time_law
     from symbolic.asymptotics.law import LateTimeLaw as LateTimeLaw
     from symbolic.evidence.derivation import Derivation as Derivation
     from symbolic.evidence.derivation import Document as Document
@@ -26,6 +25,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME
     from symbolic.language.averages.uniform import Sphere as Sphere
     from symbolic.language.program import NotSmooth as NotSmooth
     from symbolic.language.rate import D as D
+    from symbolic.systems.own.late_time import late_time_law as late_time_law
     from symbolic.theorem.proving import Statement as Statement
 
 _HOME = {
@@ -46,7 +46,7 @@ _HOME = {
     "Sphere": "symbolic.language.averages.uniform",
     "Statement": "symbolic.theorem.proving",
     "Step": "symbolic.evidence.step",
-    "late_time_law": "symbolic.asymptotics.derive",
+    "late_time_law": "symbolic.systems.own.late_time",
 }
 
 __all__ = sorted([*_HOME, "DOCUMENTS", "THEOREMS", "derive", "printed_forms", "theorems"])

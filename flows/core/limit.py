@@ -216,7 +216,9 @@ def _descend(
         where = settled
         if slow == 0:
             return where, moves
-        gradient, matrix = _slopes(loss, where, back), _curved(loss, where, turn, back)
+        # What vanishes at the limit, two doubles do not tell next to it.
+        known = loss._replace(coarse=None) if moves and slow else loss
+        gradient, matrix = _slopes(loss, where, back), _curved(known, where, turn, back)
         if all(x.is_zero() for x in gradient):
             return where, moves
         # The first entries are the step of the Schur complement; the fast ones follow it.

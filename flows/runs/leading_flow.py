@@ -134,11 +134,9 @@ def follow(
     start = np.concatenate(
         [form.on_cone(z / length), [math.log(time) + (p - 2) * math.log(length)]]
     )
-    decades = np.linspace(0, DECADES * math.log(10), 2000)
     seen = math.log((until or time) / time)
-    found = solve_ivp(
-        flow, (0, decades[-1]), start, "LSODA", decades, rtol=1e-9, atol=1e-12, dense_output=True
-    )
+    decades = np.union1d(np.linspace(0, DECADES * math.log(10), 2000), [seen])
+    found = solve_ivp(flow, (0, decades[-1]), start, "LSODA", decades, rtol=1e-9, atol=1e-12)
     if not found.success:
         return None
     omegas = found.y[:-1].T
@@ -159,7 +157,7 @@ def follow(
     near = [form.on_cone(goes + sign * ASIDE * aside) for sign in (1, -1)]
     # As a parabola the form rises by this to the saddle.
     rise = (form.value(omegas[0])[1] @ across) ** 2 / (2 * abs(lowest) + math.ulp(0.0))
-    last = found.sol(seen)
+    last = found.y[:, np.searchsorted(decades, seen)]
     return Course(
         end,
         next((k for k, w in enumerate(known) if form.same(form.normalised(w), goes)), None),

@@ -75,14 +75,15 @@ def family(
     hessian, n = point.quadratic.hessian, len(point.y)
     kernel = nullspace(hessian, n)
     none = sp.ImmutableMatrix(n, 0, [])
-    polynomial = point.integrand == 0 and point.plain.is_polynomial(*point.y) and n <= MOST
+    closed = point.integrand == 0 and n <= MOST
+    polynomial = closed and point.plain.is_polynomial(*point.y)
     still = conserved(point.plain, point.y) if polynomial and confined else ()
     y = sp.Matrix(list(point.at))
     cones = _fixing(still, y)
     if not kernel.cols:
         return Family(none, (), none, (), Evidence.PROVED)
     moving: list[sp.ImmutableMatrix] = []
-    if polynomial and any(v != 0 for v in y):
+    if closed and any(v != 0 for v in y):
         found = (
             tuple(x for x in symmetries if invariant(point.plain, point.y, x))
             if symmetries

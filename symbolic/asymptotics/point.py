@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.asymptotics.angles import regular
 from symbolic.asymptotics.expand import expand
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.series import Series, SeriesRing
@@ -57,6 +58,12 @@ class Point:
             e.base.has(*self.y) for e in roots
         )
 
+    @functools.cached_property
+    def regular(self) -> Point:
+        """The same loss next to the point, see :func:`symbolic.asymptotics.angles.regular`."""
+        at = dict(zip(self.y, self.at, strict=True))
+        return Point(self.y, regular(self.plain, at), regular(self.integrand, at), self.x, self.at)
+
     def moved(self, shift: Sequence[sp.Expr]) -> Point:
         """Return the same loss at ``at + shift``."""
         at = tuple(sp.together(a + s) for a, s in zip(self.at, shift, strict=True))
@@ -85,13 +92,14 @@ class Point:
                 found[entry] = ring.add(parts)
             return found
 
+        here = self.regular
         return expand(
-            self.plain,
+            here.plain,
             values,
             {s: w for s, w, _ in directions},
             order,
             constants=constants,
-            integrand=self.integrand,
+            integrand=here.integrand,
             x=self.x,
         )
 

@@ -25,7 +25,7 @@ from symbolic.asymptotics.refusal import NO_POLYNOMIAL, NoLaw
 from symbolic.asymptotics.squares import sum_of_squares
 from symbolic.language.expressions import as_expression
 
-__all__ = ["ONCE", "Atom", "Lacks", "Series", "SeriesRing", "fits"]
+__all__ = ["ONCE", "Atom", "Lacks", "Series", "SeriesRing", "fits", "sign_of"]
 
 #: Added to the weight of variables of which no products are kept.
 ONCE = Fraction(1000)
@@ -237,11 +237,11 @@ class SeriesRing:
         """Sign of a series, of its leading part."""
         constant, rest = self.split(a)
         if constant != 0:
-            return self.number(_sign(constant))
+            return self.number(sign_of(constant))
         if not rest:
             raise NoLaw("a kink of the loss stays undecided to the order of the expansion")
         if (one := self._positive_monomial(rest[min(rest)])) is not None:
-            return self.number(_sign(one[0]))
+            return self.number(sign_of(one[0]))
         return self._atom(rest[min(rest)], Fraction(0), Fraction(0))
 
     def root(self, a: Series, exponent: Fraction, nonnegative: bool) -> Series:
@@ -465,7 +465,8 @@ def _rational(w: Fraction) -> sp.Rational:
     return sp.Rational(w.numerator, w.denominator)
 
 
-def _sign(constant: sp.Expr) -> sp.Expr:
+def sign_of(constant: sp.Expr) -> sp.Expr:
+    """Sign of a number, or of an expression in positive symbols."""
     if constant.is_positive:
         return sp.S.One
     if constant.is_negative:
@@ -474,5 +475,5 @@ def _sign(constant: sp.Expr) -> sp.Expr:
 
 
 def _positive(constant: sp.Expr) -> None:
-    if _sign(constant) != 1:
+    if sign_of(constant) != 1:
         raise NoLaw(f"the loss takes a root of {constant}, which is negative")

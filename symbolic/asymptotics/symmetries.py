@@ -127,7 +127,12 @@ def _proved(
     if len(y) > MOST or not shapes:
         return ()
     points = np.random.default_rng(SEED).normal(size=(len(shapes) + len(y) + 20, len(y)))
-    slopes = (gradient_of or numerical_gradient(_sampled(f, y), tuple(y)))(points)
+    with np.errstate(all="ignore"):
+        slopes = (gradient_of or numerical_gradient(_sampled(f, y), tuple(y)))(points)
+    known = np.isfinite(slopes).all(axis=1)
+    if known.sum() < len(shapes):
+        return ()
+    points, slopes = points[known], slopes[known]
     if inverse is not None:
         slopes = slopes @ np.array(inverse, dtype=float)
     slopes = slopes / np.linalg.norm(slopes, axis=1, keepdims=True)
@@ -181,25 +186,46 @@ def _fraction(value: float) -> sp.Rational:
 def invariant(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
     """Whether ``grad f . X y`` is zero: proved by normal forms of polynomials.
 
-    Signs do not change nearby; of roots and functions in `f`, each argument must be invariant by
-    itself.
+    Signs do not change nearby. Of functions in `f`, each argument must be invariant by itself; what
+    is under a root may change by a factor.
     """
-    rest, arguments = _opened(f, tuple(y))
-    return _still(rest, y, x) and all(invariant(a, y, x) for a in arguments)
+    rest, inner = _opened(f, tuple(y))
+    return _still(rest, y, x) if not inner and rest.is_polynomial(*y) else _factor(f, y, x) == 0
+
+
+def _factor(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> sp.Expr | None:
+    """The number `c` with ``grad f . X y = c f``, where normal forms of fractions show one."""
+    rest, inner = _opened(f, tuple(y))
+    moved = dict(zip(y, x * sp.Matrix(list(y)), strict=True))
+    for symbol, e in inner.items():
+        root = e.is_Pow and e.exp.is_number
+        factors = [_factor(part, y, x) for part in (e.args[:1] if root else e.args)]
+        if None in factors or not (root or all(c == 0 for c in factors)):
+            return None
+        moved[symbol] = factors[0] * e.exp * symbol if root else sp.S.Zero
+    ways = {symbol: sp.Poly(way, *moved) for symbol, way in moved.items() if way != 0}
+    over, under = (sp.Poly(part, *moved) for part in sp.fraction(sp.together(rest)))
+    zero = sp.Poly(0, *moved)
+    risen, fallen = (sum((p.diff(g) * w for g, w in ways.items()), zero) for p in (over, under))
+    left, product = risen * under - over * fallen, over * under
+    if left.is_zero:
+        return sp.S.Zero
+    factor = sp.cancel(left.LC() / product.LC())
+    return factor if (left - product * factor).is_zero else None
 
 
 @functools.lru_cache(maxsize=64)
-def _opened(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, frozenset[sp.Expr]]:
-    """A function with symbols in place of its roots and functions, and their arguments."""
+def _opened(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, dict[sp.Symbol, sp.Expr]]:
+    """A function with symbols in place of its roots and functions, and these."""
     f = Signed.of(f).expression
-    inner = [e for e in f.atoms(sp.Pow, sp.Function) if e.has(*y) and not _is_monomial(e)]
-    outer = [e for e in inner if not any(e != o and o.has(e) for o in inner)]
-    rest = f.xreplace({e: sp.Symbol(f"inner{k}", real=True) for k, e in enumerate(outer)})
-    return rest, frozenset(a for e in outer for a in e.args if a.has(*y))
-
-
-def _is_monomial(e: sp.Expr) -> bool:
-    return bool(e.is_Pow and e.exp.is_Integer and e.exp.is_positive)
+    found = [
+        e
+        for e in f.atoms(sp.Pow, sp.Function, sp.exp)
+        if e.has(*y) and not (e.is_Pow and e.exp.is_Integer)
+    ]
+    names = {e: sp.Symbol(f"inner{k}", real=True) for k, e in enumerate(found)}
+    rest = f.xreplace(names)  # from the outside: what is in another one stays there
+    return rest, {symbol: e for e, symbol in names.items() if symbol in rest.free_symbols}
 
 
 def _still(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:

@@ -10,8 +10,7 @@ import sympy as sp
 from symbolic.asymptotics.point import Point
 from symbolic.language.averages.expectation import Expectation
 from symbolic.language.blocks import Block, entries, explicit
-from symbolic.language.primitives import definition
-from symbolic.systems.relu_neuron.pair import pair_energy_at
+from symbolic.systems.relu_neuron.pair import pair_energy_of
 
 __all__ = ["chain_loss", "layers", "means", "neurons"]
 
@@ -21,8 +20,7 @@ def neurons(shares: Sequence[sp.Expr], d: int) -> Point:
 
     .. math:: L = \tfrac14 |r|^2 + \sum_{i<j} e(w_i, w_j) - \sum_i e(w_i, v)
 
-    with the pair energy `e` of acute angles, ``theta = atan(area/dot)``, where ``area = |a||b| sin
-    theta``.
+    with the pair energy `e`.
 
     Parameters
     ----------
@@ -35,19 +33,11 @@ def neurons(shares: Sequence[sp.Expr], d: int) -> Point:
     rows = [symbols[i * d : (i + 1) * d] for i in range(len(shares))]
     teacher = [sp.Integer(j == 0) for j in range(d)]
     residual = [sum(row[j] for row in rows) - teacher[j] for j in range(d)]
-    pairs = [_energy(a, b) for i, a in enumerate(rows) for b in rows[:i]]
-    with_teacher = [_energy(a, teacher) for a in rows]
+    pairs = [pair_energy_of(a, b) for i, a in enumerate(rows) for b in rows[:i]]
+    with_teacher = [pair_energy_of(a, teacher) for a in rows]
     loss = sp.Add(*(c**2 for c in residual)) / 4 + sp.Add(*pairs) - sp.Add(*with_teacher)
     at = tuple(h * e for h in shares for e in teacher)
-    return Point(symbols, definition(loss), sp.S.Zero, (), at)
-
-
-def _energy(a: Sequence[sp.Expr], b: Sequence[sp.Expr]) -> sp.Expr:
-    """Pair energy, from its closed form in lengths and angle."""
-    dot = sp.Add(*(p * q for p, q in zip(a, b, strict=True)))
-    planes = [(a[i] * b[j] - a[j] * b[i]) ** 2 for i in range(len(a)) for j in range(i)]
-    area = sp.sqrt(sp.Add(*planes))
-    return pair_energy_at(area, dot, sp.atan(area / dot))
+    return Point(symbols, loss, sp.S.Zero, (), at)
 
 
 def means(weights: Sequence[sp.Expr], d: int, *, score: bool) -> Point:

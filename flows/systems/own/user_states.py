@@ -19,8 +19,8 @@ from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, estimate
 from flows.systems.own.serving import by_groups
 from flows.systems.own.sound_state import TRUSTED
-from symbolic.asymptotics.derive import point_of
 from symbolic.language.blocks import shape
+from symbolic.systems.own.late_time import point_of
 
 __all__ = ["Evaluated"]
 

@@ -9,11 +9,12 @@ Source: Xu & Du, COLT 2023, arXiv 2302.10034.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import sympy as sp
 
-from symbolic.language.primitives import SinMinusArg, definition
+from symbolic.language.primitives import NormMinusArgDot, SinMinusArg, definition
 from symbolic.lemmas.activations import RELU
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, DOT_VALUES, THETA, chain_rule, derive_kernel
 
@@ -24,7 +25,7 @@ __all__ = [
     "first_derivatives",
     "kernel",
     "pair_energy",
-    "pair_energy_at",
+    "pair_energy_of",
     "pair_gradient",
     "pair_hessian",
     "second_derivatives",
@@ -48,15 +49,21 @@ AREA, DOT = sp.Symbol("area"), sp.Symbol("dot")
 
 
 @cache
-def _in_area() -> sp.Expr:
-    """`e(a,b)` in area, dot product and angle."""
+def _share() -> sp.Expr:
+    """The number `c` with ``e(a,b) = c (area - THETA dot)``, ``area = |a||b| sin THETA``."""
     lengths = {sp.sin(THETA): AREA / (ALPHA * BETA), sp.cos(THETA): DOT / (ALPHA * BETA)}
-    return sp.expand(sp.expand(definition(pair_energy())).subs(lengths))
+    energy = sp.expand(sp.expand(definition(pair_energy())).subs(lengths))
+    share = energy.coeff(AREA)
+    if sp.expand(energy - share * (AREA - THETA * DOT)) != 0:
+        raise AssertionError("the pair energy is no multiple of area - THETA dot")
+    return share
 
 
-def pair_energy_at(area: sp.Expr, dot: sp.Expr, theta: sp.Expr) -> sp.Expr:
-    """Return `e(a,b)` of ``area = |a||b| sin theta``, ``dot = a.b`` and the angle."""
-    return _in_area().xreplace({AREA: area, DOT: dot, THETA: theta})
+def pair_energy_of(a: Sequence[sp.Expr], b: Sequence[sp.Expr]) -> sp.Expr:
+    """Return `e(a,b)` in the entries of both."""
+    dot = sp.Add(*(p * q for p, q in zip(a, b, strict=True)))
+    planes = [sp.expand(a[i] * b[j] - a[j] * b[i]) for i in range(len(a)) for j in range(i)]
+    return _share() * NormMinusArgDot(dot, *planes)
 
 
 def _by_dot(f: sp.Expr, row: int) -> sp.Expr:

@@ -3,7 +3,7 @@ r"""The loss of two layers at a minimiser, as a point from which a late-time law
 .. math:: L = \tfrac{\ell}{2} |R|^2 + \tfrac{\kappa}{2} \sum_{p \ne q} \mu_p \mu_q e(u_p, u_q),
           \qquad R = \sum_p \mu_p u_p
 
-of a kernel with a kink, whose angles are written as arc tangents that are regular at the point.
+of a kernel with a kink.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import sympy as sp
 
 from symbolic.asymptotics.point import Point
 from symbolic.language.blocks import entries
-from symbolic.language.primitives import definition
 from symbolic.lemmas.dual_kernel import DOTS
-from symbolic.systems.relu_neuron.pair import pair_energy_at
+from symbolic.systems.relu_neuron.pair import pair_energy_of
 from symbolic.systems.two_layer.pair import Kinked, named, pair_of
 
 __all__ = ["network"]
@@ -52,15 +51,15 @@ def network(
     moving = tuple(entries(sp.MatrixSymbol("a", n, 1))) if trained else ()
     rows = [list(symbols[i * d : (i + 1) * d]) for i in range(n)]
     mu = [*(moving or outputs), *(-b for b in weights)]
-    u, at = [*rows, *map(list, teachers)], [*students, *teachers]
+    u = [*rows, *map(list, teachers)]
     pair = pair_of(named(activation).activation)
     total: Any = sp.S.Zero
     for p, one in enumerate(u):
         for q in range(p):
-            total += mu[p] * mu[q] * _kernel(pair, one, u[q], at[p], at[q])
+            total += mu[p] * mu[q] * _kernel(pair, one, u[q])
         total += mu[p] ** 2 * _own(pair, one) / 2
     values = tuple(x for row in students for x in row) + tuple(outputs if trained else ())
-    return Point((*symbols, *moving), definition(total), sp.S.Zero, (), values)
+    return Point((*symbols, *moving), total, sp.S.Zero, (), values)
 
 
 def _dot(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
@@ -74,27 +73,8 @@ def _own(pair: Any, a: Sequence[Any]) -> sp.Expr:
     return pair.value.subs(dict.fromkeys(DOTS, square))
 
 
-def _kernel(
-    pair: Any, a: Sequence[Any], b: Sequence[Any], at_a: Sequence[Any], at_b: Sequence[Any]
-) -> sp.Expr:
+def _kernel(pair: Any, a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
     dots = (_dot(a, a), _dot(b, b), _dot(a, b))
     if not isinstance(pair, Kinked):
         return pair.value.subs(dict(zip(DOTS, dots, strict=True)), simultaneous=True)
-    dot = dots[2]
-    planes, apart = _wedge(a, b), _wedge(at_a, at_b)
-    largest = max(range(len(apart)), key=lambda k: abs(apart[k]), default=0)
-    if any(apart):
-        # A root of one at the point, and along the family: no sign of an entry is asked for.
-        first = planes[largest] * sp.sign(apart[largest])
-        rest = [x**2 for k, x in enumerate(planes) if k != largest]
-        area = first * sp.sqrt(1 + sp.Add(*rest) / first**2)
-        theta = sp.pi / 2 - sp.atan(dot / area)
-    else:
-        area = sp.sqrt(sp.Add(*(x**2 for x in planes)))
-        theta = sp.atan(area / dot) + (0 if _dot(at_a, at_b) > 0 else sp.pi)
-    bent = pair_energy_at(area, dot, theta)
-    return pair.linear * dot + pair.kink * bent
-
-
-def _wedge(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-    return [sp.expand(a[i] * b[j] - a[j] * b[i]) for i in range(len(a)) for j in range(i)]
+    return pair.linear * dots[2] + pair.kink * pair_energy_of(a, b)

@@ -22,7 +22,6 @@ from symbolic import Expectation, late_time_law
 from symbolic.asymptotics import reduction
 from symbolic.asymptotics.attractors import attractors_of, power_law
 from symbolic.asymptotics.bordered import Bordered
-from symbolic.asymptotics.derive import point_of
 from symbolic.asymptotics.family import family
 from symbolic.asymptotics.kernel import split
 from symbolic.asymptotics.measured import Measured
@@ -31,6 +30,7 @@ from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.steps import steps_of_reduction
 from symbolic.evidence.identity import Evidence
 from symbolic.language.blocks import entries, explicit
+from symbolic.systems.own.late_time import point_of
 
 R = sp.Rational
 g = sp.Symbol("g", real=True)

@@ -35,6 +35,25 @@ def test_a_rotation_is_proved_and_one_that_is_off_is_not(form, scale):
         assert not invariant(form, y, scale * off)
 
 
+#: Forms that do not change where the first two are scaled, and the third one is scaled back.
+SCALED = {
+    "a length": Z * sp.sqrt(X**2 + Y**2),
+    "an angle": sp.atan(X / Y) * sp.exp(Z * X),
+    "a quotient": (X + Y) / (X**2 + Y**2) / Z + sp.log(Z**2 * X * Y),
+    "a root within": sp.exp(-Z * sp.sqrt(X * Y)) + sp.pi * Z**2 * sp.Abs(Y) * X,
+}
+
+
+@pytest.mark.parametrize("form", SCALED.values(), ids=SCALED)
+def test_a_scaling_is_proved_and_one_that_is_off_is_not(form):
+    assert invariant(form, (X, Y, Z), sp.diag(1, 1, -1))
+    for k in range(3):
+        off = sp.diag(1, 1, -1)
+        off[k, k] += R(1, 1000)
+        assert not invariant(form, (X, Y, Z), off)
+    assert not invariant(form + X / 1000, (X, Y, Z), sp.diag(1, 1, -1))
+
+
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_gradients_in_doubles_are_those_of_symbolic_differentiation(form):
     points = np.random.default_rng(0).normal(size=(4, 2, 3))

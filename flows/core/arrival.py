@@ -59,15 +59,15 @@ def arrival(
     remark: tuple[str, ...] = ()
     if isinstance(limit, str):
         guess = nearly(loss, state, t)
-        found = None if guess is None else _critical(point, _fractions(guess, *GUESSED))
+        found = None if guess is None else _critical(loss, point, _fractions(guess, *GUESSED))
         if found is None:
             raise NoLaw(limit)
         remark = ("the limit point is guessed: the nearest critical point of simple fractions",)
-        where = [arb(int(a.p)) / int(a.q) for a in found.at]
+        where = _balls(found.at)
     else:
         where = limit.where
         numbers = [float(x) for x in where]
-        found = _critical(point, _fractions(numbers, *SIMPLE))
+        found = _critical(loss, point, _fractions(numbers, *SIMPLE))
         if found is None:
             digits = tuple(sp.Float(x.str(DIGITS, radius=False), DIGITS) for x in where)
             found = replace(point, at=digits)
@@ -89,10 +89,17 @@ def _fractions(values: Sequence[float], most: int, near: float) -> tuple[sp.Rati
     return tuple(found) if close else None
 
 
-def _critical(point: Point, at: tuple[sp.Rational, ...] | None) -> Point | None:
-    """Point with these entries, if the gradient is zero there."""
+def _balls(at: Sequence[sp.Rational]) -> list[Any]:
+    return [arb(int(a.p)) / int(a.q) for a in at]
+
+
+def _critical(loss: Balls, point: Point, at: tuple[sp.Rational, ...] | None) -> Point | None:
+    """Point with these entries, if the gradient is zero there; balls exclude most others."""
     if at is None:
         return None
+    with precision(BITS):
+        if not all(slope.contains(0) for slope in loss.both(_balls(at))[1:]) and not loss.known:
+            return None
     moved = replace(point, at=at)
     try:
         zero = all(sp.cancel(slope) == 0 for slope in moved.quadratic.gradient)

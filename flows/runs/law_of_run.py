@@ -30,6 +30,8 @@ from symbolic.evidence.identity import Evidence
 
 # A rate at the end of a run is that of its law to this.
 RATE = 1e-3
+# A loss above its limit is told by a difference of both where it is this part of the limit.
+TOLD = 1e-10
 # The loss at the end of a run in a valley is that of the valley's law to this.
 VALLEY = 0.1
 # A run is on a cone if by its conserved quantities it stays for so many times its time.
@@ -198,8 +200,11 @@ def _running(run: Trajectory, found: LateLaw) -> tuple[LateLaw, str]:
     """Law of a run to infinity, of which its loss shows the power of time; or why it does not."""
     if not found.laws:
         return found, ""
-    one, end = found.laws[0], float(run.t[-1])
-    measured = -end * float(run.quantities["loss_dot"][-1] / run["loss"][-1])
+    one, end, limit = found.laws[0], float(run.t[-1]), float(found.derived.limit or 0)
+    above = float(run["loss"][-1]) - limit
+    if above <= TOLD * abs(limit):
+        return found, "the loss is its limit to all digits that doubles have"
+    measured = -end * float(run.quantities["loss_dot"][-1] / above)
     # With a power of log t the local exponent is off by that power over log t.
     expected = float(one.exponent or 0) + float(one.log_exponent or 0) / math.log(max(end, math.e))
     said = f"the loss falls like t^-{measured:.4g}, by the law like t^-{expected:.4g}"

@@ -1,7 +1,7 @@
-r"""Escape to infinity along one coordinate: ``m R' = -dL/dR`` with a loss that tends to zero there.
+r"""Escape to infinity along one coordinate: ``m R' = -dL/dR`` with a loss that has a limit there.
 
-With ``phi = -log L``, ``d/dt (1/L) = phi'(R)^2 L / (m L) = phi'(R)^2/m``; where ``phi'`` varies
-slowly along the flow, ``phi''/phi'^2 -> 0``, this integrates to
+Above that limit, with ``phi = -log L``, ``d/dt (1/L) = phi'(R)^2 L / (m L) = phi'(R)^2/m``; where
+``phi'`` varies slowly along the flow, ``phi''/phi'^2 -> 0``, this integrates to
 
 .. math:: \frac{t \, L \, \phi'(R)^2}{m} \to 1
 
@@ -10,6 +10,7 @@ All limits are SymPy's, by Gruntz's algorithm.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import sympy as sp
@@ -34,7 +35,7 @@ def escape_law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr = sp.S.One) -> La
     Parameters
     ----------
     loss : Expr
-        Positive, in `radius` alone, and tending to zero.
+        In `radius` alone, and falling to a limit.
     radius : Symbol
         The coordinate `R`, positive.
     mass : Expr
@@ -62,15 +63,17 @@ def _limit(e: sp.Expr, radius: sp.Symbol) -> sp.Expr:
 def _law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr) -> LateTimeLaw:
     if loss.free_symbols != {radius}:
         raise NoLaw("expected a loss in the radius alone")
-    if _limit(loss, radius) != 0:
-        raise NoLaw("the loss does not tend to zero at infinity")
+    limit = _limit(loss, radius)
+    if not limit.is_finite:
+        raise NoLaw("the loss has no limit at infinity")
+    loss = loss - limit
     slope = sp.diff(loss, radius)
     phi_slope = sp.simplify(-slope / loss)
     degree = _limit(sp.simplify(radius * sp.diff(phi_slope, radius) / phi_slope), radius) + 1
     if not degree.is_finite or degree.is_negative:
         raise NoLaw("the logarithm of the loss does not grow like a power of the radius")
     if degree == 0:
-        return _power(loss, radius, mass, phi_slope)
+        return replace(_power(loss, radius, mass, phi_slope), limit=limit)
     # phi ~ c R^k follows from phi' ~ c k R^(k-1).
     c = _limit(phi_slope / (degree * radius ** (degree - 1)), radius)
     if not (c.is_finite and c.is_positive):
@@ -112,7 +115,7 @@ def _law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr) -> LateTimeLaw:
     )
     return LateTimeLaw(
         (law,),
-        limit=sp.S.Zero,
+        limit=limit,
         derivation=Derivation("escape to infinity", SOURCE, checked),
         notes=("corrections die out like log log t / log t",) if q else (),
     )

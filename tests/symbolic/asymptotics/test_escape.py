@@ -42,10 +42,16 @@ def test_a_power_of_the_radius_gives_a_power_of_time(loss, mass):
     assert measured * 1e12**0.1 != pytest.approx(law.constant, rel=0.5)
 
 
-@pytest.mark.parametrize("loss", [1 + 1 / R, 1 / sp.log(2 + R), sp.exp(-sp.exp(R))], ids=str)
+@pytest.mark.parametrize("loss", [R + 1 / R, 1 / sp.log(2 + R), sp.exp(-sp.exp(R))], ids=str)
 def test_other_losses_are_refused(loss):
     found = escape_law(loss, R)
     assert found.laws == () and found.reason
+
+
+def test_a_limit_is_taken_off():
+    found, plain = escape_law(3 + 1 / R, R), escape_law(1 / R, R)
+    assert (found.limit, plain.limit) == (3, 0)
+    assert found.laws[0].constant_exact == plain.laws[0].constant_exact
 
 
 def test_a_growth_that_is_off_is_refuted():

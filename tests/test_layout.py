@@ -19,7 +19,7 @@ LINES = {
     "flows/arithmetic": 1238,
     "flows/certificates": 10871,
     "flows/cli": 3588,
-    "flows/core": 2912,
+    "flows/core": 2940,
     "flows/ensembles": 3388,
     "flows/expectations": 1401,
     "flows/pages": 3556,

@@ -47,7 +47,8 @@ def runaway(point: Point, state: Sequence[float], slope: Array, t: float) -> Esc
         return None
     # Of a loss like |w|^2/t far out, this is left.
     above = t * float(slope @ slope)
-    return margin_escape(point, y.tolist(), above) or _straight(point, y)
+    linear = margin_escape(point, y.tolist(), above, most=1)
+    return linear or _straight(point, y) or margin_escape(point, y.tolist(), above)
 
 
 def _straight(point: Point, y: Array) -> Escape | None:

@@ -193,7 +193,7 @@ def _escaping(system: System, where: NDArray[Any], gone: Escape) -> LateLaw:
     derived = escape_law(gone.loss, gone.radius, gone.mass)
     # log(time_unit t) ~ log t
     derived = in_units(derived, Minimiser(where, None, time_unit=gone.time_unit))
-    return LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks)
+    return _readable(LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks))
 
 
 def _running(run: Trajectory, found: LateLaw) -> tuple[LateLaw, str]:

@@ -11,6 +11,8 @@ from symbolic.asymptotics.point import Point
 A, B, C = sp.symbols("a b c", real=True)
 # A constant of a law agrees with a run to what is left of it at its end; another one is far off.
 END, OFF = 1e-3, 1e-2
+# The same of powers of log t, whose next corrections are squares of 1/log t.
+END_OF_LOGS, OFF_OF_LOGS = 6e-3, 2e-2
 
 
 def logistic(*rows):
@@ -75,10 +77,40 @@ def test_the_law_has_the_constant_of_the_margin(name):
     )
 
 
+#: Networks of `d` layers on two points `(2, 1)` and `(1, 2)`, whose margin is `3/sqrt(2)`.
+DEEP = {
+    2: (sp.exp(-C * (2 * A + B)) + sp.exp(-C * (A + 2 * B)), [0.4, 0.3, 0.1]),
+    3: (sp.exp(-(C**2) * (2 * A + B)) + sp.exp(-(C**2) * (A + 2 * B)), [0.5, 0.3, 0.4]),
+}
+
+
+@pytest.mark.parametrize("depth", DEEP)
+def test_layers_on_data_have_the_law_of_their_margin(depth):
+    loss, start = DEEP[depth]
+    run = flows.integrate(flows.OwnSystem("deep", [C, A, B], loss), start, 1e12)
+    law = flows.late_time_law(run)
+    (found,) = law.laws
+    # |what|^2 = (1/f)^(2/d) with the largest margin f over unit vectors, in which layers are equal;
+    # L ~ |what|^2/d^2 t^-1 (log t)^(-2 (d - 1)/d).
+    share = {2: sp.sqrt(sp.Rational(1, 4)), 3: sp.Rational(2, 3) * sp.sqrt(sp.Rational(1, 3))}
+    margin = 3 / sp.sqrt(2) * share[depth]
+    constant = margin ** sp.Rational(-2, depth) / depth**2
+    assert found.log_exponent == sp.Rational(2 * (depth - 1), depth)
+    assert found.constant == pytest.approx(float(constant), rel=1e-8)
+    assert sp.simplify(found.constant_exact - constant) == 0
+    # t L (-log L)^q is off by about 1/log t: two times tell its limit.
+    k = [int(np.searchsorted(run.t, t)) for t in (1e5, 1e11)]
+    loss, x = run["loss"][k], -1 / np.log(run["loss"][k])
+    v = run.t[k] * loss * x ** -float(found.log_exponent)
+    reached = (v[1] * x[0] - v[0] * x[1]) / (x[0] - x[1])
+    assert reached == pytest.approx(found.constant, rel=END_OF_LOGS)
+    assert reached != pytest.approx(found.constant * (1 + OFF_OF_LOGS), rel=END_OF_LOGS)
+
+
 @pytest.mark.parametrize(
     "loss",
     [
-        sp.log(1 + sp.exp(-A * B)),  # no linear forms
+        sp.exp(-A * B / 13) + sp.exp(-A),  # of two degrees
         sp.exp(-A) - sp.exp(-A - B / 50) / 2,  # one that ties with it pulls
         sp.exp(-A) - sp.exp(-B) / 2,  # an exponential that decides is negative
         1 / (1 + A**2) + sp.exp(-B),

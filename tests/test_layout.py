@@ -25,7 +25,7 @@ LINES = {
     "flows/pages": 3556,
     "flows/runs": 4851,
     "flows/solvers": 3588,
-    "flows/systems": 18807,
+    "flows/systems": 18802,
     "popflow": 16,
     "potentials": 5408,
     "symbolic": 19470,

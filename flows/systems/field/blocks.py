@@ -28,6 +28,7 @@ __all__ = [
     "derived",
     "entries_of",
     "frozen",
+    "hold_tuples",
     "is_real",
     "listed",
     "pairs",
@@ -63,6 +64,16 @@ def listed(label: str, given: Any) -> tuple[Any, ...]:
         return tuple(given)
     except TypeError:
         raise InputError(f"{label} must be a list, got {given!r}") from None
+
+
+def hold_tuples(system: Any, mappings: Sequence[str]) -> None:
+    """Let fields of a frozen system that hold lists and mappings hold tuples, which can be keys."""
+    for label in ("blocks", "claims", "marks"):
+        object.__setattr__(system, label, listed(label, getattr(system, label)))
+    object.__setattr__(system, "settings", pairs("settings", system.settings))
+    for label in mappings:
+        known = pairs(label, getattr(system, label) or ())
+        object.__setattr__(system, label, tuple((key, frozen(x)) for key, x in known))
 
 
 def frozen(expression: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,10 +13,9 @@ from flows.core.altered import altered
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.piece import Piece, Restart
-from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
+from flows.systems.field.in_blocks import InBlocks
 from flows.systems.field.pieces import field_piece
-from flows.systems.field.shapes import Shapes, flat, pack, unpack
 from flows.systems.field.states import COARSER, KICK, FieldState, Frame, beside, known, observe
 from flows.systems.field.written import TIME, Expressions, Written, written
 from potentials.search.subject import Subject
@@ -28,12 +27,11 @@ from symbolic.systems.own.field import derive_field
 
 __all__ = ["FieldFlow"]
 
-LARGEST = 1e100  # of an entry
 # Entries go to sides that are drawn once, from this seed.
 SIDES = 7
 
 
-class FieldFlow(System):
+class FieldFlow(InBlocks):
     """A flow whose field is an expression in the entries of blocks and the time."""
 
     name: str  # type: ignore[misc]
@@ -126,48 +124,9 @@ class FieldFlow(System):
         """Know the tolerances of steps."""
         return altered(self, steps=(rtol, atol, self.steps[2]))
 
-    @property
-    def _shapes(self) -> Shapes:
-        return {block.name: shape(block) for block in self.blocks}
-
-    def pack(self, values: Mapping[str, Any]) -> Array:
-        """Flat state of arrays by the names of the blocks; the inverse of :meth:`unpack`.
-
-        Raises
-        ------
-        InputError
-            For other names, or an array of another shape.
-        """
-        return pack(self._shapes, values)
-
-    def unpack(self, state: Any) -> dict[str, Array]:
-        """Arrays of the blocks by name, of a state or of states with leading axes."""
-        return unpack(self._shapes, state)
-
-    @property
-    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Flat, and where there is only one block, the block itself."""
-        flat_one, block = (len(self.expressions.y),), shape(self.blocks[0])
-        return (flat_one,) if len(self.blocks) > 1 or not block else (flat_one, block)
-
-    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
-        """Random start, shape (N,), of the law ``start``; else Gaussian entries times ``scale``.
-
-        Raises
-        ------
-        InputError
-            For a scale that is negative or not finite, or a negative seed.
-        """
-        rng = seeded(scale, seed)
-        if self.start is None:
-            return scale * rng.normal(size=len(self.expressions.y))
-        return flat(self._shapes, self.start(rng, scale))
-
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""
-        array = flat(self._shapes, start)
-        if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
-            raise InputError(f"start must be finite and below {LARGEST:g}")
+        array = self._finite(start)
         if not np.isfinite(self.compiled.slope(array, 0.0)).all():
             raise InputError(f"the field of {self.name} has no value there; start elsewhere")
         return array
@@ -259,11 +218,11 @@ class FieldFlow(System):
 
     def velocity(self, state: Any, t: float = 0.0) -> Array:
         """Field at a state, shape (N,)."""
-        return self.compiled.slope(flat(self._shapes, state), t)
+        return self.compiled.slope(self._flat(state), t)
 
     def jacobian(self, state: Any, t: float = 0.0) -> Array:
         """Derivatives of the field by the entries, shape (N, N)."""
-        return self.compiled.jacobian(flat(self._shapes, state), t)
+        return self.compiled.jacobian(self._flat(state), t)
 
     def loss(self, state: Any) -> float:
         """Loss of a state, shape (N,), of a gradient flow in a metric."""
@@ -289,4 +248,4 @@ class FieldFlow(System):
     def _of_loss(self, state: Any) -> Array:
         if self._plain:
             raise InputError(f"{self.name} is a plain field without a loss; look at its potentials")
-        return flat(self._shapes, state)
+        return self._flat(state)

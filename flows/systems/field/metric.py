@@ -17,7 +17,14 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.systems.field.blocks import Pairs, check_names, derived, frozen, listed, pairs
+from flows.systems.field.blocks import (
+    Pairs,
+    check_names,
+    derived,
+    frozen,
+    hold_tuples,
+    pairs,
+)
 from flows.systems.field.flow import FieldFlow
 from flows.systems.field.recorded import definition_of
 from flows.systems.field.statements import fingerprint, statements_of
@@ -61,17 +68,12 @@ class MetricFlow(FieldFlow):
     settings: Any = dataclasses.field(default=(), kw_only=True)
     start: Any = dataclasses.field(default=None, compare=False, repr=False, kw_only=True)
     steps: tuple[float, float, float] = dataclasses.field(
-        default=(0.0, 0.0, 0.0), compare=False, repr=False, kw_only=True
+        default=(0.0, 0.0, 0.0), compare=False, repr=False, init=False
     )
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
-        for label in ("blocks", "claims", "marks"):
-            object.__setattr__(self, label, listed(label, getattr(self, label)))
-        object.__setattr__(self, "settings", pairs("settings", self.settings))
-        for label in ("potentials", "constants", "rates"):
-            known = ((name, frozen(x)) for name, x in pairs(label, getattr(self, label) or ()))
-            object.__setattr__(self, label, tuple(known))
+        hold_tuples(self, ("potentials", "constants", "rates"))
         object.__setattr__(self, "expression", frozen(self.expression))
         if not (self.metric is None or isinstance(self.metric, sp.MatrixBase)):
             by_block = ((block, frozen(x)) for block, x in pairs("metric", self.metric))
@@ -142,16 +144,12 @@ class MetricFlow(FieldFlow):
         weights = isinstance(self.metric, tuple)
         metric = _listed_pairs(self.metric) if weights else str(self.metric)
         told = {"rates": _listed_pairs(self.rates), "metric": metric if self.metric else ""}
-        return {
-            **dict(self.settings),
-            "blocks": {block.name: list(shape(block)) for block in self.blocks},
-            "formula": str(self.expression),
+        return self._stated(
+            formula=str(self.expression),
             **{label: text for label, text in told.items() if text},
-            "fingerprint": fingerprint(self.blocks, self.expression, self.rates, self.metric),
-            "features": list(self._features),
-            **{name: float(value) for name, value in self.constants},
-            **({} if self.start is None else {"start": "a law of its own"}),
-        }
+            fingerprint=fingerprint(self.blocks, self.expression, self.rates, self.metric),
+            features=list(self._features),
+        )
 
     @property
     def definition(self) -> Any:

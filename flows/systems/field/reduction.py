@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from flows.core.altered import altered
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System
@@ -212,10 +213,11 @@ def _ode(
         for name, one in zip(names, found, strict=True)
     }
     blocks = [sp.Symbol(name, real=True) for name in names]
-    return ODE(
+    closed = ODE(
         f"{system.name}_reduced",
         blocks,
         [sp.factor(sides[name]) for name in names],
         {name: block for name, block in zip(names, blocks, strict=True) if is_name(name)},
-        reduction=Reduction(system.name, subject, exact, Closure(sides, rests, tuple(written))),
     )
+    reduction = Reduction(system.name, subject, exact, Closure(sides, rests, tuple(written)))
+    return altered(closed, reduction=reduction)

@@ -11,14 +11,13 @@ from typing import Any, Self
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.systems.field.blocks import check_names, frozen, listed, pairs
+from flows.systems.field.blocks import check_names, frozen, hold_tuples
 from flows.systems.field.flow import FieldFlow
 from flows.systems.field.recorded import definition_of
 from flows.systems.field.statements import fingerprint, statements_of
 from flows.systems.field.written import TIME, Expressions, components, expressions
 from potentials import Statements
 from symbolic.evidence.derivation import Document
-from symbolic.language.blocks import shape
 
 __all__ = ["ODE"]
 
@@ -85,21 +84,16 @@ class ODE(FieldFlow):
     claims: Any = ()
     marks: Any = ()
     constants: Any = ()
-    reduction: Any = dataclasses.field(default=None, compare=False, repr=False, kw_only=True)
+    reduction: Any = dataclasses.field(default=None, compare=False, repr=False, init=False)
     settings: Any = dataclasses.field(default=(), kw_only=True)
     start: Any = dataclasses.field(default=None, compare=False, repr=False, kw_only=True)
     steps: tuple[float, float, float] = dataclasses.field(
-        default=(0.0, 0.0, 0.0), compare=False, repr=False, kw_only=True
+        default=(0.0, 0.0, 0.0), compare=False, repr=False, init=False
     )
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
-        for label in ("blocks", "claims", "marks"):
-            object.__setattr__(self, label, listed(label, getattr(self, label)))
-        object.__setattr__(self, "settings", pairs("settings", self.settings))
-        for label in ("potentials", "constants"):
-            known = ((name, frozen(x)) for name, x in pairs(label, getattr(self, label)))
-            object.__setattr__(self, label, tuple(known))
+        hold_tuples(self, ("potentials", "constants"))
         given = self.potentials, self.claims, self.marks, self.constants
         check_names(self.name, self.blocks, *given)
         if TIME.name in {block.name for block in self.blocks}:
@@ -121,17 +115,12 @@ class ODE(FieldFlow):
     @property
     def parameters(self) -> dict[str, Any]:
         """Shapes of the blocks, the field as text for people, its fingerprint, and constants."""
-        return {
-            **dict(self.settings),
-            "blocks": {block.name: list(shape(block)) for block in self.blocks},
-            "formula": ", ".join(
-                f"{block.name}' = {f}" for block, f in zip(self.blocks, self.field, strict=True)
-            ),
-            "fingerprint": fingerprint(self.blocks, self.field),
-            "features": list(self._features),
-            **{name: float(value) for name, value in self.constants},
-            **({} if self.start is None else {"start": "a law of its own"}),
-        }
+        pairs = zip(self.blocks, self.field, strict=True)
+        return self._stated(
+            formula=", ".join(f"{block.name}' = {f}" for block, f in pairs),
+            fingerprint=fingerprint(self.blocks, self.field),
+            features=list(self._features),
+        )
 
     def start_of(self, state: Any) -> Array:
         """Start that belongs to a state of the flow of which this is the closed equation.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.core.system import System
-from flows.systems.field.shapes import Shapes
+from flows.systems.field.in_blocks import InBlocks
 from flows.systems.field.statements import statements_of
 from flows.systems.own.given import loss_of
 from flows.systems.own.polynomial import (
@@ -20,7 +19,7 @@ from flows.systems.own.polynomial import (
 from flows.systems.own.sound_state import feature_names
 from flows.systems.own.view import View
 from potentials import Statements
-from symbolic.language.blocks import Block, shape
+from symbolic.language.blocks import Block
 from symbolic.language.stated import stated
 from symbolic.systems.own.document import derive
 
@@ -39,7 +38,7 @@ def _written(expression: Any) -> str:
     return str(expression)
 
 
-class Defined(System):
+class Defined(InBlocks):
     """A loss over named blocks with potentials and claims, of :class:`flows.OwnSystem`."""
 
     name: str  # type: ignore[misc]
@@ -61,15 +60,11 @@ class Defined(System):
     @property
     def parameters(self) -> dict[str, Any]:
         """Settings, shapes of blocks, the loss as text for people, fingerprint, and constants."""
-        return {
-            **dict(self.settings),
-            "blocks": {block.name: list(shape(block)) for block in self.blocks},
-            "formula": _written(self.expression),
-            "fingerprint": self._loss.fingerprint,
-            "features": self._features,
-            **{name: float(value) for name, value in self.constants},
-            **({} if self.start is None else {"start": "a law of its own"}),
-        }
+        return self._stated(
+            formula=_written(self.expression),
+            fingerprint=self._loss.fingerprint,
+            features=self._features,
+        )
 
     @property
     def definition(self) -> list[Any] | None:
@@ -123,10 +118,6 @@ class Defined(System):
         given = self.blocks, self.expression, self.potentials
         rtol, _, _, multistep = self.steps
         return View(*given, self.arithmetic, self.tolerance, (SEVERAL if multistep else 1.0) * rtol)
-
-    @property
-    def _shapes(self) -> Shapes:
-        return {block.name: shape(block) for block in self.blocks}
 
     def derive(self) -> Document:
         r"""Derive gradient, closed form of expectations, Hessian, Lie derivatives, invariants.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from flows.core.errors import InputError
-from flows.systems.field.blocks import frozen, listed, pairs
+from flows.systems.field.blocks import frozen, hold_tuples
 from flows.systems.field.metric import MetricFlow
 from flows.systems.own.followed import Followed
 from flows.systems.own.given import check
@@ -139,13 +139,8 @@ class OwnSystem(Followed):
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
-        for label in ("blocks", "claims", "marks"):
-            object.__setattr__(self, label, listed(label, getattr(self, label)))
-        for label in ("potentials", "constants", "settings"):
-            object.__setattr__(self, label, pairs(label, getattr(self, label)))
+        hold_tuples(self, ("potentials", "constants"))
         object.__setattr__(self, "expression", frozen(self.expression))
-        known = tuple((name, frozen(potential)) for name, potential in self.potentials)
-        object.__setattr__(self, "potentials", known)
         check(
             self.name,
             self.blocks,

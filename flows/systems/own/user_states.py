@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,73 +11,23 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.minimiser import Minimiser
-from flows.core.starts import seeded
-from flows.systems.field.shapes import flat, pack, unpack
+from flows.systems.field.in_blocks import LARGEST
 from flows.systems.own.definition import Defined
 from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, estimate
 from flows.systems.own.serving import by_groups
 from flows.systems.own.sound_state import TRUSTED
-from symbolic.language.blocks import shape
 from symbolic.systems.own.late_time import point_of
 
 __all__ = ["Evaluated"]
-
-LARGEST = 1e100  # of an entry
 
 
 class Evaluated(Defined):
     """A loss whose states are arrays by the names of blocks, or one flat array."""
 
-    def pack(self, values: Mapping[str, Any]) -> Array:
-        """Flat state of arrays by the names of the blocks; the inverse of :meth:`unpack`.
-
-        Raises
-        ------
-        InputError
-            For other names, or an array of another shape.
-        """
-        return pack(self._shapes, values)
-
-    def unpack(self, state: Any) -> dict[str, Array]:
-        """Arrays of the blocks by name, of a state or of states with leading axes.
-
-        Examples
-        --------
-        >>> import flows
-        >>> import sympy as sp
-        >>> w = sp.MatrixSymbol("w", 2, 2)
-        >>> flows.OwnSystem("norm", [w], sp.trace(w.T * w)).unpack([1, 2, 3, 4])["w"].tolist()
-        [[1.0, 2.0], [3.0, 4.0]]
-        """
-        return unpack(self._shapes, state)
-
-    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
-        """Random start, shape (N,), of the law ``start``; else Gaussian entries times ``scale``.
-
-        Raises
-        ------
-        InputError
-            For a scale that is negative or not finite, or a negative seed.
-        """
-        rng = seeded(scale, seed)
-        if self.start is None:
-            return scale * rng.normal(size=len(self._loss.y))
-        return self._flat(self.start(rng, scale))
-
-    @property
-    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Flat, and where there is only one block, the block itself; a vector may be a column."""
-        flat_one, block = (len(self._loss.y),), shape(self.blocks[0])
-        if len(self.blocks) > 1 or not block:
-            return (flat_one,)
-        return (flat_one, block, (*block, 1)) if len(block) == 1 else (flat_one, block)
-
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""
-        array = self._flat(start)
-        if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
-            raise InputError(f"start must be finite and below {LARGEST:g}")
+        array = self._finite(start)
         if self._loss.averaged:
             found = self.expectation(array)
             value, slope, known = found.loss, found.gradient, found.known
@@ -98,10 +47,6 @@ class Evaluated(Defined):
         finite = np.isfinite(value) & np.isfinite(slope).all(axis=-1)
         sound: NDArray[np.bool_] = finite & (np.abs(starts).max(axis=-1) <= LARGEST)
         return sound
-
-    def _flat(self, state: Any) -> Array:
-        """State as a flat array; a mapping of blocks is packed."""
-        return flat(self._shapes, state)
 
     def loss(self, state: Any) -> float:
         """Loss of a state, shape (N,); of expectations see :meth:`expectation`.

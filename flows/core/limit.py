@@ -217,7 +217,8 @@ def _descend(
         if slow == 0:
             return where, moves
         # What vanishes at the limit, two doubles do not tell next to it.
-        known = loss._replace(coarse=None) if moves and slow else loss
+        told = moves and getattr(loss, "coarse", None) is not None
+        known = loss._replace(coarse=None) if told else loss
         gradient, matrix = _slopes(loss, where, back), _curved(known, where, turn, back)
         if all(x.is_zero() for x in gradient):
             return where, moves

@@ -1,7 +1,8 @@
 r"""The flow of gradient EM, `mu_i' = -E psi_i v`, in the quantities of the proof.
 
-The gradient and `sum_i <grad_i, mu_i> = E|v|^2` are derived in `symbolic.systems.gmm_em`, the
-derivative of `E|v|^2` in `symbolic.systems.score_matching.calculus`.
+The gradient and `sum_i <grad_i, mu_i> = E|v|^2` are derived in
+`symbolic.systems.gmm_em.document`, the derivative of `E|v|^2` in
+`symbolic.systems.score_matching.calculus`.
 
 Source: Xu, Fazel & Du, NeurIPS 2024, arXiv 2407.00490.
 """

@@ -13,7 +13,7 @@ from flows.core.options import Option
 if TYPE_CHECKING:
     from flows.core.system import System
 
-__all__ = ["MODELS", "OPTIONS", "POLYNOMIAL", "SYSTEMS", "make", "recall"]
+__all__ = ["EXAMPLES", "MODELS", "OPTIONS", "POLYNOMIAL", "SYSTEMS", "make", "recall"]
 
 #: What a certificate calls a polynomial loss of one's own, which it states by its terms.
 POLYNOMIAL = "polynomial"
@@ -48,10 +48,11 @@ class _Classes(Mapping[str, "type[System]"]):
 
 #: The built-in systems.
 SYSTEMS: Mapping[str, type[System]] = _Classes()
+_SAID = {name: import_module(f"flows.systems.{name}.options") for name in _NAMES}
 #: Options of each system beside those of every system, :data:`flows.core.options.START`.
-OPTIONS: dict[str, tuple[Option, ...]] = {
-    name: import_module(f"flows.systems.{name}.options").OPTIONS for name in _NAMES
-}
+OPTIONS: dict[str, tuple[Option, ...]] = {name: said.OPTIONS for name, said in _SAID.items()}
+#: Lines of help texts that show a system.
+EXAMPLES = {name: str(getattr(said, "EXAMPLES", "")) for name, said in _SAID.items()}
 #: Files of systems that are a model each, by their names: what holds of ``FILE.py`` holds of them.
 MODELS = {
     path.stem: str(path) for path in sorted(_FOLDER.glob("[a-z]*.py")) if path != Path(__file__)

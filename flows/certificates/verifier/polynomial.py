@@ -63,6 +63,11 @@ class Polynomial(Equations):
             total[i, j] += value(term, known)
         return np.triu(total) + np.triu(total, 1).T
 
+    def loss(self, x: Any) -> arb:
+        """The sum of the terms."""
+        known = self.table(x)
+        return sum((value(term, known) for term in self.terms), arb(0))
+
     def table(self, x: Any) -> list[Any]:
         """Powers of the entries, the first one first."""
         rows = [x]
@@ -130,3 +135,6 @@ def terms(stated: Any, size: int) -> list[Term]:
         monomials.add(monomial)
         found.append(Term(fmpq(numerator, denominator), monomial))
     return found
+
+
+EQUATIONS = Polynomial

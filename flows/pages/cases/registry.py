@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from flows.pages.case import Case, Endless, Story
 
-__all__ = ["CASES", "cases", "endless", "portraits", "story"]
+__all__ = ["CASES", "cases", "endless", "kernels", "portraits", "story"]
 
 #: Systems with a file in this folder, which holds their runs.
 CASES = sorted({path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"registry"})
@@ -24,6 +24,12 @@ def _module(name: str) -> Any:
 def cases(name: str) -> tuple[Case, ...]:
     """Runs on the page of a system."""
     found: tuple[Case, ...] = _module(name).cases()
+    return found
+
+
+def kernels(name: str) -> str:
+    """Kernels that the runs compile, which takes seconds, and share with those of others."""
+    found: str = getattr(_module(name), "KERNELS", "")
     return found
 
 

@@ -23,10 +23,14 @@ _HOME = {
     "potential_figure": "flows.pages.figure",
     "save": "flows.pages.drawing",
 }
-# Each other file of this folder has the figures of one system.
+# Each other file of this folder has the figures of one system; those of its paper lie in another.
+_HERE = Path(__file__).parent
 _SYSTEMS = {
-    path.stem: f"flows.pages.figures.{path.stem}"
-    for path in Path(__file__).parent.glob("[a-z]*.py")
+    **{path.stem: f"{__name__}.{path.stem}" for path in _HERE.glob("[a-z]*.py")},
+    **{
+        f"{path.stem}_paper": f"{__name__}.papers.{path.stem}"
+        for path in _HERE.glob("papers/[a-z]*.py")
+    },
 }
 
 if not TYPE_CHECKING:  # as in `flows`

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ for words in json.load(sys.stdin):
     found.append([code, out.getvalue()])
 json.dump(found, sys.stdout)
 """
+# Times that a command took.
+SECONDS = re.compile(r'"seconds": [^,}]*')
 # A flow of y^4/4 falls like t^-2/16; this is what each verb says of it.
 VERBS = {
     "list": ("loss_upper (Inequality)",),
@@ -87,3 +90,29 @@ def test_a_model_in_one_file_beside_the_systems_is_found_by_its_name_by_every_ve
     assert no_theorem[0] == 2 and "has no theorems" in no_theorem[1]
     (row,) = (line for line in listed[1].splitlines() if "quartic_well" in line)
     assert row.split()[-2:] == ["1", "2"]  # potentials, claims
+
+
+# Commands that compile nothing, about a system by its name.
+COMMANDS = (
+    "list {0}",
+    "prove {0}",
+    "certify {0} --n 2 --d 1 --t-end 0.5 --digits 8 --out {0}.json --json",
+    "verify {0}.json --json",
+)
+
+
+def test_a_system_in_files_of_its_name_alone_is_all_that_the_one_is_of_which_it_is_a_copy(tmp_path):
+    files = [p for room in ("symbolic", "potentials", "flows") for p in (ROOT / room).rglob("*.py")]
+    names = [path.relative_to(ROOT).as_posix() for path in files]
+    texts = {n: (ROOT / n).read_text("utf-8") for n in names if re.search("/gmm_em[/._]", n)}
+    copied = {n.replace("gmm_em", "twin"): t.replace("gmm_em", "twin") for n, t in texts.items()}
+    asked = [c.format(name).split() for name in ("gmm_em", "twin") for c in COMMANDS]
+    said = told(tree(tmp_path, new=copied), *asked)
+    first, twin = said[: len(COMMANDS)], said[len(COMMANDS) :]
+    assert all(code == 0 for code, _ in said), said
+    for (_, one), (_, other) in zip(first, twin, strict=True):
+        assert SECONDS.sub("", one.replace("gmm_em", "twin")) == SECONDS.sub("", other)
+    # What is missing is missed: without one of its files it has no certificate.
+    (tmp_path / "flows/certificates/verifier/twin.py").unlink()
+    ((code, out),) = told(tmp_path, asked[-1])
+    assert code == 1 and "its system is not one of gmm_em" in out

@@ -18,7 +18,6 @@ __all__ = ["EXAMPLES", "MODELS", "OPTIONS", "POLYNOMIAL", "SYSTEMS", "make", "re
 #: What a certificate calls a polynomial loss of one's own, which it states by its terms.
 POLYNOMIAL = "polynomial"
 
-
 _FOLDER = Path(__file__).parent
 # Folders in which a system says its options; the class is in `system.py`.
 _NAMES = sorted(path.parent.name for path in _FOLDER.glob("*/options.py"))

@@ -34,7 +34,7 @@ class Term(NamedTuple):
 class Polynomial(Equations):
     """The entries of the blocks, row by row, and the gradient flow of a polynomial in them."""
 
-    stated = ("name", "blocks", "terms")
+    stated, form = ("name", "blocks", "terms"), "variables"
 
     def __init__(self, parameters: Any, start: Any) -> None:
         self.name, self.names = word(parameters["name"]), entries(parameters["blocks"])

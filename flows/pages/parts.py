@@ -173,9 +173,10 @@ def jobs(systems: Sequence[str], workers: int) -> list[tuple[Part, ...]]:
     """Parts of the pages as processes take them, in the order in which they are begun.
 
     Figures and runs of a system that share kernels are one job, so that no two processes compile
-    these; for few processes those of all such systems are. The first page comes first, and beside
-    it the longest job; short ones come last, so that all processes end together.
+    these; for few processes those of all such systems are. A page that shares none comes first, and
+    beside it the longest job; short ones come last, so that all processes end together.
     """
+    systems = sorted(systems, key=registry.kernels)
     shared = [name for name in systems if registry.kernels(name) and len(systems) > 1]
     together = sorted(shared, key=lambda name: -len(parts(name)))
     long = [tuple(p for p in parts(name) if p.kind != DERIVATION) for name in together]

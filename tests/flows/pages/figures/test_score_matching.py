@@ -7,7 +7,7 @@ import pytest
 
 import flows
 from flows.core.errors import InputError
-from flows.ensembles import threshold
+from flows.ensembles import score_matching as threshold
 from flows.pages.cases.score_matching import PORTRAITS, cases
 from flows.pages.figures.papers.score_matching import (
     comparison_figure,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from flows.systems.registry import EXAMPLES
 
 
 def _of(verb: str) -> list[str]:
-    """What the systems show of a verb; a line that begins with blanks goes with the one before."""
-    found, mine = [], False
-    for line in "".join(EXAMPLES.values()).splitlines():
-        if line and not line.startswith(" "):
-            mine = line.split()[1] == verb
-        if line and mine:
-            found.append(line)
-    return found
+    """What the systems show of a verb; lines that begin with blanks go with the one before."""
+    shown = re.findall(rf"^popflow {verb}\b.*(?:\n .*)*", "".join(EXAMPLES.values()), re.MULTILINE)
+    return "\n".join(shown).splitlines()
 
 
 def _examples(verb: str, *more: str) -> str:

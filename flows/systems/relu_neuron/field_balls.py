@@ -202,8 +202,7 @@ class SpanFlow(BallFlow):
         rows = self.rows(self.start)[:-1]
         shortest = min(float(dot(w, w).sqrt().lower()) for w in rows)
         if not radius < shortest:
-            told = "a start of the ball has a neuron at zero; expected less than"
-            return f"with {radius:g} {told} {shortest:g}"
+            return f"with {radius:g} a start has a neuron at zero; expected less than {shortest:g}"
         if self.q < min(len(self.basis[0]), len(rows) + 1):
             return (
                 "teacher and start span too few directions for what is near them; give a start of"

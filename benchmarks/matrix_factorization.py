@@ -14,7 +14,7 @@ import numpy as np
 from machine import describe
 
 import flows
-from flows.ensembles.convergence import check_probability, convergence
+from flows.ensembles.matrix_factorization import check_probability, convergence
 from flows.systems.matrix_factorization import field as chains
 
 

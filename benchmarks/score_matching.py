@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import flows
-from flows.ensembles.threshold import cluster_start, linear_spread, threshold
+from flows.ensembles.score_matching import cluster_start, linear_spread, threshold
 from flows.systems.score_matching import exact as score_matching_exact
 
 EXPECTATION, FORMS, SMALL_LOSS = 1e-8, 1e-10, 1e-6

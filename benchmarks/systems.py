@@ -38,7 +38,7 @@ from system_scripts import (
 )
 
 import flows
-from flows.ensembles.threshold import cluster_start
+from flows.ensembles.score_matching import cluster_start
 
 LIMIT = 60.0
 

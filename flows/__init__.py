@@ -14,23 +14,23 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.certificate import Certificate as Certificate
     from flows.certificates.certificate import load_certificate as load_certificate
     from flows.certificates.certify import certify as certify
-    from flows.certificates.late_states import late_states as late_states
+    from flows.certificates.endless.relu_neuron import late_states as late_states
     from flows.certificates.minimum.find import find_potential_near as find_potential_near
     from flows.certificates.stationary.many import stationary_ensemble as stationary_ensemble
     from flows.certificates.stationary.point import StationaryPoint as StationaryPoint
     from flows.certificates.stationary.point import stationary as stationary
     from flows.certificates.verifier.verify import verify as verify
     from flows.core.errors import InputError as InputError
-    from flows.ensembles.convergence import convergence as convergence
     from flows.ensembles.descend import descend_ensemble as descend_ensemble
     from flows.ensembles.fractions import sweep_fraction as sweep_fraction
     from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
+    from flows.ensembles.matrix_factorization import convergence as convergence
     from flows.ensembles.result import Ensemble as Ensemble
     from flows.ensembles.run import load_ensemble as load_ensemble
+    from flows.ensembles.score_matching import threshold as threshold
     from flows.ensembles.starts import Law as Law
     from flows.ensembles.sweep import load_sweep as load_sweep
     from flows.ensembles.sweep import sweep as sweep
-    from flows.ensembles.threshold import threshold as threshold
     from flows.ensembles.worst_case import worst_case as worst_case
     from flows.pages import figures as figures
     from flows.pages.inspect import inspect as inspect
@@ -80,7 +80,7 @@ _HOME = {
     "TwoLayer": "flows.systems.two_layer.system",
     "certify": "flows.certificates.certify",
     "check": "flows.runs.check",
-    "convergence": "flows.ensembles.convergence",
+    "convergence": "flows.ensembles.matrix_factorization",
     "descend": "flows.runs.descend",
     "descend_ensemble": "flows.ensembles.descend",
     "find_potential": "flows.runs.find",
@@ -89,7 +89,7 @@ _HOME = {
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",
     "late_time_law": "flows.runs.find_law",
-    "late_states": "flows.certificates.late_states",
+    "late_states": "flows.certificates.endless.relu_neuron",
     "load": "flows.runs.load",
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",
@@ -105,7 +105,7 @@ _HOME = {
     "sweep_fraction": "flows.ensembles.fractions",
     "tail_constant": "flows.runs.rates",
     "theorem": "flows.systems.own.model",
-    "threshold": "flows.ensembles.threshold",
+    "threshold": "flows.ensembles.score_matching",
     "verify": "flows.certificates.verifier.verify",
     "worst_case": "flows.ensembles.worst_case",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from potentials.claim import (
@@ -57,24 +58,16 @@ __all__ = [
     "theorem",
 ]
 
-_MODULES = {
-    "relu_neuron": "potentials.relu_neuron",
-    "gmm_em": "potentials.gmm_em",
-    "score_matching": "potentials.score_matching",
-    "matrix_factorization": "potentials.matrix_factorization",
-    "two_layer": "potentials.two_layer",
-}
-
-_FLOWS = {name: f"{module}_flow" for name, module in _MODULES.items()}
-
-#: Systems with a file in this package.
-SYSTEMS = tuple(_MODULES)
+#: Systems with files in this package: potentials and claims in one, the flow in another.
+SYSTEMS = tuple(
+    sorted(path.stem.removesuffix("_flow") for path in Path(__file__).parent.glob("*_flow.py"))
+)
 
 
-def _module(system: str) -> ModuleType:
+def _module(system: str, part: str = "") -> ModuleType:
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r}; known: {', '.join(SYSTEMS)}")
-    return import_module(_MODULES[system])
+    return import_module(f"potentials.{system}{part}")
 
 
 def potentials(system: str) -> tuple[Potential, ...]:
@@ -171,8 +164,7 @@ def flow(system: str) -> Flow:
     ValueError
         For an unknown system.
     """
-    _module(system)
-    found: Flow = import_module(_FLOWS[system]).FLOW if system in _FLOWS else Flow()
+    found: Flow = _module(system, "_flow").FLOW
     return found
 
 

@@ -9,6 +9,8 @@ Source: Xu & Du, COLT 2023, arXiv 2302.10034.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import sympy as sp
 
 from potentials.notation import symbol
@@ -99,4 +101,11 @@ FLOW = Flow(
     ),
     names={**NAMES, "teacher": "v"},
     families=_FAMILIES,
+    of_the_law=(
+        *("loss_upper", "loss_lower", "loss_lower_constant"),
+        *("gradient_lower", "distance_decay", "distance_vs_loss"),
+    ),
+    # Of shares 1/n: a simplex of k neurons, with the others in its centre, has ell = n (sqrt(2)
+    # k/sqrt(k-1) - sqrt(k))/(6 pi), least for k = 4.
+    in_n=Fraction(-2),
 )

@@ -8,6 +8,8 @@ Source: Zhang, Xu, Zhou, Fazel & Du, ICLR 2026, arXiv 2511.22069, Lemma 2.2.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import sympy as sp
 
 from potentials.notation import symbol
@@ -39,4 +41,7 @@ FLOW = Flow(
     ),
     names=NAMES,
     families={"along": r"\langle \mu_%s, g_%s \rangle"},
+    of_the_law=("large_noise", "small_init"),
+    # Of weights 1/n: a quarter of that of gradient EM, r n^2/64, r = min(d, n - 1).
+    in_n=Fraction(2),
 )

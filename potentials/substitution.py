@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -63,12 +64,20 @@ class Flow:
         LaTeX of plain quantities by name.
     families : mapping
         LaTeX of indexed quantities by name; `%s` stands for the indices.
+    of_the_law : tuple of str
+        Claims about the regime of the late-time law; others are about starts from which another
+        regime is reached.
+    in_n : Fraction, optional
+        Power of `n` of this law's constant, for `n` equal neurons or weights, what the start was
+        and `d` being fixed.
     """
 
     rates: Mapping[str, sp.Expr] = field(default_factory=lambda: MappingProxyType({}))
     definitions: tuple[Definition, ...] = ()
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     families: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    of_the_law: tuple[str, ...] = ()
+    in_n: Fraction | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields; a mapping proxy cannot be sent to another process."""

@@ -6,6 +6,7 @@ Public names are imported on first use, so that ``import symbolic`` does not imp
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME` lists
@@ -51,13 +52,17 @@ _HOME = {
 
 __all__ = sorted([*_HOME, "DOCUMENTS", "THEOREMS", "derive", "printed_forms", "theorems"])
 
+
+def _having(file: str) -> dict[str, str]:
+    """Systems in whose folder there is such a file, and the module that it is."""
+    folders = sorted(path.parent.name for path in _FOLDER.glob(f"*/{file}.py"))
+    return {name: f"symbolic.systems.{name}.{file}" for name in folders}
+
+
+_FOLDER = Path(__file__).with_name("systems")
+
 #: What can be derived, and the module that does it: systems, and lemmas that stand alone.
-DOCUMENTS = {
-    "relu_neuron": "symbolic.systems.relu_neuron.document",
-    "gmm_em": "symbolic.systems.gmm_em",
-    "score_matching": "symbolic.systems.score_matching.document",
-    "matrix_factorization": "symbolic.systems.matrix_factorization.document",
-    "two_layer": "symbolic.systems.two_layer.document",
+DOCUMENTS = _having("document") | {
     "activations": "symbolic.lemmas.activation_flow",
     "gaussian": "symbolic.lemmas.gaussian",
     "mixture": "symbolic.lemmas.mixture",
@@ -65,18 +70,10 @@ DOCUMENTS = {
 }
 
 #: Systems of which theorems are stated, and the module that proves them.
-THEOREMS = {
-    "relu_neuron": "symbolic.systems.relu_neuron.theorems.statements",
-    "gmm_em": "symbolic.systems.gmm_em_theorems",
-    "score_matching": "symbolic.systems.score_matching.theorems",
-    "matrix_factorization": "symbolic.systems.matrix_factorization.theorems",
-}
+THEOREMS = _having("statements")
 
 # Systems whose paper's formulas are put to the machine.
-_PRINTED = {
-    "relu_neuron": "symbolic.systems.relu_neuron.printed",
-    "matrix_factorization": "symbolic.systems.matrix_factorization.printed",
-}
+_PRINTED = _having("printed")
 
 
 def derive(name: str) -> Document:
@@ -112,7 +109,7 @@ def printed_forms(system: str) -> tuple[PrintedForm, ...]:
     Parameters
     ----------
     system : str
-        `relu_neuron` or `matrix_factorization`; of the other systems no formulas are listed.
+        Whose folder in `symbolic/systems` has a file `printed.py`.
 
     Returns
     -------

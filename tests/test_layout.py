@@ -3,11 +3,14 @@
 import ast
 import functools
 import io
+import re
 import tokenize
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from flows.systems.registry import SYSTEMS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("symbolic", "potentials", "flows", "popflow")
@@ -110,3 +113,31 @@ def test_a_line_of_code_is_counted_once_and_a_docstring_never():
     text = '"""Words.\n\nMore.\n"""\n# Words.\nx = (\n 1\n)\ndef f():\n "It."\n return x\n'
     assert code_lines(text) == 5
     assert code_lines(text + "y = 1; z = 2\n") == 6
+
+
+# Rooms of what is said of every system; a file that has the name of one is its own.
+GENERIC = (
+    *("arithmetic", "core", "expectations", "solvers", "runs", "ensembles", "certificates"),
+    *("pages", "cli"),
+)
+GENERIC_SYMBOLIC = ("language", "evidence", "asymptotics", "theorem")
+
+
+def naming(path, text):
+    """Systems that a file of a generic room names."""
+    rooms = {"flows": GENERIC, "symbolic": GENERIC_SYMBOLIC}.get(path.parts[0], ())
+    if path.parts[1] not in rooms or path.stem in SYSTEMS:
+        return set()
+    return set(re.findall(rf"\b(?:{'|'.join(SYSTEMS)})\b", text))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_generic_file_names_a_system(path):
+    assert naming(path.relative_to(ROOT), path.read_text()) == set()
+
+
+def test_a_system_that_a_generic_file_names_is_seen():
+    line = "from flows.systems.gmm_em.system import GMMEM"
+    assert naming(Path("flows/runs/check.py"), line) == {"gmm_em"}
+    assert naming(Path("flows/pages/cases/gmm_em.py"), line) == set()
+    assert naming(Path("flows/systems/mixture/system.py"), line) == set()

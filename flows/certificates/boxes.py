@@ -20,6 +20,7 @@ from flint import arb, arb_mat
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
 from flows.certificates.chebyshev import Row
+from flows.certificates.living import Living
 from flows.core.balls import Singular, dot
 from potentials.notation import FROZEN
 from potentials.potential import Over, Potential, Term
@@ -58,6 +59,8 @@ class Enclosure:
             "t_end": arb(certificate.t_end),
             **kind.constants(self),
         }
+        #: The certificate that is continued for ever, and the neurons that it is about.
+        self.last, self.living = certificate, Living.all(self.count["neuron"])
         self.frozen: dict[str, Any] = {}  # boxes, or what holds their quantities
         self.cache: dict[int, Any] = {}  # of each segment, what boxes share
         self._losses: dict[tuple[int, float], Ball] = {}
@@ -118,6 +121,11 @@ class Box(dict[str, Any], abc.ABC):
 
     #: Quantities without their rates.
     names: frozenset[str] = frozenset()
+
+    @classmethod
+    def enclose(cls, certificate: Certificate) -> Enclosure:
+        """Enclosure of a certificate, with boxes of this kind."""
+        return Enclosure(certificate, cls)
 
     @staticmethod
     def count(enclosure: Enclosure) -> dict[Over, int]:

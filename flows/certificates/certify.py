@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.certificate import Certificate, certifiable
-from flows.certificates.forever import certify_forever
 from flows.certificates.growing import growing
-from flows.certificates.means import certify_means
-from flows.certificates.rest.by_potential import certify_falling
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import Uncertified
-from flows.certificates.two_neurons import certify_two
 from flows.core.arrays import Array
 from flows.core.deadline import Deadline, TimeSpent, deadline, within
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
-from flows.systems.registry import POLYNOMIAL
 
 __all__ = ["Uncertified", "certify"]
 
@@ -115,23 +111,10 @@ def certify(
 
 
 def _for_ever(system: System, kind: str, asked: _Asked) -> Certificate:
-    """Certificate for all times."""
-    start, radius = asked[0], asked[-1]
-    power = kind == "relu_neuron" and len(start) > 1
-    make: Any = certify_forever if power else certify_rest
-    if power and radius and len(start) == 2:
-        make = certify_two
-    if kind == "gmm_em":
-        make = certify_means
-    try:
-        proved: Certificate = make(system, *asked)
-    except Uncertified as reason:
-        if kind != POLYNOMIAL:
-            raise
-        try:
-            return certify_falling(system, *asked)
-        except Uncertified as other:
-            raise Uncertified(f"{reason}; by a potential, {other}") from None
+    """Certificate for all times, as the file of its system proves it, if there is one."""
+    own = (Path(__file__).parent / "endless" / f"{kind}.py").is_file()
+    make: Any = import_module(f"flows.certificates.endless.{kind}").prove if own else certify_rest
+    proved: Certificate = make(system, *asked)
     return proved
 
 
@@ -148,20 +131,8 @@ def _check_radius(system: System, start: Array, radius: Any) -> None:
     number = isinstance(radius, int | float) and not isinstance(radius, bool)
     if not (number and 0 <= radius < math.inf):
         raise InputError(f"radius: expected a length from 0 on, got {radius!r}; give another")
-    if system.name != "relu_neuron" or radius == 0:
-        return
-    shortest = float(np.linalg.norm(start, axis=1).min())
-    if not radius < shortest:
-        raise InputError(
-            f"radius: with {radius:g} a start of the ball has a neuron at zero; expected less than"
-            f" {shortest:g}"
-        )
-    n, d = start.shape
-    if len(system.ball_flow(start).start) < n * min(d, n + 1):
-        raise InputError(
-            "radius: teacher and start span too few directions for what is near them; give a start"
-            " of independent neurons, or no radius"
-        )
+    if radius and (why := system.ball_flow(start).refused(radius)):
+        raise InputError(f"radius: {why}")
 
 
 def _digits(digits: Any) -> bool:

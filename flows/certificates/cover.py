@@ -14,10 +14,8 @@ from flint import arb
 
 from flows.certificates.boxes import Box
 from flows.certificates.certificate import Certificate
-from flows.certificates.features.neurons_left import Joined
 from flows.certificates.features.registry import enclosure
 from flows.certificates.later import Later
-from flows.certificates.living import Living
 from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
 from flows.core.balls import Singular
@@ -92,9 +90,7 @@ class Cover:
             if places := self._located(mark):
                 frozen[mark.name] = Hull([self.enclosure.box(*place) for place in places])
         self.later, self.open = None, ""
-        last, living = certificate, Living.all(self.enclosure.count["neuron"])
-        if isinstance(self.enclosure, Joined):
-            last, living = self.enclosure.last, self.enclosure.living
+        last, living = self.enclosure.last, self.enclosure.living
         if isinstance(last.infinity, Infinity | FunnelTail):
             try:
                 self.later = Later(last, self.enclosure, living)

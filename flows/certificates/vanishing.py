@@ -19,7 +19,6 @@ from flows.certificates.steps import Steps
 from flows.certificates.tail.all_times import up
 from flows.certificates.tail.box import norm
 from flows.core.arrays import Array
-from flows.systems.relu_neuron.field_balls import SpanFlow
 
 #: A neuron below this part of the teacher's length may be about to vanish, and has to fall so fast
 #: that what it still does to the others, in units of this length, is below the second number.
@@ -55,7 +54,7 @@ class Vanishing(NamedTuple):
     lasting: float
 
 
-def vanishing(flow: SpanFlow, state: Any) -> list[Vanishing]:
+def vanishing(flow: Any, state: Any) -> list[Vanishing]:
     """The shortest neuron, if it falls whatever its direction, and soon enough; or none."""
     rows, k = _rows(flow, state)
     size = float(np.linalg.norm(rows[k]))
@@ -74,7 +73,7 @@ def vanishing(flow: SpanFlow, state: Any) -> list[Vanishing]:
     return [Vanishing(k, *numbers)]
 
 
-def may_leave(flow: SpanFlow, state: Any) -> bool:
+def may_leave(flow: Any, state: Any) -> bool:
     """Whether the shortest neuron is near zero and is pushed out of it in some direction."""
     rows, k = _rows(flow, state)
     short = float(np.linalg.norm(rows[k])) <= SHORT * flow.unit
@@ -82,7 +81,7 @@ def may_leave(flow: SpanFlow, state: Any) -> bool:
     return short and not _fall(_directions(rows, flow), others, flow).min() > 0
 
 
-def left(certificate: Certificate, found: Vanishing, steps: Steps) -> tuple[Any, SpanFlow]:
+def left(certificate: Certificate, found: Vanishing, steps: Steps) -> tuple[Any, Any]:
     """The system of the neurons that remain, and their flow from the end of these steps."""
     flow: Any = certificate.flow()  # a SpanFlow
     system: Any = certificate.system  # a ReLUNeuron
@@ -92,20 +91,20 @@ def left(certificate: Certificate, found: Vanishing, steps: Steps) -> tuple[Any,
     return replace(system, n=len(state) // flow.q), replace(flow, start=state)
 
 
-def continued(steps: Steps, flow: SpanFlow, found: Vanishing) -> Steps:
+def continued(steps: Steps, flow: Any, found: Vanishing) -> Steps:
     """Steps of the flow that is left, from where these are."""
     made = Steps(flow, steps.bits, steps.digits)
     made.time, made.error = steps.time, made.error + steps.error + arb(found.off)
     return made
 
 
-def _rows(flow: SpanFlow, state: Any) -> tuple[Array, int]:
+def _rows(flow: Any, state: Any) -> tuple[Array, int]:
     """Neurons in doubles, and the number of the shortest one."""
     rows = np.array([float(x.mid()) for x in state]).reshape(-1, flow.q)
     return rows, int(np.linalg.norm(rows, axis=1).argmin())
 
 
-def _fall(u: Array, rows: Array, flow: SpanFlow) -> Array:
+def _fall(u: Array, rows: Array, flow: Any) -> Array:
     """How fast a small neuron falls in each direction: ``D(u)``, of the others and the teacher."""
     teacher = np.array([float(x.mid()) for x in flow.teacher])
     total = u @ (rows.sum(axis=0) - teacher) / 2
@@ -121,7 +120,7 @@ def _angles(u: Array, unit: Array) -> Array:
     return np.asarray(2 * np.arctan2(apart, together))
 
 
-def _directions(rows: Array, flow: SpanFlow) -> Array:
+def _directions(rows: Array, flow: Any) -> Array:
     """Unit vectors: about the axis of the teacher at all scales, of the neurons, and others."""
     random, q = np.random.default_rng(0), flow.q
     wide = random.normal(size=(DIRECTIONS, q))
@@ -132,7 +131,7 @@ def _directions(rows: Array, flow: SpanFlow) -> Array:
     return np.asarray(u / np.linalg.norm(u, axis=1)[:, None])
 
 
-def _speed(rows: Array, flow: SpanFlow) -> float:
+def _speed(rows: Array, flow: Any) -> float:
     """Speed of the neurons that are left."""
     left = replace(flow, start=[arb(x) for x in rows.ravel()])
     signs = [-1 if a < 0 else 1 for a in left.areas(left.start)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import click
 from click.shell_completion import CompletionItem
 
+from flows.cli.subject import NAMES
 from flows.systems.registry import SYSTEMS
 
 __all__ = [
@@ -28,7 +29,7 @@ COMPLETION = "_POPFLOW_COMPLETE"
 
 
 def _systems(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in SYSTEMS if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in NAMES if name.startswith(incomplete)]
 
 
 def subjects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -12,7 +12,7 @@ from flows.cli.options import FLOW, all_options, attributes
 from flows.cli.subject import system_of
 from flows.core.errors import InputError
 from flows.core.options import BY_NAME, Option
-from flows.systems.registry import OPTIONS
+from flows.systems.registry import MODELS, OPTIONS
 
 __all__ = ["FlowCommand"]
 
@@ -28,12 +28,12 @@ OF = "Options of "
 class FlowCommand(click.Command):
     """Command whose help lists the options of a system below its name, after those of all.
 
-    Where it is about a file of one's own, its options are those of the model in this file.
+    Where it is about a model in a file, its options are those of the model in this file.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Look for a file before options are read."""
-        words = (word for word in args if OWN_FILE.fullmatch(word))
+        words = (word for word in args if OWN_FILE.fullmatch(MODELS.get(word, word)))
         ctx.meta[OWN_FILE.pattern] = next(words, None)
         return super().parse_args(ctx, args)
 

@@ -10,9 +10,9 @@ from flows.cli.layout import width, wrapped
 from flows.cli.options import OF_RUNS, flag, given, one_of, refuse
 from flows.cli.subject import system_of
 from flows.core.errors import InputError
-from flows.systems.registry import SYSTEMS
+from flows.systems.registry import MODELS, SYSTEMS
 from symbolic.evidence.unicode import equation
-from symbolic.systems.own.document import derive_kept
+from symbolic.systems.own.derivation import derive_kept
 
 if TYPE_CHECKING:
     from flows.core.options import Options
@@ -32,7 +32,7 @@ def document_of(subject: str, options: Options) -> Document:
     refuse(options, (*OF_RUNS, "start", "max_seconds"), "a derivation is of no run")
     asked = given(options)
     if subject.isidentifier():
-        one_of("system", subject, symbolic.DOCUMENTS)
+        one_of("system", subject, (*symbolic.DOCUMENTS, *MODELS))
     if subject in symbolic.DOCUMENTS and subject not in SYSTEMS and asked:
         raise InputError(f"{flag(asked[0])}: {subject} has no size; leave it out")
     if subject in symbolic.DOCUMENTS and not asked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,12 +24,13 @@ def prove_late(
     system: str, sizes: str, options: Options, out: str | None, force: bool, as_json: bool
 ) -> int:
     """Prove the theorem of two neurons on a set of late states; return the exit code."""
-    from flows.certificates.late_states import late_states
     from flows.certificates.steps import Uncertified
+    from flows.certificates.verifier.verify import STATES
     from flows.core.files import check_output
 
-    if system != "relu_neuron" or options["n"] not in (None, 2):
-        raise InputError("--late-states: expected two neurons; give relu_neuron, and no other --n")
+    if system not in STATES or options["n"] not in (None, 2):
+        known = ", ".join(STATES)
+        raise InputError(f"--late-states: expected two neurons; give {known}, and no other --n")
     if options["t_end"] not in (None, math.inf):
         raise InputError("--late-states: proves it for all times; leave --t-end out")
     if others := [name for name in given(options) if name not in ("n", "d", "t_end")]:
@@ -37,8 +39,9 @@ def prove_late(
     if options["d"] is not None:
         asked["d"] = options["d"]
     check_output(out, force)
+    prove = import_module(f"flows.certificates.endless.{system}").late_states
     try:
-        late = late_states(**asked)
+        late = prove(**asked)
     except Uncertified as reason:
         click.echo(f"popflow: {reason}", err=True)
         return 4
@@ -46,7 +49,7 @@ def prove_late(
         late.save(out, force=force)
     assert late.theorem is not None  # or nothing is returned
     if as_json:
-        output.print_json(late_json(late.theorem))
+        output.print_json({"system": system, **late_json(late.theorem)})
     else:
         output.show(*verified(late.theorem))
     return 0
@@ -104,7 +107,6 @@ def late_json(states: LateStates | None) -> dict[str, Any]:
     if states is None:
         return {}
     return {
-        "system": "relu_neuron",
         "d": states.d,
         "statement": states.statement,
         "boxes": [box._asdict() for box in states.boxes],

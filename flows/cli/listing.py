@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flows.cli.layout import Table, labelled, width, wrapped
 from flows.pages.formulas import plain
-from potentials import Statements, claims, potentials
+from potentials import Statements
 from potentials.claim import Claim
 from potentials.potential import Potential
 
 
-def overview(systems: Sequence[str]) -> Table:
+def overview(systems: Mapping[str, Statements]) -> Table:
     """One line a system: its paper, how many potentials and claims."""
     return Table(
         ("system", "paper", "potentials", "claims"),
         tuple(
-            (name, _paper(name), str(len(potentials(name))), str(len(claims(name))))
-            for name in systems
+            (name, _paper(known.claims), str(len(known.potentials)), str(len(known.claims)))
+            for name, known in systems.items()
         ),
         "popflow list SYSTEM has them in full.",
     )
 
 
-def _paper(system: str) -> str:
-    """The paper that most claims are from."""
-    papers = Counter((c.source.authors, c.source.year, c.source.arxiv) for c in claims(system))
+def _paper(claims: Sequence[Claim]) -> str:
+    """The paper that most claims are from; nothing where there are none."""
+    papers = Counter((c.source.authors, c.source.year, c.source.arxiv) for c in claims)
+    if not papers:
+        return ""
     (authors, year, arxiv), _ = papers.most_common(1)[0]
     several = f"{authors.partition(',')[0]} et al." if "," in authors else authors
     return f"{several} {year}" + (f", arXiv:{arxiv}" if arxiv else "")

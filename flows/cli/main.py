@@ -29,10 +29,9 @@ from flows.cli.process import start_fast
 from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated
 from flows.cli.stationary import stationary
-from flows.cli.subject import system_of
+from flows.cli.subject import NAMES, system_of
 from flows.cli.sweep import sweep
 from flows.core.errors import InputError
-from flows.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from potentials import Statements
@@ -65,11 +64,12 @@ def list_(system: str | None, **options: Any) -> None:
     """List the systems; with SYSTEM, its potentials and claims, each with its source."""
     from flows.cli.listing import in_full, overview
 
+    asked = NOT_GIVEN | options
     if system is None:
-        output.show(overview(tuple(SYSTEMS)))
+        output.show(overview({name: system_of(name).statements(asked) for name in NAMES}))
         return
     found = system_of(system)
-    output.show(in_full(found.name, found.statements(NOT_GIVEN | options)))
+    output.show(in_full(found.name, found.statements(asked)))
 
 
 @commands.command(epilog=examples.DERIVE)
@@ -254,9 +254,9 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool, **opti
     from flows.pages.report import write
 
     formats = [word.strip() for word in figures.split(",") if word.strip()]
-    found = [system_of(name) for name in systems]
+    found = [system_of(name) for name in systems or NAMES]
     own: list[Any] = [x.problem(NOT_GIVEN | options)[0] for x in found if not x.shipped]
-    shipped = tuple(one.name for one in found if one.shipped) or (() if own else tuple(SYSTEMS))
+    shipped = tuple(one.name for one in found if one.shipped)
     if own and formats:
         raise InputError("--figures: the page of a system of your own has none; leave it out")
     if shipped:

@@ -12,8 +12,8 @@ import click
 from flows.cli import arguments, examples, output
 from flows.cli.layout import counted
 from flows.cli.options import one_of
+from flows.cli.subject import NAMES
 from flows.core.errors import InputError
-from flows.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from symbolic.theorem.proving import Statement
@@ -61,7 +61,7 @@ def prove(
         return _check(checked, theorem)
     if system is None:
         raise InputError("expected a system or --check CERT, got neither; popflow list names them")
-    if system in SYSTEMS and system not in symbolic.THEOREMS:
+    if system in NAMES and system not in symbolic.THEOREMS:
         raise InputError(
             f"{system} has no theorems; those with some: {', '.join(symbolic.THEOREMS)}"
         )

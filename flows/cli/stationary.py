@@ -240,7 +240,6 @@ def point_json(point: Point | None) -> dict[str, Any]:
         return {}
     across = point.across
     return {
-        "system": "two_layer",
         "statement": point.statement,
         "kind": point.kind,
         "loss": {"value": float(point.loss.mid()), "radius": float(point.loss.rad())},

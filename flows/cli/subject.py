@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 from flows.cli.options import FLOW, flag, given
 from flows.core.errors import InputError, nearest
 from flows.core.options import BY_NAME, FIXED, RANDOM_START, Option, Options, chosen
-from flows.systems.registry import OPTIONS, SYSTEMS
+from flows.systems.registry import MODELS, OPTIONS, SYSTEMS
 
 if TYPE_CHECKING:
     from flows.core.system import System
     from potentials import Statements
 
-__all__ = ["SavedRun", "Subject", "asked_of", "subject_of", "system_of"]
+__all__ = ["NAMES", "SavedRun", "Subject", "asked_of", "subject_of", "system_of"]
 
 PYTHON = re.compile(r"(?P<path>.+\.py)(:(?P<name>\w+))?")
 # A text of these characters alone is a name with a slip of the pen, and no loss.
 WORD = re.compile(r"[A-Za-z_][\w./\\-]*")
+# Systems that have a name.
+NAMES = (*SYSTEMS, *MODELS)
 EXAMPLE = '"(x*y - 1)**2/2"'
 
 
@@ -115,9 +117,9 @@ def subject_of(text: str) -> Subject | SavedRun:
     Parameters
     ----------
     text : str
-        The name of a system that comes with popflow; ``FILE.py`` or ``FILE.py:NAME``, which is run
-        as Python runs it; a loss of at most 1000 characters; ``FILE.json``, a polynomial loss as
-        data; any other file, a saved run.
+        The name of a system that comes with popflow, in a folder or a file; ``FILE.py`` or
+        ``FILE.py:NAME``, which is run as Python runs it; a loss of at most 1000 characters;
+        ``FILE.json``, a polynomial loss as data; any other file, a saved run.
 
     Raises
     ------
@@ -126,7 +128,7 @@ def subject_of(text: str) -> Subject | SavedRun:
     """
     if text in SYSTEMS:
         return _shipped(text)
-    if found := PYTHON.fullmatch(text):
+    if found := PYTHON.fullmatch(MODELS.get(text, text)):
         from flows.cli.own_file import defined_in
 
         return _defined(defined_in(found["path"], found["name"]), found["path"])
@@ -137,10 +139,10 @@ def subject_of(text: str) -> Subject | SavedRun:
     if text.endswith(".nc") or os.path.exists(text):
         return SavedRun(text)
     if WORD.fullmatch(text) or not text.strip():
-        near = nearest(text, SYSTEMS)
+        near = nearest(text, NAMES)
         hint = f" did you mean {near}?" if near else ""
         raise InputError(
-            f"unknown system {text!r};{hint} known: {', '.join(SYSTEMS)}, FILE.py, a loss such as"
+            f"unknown system {text!r};{hint} known: {', '.join(NAMES)}, FILE.py, a loss such as"
             f" {EXAMPLE}, or a file that popflow run --out wrote"
         )
     from flows.cli.losses import typed_loss

@@ -29,12 +29,15 @@ class _Kind(NamedTuple):
         Parts to print.
     data : callable
         Plain data, also of no theorem.
+    of_system : bool
+        Whether it is about a system that has a name.
     """
 
     about: str
     name: str
     show: Callable[[Any], list[Any]]
     data: Callable[[Any], Mapping[str, Any]]
+    of_system: bool = True
 
 
 def checked(path: str, claim: str | None, options: Mapping[str, Any], as_json: bool) -> int | None:
@@ -61,7 +64,8 @@ def checked(path: str, claim: str | None, options: Mapping[str, Any], as_json: b
     theorem = getattr(found, kind.name)
     if as_json:
         summary = {"accepted": found.accepted, "refused": found.refused or None}
-        output.print_json({"checked": {**summary, **kind.data(theorem)}})
+        about = {"system": found.system} if kind.of_system and found.accepted else {}
+        output.print_json({"checked": {**summary, **about, **kind.data(theorem)}})
     elif theorem is None:
         click.echo(f"REFUSED: {found.refused}")
     else:
@@ -84,10 +88,12 @@ def _kind(path: str) -> _Kind | None:
 
         return _Kind("a set of states", "states", tables, late_json)
     if begins_with(path, potential.FORMAT) or begins_with(path, near.FORMAT):
-        return _Kind(
-            "a potential", "potential", lambda found: [[f"ACCEPTED: {found.statement}"]], _fall
-        )
+        return _Kind("a potential", "potential", _accepted, _fall, of_system=False)
     return None
+
+
+def _accepted(found: Fall) -> list[Any]:
+    return [[f"ACCEPTED: {found.statement}"]]
 
 
 def _fall(found: Fall | None) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flows.cli.layout import labelled, width, wrapped
 
 if TYPE_CHECKING:
-    from flows.certificates.theorems import ForAllTimes
+    from flows.certificates.theorems.said import ForAllTimes
     from flows.runs.theorems.meet import Met
     from flows.runs.trajectory import Trajectory
 
@@ -17,7 +17,7 @@ __all__ = ["theorem_lines", "theorems_of"]
 
 def theorems_of(run: Trajectory, certificate: str | None) -> tuple[list[Met], list[ForAllTimes]]:
     """Return what theorems say of a run, and of all times: from its certificate or its start."""
-    from flows.certificates.theorems import Start, for_all_times
+    from flows.certificates.theorems.decided import Start, for_all_times
     from flows.runs.theorems.meet import meet
 
     met = meet(run)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb, ctx, fmpq
 
 from flows.core.arrays import Array
 from flows.core.deadline import look
@@ -48,6 +48,34 @@ def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     return total
 
 
+def rational(x: float) -> Rational:
+    """Return the double as the rational number that it is."""
+    return fmpq(*x.as_integer_ratio())
+
+
+def orthogonal(vectors: Sequence[Sequence[Rational]]) -> list[list[Rational]]:
+    """Orthogonal basis of the span by Gram and Schmidt, in the vectors' order, exact."""
+    basis: list[list[Rational]] = []
+    for vector in vectors:
+        rest = list(vector)
+        for g in basis:
+            share = dot(vector, g) / dot(g, g)
+            rest = [x - share * y for x, y in zip(rest, g, strict=True)]
+        if any(rest):
+            basis.append(rest)
+    return basis
+
+
+def projector(vector: list[Ball], length: Ball) -> list[list[Ball]]:
+    """Projector on a vector of this length; entries lie in [-1, 1] also where it is lost."""
+    whole = arb(0, 1)
+    rows = []
+    for x in vector:
+        row = [x / length * (y / length) for y in vector]
+        rows.append([c if c.is_finite() and c.rad() < 1 else whole for c in row])
+    return rows
+
+
 class BallFlow(abc.ABC):
     """A gradient flow in coordinates in which distances are those of the user's parameters.
 
@@ -62,6 +90,10 @@ class BallFlow(abc.ABC):
     by_boundary: bool = False
     #: Entries of a block of the state.
     block: int = 1
+    #: What the blocks are, where proofs for all times have to know: neurons, layers, variables.
+    form: str = ""
+    #: The minimum near which a flow ends that comes to rest, where it is known.
+    optimum: list[Ball] | None = None
 
     @property
     def size(self) -> int:
@@ -131,6 +163,10 @@ class BallFlow(abc.ABC):
         The field itself is, unless a flow has to replace it by a function that is analytic.
         """
         return arb(0)
+
+    def refused(self, radius: float) -> str:
+        """Why a ball of starts of this radius is not followed; empty if it is."""
+        return ""
 
     def singular(self, x: Sequence[Ball]) -> str:
         """What the field may not survive soon after a state; empty if nothing is near."""

@@ -66,8 +66,8 @@ def described(parameters: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> described({"system": "relu_neuron", "n": 3, "teacher": [[1.0, 0.0]] * 9})
-    'relu_neuron, n = 3, teacher of shape (9, 2)'
+    >>> described({"system": "attention", "n": 3, "teacher": [[1.0, 0.0]] * 9})
+    'attention, n = 3, teacher of shape (9, 2)'
     """
     words = [str(parameters["system"])]
     for name, value in parameters.items():

@@ -30,8 +30,8 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
 
     Examples
     --------
-    >>> print(unknown("system", "relu", ("relu_neuron", "gmm_em")))
-    unknown system 'relu'; did you mean relu_neuron? known: relu_neuron, gmm_em
+    >>> print(unknown("option", "size", ("sizes", "depth")))
+    unknown option 'size'; did you mean sizes? known: sizes, depth
     """
     names = list(known)
     near = nearest(name, names) if isinstance(name, str) else None

@@ -176,7 +176,7 @@ def brief(source: str) -> str:
 
     Examples
     --------
-    >>> brief("Lemma 20; derived in symbolic/systems/relu_neuron/bounds.py")
+    >>> brief("Lemma 20; derived in symbolic/lemmas/gaussian.py")
     'Lemma 20; derived here'
     """
     return re.sub(

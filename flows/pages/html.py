@@ -23,7 +23,6 @@ from markupsafe import Markup, escape
 from flows.core.errors import InputError
 from flows.core.files import checked_path, write_file
 from flows.pages.formulas import brief, prose, sentence
-from flows.pages.headings import HEADINGS
 
 __all__ = ["SIGNS", "bokeh", "image", "packed", "page_path", "render", "write_page"]
 
@@ -101,7 +100,6 @@ def _environment() -> Environment:
     environment.globals |= {
         "sign": lambda verdict: SIGNS[str(verdict)],
         "signs": SIGNS,
-        "headings": HEADINGS,
         "asset": lambda name: Markup(PLACE.joinpath(name).read_text("utf-8")),
     }
     return environment

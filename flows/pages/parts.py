@@ -42,8 +42,6 @@ __all__ = [
 #: Folder of the figures for a paper, beside the pages.
 FIGURES = "figures"
 DERIVATION, PROOF, PORTRAIT, RUN = "derivation", "proof", "portrait", "run"
-#: Systems that share kernels, which take seconds to compile, the one with most to do first.
-COMPILED = ("score_matching", "gmm_em")
 #: Processes up to which one makes all that needs these kernels: that is half of the work.
 FEW = 2
 
@@ -175,10 +173,12 @@ def jobs(systems: Sequence[str], workers: int) -> list[tuple[Part, ...]]:
     """Parts of the pages as processes take them, in the order in which they are begun.
 
     Figures and runs of a system that share kernels are one job, so that no two processes compile
-    these; for few processes those of all such systems are. The first page comes first, and beside
-    it the longest job; short ones come last, so that all processes end together.
+    these; for few processes those of all such systems are. A page that shares none comes first, and
+    beside it the longest job; short ones come last, so that all processes end together.
     """
-    together = [name for name in COMPILED if name in systems and len(systems) > 1]
+    systems = sorted(systems, key=registry.kernels)
+    shared = [name for name in systems if registry.kernels(name) and len(systems) > 1]
+    together = sorted(shared, key=lambda name: -len(parts(name)))
     long = [tuple(p for p in parts(name) if p.kind != DERIVATION) for name in together]
     if workers <= FEW and long:
         long = [tuple(part for job in long for part in job)]

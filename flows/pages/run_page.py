@@ -7,7 +7,6 @@ from typing import Any
 
 from flows.core.errors import InputError
 from flows.pages.formulas import sentence
-from flows.pages.headings import OWN_HEADINGS
 from flows.pages.interactive import view
 from flows.runs.check import check
 from flows.runs.rates import tail_constant
@@ -59,7 +58,6 @@ def derivation_values(system: Any) -> dict[str, Any]:
     return {
         "derivations": document.derivations,
         "counted": counted(document.steps),
-        "headings": OWN_HEADINGS,
     }
 
 

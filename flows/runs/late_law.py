@@ -10,10 +10,10 @@ from typing import Any
 import sympy as sp
 from numpy.typing import NDArray
 
+import potentials
 from flows.core.arrays import plain
 from flows.core.errors import InputError
-from flows.runs.law_bounds import IN_N, JUDGED, Bound, judged
-from potentials import claims as stated
+from flows.runs.law_bounds import Bound, judged
 from potentials.claim import (
     EXPONENT,
     Claim,
@@ -191,11 +191,13 @@ class LateLaw:
         exponents = {law.exponent for law in self.laws if law.exponent is not None}
         if len(exponents) != 1 or self.derived.degree is None:
             return ()
+        known = self.system in potentials.SYSTEMS
+        flow = potentials.flow(self.system) if known else potentials.Flow()
         if claims is None:
-            about = JUDGED.get(self.system, ())
-            claims = [c for c in stated(self.system) if c.id in about] if about else []
+            about = flow.of_the_law
+            claims = [c for c in potentials.claims(self.system) if c.id in about] if about else []
         (exponent,) = exponents
-        return judged(2 * exponent / (exponent - 1), claims, IN_N.get(self.system))
+        return judged(2 * exponent / (exponent - 1), claims, flow.in_n)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `popflow law --json` prints."""

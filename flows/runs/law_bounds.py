@@ -20,25 +20,8 @@ from potentials.claim import Claim, Comparison
 from potentials.notation import CONSTANTS, FROZEN, symbol
 from potentials.source import Source
 
-__all__ = ["IN_N", "JUDGED", "Bound", "judged", "orders"]
+__all__ = ["Bound", "judged", "orders"]
 
-#: Claims about the regime of the law; others are about starts from which another one is reached.
-JUDGED: Mapping[str, tuple[str, ...]] = {
-    "relu_neuron": (
-        *("loss_upper", "loss_lower", "loss_lower_constant"),
-        *("gradient_lower", "distance_decay", "distance_vs_loss"),
-    ),
-    "gmm_em": ("loss_upper", "fisher_lower", "gradient_lower", "loss_quadratic", "sublinear"),
-    "score_matching": ("large_noise", "small_init"),
-}
-#: Power of `n` of the law's constant. ReLU neurons of shares 1/n: a simplex of k of them, with the
-#: others in its centre, has ell = n (sqrt(2) k/sqrt(k-1) - sqrt(k))/(6 pi), least for k = 4.
-#: Mixtures of weights 1/n: r n^2/16, r = min(d, n - 1), and score matching a quarter of it.
-IN_N: Mapping[str, Fraction] = {
-    "relu_neuron": Fraction(-2),
-    "gmm_em": Fraction(2),
-    "score_matching": Fraction(2),
-}
 #: Quantities of the size of the slow variables, and those of the size of the loss.
 SLOW = ("pairwise_distance", "max_norm", "z_max", "angle_max", "zeta")
 LIKE_LOSS = ("loss", "fisher", "kl")

@@ -310,6 +310,6 @@ def marked_times(run: Run) -> dict[str, float]:
     Returns
     -------
     dict
-        For `relu_neuron`: `T1`, the end of phase 1, and `T2`, the beginning of phase 3.
+        By name, such as the end of a phase of training.
     """
     return {m.name: float(run.quantities[m.name]) for m in run.statements.marks}

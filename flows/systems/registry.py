@@ -4,66 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flows.core.errors import InputError, unknown
 from flows.core.options import Option
-from flows.systems.gmm_em.options import OPTIONS as GMM_EM
-from flows.systems.matrix_factorization.options import OPTIONS as MATRIX_FACTORIZATION
-from flows.systems.relu_neuron.options import OPTIONS as RELU_NEURON
-from flows.systems.score_matching.options import OPTIONS as SCORE_MATCHING
-from flows.systems.two_layer.options import OPTIONS as TWO_LAYER
 
 if TYPE_CHECKING:
     from flows.core.system import System
 
-__all__ = ["OPTIONS", "POLYNOMIAL", "SYSTEMS", "make", "recall"]
+__all__ = ["EXAMPLES", "MODELS", "OPTIONS", "POLYNOMIAL", "SYSTEMS", "make", "recall"]
 
 #: What a certificate calls a polynomial loss of one's own, which it states by its terms.
 POLYNOMIAL = "polynomial"
 
-
-class _Entry(NamedTuple):
-    options: tuple[Option, ...]
-    module: str
-    class_name: str
-
-
-_ENTRIES = {
-    "relu_neuron": _Entry(RELU_NEURON, "flows.systems.relu_neuron.system", "ReLUNeuron"),
-    "gmm_em": _Entry(GMM_EM, "flows.systems.gmm_em.system", "GMMEM"),
-    "score_matching": _Entry(
-        SCORE_MATCHING, "flows.systems.score_matching.system", "ScoreMatching"
-    ),
-    "matrix_factorization": _Entry(
-        MATRIX_FACTORIZATION, "flows.systems.matrix_factorization.system", "MatrixFactorization"
-    ),
-    "two_layer": _Entry(TWO_LAYER, "flows.systems.two_layer.system", "TwoLayer"),
-}
+_FOLDER = Path(__file__).parent
+# Folders in which a system says its options; the class is in `system.py`.
+_NAMES = sorted(path.parent.name for path in _FOLDER.glob("*/options.py"))
 
 
 class _Classes(Mapping[str, "type[System]"]):
     """Classes by name, each imported when it is asked for."""
 
     def __getitem__(self, name: str) -> type[System]:
-        entry = _ENTRIES[name]
-        found: type[System] = getattr(import_module(entry.module), entry.class_name)
+        if name not in _NAMES:
+            raise KeyError(name)
+        module = import_module(f"flows.systems.{name}.system")
+        classes = (x for x in vars(module).values() if isinstance(x, type))
+        own = (x for x in classes if x.__module__ == module.__name__)
+        found: type[System] = next(x for x in own if getattr(x, "name", None) == name)
         return found
 
     def __contains__(self, name: object) -> bool:
-        return name in _ENTRIES
+        return name in _NAMES
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_ENTRIES)
+        return iter(_NAMES)
 
     def __len__(self) -> int:
-        return len(_ENTRIES)
+        return len(_NAMES)
 
 
 #: The built-in systems.
 SYSTEMS: Mapping[str, type[System]] = _Classes()
+_SAID = {name: import_module(f"flows.systems.{name}.options") for name in _NAMES}
 #: Options of each system beside those of every system, :data:`flows.core.options.START`.
-OPTIONS = {name: entry.options for name, entry in _ENTRIES.items()}
+OPTIONS: dict[str, tuple[Option, ...]] = {name: said.OPTIONS for name, said in _SAID.items()}
+#: Lines of help texts that show a system.
+EXAMPLES = {name: str(getattr(said, "EXAMPLES", "")) for name, said in _SAID.items()}
+#: Files of systems that are a model each, by their names: what holds of ``FILE.py`` holds of them.
+MODELS = {
+    path.stem: str(path) for path in sorted(_FOLDER.glob("[a-z]*.py")) if path != Path(__file__)
+}
 
 
 def make(name: str, parameters: dict[str, Any]) -> System:

@@ -32,6 +32,8 @@ class Derivation:
     results : tuple of str
         With which words the rules begin at the end of those chains that are stated; what the others
         arrive at is part of the proof. All are stated if there are none.
+    heading : str
+        What is shown, in a sentence, above it on a page; without one the name stands there.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Derivation:
     source: str
     steps: tuple[Step, ...]
     results: tuple[str, ...] = ()
+    heading: str = ""
 
     def __post_init__(self) -> None:
         """Check the chain."""

@@ -235,6 +235,7 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
         f"Cho & Saul 2009, arc-cosine kernel of degree {p}",
         (*steps[:-1], last),
         results=(last.rule,),
+        heading=f"The average of two {s.name} neurons' product has a closed form",
     )
 
 
@@ -338,4 +339,5 @@ def _by_price() -> Derivation:
                 fresh=True,
             ),
         ),
+        heading="That of two neurons with the error function is an arc sine",
     )

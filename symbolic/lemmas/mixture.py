@@ -7,7 +7,7 @@ of coordinates are general: `i` is one of `n = i + q` components, `a` one of `d 
 coordinates, `q, r >= 0`. A step holds for all integers; its domain lists those at which it is
 sampled.
 
-Gradients, in `symbolic.systems.gmm_em` and `symbolic.systems.score_matching.calculus`, are
+Gradients, in `symbolic.systems.gmm_em.document` and `symbolic.systems.score_matching.calculus`, are
 identities between integrands at a point `x`; expectations enter by Stein's lemma, for which `x_a f
 - df/dx_a` is an integrand of expectation zero (`symbolic.lemmas.gaussian`).
 """

@@ -265,6 +265,7 @@ def derive_kl() -> Derivation:
             ),
         ),
         results=("KL = E", "the new integrand"),
+        heading="The KL divergence is the average of something that is never negative",
     )
 
 

@@ -54,3 +54,6 @@ class MeanBox(Box):
 
     def _mean(self) -> Ball:
         return dot([arb(w) for w in self.enclosure.flow.weights], self.x)
+
+
+BOX = MeanBox

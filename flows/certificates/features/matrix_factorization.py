@@ -278,3 +278,6 @@ def _others(sizes: Sequence[Ball]) -> list[Ball]:
         math.prod([s for k, s in enumerate(sizes) if k != j], start=arb(1))
         for j in range(len(sizes))
     ]
+
+
+BOX = LayerBox

@@ -1,27 +1,22 @@
-"""The kind of box of each system that can be certified."""
+"""The kind of box of each system that can be certified: that of the file of its name."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
+
 from flows.certificates.boxes import Box, Enclosure
 from flows.certificates.certificate import Certificate
-from flows.certificates.features.gmm_em import MeanBox
-from flows.certificates.features.matrix_factorization import LayerBox
-from flows.certificates.features.neurons_left import Joined
 from flows.certificates.features.own import OwnBox
-from flows.certificates.features.relu_neuron import NeuronBox
-from flows.certificates.tail.at_zero import AtZero
-from flows.systems.registry import POLYNOMIAL
+
+_NAMES = sorted({path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"registry"})
+_FILES = {name: import_module(f"flows.certificates.features.{name}") for name in _NAMES}
 
 BOXES: dict[str, type[Box]] = {
-    "relu_neuron": NeuronBox,
-    "matrix_factorization": LayerBox,
-    "gmm_em": MeanBox,
-    POLYNOMIAL: OwnBox,
+    name: file.BOX for name, file in _FILES.items() if hasattr(file, "BOX")
 }
 
 
 def enclosure(certificate: Certificate) -> Enclosure:
     """Enclosure of a certificate, with the boxes of its system."""
-    if isinstance(certificate.infinity, AtZero):
-        return Joined(certificate)
-    return Enclosure(certificate, BOXES.get(certificate.system.name, OwnBox))
+    return BOXES.get(certificate.system.name, OwnBox).enclose(certificate)

@@ -34,9 +34,6 @@ from flows.certificates.proof import is_positive, norm
 from flows.certificates.tail.tail import Open
 from flows.core.balls import BallFlow
 from flows.core.symmetric import ROUNDED, sharp
-from flows.systems.matrix_factorization.field_balls import ChainFlow, Jet, defects, product
-from flows.systems.own.polynomial import PolynomialFlow
-from flows.systems.relu_neuron.field_balls import SpanFlow
 
 Ball = Any  # flint.arb
 
@@ -69,7 +66,7 @@ def convex(flow: BallFlow, end: Sequence[Ball], error: Ball, kept: float, bits: 
     Open
         With the inequality that fails.
     """
-    near = flow.teacher if isinstance(flow, SpanFlow) else critical(flow, end)
+    near = flow.optimum or critical(flow, end)
     c = [arb((rounded(x, bits), -bits)) for x in near]
     away = norm([x - y for x, y in zip(end, c, strict=True)]) + error
     values = np.linalg.eigvalsh(_doubles(flow.hessian(c)))
@@ -91,7 +88,7 @@ def convex(flow: BallFlow, end: Sequence[Ball], error: Ball, kept: float, bits: 
     return Attracting("convex", c, r, (mu,), arb(mu), push / mu, lowest)
 
 
-def layers(flow: ChainFlow, end: Sequence[Ball], error: Ball, kept: float, bits: int) -> Attracting:
+def layers(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: int) -> Attracting:
     """A ball about ``end`` in which the loss of a factorisation falls to zero.
 
     Raises
@@ -100,7 +97,7 @@ def layers(flow: ChainFlow, end: Sequence[Ball], error: Ball, kept: float, bits:
         With the inequality that fails.
     """
     c, a = [arb((rounded(x, bits), -bits)) for x in end], float(flow.system.regularization)
-    middle = _forms(flow, c)
+    middle = flow.forms(c)
     sharp = [float(np.linalg.eigvalsh(_doubles(form))[0]) for form in middle]
     rates = [kept * x for x in sharp]
     for name, value in zip(("W of the layers", "the defects"), sharp, strict=False):
@@ -110,7 +107,7 @@ def layers(flow: ChainFlow, end: Sequence[Ball], error: Ball, kept: float, bits:
     begin = flow.loss([x + UNIT * error for x in c]).upper()
     path = error + (2 * begin / mu).sqrt()
     r = ROOM * float(path.upper())
-    for form, rate in zip(_forms(flow, [x + UNIT * r for x in c]), rates, strict=True):
+    for form, rate in zip(flow.forms([x + UNIT * r for x in c]), rates, strict=True):
         if not is_positive(less(form, CLEAR * rate)):
             raise Open(
                 f"a form >= {rate:.4g} is not proved on the ball of radius {r:.3g}, which the rest"
@@ -121,9 +118,7 @@ def layers(flow: ChainFlow, end: Sequence[Ball], error: Ball, kept: float, bits:
     return Attracting("layers", c, r, stated, mu, arb(r), arb(0))
 
 
-def squares(
-    flow: PolynomialFlow, end: Sequence[Ball], error: Ball, kept: float, bits: int
-) -> Attracting:
+def squares(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: int) -> Attracting:
     """A ball about ``end`` in which a sum of squares falls to zero.
 
     Raises
@@ -152,9 +147,7 @@ def squares(
     return Attracting("squares", c, r, (mu,), arb(mu), arb(r), lowest)
 
 
-def attracting(
-    flow: BallFlow, end: Sequence[Ball], error: Ball, kept: float, bits: int
-) -> Attracting:
+def attracting(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: int) -> Attracting:
     """A ball of the kind that fits.
 
     Raises
@@ -162,12 +155,12 @@ def attracting(
     Open
         With the inequality that fails.
     """
-    if isinstance(flow, ChainFlow):
+    if flow.form == "layers":
         return layers(flow, end, error, kept, bits)
     try:
         return convex(flow, end, error, kept, bits)
     except Open:
-        if isinstance(flow, PolynomialFlow) and flow.residuals:
+        if flow.form == "variables" and flow.residuals:
             return squares(flow, end, error, kept, bits)
         raise
 
@@ -203,32 +196,6 @@ def critical(flow: BallFlow, guess: Sequence[Ball]) -> list[Ball]:
 def _signs(flow: BallFlow, x: Sequence[Ball]) -> list[int]:
     """Branch of the field at a state."""
     return [-1 if area < 0 else 1 for area in flow.areas(x)]
-
-
-def _forms(flow: ChainFlow, x: Sequence[Ball]) -> list[Any]:
-    """``J J^T``, and ``K K^T`` where the balance counts."""
-    layers_, count = flow.matrices(x), len(x)
-    fits, balances = [], []
-    for k in range(count):
-        steps = flow.matrices([arb(int(k == j)) for j in range(count)])
-        jets = [Jet(w, s) for w, s in zip(layers_, steps, strict=True)]
-        fits.append(flow.numbers([product(jets).rate]))
-        if flow.system.regularization > 0:
-            balances.append([z for d in defects(jets) for z in _hermitian(flow, d.rate)])
-    columns = [arb_mat(rows) for rows in (fits, balances) if rows]
-    return [m.transpose() * m for m in columns]
-
-
-def _hermitian(flow: ChainFlow, matrix: Any) -> list[Ball]:
-    """Orthonormal coordinates of a Hermitian matrix, as a real one."""
-    d, rows, root = flow.system.d, matrix.tolist(), arb(2).sqrt()
-    found = [rows[i][i] for i in range(d)]
-    for i in range(d):
-        for j in range(i):
-            found.append(root * rows[i][j])
-            if flow.is_complex:
-                found.append(root * rows[i + d][j])
-    return found
 
 
 def less(matrix: Any, bound: float) -> list[list[Ball]]:

@@ -21,7 +21,6 @@ from flint import fmpq, fmpq_mat
 
 from flows.certificates.proof import is_positive
 from flows.certificates.rest.balls import less
-from flows.systems.matrix_factorization.field_balls import ChainFlow
 
 #: What is stated of the least eigenvalue: its double, less this part of it.
 ROOM = 2.0**-30
@@ -57,7 +56,7 @@ def failing(flow: Any) -> Failing | None:
     flow : BallFlow
         With its start, whose numbers are taken as exact.
     """
-    if not isinstance(flow, ChainFlow) or flow.is_complex:
+    if flow.form != "layers" or flow.is_complex:
         return None
     layers = [fmpq_mat([[_exact(x) for x in row] for row in w]) for w in flow.rows(flow.start)]
     for low, high in pairwise(layers):

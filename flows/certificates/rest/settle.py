@@ -27,7 +27,6 @@ from flows.certificates.tail.infinity import Stated
 from flows.certificates.tail.tail import Open
 from flows.core.balls import Singular
 from flows.core.system import System
-from flows.systems.relu_neuron.field_balls import SpanFlow
 
 Ball = Any  # flint.arb
 
@@ -114,7 +113,7 @@ def _proved(certificate: Certificate, kept: float) -> Certificate:
 def _bound(certificate: Certificate, ball: Attracting) -> tuple[float, float]:
     """Amplitude and delay of a bound of ``L - L*`` for all ``t >= 0``."""
     flow, rate = certificate.flow(), 2 * ball.mu
-    room = OTHERS if isinstance(flow, SpanFlow) else ROOM
+    room = OTHERS if flow.form == "neurons" else ROOM
     start = [x + arb(0, certificate.radius) for x in flow.start]
     begin, delay = room * (flow.loss(start) - ball.loss).upper(), arb(0)
     amplitude = up(begin) + TINY

@@ -37,10 +37,11 @@ class Parallel(ArithmeticError):
 class Setting(NamedTuple):
     """What fixes the loss: teachers, a row each, weights of both layers, slope; exact doubles.
 
-    Outputs are empty where they are coordinates, and else those of the point where they are
-    trained. A leaky ReLU is a ReLU with its slope.
+    Its system is the name that a file states. Outputs are empty where they are coordinates, and
+    else those of the point where they are trained. A leaky ReLU is a ReLU with its slope.
     """
 
+    system: str
     teachers: tuple[tuple[float, ...], ...]
     outputs: tuple[float, ...]
     weights: tuple[float, ...]

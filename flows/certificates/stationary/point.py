@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.newton import length_of, newton
 from flows.certificates.stationary.proof import BITS, Proof
 from flows.certificates.stationary.prove import Unproved, prove
+from flows.certificates.verifier.verify import POINTS
 from flows.core.arrays import Array, is_real, plain
 from flows.core.errors import InputError
 from flows.core.symmetric import RESOLVED
 from flows.core.system import System, checked_system
-from symbolic.systems.two_layer.pair import named
 
 __all__ = ["StationaryPoint", "stationary"]
 
@@ -28,8 +29,6 @@ Derivative = Callable[[Array], Array]
 
 #: And beyond so many times what the last step of Newton's method changed.
 SETTLED = 4.0
-#: Students this near to the axes of the teachers are proved to be in them.
-OUTSIDE = 1e-8
 #: A loss that is at least 0 is 0 where it is below this part of largest curvature times square of
 #: the size: rounding of a residual leaves less.
 ROUNDED = 1e-15
@@ -285,33 +284,12 @@ def _kind(eigenvalues: Array, resolution: float) -> str:
 
 
 def _setting(system: System, state: NDArray[Any]) -> tuple[Setting, Array]:
-    """What fixes the loss of two layers, and the students, in the axes that they need."""
-    about = system.parameters
-    if system.name != "two_layer":
+    """What fixes the loss, and the moving vectors, as the file of the system here says it."""
+    if system.name not in POINTS:
         raise InputError(
-            f"certify: there is no proof of critical points of {system.name}, only of two_layer;"
-            " leave it out"
+            f"certify: there is no proof of critical points of {system.name}, only of"
+            f" {', '.join(POINTS)}; leave it out"
         )
-    name, _, slope = about["activation"].partition(":")
-    if "teacher_biases" in about or not named(about["activation"]).has_kernel:
-        raise InputError(
-            "certify: there is no proof of critical points of neurons with biases, nor of an"
-            f" activation without a closed kernel, got {about['activation']!r}; leave it out"
-        )
-    name, trained = name.replace("leaky", "relu"), bool(about["train_outputs"])
-    teachers = np.array(about["teachers"])
-    d = teachers.shape[1]
-    used = np.array([bool(column.any()) for column in teachers.T])
-    if np.abs(state[:, :d][:, ~used]).max(initial=0.0) > OUTSIDE * float(np.abs(state).max()):
-        used[:] = True
-    rows = tuple(tuple(row) for row in teachers[:, used].tolist())
-    outputs = tuple(map(float, about["output_weights"]))
-    students = state[:, :d][:, used]
-    if trained and name == "erf":
-        outputs, students = (), np.column_stack([students, state[:, d]])
-    elif trained:
-        outputs = tuple(state[:, d].tolist())
-        if not all(outputs):
-            raise InputError("certify: a trained output is zero, where states are no scales of it")
-    weights = tuple(map(float, about["teacher_weights"]))
-    return Setting(rows, outputs, weights, float(slope or 0), name, trained), students
+    file = import_module(f"flows.certificates.stationary.{system.name}")
+    found: tuple[Setting, Array] = file.setting(system, state)
+    return found

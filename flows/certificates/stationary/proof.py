@@ -104,7 +104,7 @@ class Proof(Document):
             more |= {"held": [*map(list, self.held)], "moves": [*map(list, self.moves)]}
         return {
             "format": FORMAT,
-            "system": "two_layer",
+            "system": setting.system,
             "slope": self.setting.slope.hex(),
             "teachers": [[x.hex() for x in row] for row in self.setting.teachers],
             "output_weights": [x.hex() for x in self.setting.outputs],

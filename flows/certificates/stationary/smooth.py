@@ -1,9 +1,8 @@
 r"""Loss, gradient and Hessian of a hidden layer without a kink, with the interface of `Layer`.
 
-The kernels are those that runs use, derived in :mod:`symbolic.systems.two_layer`. Trained outputs
-of the error function are the last coordinate of each student. Where the activation is homogeneous,
-trained outputs are fixed here: another state is one with these outputs after a scale of each
-student.
+The kernels are those that runs use, derived with the system. Trained outputs of the error function
+are the last coordinate of each student. Where the activation is homogeneous, trained outputs are
+fixed here: another state is one with these outputs after a scale of each student.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
+from flows.certificates.verifier.angles import angle, area
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.reading import integer, number, require
-from flows.certificates.verifier.relu_neuron import Neurons, _area, angle
 from flows.certificates.verifier.segment import check
 
 CELLS = 20000  # at most
@@ -43,13 +43,13 @@ class Gone(NamedTuple):
 class Left(NamedTuple):
     """The neurons that are left: their flow, pieces, and balls at the ends of these."""
 
-    flow: Neurons
+    flow: Any
     pieces: Any
     ends: Any
     gone: Gone
 
 
-def at_zero(data: Any, flow: Neurons, pieces: Any, ends: Any, bits: int, radius: float) -> Left:
+def at_zero(data: Any, flow: Any, pieces: Any, ends: Any, bits: int, radius: float) -> Left:
     """Check that a neuron vanishes after the pieces, and the pieces of the others.
 
     Raises
@@ -150,9 +150,9 @@ def gradient(u: Any, others: Any) -> Any:
     half = (sum(others[:-1], -others[-1])) / 2
     square, along, pull = u @ u, arb(0), 0 * u
     for w, mu in zip(others, [1] * (len(others) - 1) + [-1], strict=True):
-        area = abs(_area(u, w))
-        along += mu * area
-        pull = pull + mu * angle(area, u @ w) * w
+        size = abs(area(u, w))
+        along += mu * size
+        pull = pull + mu * angle(size, u @ w) * w
     return half + (along / square * u - pull) / (2 * arb.pi())
 
 
@@ -165,7 +165,7 @@ def _speed(w: Any, v: Any) -> arb:
     return total.nonnegative_part().sqrt()
 
 
-def _without(flow: Neurons, rows: Any) -> Neurons:
+def _without(flow: Any, rows: Any) -> Any:
     """The flow of all neurons but one, from where the pieces before end."""
     made = copy.copy(flow)
     made.n, made.start = flow.n - 1, rows.ravel()

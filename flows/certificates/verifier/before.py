@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from flows.certificates.verifier.angles import angle, area
 from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.reading import integer, largest, number
-from flows.certificates.verifier.relu_neuron import _area, angle
 
 # Bounds are this near to values that occur, if so many halvings are enough.
 SHARP, HALVINGS = 1e-3, 3000
@@ -88,7 +88,7 @@ def of_neurons(w: Any, teacher: arb) -> arb:
     total = (r @ r) / 4
     for i, j in combinations(range(len(vectors)), 2):
         a, b = vectors[i], vectors[j]
-        size, cosine = abs(_area(a, b)), a @ b
+        size, cosine = abs(area(a, b)), a @ b
         theta = angle(size, cosine).nonnegative_part()
         pull = size - theta * cosine
         if theta < 1:  # sin z - z cos z, of an alternating series

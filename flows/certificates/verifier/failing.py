@@ -18,10 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import number, require
-from flows.certificates.verifier.segment import Equations
 
 
 class Failing(NamedTuple):
@@ -30,7 +28,7 @@ class Failing(NamedTuple):
     floor: float
 
 
-def failing(data: Any, flow: Equations) -> Failing:
+def failing(data: Any, flow: Any) -> Failing:
     """Check it.
 
     Raises
@@ -38,15 +36,15 @@ def failing(data: Any, flow: Equations) -> Failing:
     Refused
         With what does not hold.
     """
-    require(isinstance(flow, Layers) and flow.parts == 1, "there are no real layers")
-    layers, target = (_fractions(x) for x in (flow.matrices(flow.start), flow.target))  # type: ignore[attr-defined]
+    require(flow.form == "layers" and flow.parts == 1, "there are no real layers")
+    layers, target = (_fractions(x) for x in (flow.matrices(flow.start), flow.target))
     for low, high in pairwise(layers):
         require((low @ low.T == high.T @ high).all(), "its layers do not balance exactly")
     signs = [determinant(w) for w in (*layers, target)]
     require(np.prod(signs) <= 0, "the determinant of its product has the sign of the target's")
     floor = number(data["floor"])
     require(floor > 0, "its bound is not positive")
-    square = flow.target.T @ flow.target  # type: ignore[attr-defined]
+    square = flow.target.T @ flow.target
     require(positive(square, arb(-2 * floor)), "a singular matrix may be nearer to the target")
     return Failing(floor)
 

@@ -19,11 +19,9 @@ from flint import arb, fmpq
 
 from flows.certificates.verifier.curve import UNIT, at
 from flows.certificates.verifier.exact import Exact, read
-from flows.certificates.verifier.polynomial import Polynomial
 from flows.certificates.verifier.potential import fall
-from flows.certificates.verifier.reading import Refused, require
+from flows.certificates.verifier.reading import require
 from flows.certificates.verifier.rest import segments_of
-from flows.certificates.verifier.segment import Equations
 from flows.certificates.verifier.taylor import raised
 
 
@@ -45,7 +43,7 @@ class Falling(NamedTuple):
     begin: float
 
 
-def falling(data: Any, flow: Equations, pieces: Any, bits: int, radius: float) -> Falling:
+def falling(data: Any, flow: Any, pieces: Any, bits: int, radius: float) -> Falling:
     """Check it.
 
     Raises
@@ -53,8 +51,7 @@ def falling(data: Any, flow: Equations, pieces: Any, bits: int, radius: float) -
     Refused
         With what does not hold.
     """
-    if not isinstance(flow, Polynomial):
-        raise Refused("there is no polynomial loss")
+    require(flow.form == "variables", "there is no polynomial loss")
     stated = data["potential"]
     found = fall(stated)
     require(not found.hypotheses and "lower" not in stated, "its potential proves less")
@@ -115,7 +112,7 @@ def _ball(x: Fraction) -> Any:
     return arb(fmpq(x.numerator, x.denominator))
 
 
-def _terms(flow: Polynomial) -> dict[tuple[int, ...], Fraction]:
+def _terms(flow: Any) -> dict[tuple[int, ...], Fraction]:
     """The loss of the pieces, with an exponent of the variable of rates."""
     found = {}
     for factor, powers in flow.terms:

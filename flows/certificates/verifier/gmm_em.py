@@ -5,88 +5,26 @@ With ``psi_k`` the posterior of component ``k``, ``y_k = x - mu_k`` and ``r_km =
 [i = j] r_i,m+1 - r_im r_j1`` the Hessian is ``E(r_i1 r_j1 - [i = j] r_i2)``, ``x ~ N(0, 1)``. By
 Stein's lemma, ``E x psi_i = E psi_i'``, the gradient is ``E psi_i v``, too, ``v = sum psi_k mu_k``.
 
-Sums over multiples of ``h`` up to ``X`` stand for ``E``. For means of length up to ``R`` and
-differences up to ``2 S``, posteriors at ``u + i b``, ``|b| <= c < pi/(2 S)``, are at most
-``1/cos(S c)``, since no phase differs by more than ``S c`` from that of the middle. So all these
-integrands are at most ``3 (1 + R + c + |u|)^2 / cos(S c)^2``, their integrals along the line by
-Minkowski's inequality at most ``M = 3 (2 + R + c)^2 exp(c^2/2) / cos(S c)^2``, and the sums without
-end are off by at most ``2 M / (exp(2 pi c/h) - 1)`` (Trefethen and Weideman, The exponentially
-convergent trapezoidal rule, SIAM Review 56 (2014), Theorem 5.1). The terms beyond ``X >= 1``
-decrease, and are at most the integral.
-
-On an ellipse the sum for its box takes the place of the field, from which it differs by ``SLACK``
-at most: at the points of interpolation and between them.
+Sums of :mod:`flows.certificates.verifier.sums` stand for ``E``. On an ellipse the sum for its box
+takes the place of the field, from which it differs by ``SLACK`` at most: at the points of
+interpolation and between them.
 """
 
-import functools
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from flint import acb, arb, ctx
+from flint import acb, arb
 
 from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.reading import numbers, require
 from flows.certificates.verifier.segment import Equations, Segment
-
-UNUSED = 40  # bits of the precision that sums need not keep: fewer than their maker leaves
-LARGEST = 2**20  # points of a sum
-EXP = np.frompyfunc(lambda z: z.exp(), 1, 1)
-
-
-class Sum(NamedTuple):
-    """Points, weights, and a bound of how far the sum is from an expectation."""
-
-    points: Any
-    weights: Any
-    error: arb
-
-
-def slack() -> arb:
-    """Bound of the errors of all sums of the working precision."""
-    return arb((1, UNUSED + 4 - ctx.prec))
-
-
-@functools.cache
-def sum_for(reach: float, spread: float, bits: int) -> Sum:
-    """Sum for means of length ``reach`` and differences ``2 spread`` at most."""
-    least = (bits - UNUSED) * math.log(2) + 2 * math.log(bits + reach) + 5
-    c = min(math.sqrt(2 * least), 0.95 * math.pi / 2 / spread)
-    h = 2 * math.pi * c / (least + c * c / 2)
-    count = math.ceil(math.sqrt(2 * least) / h) + 1
-    require(count <= LARGEST, "its means are too far apart")
-    x = np.array([k * arb(h) for k in range(-count, count + 1)])
-    weights = EXP(-x * x / 2) * h / (2 * arb.pi()).sqrt()
-    end, outer, strip = x[-1], 1 + arb(reach), arb(c)
-    density, mass = (-end * end / 2).exp() / (2 * arb.pi()).sqrt(), (end / arb(2).sqrt()).erfc() / 2
-    beyond = 6 * ((outer * outer + 1) * mass + (2 * outer + end) * density)
-    size = 3 * (1 + outer + strip) ** 2 * (strip * strip / 2).exp() / (spread * strip).cos() ** 2
-    error = beyond + 2 * size / ((2 * arb.pi() * strip / h).exp() - 1)
-    require(end >= 1 and spread * strip < arb.pi() / 2 and error <= slack(), "a sum is not right")
-    return Sum(x, weights, error.upper())
-
-
-def sum_of(mu: Any) -> Sum:
-    """Sum for these balls, which serves their real parts if they are complex."""
-    gaps = [(a - b) / 2 for k, a in enumerate(mu) for b in mu[:k]]
-    require(all(abs(g.imag) < 1 for g in gaps), "posteriors may be unbounded")
-    reach, spread = (_above([abs(c.real) for c in row]) for row in (mu, gaps))
-    return sum_for(reach, spread, ctx.prec)
-
-
-def _above(lengths: Any) -> float:
-    """One of few doubles, none of the lengths above it."""
-    longest = max((float(x.upper()) for x in lengths), default=0.0)
-    require(longest < 1e6, "a mean is too far away")
-    bound = 2.0 ** (math.floor(4 * math.log2(max(longest, 2.0**-4))) / 4 + 0.25)
-    require(all(x <= bound for x in lengths), "a mean is too far away")
-    return bound
+from flows.certificates.verifier.sums import EXP, slack, sum_of
 
 
 class Means(Equations):
     """The means of a mixture; only the ratios of its weights matter."""
 
-    stated = ("n", "d", "weights")
+    stated, form = ("n", "d", "weights"), "means"
 
     def __init__(self, parameters: Any, means: Any) -> None:
         weights = numbers(parameters["weights"])
@@ -148,3 +86,6 @@ class Means(Equations):
         """``r_k1``, ``r_k2``, ``r_k3``, one row a point."""
         psi, y = self.posteriors(mu, points), points[:, None] - mu
         return psi * y, psi * (y * y - 1), psi * y * (y * y - 3)
+
+
+EQUATIONS = Means

@@ -17,7 +17,7 @@ class Layers(Equations):
     twice theirs; adjoints are then transposes.
     """
 
-    stated = ("d", "field", "regularization", "target", "depth")
+    stated, form = ("d", "field", "regularization", "target", "depth"), "layers"
 
     def __init__(self, parameters: Any, layers: Any) -> None:
         self.d, depth, field = (parameters[key] for key in ("d", "depth", "field"))
@@ -69,6 +69,13 @@ class Layers(Equations):
         parts = [found[:, k * d : (k + 1) * d, :d] for k in range(self.parts)]
         return np.stack(parts, axis=-1).ravel()
 
+    def loss(self, x: Any) -> arb:
+        """Half the square of the residual, and a quarter of those of the defects."""
+        _, _, residual, deltas = self.around(self.matrices(x))
+        balance = sum(((d * d).sum() for d in deltas), arb(0))
+        square = (residual * residual).sum() / 2 + self.strength / 4 * balance
+        return (square / self.parts).nonnegative_part()
+
     def hessian(self, x: Any) -> Any:
         """Hessian by its blocks, indexed by the entries ``(i, k), (l, m)`` of two layers."""
         w, strength = self.matrices(x), self.strength
@@ -109,3 +116,6 @@ def _crossed(a: Any, b: Any) -> Any:
 
 def _balls(values: Any) -> Any:
     return np.array([arb(x) for x in np.ascontiguousarray(values).view(float).ravel().tolist()])
+
+
+EQUATIONS = Layers

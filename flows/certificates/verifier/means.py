@@ -35,10 +35,9 @@ from flint import arb, ctx, fmpq
 
 from flows.certificates.verifier.before import FEW, before
 from flows.certificates.verifier.curve import UNIT, norm
-from flows.certificates.verifier.gmm_em import EXP, Means, sum_of
 from flows.certificates.verifier.positive import less
 from flows.certificates.verifier.reading import bounds, integer, number, require
-from flows.certificates.verifier.segment import Equations
+from flows.certificates.verifier.sums import EXP, sum_of
 
 LOG = np.frompyfunc(lambda z: z.log(), 1, 1)
 
@@ -51,7 +50,7 @@ class Plateau(NamedTuple):
     upper: float
 
 
-def plateau(data: Any, flow: Equations, pieces: Any, ends: Any, bits: int) -> Plateau:
+def plateau(data: Any, flow: Any, pieces: Any, ends: Any, bits: int) -> Plateau:
     """Check what continues the pieces for ever; the balls at the ends of the pieces are these.
 
     Raises
@@ -59,8 +58,8 @@ def plateau(data: Any, flow: Equations, pieces: Any, ends: Any, bits: int) -> Pl
     Refused
         With the inequality that fails.
     """
-    require(isinstance(flow, Means), "there are no means on a line")
-    exact = [fmpq(*float(w).as_integer_ratio()) for w in flow.weights]  # type: ignore[attr-defined]
+    require(flow.form == "means", "there are no means on a line")
+    exact = [fmpq(*float(w).as_integer_ratio()) for w in flow.weights]
     exact = [w / sum(exact, fmpq(0)) for w in exact]
     require(len(exact) > 1, "it has one mean")
     pi, end = np.array([arb(w) for w in exact]), arb((integer(pieces[-1]["end"]), -bits)).expm1()

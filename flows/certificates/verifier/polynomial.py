@@ -34,7 +34,7 @@ class Term(NamedTuple):
 class Polynomial(Equations):
     """The entries of the blocks, row by row, and the gradient flow of a polynomial in them."""
 
-    stated = ("name", "blocks", "terms")
+    stated, form = ("name", "blocks", "terms"), "variables"
 
     def __init__(self, parameters: Any, start: Any) -> None:
         self.name, self.names = word(parameters["name"]), entries(parameters["blocks"])
@@ -62,6 +62,11 @@ class Polynomial(Equations):
         for i, j, term in self.bends:
             total[i, j] += value(term, known)
         return np.triu(total) + np.triu(total, 1).T
+
+    def loss(self, x: Any) -> arb:
+        """The sum of the terms."""
+        known = self.table(x)
+        return sum((value(term, known) for term in self.terms), arb(0))
 
     def table(self, x: Any) -> list[Any]:
         """Powers of the entries, the first one first."""
@@ -130,3 +135,6 @@ def terms(stated: Any, size: int) -> list[Term]:
         monomials.add(monomial)
         found.append(Term(fmpq(numerator, denominator), monomial))
     return found
+
+
+EQUATIONS = Polynomial

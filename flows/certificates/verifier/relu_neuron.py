@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, arb_poly, fmpq
 
+from flows.certificates.verifier.angles import area
+from flows.certificates.verifier.before import of_neurons
 from flows.certificates.verifier.bending import slopes
 from flows.certificates.verifier.boundary import near, wedge
 from flows.certificates.verifier.curve import at, norm
+from flows.certificates.verifier.late_states import late_states
 from flows.certificates.verifier.plane import planar
 from flows.certificates.verifier.reading import numbers, require
 from flows.certificates.verifier.segment import Equations, Segment
@@ -22,7 +25,7 @@ class Neurons(Equations):
     Pairs that align on the way are followed in the plane only, on the stated branch of the field.
     """
 
-    stated = ("n", "d", "teacher")
+    stated, form = ("n", "d", "teacher"), "neurons"
 
     def __init__(self, parameters: Any, w: Any) -> None:
         v, shape = numbers(parameters["teacher"]), (parameters["n"], parameters["d"])
@@ -38,7 +41,7 @@ class Neurons(Equations):
         gram, mu = w @ w.T, [1] * self.n + [-1]
         rate = np.tile((self.v - w[:-1].sum(axis=0)) / 2, (self.n, 1))
         for (i, j), sign in zip(self.pairs, signs or [1] * len(self.pairs), strict=True):
-            size = sign * _area(w[i], w[j])
+            size = sign * area(w[i], w[j])
             theta = _angle(size, gram[i, j])
             for a, b in ((i, j), (j, i)):
                 if a < self.n:
@@ -73,7 +76,7 @@ class Neurons(Equations):
         for part in range(parts * plane):
             w = _vectors(self.v, segment.box(part, parts))
             for (i, j), sign in zip(self.pairs, segment.signs, strict=True):
-                lowest = sign * _area(w[i], w[j])
+                lowest = sign * area(w[i], w[j])
                 if not lowest >= 0:
                     lowest = self._lowest(segment, i, j, sign, part, parts)
                 psi = arb.pi() / 2 * (-lowest).max(arb(0)) / (norm(w[i]) * norm(w[j]))
@@ -94,21 +97,15 @@ class Neurons(Equations):
         w = _vectors(self.v, x)
         return planar(w, self.n) if len(self.v) == 2 else spatial(w, self.n)
 
+    def loss(self, x: Any) -> arb:
+        """Equation 3 of Xu & Du."""
+        return of_neurons(x.reshape(-1, len(self.v)), self.v[0])
+
     def bending(self, x: Any, moves: Any, spread: Any) -> Any:
         """Its derivatives."""
         shape = self.n, len(self.v), -1
         moved = moves.reshape(len(moves), *shape[:2])
         return slopes(_vectors(self.v, x), self.n, moved, spread.reshape(shape))
-
-
-def _area(a: Any, b: Any) -> Any:
-    """Area of two vectors, signed in the plane; a complex one only where it is analytic."""
-    minors = wedge(a, b)
-    if len(minors) == 1:
-        return minors[0]
-    square = sum((x * x for x in minors[1:]), minors[0] * minors[0])
-    require(not isinstance(square, acb) or square.real > 0, "the field may not be analytic")
-    return square.sqrt() if isinstance(square, acb) else square.nonnegative_part().sqrt()
 
 
 def _angle(size: Any, dot: Any) -> Any:
@@ -121,11 +118,6 @@ def _angle(size: Any, dot: Any) -> Any:
         "the field may not be analytic",
     )
     return ratio.atan() + (0 if dot.real > 0 else arb.pi()) if flat else arb.pi() / 2 - ratio.atan()
-
-
-def angle(area: arb, dot: arb) -> arb:
-    """Real angle of a sine and a cosine, by the acute one: no ball about pi reaches the cut."""
-    return arb.atan2(area, dot) if dot.mid() >= 0 else arb.pi() - arb.atan2(area, -dot)
 
 
 def _coordinates(rows: Any) -> Any:
@@ -141,3 +133,6 @@ def _coordinates(rows: Any) -> Any:
 
 def _vectors(v: Any, x: Any) -> Any:
     return np.vstack([x.reshape(-1, len(v)), v])
+
+
+EQUATIONS, STATES = Neurons, late_states

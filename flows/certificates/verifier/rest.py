@@ -30,13 +30,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, fmpq
 
-from flows.certificates.verifier.before import of_neurons
 from flows.certificates.verifier.curve import UNIT, at, norm
-from flows.certificates.verifier.matrix_factorization import Layers
-from flows.certificates.verifier.polynomial import Polynomial, Term, terms, value
+from flows.certificates.verifier.polynomial import Term, terms, value
 from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, Refused, integer, largest, number, require
-from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.segment import Equations, Segment
 
 
@@ -73,13 +70,13 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
     if data["kind"] == "convex":
         mu = arb(_one(rates))
         near, lowest = _convex(flow, c, r, mu, away)
-    elif data["kind"] == "layers" and isinstance(flow, Layers):
-        mu = _layers(flow, c, r, rates, away, loss(flow, end + UNIT * after).upper())
+    elif data["kind"] == flow.form == "layers":
+        mu = _layers(flow, c, r, rates, away, flow.loss(end + UNIT * after).upper())
         near, lowest = r, arb(0)
-    elif data["kind"] == "squares" and isinstance(flow, Polynomial):
+    elif data["kind"] == "squares" and flow.form == "variables":
         mu = arb(_one(rates))
         lowest = _squares(
-            flow, data["squares"], c, r, mu, away, loss(flow, end + UNIT * after).upper()
+            flow, data["squares"], c, r, mu, away, flow.loss(end + UNIT * after).upper()
         )
         near = r
     else:
@@ -101,12 +98,12 @@ def _convex(flow: Equations, c: Any, r: arb, mu: arb, away: arb) -> tuple[arb, a
     require(lower, f"the Hessian is not proved to be above {float(mu):.6g} on the ball")
     push = _push(flow, c)
     _less(push, mu * r, "the flow may leave the ball")
-    return (push / mu).upper(), loss(flow, c) - (push * push / mu / 2).union(arb(0))
+    return (push / mu).upper(), flow.loss(c) - (push * push / mu / 2).union(arb(0))
 
 
-def _push(flow: Equations, c: Any) -> arb:
+def _push(flow: Any, c: Any) -> arb:
     """Norm of the gradient; of a neuron in the plane on both branches, where it has two."""
-    if not isinstance(flow, Neurons) or len(flow.v) != 2:
+    if flow.form != "neurons" or len(flow.v) != 2:
         return norm(flow.field(c, ()))
     require(flow.n == 1, "there is no such proof of several neurons")
     area = c[0] * flow.v[1] - c[1] * flow.v[0]
@@ -114,7 +111,7 @@ def _push(flow: Equations, c: Any) -> arb:
     return largest(norm(flow.field(c, [sign])) for sign in signs)
 
 
-def _layers(flow: Layers, c: Any, r: arb, rates: list[float], away: arb, begin: arb) -> arb:
+def _layers(flow: Any, c: Any, r: arb, rates: list[float], away: arb, begin: arb) -> arb:
     """Rate of half the logarithm of the loss."""
     fit, *balance = (arb(x) for x in rates)
     require(len(balance) == bool(flow.strength > 0), "it has a wrong number of rates")
@@ -130,7 +127,7 @@ def _layers(flow: Layers, c: Any, r: arb, rates: list[float], away: arb, begin: 
     return mu
 
 
-def _squares(flow: Polynomial, stated: Any, c: Any, r: arb, mu: arb, away: arb, begin: arb) -> arb:
+def _squares(flow: Any, stated: Any, c: Any, r: arb, mu: arb, away: arb, begin: arb) -> arb:
     """What is left of the loss without half the squares: a number, below it everywhere."""
     require(mu > 0, "its rate is not positive")
     require(0 < len(stated) <= MOST, "it has a wrong number of squares")
@@ -194,21 +191,8 @@ def _before(
         for k in range(parts):
             s = [arb(2 * (k + j) - parts) / parts for j in (0, 1)]
             state, late = at(segment.p, s[0]) + UNIT * tube, segment.centre + s[1] * segment.half
-            excess = (loss(flow, state) - lowest) * (rate * (late.expm1() - delay)).exp()
+            excess = (flow.loss(state) - lowest) * (rate * (late.expm1() - delay)).exp()
             _less(excess, amplitude, "the loss may be larger before the end")
-
-
-def loss(flow: Equations, x: Any) -> arb:
-    """The loss of a state."""
-    if isinstance(flow, Polynomial):
-        return sum((value(term, flow.table(x)) for term in flow.terms), arb(0))
-    if isinstance(flow, Neurons):
-        return of_neurons(x.reshape(-1, len(flow.v)), flow.v[0])
-    require(isinstance(flow, Layers), "there is no proof to infinity of this system")
-    _, _, residual, deltas = flow.around(flow.matrices(x))  # type: ignore[attr-defined]
-    balance = sum(((d * d).sum() for d in deltas), arb(0))
-    square = (residual * residual).sum() / 2 + flow.strength / 4 * balance  # type: ignore[attr-defined]
-    return (square / flow.parts).nonnegative_part()  # type: ignore[attr-defined]
 
 
 def segments_of(pieces: Any, bits: int) -> Any:

@@ -36,6 +36,7 @@ class Equations(abc.ABC):
 
     stated: ClassVar[tuple[str, ...]]  # names of the parameters, all of which it reads
     start: Any
+    form: ClassVar[str]  # what the state is: "neurons", "layers", "means" or "variables"
     about: dict[str, Any] | None = None  # what a person reads in place of the parameters
     width = 1  # entries of a block of the state
 
@@ -49,6 +50,10 @@ class Equations(abc.ABC):
     @abc.abstractmethod
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
+
+    def loss(self, x: Any) -> arb:
+        """The loss, which proofs for all times are about."""
+        raise Refused("there is no proof to infinity of this system")
 
     def near(self, x: Any, off: Any, reach: arb, moved: Callable[[int, int], arb]) -> arb:
         """Bound the field at complex states whose blocks are within so much of those of ``x``.

@@ -108,8 +108,8 @@ class Point(NamedTuple):
 
     def is_of(self, system: Any) -> bool:
         """Whether it is about this system; axes in which no teacher has a part do not count."""
-        about = getattr(system, "parameters", {})
-        if getattr(system, "name", "") != "two_layer" or about["train_outputs"] != self.trained:
+        about = system.parameters
+        if about["train_outputs"] != self.trained:
             return False
         name, _, slope = about["activation"].partition(":")
         used = np.any(about["teachers"], axis=0) | (self.across is None)
@@ -163,7 +163,6 @@ class Point(NamedTuple):
 def point(data: Any, bits: int) -> Point:
     """Check a critical point, or refuse."""
     require(KEYS <= {*data} <= KEYS | {*MORE}, "it has other parts than a critical point")
-    require(data["system"] == "two_layer", "it is not about two layers")
     name, trained, held, moves = ({**MORE, **data}[key] for key in MORE)
     require(isinstance(name, str) and isinstance(trained, bool), "its activation is not known")
     slope = number(data["slope"])

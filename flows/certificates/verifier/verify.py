@@ -6,6 +6,8 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +21,11 @@ from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.failing import Failing, failing
 from flows.certificates.verifier.falling import Falling, falling
 from flows.certificates.verifier.funnel import funnelled
-from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.late_states import FORMAT as LATE
-from flows.certificates.verifier.late_states import LateStates, late_states
-from flows.certificates.verifier.matrix_factorization import Layers
+from flows.certificates.verifier.late_states import LateStates
 from flows.certificates.verifier.means import Plateau, plateau
 from flows.certificates.verifier.near import FORMAT as NEAR
 from flows.certificates.verifier.near import near
-from flows.certificates.verifier.polynomial import Polynomial
 from flows.certificates.verifier.potential import FORMAT as POTENTIAL
 from flows.certificates.verifier.potential import Fall, fall
 from flows.certificates.verifier.reading import (
@@ -38,23 +37,28 @@ from flows.certificates.verifier.reading import (
     parsed,
     require,
 )
-from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.rest import Rest, rest
 from flows.certificates.verifier.segment import Equations, check
 from flows.certificates.verifier.stationary import FORMAT as STATIONARY
-from flows.certificates.verifier.stationary import Point, point
+from flows.certificates.verifier.stationary import Point
 from flows.certificates.verifier.tail import Theorem, theorem
 from flows.core.errors import InputError
 
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
 MAX_BITS = 4096
-EQUATIONS: dict[str, type[Equations]] = {
-    "relu_neuron": Neurons,
-    "matrix_factorization": Layers,
-    "gmm_em": Means,
-    "polynomial": Polynomial,
-}
+
+
+def _stated(what: str) -> dict[str, Any]:
+    """What files of this folder say of a system, by its name, which is that of the file."""
+    names = sorted({path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"verify"})
+    files = {name: import_module(f"flows.certificates.verifier.{name}") for name in names}
+    return {name: getattr(file, what) for name, file in files.items() if hasattr(file, what)}
+
+
+#: Equations of a flow, and how a critical point and a set of late states are checked.
+EQUATIONS: dict[str, type[Equations]] = _stated("EQUATIONS")
+POINTS, STATES = _stated("POINT"), _stated("STATES")
 
 
 class Verification(NamedTuple):
@@ -201,12 +205,11 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
     if data["format"] == LATE:
         no_flow = system is None and start is None and t_end is None
         require(no_flow, "it is about a set of states, not about one flow")
-        require(data["system"] == "relu_neuron", "its system is unknown")
+        check_states = STATES[_known(data["system"], STATES)]
         ctx.prec = _within(data["precision"])
-        return Verification("", system="relu_neuron", states=late_states(data))
+        return Verification("", system=data["system"], states=check_states(data))
     require(data["format"] == FORMAT, "its format is unknown")
-    require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
-    kind, parameters = EQUATIONS[data["system"]], exact(data["parameters"])
+    kind, parameters = EQUATIONS[_known(data["system"], EQUATIONS)], exact(data["parameters"])
     expected = ", ".join(kind.stated)
     require({*parameters} == {*kind.stated}, f"its parameters are not {expected}")
     w = numbers(exact(data["start"]))
@@ -248,9 +251,11 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
 
 def _point(data: Any, system: Any) -> Verification:
     """Check a file about a critical point, of this system if one is given."""
+    check_point = POINTS[_known(data["system"], POINTS)]
     bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
-    found = point(data, bits)
-    require(system is None or found.is_of(system), "it is about another system")
+    found = check_point(data, bits)
+    same = getattr(system, "name", "") == data["system"] and found.is_of(system)
+    require(system is None or same, "it is about another system")
     about = {
         "students": len(found.students),
         "teachers": found.teachers.tolist(),
@@ -261,17 +266,23 @@ def _point(data: Any, system: Any) -> Verification:
     return Verification("", system=data["system"], about=about, point=found)
 
 
-def _whole(flow: Equations) -> bool:
+def _known(name: Any, known: Mapping[str, Any]) -> str:
+    """Name of a system of which something is known here."""
+    require(name in known, f"its system is not one of {', '.join(known)}")
+    return str(name)
+
+
+def _whole(flow: Any) -> bool:
     """Whether a ball about the start is one in these coordinates, up to rotations.
 
     Neurons near those of the start span other directions. One rotation across the teacher takes
     them into the frame and no further away, if that is the whole space or has one axis a neuron.
     """
-    return not isinstance(flow, Neurons) or len(flow.v) >= min(flow.d, flow.n + 1)
+    return flow.form != "neurons" or len(flow.v) >= min(flow.d, flow.n + 1)
 
 
 def _endless(
-    data: Any, flow: Equations, pieces: Any, bits: int, radius: float
+    data: Any, flow: Any, pieces: Any, bits: int, radius: float
 ) -> Theorem | Rest | Failing | Falling | Plateau:
     """What is proved for all times: of a flow that rests or fails, or of neurons."""
     if data.get("kind") == "failing":
@@ -283,8 +294,7 @@ def _endless(
         ends = [end.ravel() for end in _ends(flow, pieces, bits, radius, 1)]
         return plateau(data, flow, pieces, ends, bits)
     if data.get("kind") in (None, "funnel", "at zero"):
-        if not isinstance(flow, Neurons):
-            raise Refused("there is no proof to infinity of this system")
+        require(flow.form == "neurons", "there is no proof to infinity of this system")
         ends = _ends(flow, pieces, bits, radius, len(flow.v))
         return _of_neurons(data, flow, pieces, ends, bits, radius)
     return rest(data, flow, pieces, bits)
@@ -301,9 +311,7 @@ def _states_no_more(data: Any, found: Any) -> None:
         _states_no_more(data["then"], found)
 
 
-def _of_neurons(
-    data: Any, flow: Neurons, pieces: Any, ends: Any, bits: int, radius: float
-) -> Theorem:
+def _of_neurons(data: Any, flow: Any, pieces: Any, ends: Any, bits: int, radius: float) -> Theorem:
     """What is proved of neurons, one of which may reach zero first."""
     kind = data.get("kind")
     if kind == "at zero":

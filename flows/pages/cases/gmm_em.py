@@ -19,6 +19,8 @@ from flows.pages.figures.gmm_em import (
 )
 from flows.systems.gmm_em.system import GMMEM
 
+#: What these runs compile is shared by all that are about mixtures.
+KERNELS = "mixture"
 LOSS = (
     "Above: the loss and the proven bound, which is left out where it is too large for a number."
     " Its exponents are recalled: quoted from memory of the paper. In the middle: the local"

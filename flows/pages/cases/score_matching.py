@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 import potentials
 from flows.pages.case import Case, Story, scaled
 from flows.pages.cases.gmm_em import MIXTURE
-from flows.pages.figures.score_matching import amplification_figure, far_figure, loss_figure
-from flows.pages.figures.score_matching_paper import (
+from flows.pages.figures.papers.score_matching import (
     COMPONENTS,
     DIMENSIONS,
     OFFSET,
@@ -26,10 +25,13 @@ from flows.pages.figures.score_matching_paper import (
     paper_figure,
     threshold_figure,
 )
+from flows.pages.figures.score_matching import amplification_figure, far_figure, loss_figure
 from flows.systems.score_matching.system import ScoreMatching
 from potentials.claim import Claim
 from potentials.notation import symbol
 
+#: What these runs compile is shared by all that are about mixtures.
+KERNELS = "mixture"
 LOSS = (
     "Above: the loss with the bounds that speak of this regime, at the constants that this run"
     " measures. In the middle: the local exponent t L'/L. Below: how many nodes the quadrature"

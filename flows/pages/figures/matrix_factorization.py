@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from flows.core.proportion import interval
-from flows.ensembles.convergence import convergence
+from flows.ensembles.matrix_factorization import convergence
 from flows.pages.curves import exponential_until, rate_panel
 from flows.pages.drawing import (
     BLACK,

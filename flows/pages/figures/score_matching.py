@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import potentials
-from flows.ensembles.threshold import linear_spread, parted
+from flows.ensembles.score_matching import linear_spread, parted
 from flows.pages.curves import solved
 from flows.pages.drawing import (
     DASHES,

@@ -5,29 +5,26 @@ A run is finite and rounded, so this proves nothing: it shows that a theorem spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 import symbolic
-from flows.runs.theorems import matrix_factorization, mixture, relu_neuron
 from flows.runs.theorems.readings import Path, Reading
 from flows.runs.trajectory import Trajectory
 from symbolic.theorem.evaluate import Unread, margin, solved
 from symbolic.theorem.formulas import Forall, Formula, free
 from symbolic.theorem.proving import Statement
 
-__all__ = ["READINGS", "Met", "meet"]
+__all__ = ["Met", "meet", "reading_of"]
 
-READINGS: dict[str, Callable[[Path], Reading]] = {
-    "relu_neuron": relu_neuron.reading,
-    "gmm_em": mixture.reading,
-    "score_matching": mixture.reading,
-    "matrix_factorization": matrix_factorization.reading,
-}
+#: Here lie the readings, each in a file of the name of its system.
+PLACE = "flows.runs.theorems"
 #: Times of a run at which theorems are read, the first and the last among them.
 MOST_TIMES = 5
 #: States of a run are right to about its tolerance, and differences cost half the digits.
@@ -92,15 +89,22 @@ def meet(run: Trajectory, theorem: str | None = None) -> list[Met]:
         For each theorem the first time of the run from which its hypotheses hold, or the start.
     """
     name = run.parameters["system"]
-    if name not in symbolic.THEOREMS or np.iscomplexobj(run.state_at(0)):
+    known = name in symbolic.THEOREMS and find_spec(f"{PLACE}.{name}") is not None
+    if not known or np.iscomplexobj(run.state_at(0)):
         return []  # theorems about chains are about real ones
     loss = np.asarray(run["loss"])
     last = max(1, int((loss > LEAST_LOSS * max(1.0, float(loss[0]))).sum()) - 1)
     places = np.unique(np.linspace(0, last, MOST_TIMES).round().astype(int))
     path = Path(run.system, {float(run.t[k]): np.asarray(run.state_at(k)) for k in places})
-    reading = READINGS[name](path)
+    reading = reading_of(path)
     chosen = (s for s in symbolic.theorems(name) if theorem in (None, s.name))
     return [_first(s, reading) for s in chosen]
+
+
+def reading_of(path: Path) -> Reading:
+    """What the theorems about the system of a run speak of, as the file of its name reads it."""
+    found: Reading = import_module(f"{PLACE}.{path.system.name}").reading(path)
+    return found
 
 
 def _first(s: Statement, reading: Reading) -> Met:

@@ -32,7 +32,7 @@ from flows.systems.mixture.means import FAR
 from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
-from symbolic.systems import gmm_em
+from symbolic.systems.gmm_em import document as gmm_em
 
 if TYPE_CHECKING:
     from flows.systems.gmm_em.field_balls import MixtureFlow

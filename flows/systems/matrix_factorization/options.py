@@ -57,3 +57,14 @@ def matrices(options: Options, name: str, axes: Sequence[str]) -> NDArray[Any] |
         raise InputError(
             f"{options[name]}: expected real numbers, got complex ones; add --field complex"
         ) from None
+
+
+#: What help texts show of it.
+EXAMPLES = r"""
+popflow derive matrix_factorization --d 2 --depth 2 --regularization 0
+popflow run matrix_factorization --d 2 --field complex --t-end 1e4 --json
+popflow certify matrix_factorization --d 2 --t-end 20 --claim skew_monotone
+popflow find matrix_factorization --d 1 --depth 2 --level 1/8 --rate exp
+popflow sweep matrix_factorization --vary regularization=0,1,5,50 --vary d=2,3 \
+    --size 100 --scale 0.25 --t-end 1e4 --rtol 1e-4 --out strengths
+"""

@@ -21,7 +21,7 @@ from flows.systems.own.view import View
 from potentials import Statements
 from symbolic.language.blocks import Block
 from symbolic.language.stated import stated
-from symbolic.systems.own.document import derive
+from symbolic.systems.own.derivation import derive
 
 if TYPE_CHECKING:
     from symbolic.evidence.derivation import Document
@@ -132,7 +132,7 @@ class Defined(InBlocks):
             rate of each potential along the flow is substituted and simplified, with ``= 0`` or its
             sign where that is proved; invariants of degree two of a polynomial are found, of other
             losses quadratics ``y'Xy`` that a linear symmetry conserves. See
-            :func:`symbolic.systems.own.document.derive`.
+            :func:`symbolic.systems.own.derivation.derive`.
 
         Raises
         ------

@@ -169,6 +169,8 @@ class PolynomialFlow(BallFlow):
         Its doubles are the exact start.
     """
 
+    form = "variables"
+
     def __init__(
         self,
         y: tuple[sp.Symbol, ...],

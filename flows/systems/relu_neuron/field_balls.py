@@ -18,10 +18,19 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from flint import acb, arb, arb_mat, fmpq
+from flint import acb, arb, arb_mat
 
 from flows.core.arrays import Array
-from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
+from flows.core.balls import (
+    Ball,
+    BallFlow,
+    Rational,
+    Singular,
+    dot,
+    orthogonal,
+    projector,
+    rational,
+)
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network
 from flows.systems.relu_neuron import bending, near, polar
@@ -38,24 +47,6 @@ def _lowered() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., An
     expressions = (relu_neuron_flow.pair_flow(), relu_neuron.pair_hessian(), energy)
     flow, hessian, loss = (lower.lower(e, sizes, "ball") for e in expressions)
     return flow, hessian, loss
-
-
-def rational(x: float) -> Rational:
-    """Return the double as the rational number that it is."""
-    return fmpq(*x.as_integer_ratio())
-
-
-def orthogonal(vectors: Sequence[Sequence[Rational]]) -> list[list[Rational]]:
-    """Orthogonal basis of the span by Gram and Schmidt, in the vectors' order, exact."""
-    basis: list[list[Rational]] = []
-    for vector in vectors:
-        rest = list(vector)
-        for g in basis:
-            share = dot(vector, g) / dot(g, g)
-            rest = [x - share * y for x, y in zip(rest, g, strict=True)]
-        if any(rest):
-            basis.append(rest)
-    return basis
 
 
 def _sqrt(square: Ball) -> Ball:
@@ -128,6 +119,7 @@ class SpanFlow(BallFlow):
     basis: list[list[Rational]]
     teacher: list[Ball]
     start: list[Ball]
+    form = "neurons"
 
     @classmethod
     def of(cls, start: Sequence[Sequence[float]], teacher: Sequence[float]) -> SpanFlow:
@@ -142,6 +134,11 @@ class SpanFlow(BallFlow):
 
         rows = [coordinates(w) for w in vectors]
         return cls(basis, rows[0], [x for row in rows[1:] for x in row])
+
+    @property
+    def optimum(self) -> list[Ball] | None:  # type: ignore[override]
+        """One neuron ends at the teacher."""
+        return self.teacher if self.size == self.q else None
 
     @property
     def q(self) -> int:
@@ -199,6 +196,19 @@ class SpanFlow(BallFlow):
         """Pairs ``i < j`` in which at least one moves; ``n`` is the teacher."""
         n = self.size // self.q
         return [(i, j) for i in range(n) for j in range(i + 1, n + 1)]
+
+    def refused(self, radius: float) -> str:
+        """A start of the ball may have a neuron at zero, or lie outside the span."""
+        rows = self.rows(self.start)[:-1]
+        shortest = min(float(dot(w, w).sqrt().lower()) for w in rows)
+        if not radius < shortest:
+            return f"with {radius:g} a start has a neuron at zero; expected less than {shortest:g}"
+        if self.q < min(len(self.basis[0]), len(rows) + 1):
+            return (
+                "teacher and start span too few directions for what is near them; give a start of"
+                " independent neurons, or no radius"
+            )
+        return ""
 
     def singular(self, x: Sequence[Ball]) -> str:
         """A neuron that may be about to reach zero, where the field is not continuous."""
@@ -292,8 +302,8 @@ class SpanFlow(BallFlow):
             size = dot(gap, gap).nonnegative_part().sqrt()
             theta = 2 * arb.atan2(size, dot(sum_, sum_).nonnegative_part().sqrt())
             # Projectors on the bisectors of the pair, s s^T and c c^T; their sum is on its plane.
-            sums = _projector(sum_, 2 * (theta / 2).cos())
-            gaps = _projector(gap, size)
+            sums = projector(sum_, 2 * (theta / 2).cos())
+            gaps = projector(gap, size)
             for a, b, mu in ((i, j, -1 if j == n else 1), (j, i, 1)):
                 if a == n:
                     continue
@@ -368,13 +378,3 @@ def _direction(w: Sequence[Ball]) -> tuple[Ball, list[Ball]]:
     size = dot(ratios, ratios).nonnegative_part().sqrt()
     sign = 1 if w[largest] > 0 else -1
     return abs(w[largest]) * size, [sign * x / size for x in ratios]
-
-
-def _projector(vector: list[Ball], length: Ball) -> list[list[Ball]]:
-    """Projector on a vector of this length; entries lie in [-1, 1] also where it is lost."""
-    whole = arb(0, 1)
-    rows = []
-    for x in vector:
-        row = [x / length * (y / length) for y in vector]
-        rows.append([c if c.is_finite() and c.rad() < 1 else whole for c in row])
-    return rows

@@ -53,3 +53,9 @@ OPTIONS = (
         rare=True,
     ),
 )
+
+#: What help texts show of it.
+EXAMPLES = """
+popflow stationary two_layer --teachers 6 --initial near.json --certify --out point.json
+popflow stationary two_layer --students 7 --teachers 7 --d 7 --scale 0.378 --size 20
+"""

@@ -149,6 +149,7 @@ def derive_balanced_flow() -> Derivation:
             *_on_two_matrices(),
         ),
         results=("W = R^H", "R R^H = A A^H if", "flow of A", "flow of R"),
+        heading="At depth 4 a balanced chain is described by two matrices, A and R",
     )
 
 
@@ -184,6 +185,7 @@ def derive_skew_error() -> Derivation:
                 r" - |R \Sigma A^H - A \Sigma R^H|_F^2",
             ),
         ),
+        heading="The skew error of a balanced chain never grows",
     )
 
 
@@ -224,6 +226,7 @@ def derive_main_term() -> Derivation:
                 r" \quad F = A + R,\; K = \sigma_1 (R A^H - A R^H)",
             ),
         ),
+        heading="The main term of a balanced chain grows",
     )
 
 

@@ -94,6 +94,7 @@ def derive_fit_gradient() -> Derivation:
             ),
         ),
         results=("dL_ori =", "all layers written out, N = 4"),
+        heading="The gradient of the fit is a product of three matrices",
     )
 
 
@@ -130,6 +131,7 @@ def derive_balance_gradient() -> Derivation:
             ),
         ),
         results=("dL_reg =", "all layers written out, N = 4"),
+        heading="The gradient of the balancing term is linear in the two defects beside a layer",
     )
 
 
@@ -183,6 +185,7 @@ def derive_gauge() -> Derivation:
             ),
         ),
         results=("-grad L_reg is", "W rests under the flow of L_reg, N = 4"),
+        heading="The balancing term moves the layers and leaves their product in place",
     )
 
 
@@ -242,6 +245,7 @@ def derive_orthogonality() -> Derivation:
             ),
         ),
         results=("the sum over the layers", "all layers written out, N = 4"),
+        heading="The gradients of the two parts of the loss are orthogonal",
     )
 
 
@@ -298,6 +302,7 @@ def derive_dissipation() -> Derivation:
             ),
         ),
         results=("L_ori along the whole flow, N = 4", "L_reg along the whole flow, N = 4"),
+        heading="Each part of the loss falls by its own gradient alone",
     )
 
 
@@ -343,6 +348,7 @@ def derive_balance() -> Derivation:
                 r" + 2 a_- X \Delta_{j-1,j} X^H + 2 a_+ Y^H \Delta_{j+1,j+2} Y",
             ),
         ),
+        heading="The fit conserves the defects of balance, and a balanced chain stays balanced",
     )
 
 

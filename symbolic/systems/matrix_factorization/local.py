@@ -77,6 +77,7 @@ def derive_singular_values() -> Derivation:
             ),
         ),
         results=("d sigma/dt", "so one layer"),
+        heading="Each singular value of a balanced chain has an equation of its own",
     )
 
 
@@ -172,4 +173,5 @@ def derive_local_rates() -> Derivation:
             ),
         ),
         results=("-dL_ori/dt", "which is (a/3)", "so L ="),
+        heading="Near the target the loss falls exponentially",
     )

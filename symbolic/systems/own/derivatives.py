@@ -37,7 +37,7 @@ def gradient_of(loss: Loss) -> Derivation:
             side = sp.Derivative(loss.symbol, s, evaluate=False)
             rule = f"derivative by {s.name}"
             steps.append(Step(side, slopes[s], rule, **anew(loss), check=Check(loss)))
-    return Derivation("gradient", SOURCE, tuple(steps))
+    return Derivation("gradient", SOURCE, tuple(steps), heading="The loss and its gradient")
 
 
 def definition(loss: Loss, name: Any, given: Any, entries: sp.Expr, rule: str) -> Step:
@@ -93,4 +93,4 @@ def hessian_of(loss: Loss) -> Derivation:
     known = {label: sp.ImmutableMatrix(sp.hessian(loss.value, loss.names))}
     rule = "second derivatives, entries in the order of the blocks"
     step = Step(label, found, rule, **anew(loss), check=Check(loss, known))
-    return Derivation("Hessian", SOURCE, (step,))
+    return Derivation("Hessian", SOURCE, (step,), heading="The Hessian of the loss")

@@ -141,6 +141,7 @@ def derive_transverse_bound() -> Derivation:
             ),
         ),
         results=("L >= |z|^3", "L >= |w|^2 theta^3/(4 pi^3)", "L >= |w|^2 theta^3/(30 pi)"),
+        heading="An angle to the teacher costs a loss of the order of its cube",
     )
 
 
@@ -212,4 +213,5 @@ def derive_distance_vs_loss() -> Derivation:
             ),
         ),
         results=("L >= Z^3",),
+        heading="The loss is at least a multiple of Z^3",
     )

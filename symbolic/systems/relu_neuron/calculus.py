@@ -116,6 +116,7 @@ def derive_loss() -> Derivation:
             ),
         ),
         results=("the form stated in the paper",),
+        heading="The loss is a quarter of |r|^2 and a sum over pairs of neurons",
     )
 
 
@@ -215,6 +216,7 @@ def derive_gradient() -> Derivation:
             ),
         ),
         results=("the same gradient by direct", "the gradient of |r|^2/4"),
+        heading="The gradient is a sum of pulls, one from each neuron and one from the teacher",
     )
 
 
@@ -298,6 +300,7 @@ def derive_hessian() -> Derivation:
             *_limits(cross, "d2k/dadb", one / 2, sp.zeros(3)),
         ),
         results=("zeta(a, b) of equation 51", "off-diagonal block of equation 51"),
+        heading="The Hessian consists of blocks, one for each pair of neurons",
     )
 
 

@@ -218,6 +218,7 @@ def derive_distance_decay() -> Derivation:
             ),
         ),
         results=("dZ/dt >=",),
+        heading="The sum Z of all distances falls no faster than Z' = -C Z^2",
     )
 
 
@@ -281,6 +282,7 @@ def derive_lower_rate() -> Derivation:
             ),
         ),
         results=("L^(-1/3) <=",),
+        heading="The loss is at least a multiple of t^-3",
     )
 
 
@@ -332,4 +334,6 @@ def derive_descent() -> Derivation:
                 shown=r"f''(s) = \eta^2\, g^T H(w - s \eta g)\, g",
             ),
         ),
+        heading="A step of gradient descent lowers the loss by its length times |grad L|^2, up to"
+        " an integral of the Hessian",
     )

@@ -134,6 +134,8 @@ def derive_flow() -> Derivation:
             "theta_i = angle",
             "what a pair of neurons contributes",
         ),
+        heading="The parts along and across the teacher, the angles and the residual have a flow"
+        " of their own",
     )
 
 
@@ -238,6 +240,7 @@ def derive_separation() -> Derivation:
             ),
         ),
         results=("Lemma 17",),
+        heading="The parts across the teacher turn away from each other",
     )
 
 
@@ -320,4 +323,5 @@ def derive_mirror_pair() -> Derivation:
             ),
         ),
         results=("d(1/theta)/dt tends", "t^3 L ="),
+        heading="A mirror pair slows down like t^-1 in its angle, and t^3 L has a limit",
     )

@@ -99,6 +99,7 @@ def derive_persistence() -> Derivation:
             ),
         ),
         results=("kappa_max does not fall", "Lemma 30 as printed"),
+        heading="The largest angle between the parts across does not close",
     )
 
 
@@ -186,4 +187,5 @@ def derive_reach() -> Derivation:
             ),
         ),
         results=("Z >= zeta sin", "Z >= zeta >="),
+        heading="The sum of all distances bounds the longest part across",
     )

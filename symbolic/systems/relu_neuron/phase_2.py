@@ -120,4 +120,5 @@ def derive_phase_2() -> Derivation:
             ),
         ),
         results=("|e_i| <= theta |v|", "H(T1 + t)", "exp(-n t/2) falls", "and to 1/10"),
+        heading="The residual along the teacher falls first",
     )

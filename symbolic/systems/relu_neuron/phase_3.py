@@ -153,6 +153,7 @@ def derive_sizes() -> Derivation:
             ),
         ),
         results=("|r|^2 <=", "with E(f - f*)^2"),
+        heading="The loss bounds the residual and the gradient",
     )
 
 
@@ -227,6 +228,7 @@ def derive_movement() -> Derivation:
             ),
         ),
         results=("integrated", "so |w_i(T)|", "and |w_i(T)|"),
+        heading="The neurons move by a finite length from phase 3 on",
     )
 
 
@@ -274,6 +276,7 @@ def derive_upper_rate() -> Derivation:
             ),
         ),
         results=("L <= (27",),
+        heading="The loss is at most a multiple of t^-3",
     )
 
 
@@ -385,4 +388,5 @@ def derive_hessian_bound() -> Derivation:
             ),
         ),
         results=("Hessian <=", "and the teacher's zeta"),
+        heading="The blocks of the Hessian are bounded",
     )

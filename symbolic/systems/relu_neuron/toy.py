@@ -95,6 +95,7 @@ def derive_parallel() -> Derivation:
             ),
         ),
         results=("dL/dt = (dL/drho)", "L(t) = L(0)", "so all on the other side"),
+        heading="Neurons along the teacher stay there and learn exponentially fast",
     )
 
 
@@ -203,6 +204,7 @@ def derive_equal() -> Derivation:
             ),
         ),
         results=("so |grad L|^2 >= c L", "the root of c grows"),
+        heading="Equal neurons move as one neuron and learn exponentially fast",
     )
 
 
@@ -296,4 +298,5 @@ def derive_mirror_bounds() -> Derivation:
             ),
         ),
         results=("so L >= theta_T^3", "and L <= 2 theta_T^3"),
+        heading="The loss of a mirror pair is bounded on both sides for all times",
     )

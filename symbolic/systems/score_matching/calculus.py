@@ -163,6 +163,7 @@ def derive_score_loss() -> Derivation:
             projection_step(),
         ),
         results=("L = E|grad", "sum <grad_i"),
+        heading="The loss is the relative Fisher information, E|v|^2",
     )
 
 
@@ -231,6 +232,7 @@ def derive_score_gradient() -> Derivation:
             ),
         ),
         results=("Stein's lemma: its",),
+        heading="The gradient has two forms, which agree on average",
     )
 
 
@@ -277,4 +279,5 @@ def derive_score_hessian() -> Derivation:
             ),
         ),
         results=("second derivative by",),
+        heading="The Hessian is an average over pairs of components",
     )

@@ -67,6 +67,7 @@ def derive_noise_time() -> Derivation:
             ),
         ),
         results=("velocity of mu",),
+        heading="Noise shortens the means and slows the flow down",
     )
 
 
@@ -102,6 +103,7 @@ def derive_coincident() -> Derivation:
                 r" A = A_1 + (A_0 - A_1) \exp\left(-\tfrac{2}{n} e^{-2s} t\right)",
             ),
         ),
+        heading="Coincident components move as one and arrive exponentially fast",
     )
 
 
@@ -213,4 +215,5 @@ def derive_cluster() -> Derivation:
             "its expectation, as E x = 0",
             "until the cluster",
         ),
+        heading="A cluster's offsets along its mean grow by exp(M^2) on the way",
     )

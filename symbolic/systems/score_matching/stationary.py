@@ -124,4 +124,5 @@ def derive_stationary() -> Derivation:
             ),
         ),
         results=("so the gradient vanishes", "the loss is positive"),
+        heading="Two opposite components have a distance at which the gradient vanishes",
     )

@@ -115,6 +115,7 @@ def derive_far_loss() -> Derivation:
             ),
         ),
         results=("the loss, leading order", "so it is at most"),
+        heading="The loss of far components has a closed form to leading order",
     )
 
 
@@ -185,4 +186,5 @@ def derive_far_rate() -> Derivation:
             ),
         ),
         results=("so the loss falls", "the distance grows", "the loss by time", "it is no larger"),
+        heading="With far components t log t L has a limit",
     )

@@ -108,6 +108,7 @@ def derive_loss() -> Derivation:
             ),
         ),
         results=("square of a sum", "k(a, b) = l a.b"),
+        heading="The loss is a sum of kernels; one with a kink is a line and a bend",
     )
 
 
@@ -175,7 +176,12 @@ def derive_student(activation: Activation) -> Derivation:
             shown=r"\frac{\partial L}{\partial a} = a \kappa(A) + \sum_q \mu_q k(w, u_q)",
         )
     )
-    return Derivation(f"gradient of a student, {activation.name}", HERE, tuple(steps))
+    return Derivation(
+        f"gradient of a student, {activation.name}",
+        HERE,
+        tuple(steps),
+        heading=f"The gradient of a student, {activation.name}, and that of its output",
+    )
 
 
 def derive_hessian(activation: Activation) -> Derivation:
@@ -229,6 +235,7 @@ def derive_hessian(activation: Activation) -> Derivation:
                 r" = \kappa' I + 2 \kappa'' w w^T",
             ),
         ),
+        heading=f"The Hessian of neurons with the activation {activation.name}",
     )
 
 
@@ -276,6 +283,7 @@ def derive_balance() -> Derivation:
             ),
         ),
         results=("d/dt (p a^2",),
+        heading="Training of the outputs keeps p a^2 - |w|^2 of every student",
     )
 
 
@@ -324,4 +332,5 @@ def derive_one_teacher() -> Derivation:
             ),
         ),
         results=("k(a, b) = a.b/2", "dL/dw = r/2"),
+        heading="With one ReLU teacher and outputs one this is the ReLU neuron",
     )

@@ -39,8 +39,16 @@ def derive() -> Document:
             derive_loss(),
             derive_one_teacher(),
             *(derive_student(s) for s in (leaky_relu(SLOPE), *smooth)),
-            replace(neuron.derive_gradient(), name="gradient of a pair with a kink"),
-            replace(neuron.derive_hessian(), name="Hessian of a pair with a kink"),
+            replace(
+                neuron.derive_gradient(),
+                name="gradient of a pair with a kink",
+                heading="The bend pulls a student by the angle to each other neuron",
+            ),
+            replace(
+                neuron.derive_hessian(),
+                name="Hessian of a pair with a kink",
+                heading="The bend has a Hessian at aligned and opposite neurons",
+            ),
             *(derive_hessian(s) for s in smooth),
             derive_balance(),
         ),

@@ -7,6 +7,7 @@ import math
 import random
 import re
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -239,7 +240,7 @@ def test_a_potential_that_proves_something_else_is_refused(tmp_path):
     del unbounded["infinity"]["potential"]["claims"]["bounded"]
     assert "may not exist" in checked(unbounded, tmp_path)
     with pytest.raises(Refused, match="no polynomial loss"):
-        checker.falling(whole["infinity"], None, [], 64, 0.0)
+        checker.falling(whole["infinity"], SimpleNamespace(form="neurons"), [], 64, 0.0)
 
 
 def test_of_a_ball_of_starts_all_of_them_fall(tmp_path):

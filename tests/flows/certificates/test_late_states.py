@@ -77,7 +77,7 @@ def _put(key, value):
         (_changed("high", 0.5), "box 1: it is empty"),
         (_put("d", 1), "dimension does not fit"),
         (_put("boxes", []), "has no boxes"),
-        (_put("system", "gmm_em"), "system is unknown"),
+        (_put("system", "gmm_em"), "system is not one of relu_neuron"),
         (_put("precision", 8), "precision is not between"),
     ],
 )

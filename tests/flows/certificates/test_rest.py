@@ -19,6 +19,7 @@ from flows.certificates.rest.settle import certify_rest
 from flows.certificates.tail.tail import Open
 from flows.certificates.verifier import rest as checker
 from flows.certificates.verifier.reading import exact
+from flows.certificates.verifier.verify import EQUATIONS
 from flows.core.balls import precision
 
 U, V = sp.symbols("u v")
@@ -245,7 +246,7 @@ def _layers_checker(*layers, strength=1.0):
     d = len(layers[0])
     parameters = {"d": d, "field": "real", "regularization": strength, "depth": len(layers)}
     parameters["target"] = np.eye(d).tolist()
-    return checker.Layers(parameters, np.array(layers, float))
+    return EQUATIONS["matrix_factorization"](parameters, np.array(layers, float))
 
 
 def test_the_form_of_what_balances_is_its_definition():
@@ -277,7 +278,7 @@ def test_the_rate_of_layers_is_the_smaller_one_of_both_parts():
 
 @pytest.mark.parametrize("side", [1, -1, 0])
 def test_the_gradient_of_a_neuron_is_that_of_its_side_of_the_teacher(side):
-    flow = checker.Neurons(
+    flow = EQUATIONS["relu_neuron"](
         {"n": 1, "d": 2, "teacher": [1.0, 0.0]}, np.array([[0.8, 0.2 * side or 1e-9]])
     )
     c = np.array([arb(0.8), arb(0.2 * side, 0 if side else 1e-9)])
@@ -287,7 +288,9 @@ def test_the_gradient_of_a_neuron_is_that_of_its_side_of_the_teacher(side):
 
 
 def test_both_branches_are_asked_of_a_neuron_that_may_be_on_either_side(monkeypatch):
-    flow = checker.Neurons({"n": 1, "d": 2, "teacher": [1.0, 0.0]}, np.array([[0.8, 1e-9]]))
+    flow = EQUATIONS["relu_neuron"](
+        {"n": 1, "d": 2, "teacher": [1.0, 0.0]}, np.array([[0.8, 1e-9]])
+    )
     asked = []
     field = flow.field
     monkeypatch.setattr(flow, "field", lambda c, signs: (asked.extend(signs), field(c, signs))[1])
@@ -298,7 +301,7 @@ def test_both_branches_are_asked_of_a_neuron_that_may_be_on_either_side(monkeypa
 @pytest.mark.parametrize("weight", [(0, 1), (-1, 1), (1, 0), (1, -1), (1.0, 1)])
 def test_a_weight_that_is_not_positive_is_refused(weight):
     flow = proof("valley of squares")
-    polynomial = checker.Polynomial(exact(flow.to_json()["parameters"]), flow.start)
+    polynomial = EQUATIONS["polynomial"](exact(flow.to_json()["parameters"]), flow.start)
     stated, c = [[*weight, []]], polynomial.start
     with pytest.raises(checker.Refused, match="a weight is not positive"):
         checker._squares(polynomial, stated, c, arb(1), arb(1), arb(0), arb(0))

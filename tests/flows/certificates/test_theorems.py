@@ -9,7 +9,7 @@ import pytest
 from flint import arb
 
 import flows
-from flows.certificates.theorems import Start, for_all_times
+from flows.certificates.theorems.decided import Start, for_all_times
 
 WIDE = arb(0, 1e-12)
 LOSS = 1e-12

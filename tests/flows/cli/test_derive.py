@@ -9,7 +9,7 @@ import sympy as sp
 
 import symbolic
 from symbolic.evidence.derivation import Derivation, Document, Step
-from symbolic.systems.own.document import derive_kept
+from symbolic.systems.own.derivation import derive_kept
 from symbolic.systems.own.rates import Kept
 
 X = sp.Symbol("x", positive=True)

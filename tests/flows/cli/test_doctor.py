@@ -74,6 +74,18 @@ def test_nothing_is_wrong_with_a_shipped_system(name):
     assert any(f.what.startswith("claim") and "seen to be false" in f.text for f in found)
 
 
+@pytest.mark.parametrize(("n", "d", "scale"), [(3, 2, 0.2), (2, 4, 1.0), (4, 3, 1.5), (2, 2, 4.0)])
+def test_gradients_of_mixtures_are_right_in_more_dimensions_and_with_all_that_shapes_them(
+    n, d, scale
+):
+    start = np.random.default_rng(5).normal(size=(n, d)) * scale
+    weights = np.arange(1, n + 1) / (n * (n + 1) / 2)
+    noisy = flows.ScoreMatching(n, d, noise_time=0.3, target=np.arange(d) / 10)
+    for system in (flows.GMMEM(n, d, weights), noisy):
+        found = examined(system, start, [gradient])
+        assert [(f.what, f.outcome) for f in found] == [("gradient", "works"), ("Hessian", "works")]
+
+
 def test_a_new_file_has_at_most_60_lines_of_code_and_nothing_is_wrong_or_missing(told, written):
     assert code_lines(written.read_text()) <= 60
     code, found = told(written)

@@ -61,7 +61,7 @@ def test_help_lists_the_options_of_a_system_below_its_name(popflow):
         lists = dict(zip(parts[::2], parts[1::2], strict=True))
         assert "--n N" in lists["Options"] and "--weights" not in lists["Options"]
         assert "--weights" in lists["Options of gmm_em"]
-        assert "--target" in lists["Options of score_matching and matrix_factorization"]
+        assert "--target" in lists["Options of matrix_factorization and score_matching"]
         assert text.count("--n N") == 1 and "SYSTEM" not in lists["Options"]
 
 

@@ -19,7 +19,7 @@ X = sp.Symbol("x")
 def point(tmp_path):
     rows = tuple(map(tuple, np.eye(6).tolist()))
     path = tmp_path / "point.json"
-    prove(Setting(rows, (1.0,) * 6, (1.0,) * 6), flipped(6)).save(path)
+    prove(Setting("two_layer", rows, (1.0,) * 6, (1.0,) * 6), flipped(6)).save(path)
     return path
 
 

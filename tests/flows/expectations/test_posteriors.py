@@ -10,7 +10,7 @@ from flows.expectations.posteriors import Smooth, _sparsest, axis_for, gauss_err
 from flows.systems.mixture import expectation
 from flows.systems.mixture.means import FAR, Means
 from flows.systems.mixture.parts import parts_of
-from symbolic.systems import gmm_em
+from symbolic.systems.gmm_em import document as gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
 
 FUZZ = int(os.environ.get("POPFLOW_FUZZ", "20"))

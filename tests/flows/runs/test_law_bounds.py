@@ -9,7 +9,7 @@ import sympy as sp
 
 import flows
 import potentials
-from flows.runs.law_bounds import IN_N, judged, orders
+from flows.runs.law_bounds import judged, orders
 
 THREE, FOUR = sp.Integer(3), sp.Integer(4)
 # Degree of the leading form, claim, and by which power of time there is room.
@@ -80,11 +80,11 @@ IN_POWERS_OF_N = [
 
 @pytest.mark.parametrize(("system", "degree", "name", "stated", "derived"), IN_POWERS_OF_N)
 def test_a_bound_on_the_loss_is_loose_by_a_power_of_n(system, degree, name, stated, derived):
-    (found,) = judged(degree, [claim(system, name)], IN_N[system])
+    (found,) = judged(degree, [claim(system, name)], potentials.flow(system).in_n)
     assert (found.n_claimed, found.n_derived) == (stated, derived)
     assert found.n_slack == (None if stated is None else abs(stated - derived))
     # Another power of the law is another slack, and a bound below the law states none.
-    (other,) = judged(degree, [claim(system, name)], IN_N[system] + Fraction(1, 2))
+    (other,) = judged(degree, [claim(system, name)], potentials.flow(system).in_n + Fraction(1, 2))
     assert other.n_slack is None or other.n_slack != found.n_slack
     (below,) = judged(degree, [claim("relu_neuron", "loss_upper")], Fraction(5))
     assert below.n_claimed is None
@@ -99,9 +99,9 @@ def test_the_constants_of_the_laws_are_these_powers_of_n():
         min(constants(flows.ReLUNeuron(n=n, d=n), np.eye(1, n).repeat(n, axis=0) / n))
         for n in (3, 4)
     )
-    power = float(IN_N["relu_neuron"])
+    power = float(potentials.flow("relu_neuron").in_n)
     assert np.log(four / three) / np.log(4 / 3) == pytest.approx(power, abs=1e-9)
     for kind, more in ((flows.GMMEM, {}), (flows.ScoreMatching, {"noise_time": 0.0})):
         small, large = (constants(kind(n=n, d=1, **more))[0] for n in (2, 4))
-        power = float(IN_N[kind(n=2, d=1, **more).name])
+        power = float(potentials.flow(kind(n=2, d=1, **more).name).in_n)
         assert np.log(large / small) / np.log(2) == pytest.approx(power, abs=1e-9)

@@ -14,7 +14,7 @@ from symbolic.language.lower import lower
 from symbolic.lemmas import mixture
 from symbolic.lemmas.gaussian import A, D, X
 from symbolic.lemmas.mixture import MIXTURE, MU, OWN, PI, C, N
-from symbolic.systems.gmm_em import em_gradient
+from symbolic.systems.gmm_em.document import em_gradient
 from symbolic.systems.score_matching.calculus import score_gradient
 
 DOCUMENTS = ("mixture", "mixture_frame", "gmm_em", "score_matching")

@@ -8,7 +8,7 @@ from mpmath import mp
 
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node as node
-from symbolic.systems import gmm_em
+from symbolic.systems.gmm_em import document as gmm_em
 from symbolic.systems.score_matching import calculus
 
 LAWS = {"gmm_em": (gmm_em, 1), "score_matching": (calculus, 2)}

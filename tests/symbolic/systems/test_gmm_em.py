@@ -1,7 +1,7 @@
 """The document of gradient EM; its integrands are tested with those of score matching."""
 
 from symbolic.lemmas import mixture_node
-from symbolic.systems import gmm_em
+from symbolic.systems.gmm_em import document as gmm_em
 
 
 def test_the_document_has_the_derivations_of_the_system_in_order():

@@ -12,7 +12,7 @@ from symbolic.evidence.mutation import controls
 from symbolic.language.blocks import explicit
 from symbolic.language.matrices import SquaredNorm, matrix_gradient, squared_norms
 from symbolic.systems.own import check
-from symbolic.systems.own.document import derive
+from symbolic.systems.own.derivation import derive
 
 U, V, X, Z = sp.symbols("u v x z")
 A, B = sp.MatrixSymbol("A", 2, 2), sp.MatrixSymbol("B", 2, 2)

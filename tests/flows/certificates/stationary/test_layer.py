@@ -23,6 +23,7 @@ def drawn(n=3, m=2, r=3, seed=0):
 
 def layer(students, outputs, teachers, weights, slope=0.25):
     setting = Setting(
+        "two_layer",
         tuple(map(tuple, teachers.tolist())),
         tuple(outputs.tolist()),
         tuple(weights.tolist()),

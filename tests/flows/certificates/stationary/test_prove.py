@@ -14,7 +14,7 @@ STATED = 1e-7
 def orthonormal(k, n=None):
     """Setting of k orthonormal teachers and n students, all weights one."""
     rows = tuple(map(tuple, np.eye(k).tolist()))
-    return Setting(rows, (1.0,) * (n or k), (1.0,) * k)
+    return Setting("two_layer", rows, (1.0,) * (n or k), (1.0,) * k)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_no_symmetry_is_needed(six):
     """In a rotated frame nothing is symmetric, and loss and curvature are the same."""
     rng = np.random.default_rng(0)
     turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-    setting = Setting(tuple(map(tuple, turn.tolist())), (1.0,) * 6, (1.0,) * 6)
+    setting = Setting("two_layer", tuple(map(tuple, turn.tolist())), (1.0,) * 6, (1.0,) * 6)
     students = flipped(6) @ turn
     found = prove(setting, students[rng.permutation(6)])
     assert found.kind == "minimum"
@@ -66,7 +66,7 @@ def test_weights_of_both_layers_scale_the_students():
     one = orthonormal(6)
     two = prove(one._replace(outputs=(2.0,) * 6), flipped(6) / 2)
     three = prove(
-        Setting(one.teachers, (-1.5,) * 6, (-1.5,) * 6),
+        Setting("two_layer", one.teachers, (-1.5,) * 6, (-1.5,) * 6),
         flipped(6),
     )
     base = prove(one, flipped(6))

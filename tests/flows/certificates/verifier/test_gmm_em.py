@@ -10,6 +10,7 @@ from oracles.certificates import ball
 from oracles.certified.means import number, textbook_field, textbook_jacobian
 
 from flows.certificates.verifier import gmm_em as checker
+from flows.certificates.verifier import sums
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.segment import Segment
 from flows.core.balls import precision
@@ -149,7 +150,7 @@ def trapezoid_bound(reach, spread, found):
 @pytest.mark.parametrize(("reach", "spread"), [(1.0, 0.25), (2.0, 1.0), (50.0, 40.0)])
 def test_the_stated_error_of_a_sum_is_that_of_the_quoted_theorems(reach, spread, bits):
     with precision(bits), mp.workdps(30):
-        found = checker.sum_for(reach, spread, bits)
+        found = sums.sum_for(reach, spread, bits)
         exact = sum(trapezoid_bound(reach, spread, found))
         assert abs(found.error / ball(exact) - 1) < NEARLY
         assert found.error <= arb(2) ** -(bits - 44)
@@ -158,22 +159,22 @@ def test_the_stated_error_of_a_sum_is_that_of_the_quoted_theorems(reach, spread,
 
 def test_sums_integrate_polynomials_against_the_normal_density():
     with precision(BITS):
-        found = checker.sum_for(1.0, 1.0, BITS)
+        found = sums.sum_for(1.0, 1.0, BITS)
         for power, exact in ((0, 1), (1, 0), (2, 1), (3, 0), (4, 3)):
             assert abs(found.weights @ found.points**power - exact) < SAME
 
 
 def test_a_sum_of_too_many_points_is_refused():
     with precision(64), pytest.raises(Refused, match="too far apart"):
-        checker.sum_for(1e5, 1e5, 64)
+        sums.sum_for(1e5, 1e5, 64)
 
 
 def test_a_sum_serves_the_longest_mean_and_half_the_largest_difference(monkeypatch):
     asked = []
-    monkeypatch.setattr(checker, "sum_for", lambda *a: asked.append(a))
+    monkeypatch.setattr(sums, "sum_for", lambda *a: asked.append(a))
     with precision(77):
-        checker.sum_of(balls([-3.0, 0.5, 1.0]))
-        checker.sum_of(np.array([acb(-3.0, 0.9), acb(0.5), acb(1.0)]))
+        sums.sum_of(balls([-3.0, 0.5, 1.0]))
+        sums.sum_of(np.array([acb(-3.0, 0.9), acb(0.5), acb(1.0)]))
     for reach, spread, bits in asked:
         assert 3.0 <= reach < 3.0 * 2**0.25 * (1 + ROUNDED)
         assert 2.0 <= spread < 2.0 * 2**0.25 * (1 + ROUNDED)
@@ -184,22 +185,22 @@ def test_a_sum_serves_the_longest_mean_and_half_the_largest_difference(monkeypat
 def test_means_whose_imaginary_parts_are_apart_have_no_sum():
     # Halves of the differences count: below 1 they are far from pi/2.
     with precision(64):
-        assert checker.sum_of(np.array([acb(0), acb(0, 1.99)]))
+        assert sums.sum_of(np.array([acb(0), acb(0, 1.99)]))
         for apart in (acb(0, 2.0), acb(0, 2.5), acb(0, -2.5), acb(arb(0), arb(0, 2.5))):
             with pytest.raises(Refused, match="may be unbounded"):
-                checker.sum_of(np.array([acb(0), apart]))
+                sums.sum_of(np.array([acb(0), apart]))
 
 
 def test_one_of_few_doubles_is_above_all_lengths():
     for length in (0.0, 2.0**-4, 0.3, 1.0, 2.0, 1e5):
-        bound = checker._above([arb(length), arb(length) / 2])
+        bound = sums._above([arb(length), arb(length) / 2])
         assert length <= bound <= max(length, 2.0**-4) * 2**0.25 * (1 + ROUNDED)
         assert abs(math.log2(bound) * 4 - round(math.log2(bound) * 4)) < ROUNDED
-    assert checker._above([]) == checker._above([arb(0)])
+    assert sums._above([]) == sums._above([arb(0)])
     for length in (arb(1e6), arb(0, "inf"), arb(1e7)):
         with pytest.raises(Refused, match="too far away"):
-            checker._above([length])
-    assert checker._above([arb(0.999e6)]) >= 0.999e6
+            sums._above([length])
+    assert sums._above([arb(0.999e6)]) >= 0.999e6
 
 
 def test_a_sum_in_place_of_the_field_costs_its_slack_at_the_points_and_between_them():
@@ -207,8 +208,8 @@ def test_a_sum_in_place_of_the_field_costs_its_slack_at_the_points_and_between_t
     for size in (3, 9):
         p = np.array([[arb(k == 0) for k in range(size)]] * 3)
         with precision(BITS):
-            assert checker.slack() == arb(2) ** -(BITS - 44)
-            found = made().branching(Segment(p, arb(1), arb(3)), 4) / checker.slack()
+            assert sums.slack() == arb(2) ** -(BITS - 44)
+            found = made().branching(Segment(p, arb(1), arb(3)), 4) / sums.slack()
         exact = (2 + 2 / math.pi * math.log(size)) * math.sqrt(3) * math.exp(3)
         assert abs(found / exact - 1) < ROUNDED
     with pytest.raises(Refused, match="wrong signs"):

@@ -70,7 +70,9 @@ KINDS = {
     "squares for ever": certified(HYPERBOLA, [1.5, 0.25], math.inf),
     "layers for ever": certified(LAYERS, [[[0.5]], [[1.25]]], math.inf),
     "failing": certified(LAYERS, [[[0.5]], [[-0.5]]], math.inf),
-    "stationary": lambda: prove(Setting(EYE, (1.0,) * 3, (1.0,) * 3), hidden_layer.flipped(3)),
+    "stationary": lambda: prove(
+        Setting("two_layer", EYE, (1.0,) * 3, (1.0,) * 3), hidden_layer.flipped(3)
+    ),
     "late states": lambda: flows.late_states(d=2, reach=0.05, across=0.3, along=0.1, apart=0.02),
 }
 # Whose proofs take seconds, and which have up to 30 000 changes: their bounds of all times are

@@ -4,7 +4,7 @@ from flint import acb, arb
 from mpmath import mp
 from oracles import relu_neuron as oracle
 
-from flows.certificates.verifier import plane, space
+from flows.certificates.verifier import angles, plane, space
 from flows.certificates.verifier import relu_neuron as checker
 from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.reading import Refused
@@ -79,13 +79,13 @@ def test_areas_off_the_plane_are_refused_where_their_root_may_not_be_analytic():
         (acb(1), acb(0, 1)),  # 1 - 1
     ):
         with pytest.raises(Refused, match="may not be analytic"):
-            checker._area(*cut(*minors))
+            angles.area(*cut(*minors))
     for minors, area in (((acb(3), acb(4)), 5), ((acb(1), acb(0, 0.5)), 0.75**0.5)):
-        assert abs(checker._area(*cut(*minors)) - area) < ROUNDED
+        assert abs(angles.area(*cut(*minors)) - area) < ROUNDED
     # Real vectors may be aligned: the Hessian needs no more than the area itself.
     aligned = [arb(1), arb(0), arb(0)], [arb(2), arb(0), arb(0)]
-    assert checker._area(*aligned) == 0
-    wide = checker._area([arb(1), arb(0), arb(0)], [arb(2), arb(0, 0.25), arb(0)])
+    assert angles.area(*aligned) == 0
+    wide = angles.area([arb(1), arb(0), arb(0)], [arb(2), arb(0, 0.25), arb(0)])
     assert wide.lower() <= 0 < 0.25 <= wide.upper() < 0.3
 
 
@@ -93,7 +93,7 @@ def test_areas_are_those_of_the_parallelogram():
     generator = np.random.default_rng(3)
     for size in (2, 3, 5):
         a, b = generator.normal(size=(2, size))
-        area = checker._area([arb(x) for x in a], [arb(x) for x in b])
+        area = angles.area([arb(x) for x in a], [arb(x) for x in b])
         if size == 2:
             assert abs(area - (a[0] * b[1] - a[1] * b[0])) < ROUNDED
         else:

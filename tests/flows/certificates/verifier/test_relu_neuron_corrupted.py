@@ -123,7 +123,7 @@ CORRUPTIONS = {
     "too low a precision": (put("precision", to=8), "precision is not between"),
     "another system": (
         put("system", to="score_matching"),
-        "its system is not one of relu_neuron, ",
+        "its system is not one of gmm_em, ",
     ),
     "another format": (put("format", to="popflow certificate 0"), "its format is unknown"),
     "a missing part": (lambda data: data.pop("start"), "missing or malformed"),

@@ -17,7 +17,7 @@ WIDER = 1.001
 
 def made(k):
     rows = tuple(map(tuple, np.eye(k).tolist()))
-    return prove(Setting(rows, (1.0,) * k, (1.0,) * k), flipped(k))
+    return prove(Setting("two_layer", rows, (1.0,) * k, (1.0,) * k), flipped(k))
 
 
 MINIMUM, SADDLE = made(6), made(4)
@@ -128,7 +128,7 @@ def _less(weights):
         ({"across": {"index": 0}}, "other parts"),
         ({"slope": "0x1p-1"}, "contract into itself"),
         ({"slope": "0x1p+0"}, "no kink"),
-        ({"system": "relu_neuron"}, "not about two layers"),
+        ({"system": "relu_neuron"}, "system is not one of two_layer"),
         ({"radius": "-0x1p-20"}, "radius is not positive"),
         ({"output_weights": ["0x1p+0"] * 5}, "do not fit"),
         ({"output_weights": ["0x0p+0", *["0x1p+0"] * 5]}, "a student has no weight"),
@@ -153,7 +153,7 @@ def test_a_global_minimum_with_a_student_too_many_is_not_isolated(checked, bend,
     students = np.array([[0.5, bend], [0.5, -bend], [bend, 1.0]])
     bits = MINIMUM.bits
     centre = tuple(tuple(round(x * 2.0**60) << (bits - 60) for x in row) for row in students)
-    setting = Setting(((1.0, 0.0), (0.0, 1.0)), (1.0,) * 3, (1.0,) * 2)
+    setting = Setting("two_layer", ((1.0, 0.0), (0.0, 1.0)), (1.0,) * 3, (1.0,) * 2)
     stated = replace(MINIMUM, setting=setting, centre=centre, radius=radius)
     found = checked(stated.to_json())
     assert not found.accepted

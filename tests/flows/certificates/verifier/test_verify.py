@@ -114,7 +114,7 @@ def changed(*path, to):
         (changed("format", to="popflow certificate 2"), "its format is unknown"),
         (
             changed("system", to="score_matching"),
-            "its system is not one of relu_neuron, matrix_factorization, gmm_em",
+            "its system is not one of gmm_em, matrix_factorization, polynomial, relu_neuron",
         ),
         (
             changed("system", to="gmm_em"),

@@ -7,15 +7,15 @@ import pytest
 
 import flows
 from flows.core.errors import InputError
-from flows.ensembles import threshold
+from flows.ensembles import score_matching as threshold
 from flows.pages.cases.score_matching import PORTRAITS, cases
-from flows.pages.figures.score_matching import amplification_figure, far_figure, loss_figure
-from flows.pages.figures.score_matching_paper import (
+from flows.pages.figures.papers.score_matching import (
     comparison_figure,
     landscape_figure,
     paper_figure,
     threshold_figure,
 )
+from flows.pages.figures.score_matching import amplification_figure, far_figure, loss_figure
 
 # The linearised flow leaves out a part of about spread (1 + |m|).
 LINEAR = 1e-4

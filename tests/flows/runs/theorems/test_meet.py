@@ -9,7 +9,7 @@ import pytest
 
 import flows
 import symbolic
-from flows.runs.theorems.meet import READINGS, ROUNDING, meet
+from flows.runs.theorems.meet import ROUNDING, meet, reading_of
 from flows.runs.theorems.readings import Path, gaussian, polar
 from symbolic.theorem.evaluate import holds, margin, solved
 from symbolic.theorem.formulas import Forall, Rel, ge
@@ -163,7 +163,7 @@ def place(system, penalty=0.0):
     flow, state = PLACES[system] if system in PLACES else STARTS[system][:2]
     if penalty:
         flow = flows.MatrixFactorization(d=2, regularization=penalty)
-    reading = READINGS[flow.name](Path(flow, {0.0: state}))
+    reading = reading_of(Path(flow, {0.0: state}))
     # The rates of sums of squares come from the gradient: here from differences of the loss.
     model = reading.model
     rates = {k: f for k, f in model.rates.items() if k not in ("L", "lam", "ell", "R")}
@@ -237,7 +237,7 @@ def tight(label):
     form = next(k for k in TIGHT if label.startswith(k))
     flow, states, directions, picked, factor = TIGHT[form]
     states = {t: np.array(x) for t, x in states.items()}
-    reading = READINGS[flow.name](Path(flow, states))
+    reading = reading_of(Path(flow, states))
     model = reading.model
     if directions:
         model = type(model)(**{**vars(model), "directions": directions})
@@ -261,7 +261,7 @@ def test_an_inequality_is_refuted_with_a_constant_off_by_a_thousandth_where_it_i
 def test_that_the_angle_falls_is_refuted_as_soon_as_it_is_asked_to_fall_by_a_thousandth():
     _, f = axioms("relu_neuron")["axiom the angle of equal neurons falls"]
     flow = flows.ReLUNeuron(n=2, d=2)
-    model = READINGS[flow.name](Path(flow, {0.0: np.array([[0.3, 1e-5]] * 2)})).model
+    model = reading_of(Path(flow, {0.0: np.array([[0.3, 1e-5]] * 2)})).model
     faster = Forall(f.bound, f.guards, ge(f.body.poly - Fraction(1, 1000)))
     assert holds(f, model, {"t": 0.0, "T": 0.0}, ROUNDING)
     assert not holds(faster, model, {"t": 0.0, "T": 0.0}, ROUNDING)
@@ -291,7 +291,7 @@ def test_of_complex_chains_and_systems_without_theorems_nothing_is_said():
 
 def test_of_means_with_noise_the_theorems_do_not_speak():
     system = flows.ScoreMatching(n=2, d=3, noise_time=1.0)
-    reading = READINGS["score_matching"](Path(system, {0.0: system.initial(0.1)}))
+    reading = reading_of(Path(system, {0.0: system.initial(0.1)}))
     with pytest.raises(KeyError):
         reading.constants("means_by_loss", 0.0, 0.0)
 

@@ -77,25 +77,6 @@ def test_the_field_of_components_at_twelve_is_found_and_is_not_zero():
     np.testing.assert_allclose(gradient[:, 0], exact, rtol=1e-9, atol=1e-20)
 
 
-@pytest.mark.parametrize(("n", "d", "scale"), [(3, 2, 0.2), (3, 4, 1.0), (4, 3, 0.7), (2, 2, 4.0)])
-def test_gradient_and_hessian_are_derivatives(n, d, scale):
-    weights = np.arange(1, n + 1) / (n * (n + 1) / 2)
-    system = flows.GMMEM(n, d, weights)
-    means = np.random.default_rng(5).normal(size=(n, d)) * scale
-    h = STEP
-
-    def difference(f):
-        steps = h * np.eye(n * d).reshape(-1, n, d)
-        return np.array([(f(means + e) - f(means - e)) / (2 * h) for e in steps])
-
-    gradient, hessian = system.gradient(means).ravel(), system.hessian(means)
-    np.testing.assert_allclose(difference(system.loss), gradient, atol=DIFFERENCE * scale)
-    numerical = difference(lambda m: system.gradient(m).ravel())
-    np.testing.assert_allclose(numerical, hessian, atol=DIFFERENCE * scale)
-    assert np.abs(numerical + hessian).max() > 1e-3
-    np.testing.assert_allclose(hessian, hessian.T, atol=1e-13)
-
-
 @pytest.mark.parametrize("n", [3, 7])
 def test_loss_and_gradient_are_the_definitions_in_expectation(n):
     d, count = n, 200_000
@@ -203,15 +184,6 @@ def test_rates_are_derivatives_along_the_run():
         value, rate = run.features[name], run.features[f"{name}_dot"]
         numerical = (value[3] - value[1]) / 2e-4
         np.testing.assert_allclose(numerical, rate[2], rtol=1e-6)
-
-
-def test_a_saved_run_is_the_same_run(tmp_path):
-    system = flows.GMMEM(3, 2, [0.2, 0.3, 0.5])
-    run = flows.integrate(system, system.initial(0.3, 0), 1e3)
-    again = flows.load(run.save(tmp_path / "run.nc"))
-    assert again.system == system
-    for name in run.names:
-        np.testing.assert_array_equal(again[name], run[name])
 
 
 # --- honest ends ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from oracles.claims import sharpened
 import flows
 import potentials
 from flows.core.proportion import interval
-from flows.ensembles.convergence import check_probability, convergence
+from flows.ensembles.matrix_factorization import check_probability, convergence
 from flows.runs.quantities import marked_times
 from flows.runs.verdict import Outcome
 from potentials import Comparison, symbol

@@ -11,7 +11,7 @@ from flows.systems.mixture.curves import curve
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.nodes import packed
 from flows.systems.mixture.sums_compiled import components_of, of_list
-from symbolic.systems import gmm_em
+from symbolic.systems.gmm_em import document as gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
 from tests.oracles.grids import hermite
 

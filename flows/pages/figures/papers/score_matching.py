@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from flows.core.arrays import Array
-from flows.ensembles.threshold import cluster_start, threshold
+from flows.ensembles.score_matching import cluster_start, threshold
 from flows.pages.drawing import (
     BLACK,
     COLOURS,

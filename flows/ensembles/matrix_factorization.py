@@ -83,7 +83,7 @@ def convergence(
     Starts are followed together, as by :func:`flows.integrate_ensemble`.
     Real starts whose product has a negative determinant cannot reach a target with a positive one.
     Source: Luo, Xu, Gao, Fazel & Du, arXiv 2511.09925, Theorem 1, on the probability
-    (:func:`flows.ensembles.convergence.check_probability`).
+    (:func:`flows.ensembles.matrix_factorization.check_probability`).
 
     Examples
     --------

@@ -132,6 +132,7 @@ def derive_em_gradient() -> Derivation:
                 fresh=False,
             ),
         ),
+        heading="Gradient EM is the gradient flow of the KL divergence",
     )
 
 
@@ -149,6 +150,7 @@ def derive_gradient_forms() -> Derivation:
         "gradient without cancellation",
         f"{EM_PAPER}, gradient of section 2",
         gradient_steps(gradient_integrand(), near_gradient_integrand(), sp.S.Zero),
+        heading="The gradient has a form in which nothing cancels",
     )
 
 
@@ -218,6 +220,7 @@ def derive_hessian() -> Derivation:
             ),
         ),
         results=("Stein's lemma turns", "Stein's lemma for i = j"),
+        heading="The Hessian of the KL divergence is an average over pairs of components",
     )
 
 
@@ -247,6 +250,7 @@ def derive_projection() -> Derivation:
             ),
         ),
         results=("sum <grad_i L", "rate of U"),
+        heading="The squared norms of the means fall at the rate 2 E|v|^2",
     )
 
 

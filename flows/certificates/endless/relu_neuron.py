@@ -1,4 +1,7 @@
-"""An open set of states of two neurons of which the theorem is proved, without a start."""
+"""For all times, of neurons: of a start, and of an open set of states of two, without a start.
+
+One neuron comes to rest; several have a loss that falls like a power.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,36 @@ from typing import Any
 
 from flint import arb
 
+from flows.certificates.certificate import Certificate
 from flows.certificates.document import Document
+from flows.certificates.forever import certify_forever
+from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel import LEVELS, TRIES, Funnel, enlarged, layers
 from flows.certificates.tail.funnel_tail import RADII
 from flows.certificates.tail.tail import Open
+from flows.certificates.two_neurons import certify_two
 from flows.certificates.verifier.late_states import FORMAT, LateStates
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import Singular, precision
 from flows.core.errors import InputError
+from flows.core.system import System
 
-__all__ = ["Late", "late_states"]
+__all__ = ["Late", "late_states", "prove"]
 
 #: Bits of balls, and how wide boxes of ``h_1 - h_2`` are at most.
 BITS, WIDTH = 64, 0.02
 #: A drift that is tried first.
 DRIFT = 1e-6
+
+
+def prove(system: System, start: Any, *asked: Any) -> Certificate:
+    """Prove it of a start, or of those of a ball; ``asked`` ends with its radius."""
+    if len(start) == 1:
+        return certify_rest(system, start, *asked)
+    two = asked[-1] and len(start) == 2
+    return (certify_two if two else certify_forever)(system, start, *asked)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Theorems whose hypotheses an enclosed state meets: what each file says of its system."""

@@ -1,0 +1,1 @@
+"""Figures of the paper of a system, each file those of one."""

@@ -1,0 +1,1 @@
+"""Gradient EM: its derivation and theorems."""

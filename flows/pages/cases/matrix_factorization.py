@@ -21,8 +21,8 @@ from flows.systems.matrix_factorization.system import MatrixFactorization
 
 T_END = 1e6
 STAGES = (
-    "Both parts of the loss with the rounding error of their sum; singular values of W; skew error"
-    " and main term, where they are not rounding; defects and layers. Dotted lines: the end of"
+    "Both parts of the loss; singular values of W; skew error and main term, where they are not"
+    " rounding; defects and layers. Dotted lines: the end of"
     " alignment and the beginning of local convergence, read off the run. Where the loss falls"
     " exponentially the time is linear, and the last panel is d log L/dt. Lines join the"
     " output times, which are few there."

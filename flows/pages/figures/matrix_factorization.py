@@ -73,11 +73,7 @@ def stages_figure(run: Run) -> Figure:
     ends = t[-1] if until is None else until
     shown = (t > 0) & (t <= ends)
     several = (
-        (
-            ("loss_fit", "$L_{ori}$"),
-            ("loss_balance", "$L_{reg}$"),
-            ("loss_error", "rounding error of $L$"),
-        ),
+        (("loss_fit", "$L_{ori}$"), ("loss_balance", "$L_{reg}$")),
         (
             ("skew_error", r"skew error $|(A - R)\,\Sigma^{1/2}|_F^2$"),
             ("main_term", r"main term $\sigma_{\min}(A + R)$"),

@@ -47,8 +47,10 @@ def test_stages_are_marked_where_the_run_has_them(seed, stages):
     drawn = sorted(line.get_xdata()[0] for line in panel.lines if len(set(line.get_xdata())) == 1)
     assert drawn == marks
     assert [text.get_text() for text in panel.texts] == stages
-    floor = {line.get_label(): line.get_ydata() for line in panel.lines}["rounding error of $L$"]
-    assert np.array_equal(floor, np.maximum(run.features["loss_error"], FLOOR)[1 : 1 + len(floor)])
+    parts = {line.get_label(): line.get_ydata() for line in panel.lines}
+    for label, name in (("$L_{ori}$", "loss_fit"), ("$L_{reg}$", "loss_balance")):
+        found = np.maximum(run[name], FLOOR)[1 : 1 + len(parts[label])]
+        assert np.array_equal(parts[label], found)
 
 
 def test_a_loss_that_falls_exponentially_is_drawn_over_linear_time_with_its_rate():

@@ -159,8 +159,8 @@ def _check_radius(system: System, start: Array, radius: Any) -> None:
     n, d = start.shape
     if len(system.ball_flow(start).start) < n * min(d, n + 1):
         raise InputError(
-            "radius: teacher and start span too few directions for what is near them; give a start"
-            " of independent neurons, or no radius"
+            "radius: starts nearby span more directions than this start and the teacher; give a"
+            " start of independent neurons, or no radius"
         )
 
 

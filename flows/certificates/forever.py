@@ -132,7 +132,7 @@ def _accepted(made: Certificate, check: Check) -> tuple[Certificate | None, str]
             proved, why = check(replace(made, infinity=infinity))
             if not why:
                 return proved, ""
-            why = f"the independent checker refuses what was made, {why}"
+            why = f"the independent checker refuses this proof, {why}"
     except Open as problem:
         why = why or str(problem)
     return None, why

@@ -117,5 +117,5 @@ def accepted(made: Iterable[Certificate], reason: str) -> Certificate:
         certificate, refused = checked(certificate)
         if not refused:
             return certificate
-        reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
+        reason = f"UNDECIDED: the independent checker refuses this proof, {refused}"
     raise Uncertified(reason)

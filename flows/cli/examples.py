@@ -32,7 +32,7 @@ DERIVE = _examples(
     "popflow derive relu_neuron",
     "popflow derive gaussian --controls        break every step: is each error seen?",
     "popflow derive gmm_em --latex gmm_em.tex",
-    'popflow derive "(x*y - 1)**2/2"            of a loss, with what its flow keeps',
+    'popflow derive "(x*y - 1)**2/2"            of a loss, and the quantities its flow keeps',
     "popflow derive matrix_factorization --d 2 --depth 2 --regularization 0",
 )
 RUN = _examples(

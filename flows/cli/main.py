@@ -172,7 +172,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 @click.option(
     "--certificate",
     metavar="CERT.json",
-    help="Check it too, and show beside each verdict what it proves.",
+    help="Check it too, and show its proofs beside each verdict.",
 )
 @click.option(
     "--theorems",

@@ -41,7 +41,7 @@ class Compiled:
         return np.ravel(start)
 
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
-        """Frame and states of what such steps have reached."""
+        """Frame and states that such steps have reached."""
         raise undefined(self, "along_axes", "axis_codes has programs")
 
     def ended_along(self, found: Any, times: Array) -> list[Excess | None]:

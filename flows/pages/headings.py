@@ -70,9 +70,9 @@ HEADINGS = {
     # Two layers
     "dual kernel of the leaky ReLU activation": "The average of two leaky ReLU neurons' product has"
     " a closed form",
-    "dual kernel of the quadratic activation": "That of two quadratic neurons is a polynomial",
-    "dual kernel of the erf activation": "That of two neurons with the error function is an arc"
-    " sine",
+    "dual kernel of the quadratic activation": "The average of two quadratic neurons' product"
+    " is a polynomial",
+    "dual kernel of the erf activation": "The average of two erf neurons' product is an arc sine",
     "loss of two layers": "The loss is a sum of kernels; one with a kink is a line and a bend",
     "gradient of a student, leaky ReLU": "A student with a kink pulls itself along a line",
     "gradient of a student, quadratic": "The gradient of a quadratic student, by neuron and output",
@@ -80,7 +80,7 @@ HEADINGS = {
     "gradient of a pair with a kink": "The bend pulls a student by the angle to each other neuron",
     "Hessian of a pair with a kink": "The bend has a Hessian at aligned and opposite neurons",
     "Hessian, quadratic": "The Hessian of quadratic neurons consists of four kinds of terms",
-    "Hessian, erf": "So does that of neurons with the error function",
+    "Hessian, erf": "The Hessian of erf neurons consists of four kinds of terms, too",
     "one ReLU teacher, outputs one: the ReLU neuron": "With one ReLU teacher and outputs one"
     " this is the ReLU neuron",
     "balance of the layers": "Training of the outputs keeps p a^2 - |w|^2 of every student",

@@ -89,7 +89,7 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
     stated = arb((integer(data["loss"]["value"]), -bits)) + arb(0, number(data["loss"]["radius"]))
     require(stated.contains(lowest), "the limit of the loss is not proved to be where stated")
     rate = float((2 * mu).lower())
-    require(number(data["rate"]) <= rate, "its rate is larger than what is proved")
+    require(number(data["rate"]) <= rate, "its rate is larger than the proved one")
     return Rest(list(c + UNIT * near), near, stated, rate, float(amplitude), float(delay))
 
 

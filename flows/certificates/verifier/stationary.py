@@ -216,7 +216,7 @@ def point(data: Any, bits: int) -> Point:
         beyond = _inertia(pairs.across(), says, "the matrix of further dimensions")
     require(within.negative < len(free), "its Hessian has no positive eigenvalue: no saddle")
     kind = KINDS[within.negative == 0, None if beyond is None else beyond.negative == 0]
-    require(data["kind"] == kind, f"it is a {kind}, which is not what is stated")
+    require(data["kind"] == kind, f"it is a {kind}, and not the kind that is stated")
     stated = data["loss"]
     require({*stated} == {"value", "bits", "radius"}, "its loss has other parts")
     require(0 <= stated["bits"] <= 4096, "its loss has too many digits")
@@ -225,7 +225,7 @@ def point(data: Any, bits: int) -> Point:
     found = around(near).loss() + of_teachers(k, teachers, weights, slope)
     require(
         room >= 0 and loss.contains(found),
-        f"its loss is {found.str(25)}, which is not in what is stated",
+        f"its loss is {found.str(25)}, which is outside the stated interval",
     )
     students = np.array([[float(x) for x in row] for row in centre])
     return Point(

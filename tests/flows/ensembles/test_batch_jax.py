@@ -250,7 +250,7 @@ REFUSED = {
     "engine": ({"engine": "gpu"}, "unknown engine 'gpu'; known: cpu, jax"),
     "method": ({"engine": "jax", "method": "diffrax-kvaerno5"}, "method diffrax-rodas5p, got"),
     "lanes": ({"engine": "jax", "lanes": 0}, "lanes must be an integer >= 1"),
-    "lanes of the cpu": ({"lanes": 4}, "lanes are those of the engine jax"),
+    "lanes of the cpu": ({"lanes": 4}, "only the engine jax has lanes"),
 }
 
 

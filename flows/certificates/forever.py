@@ -1,4 +1,4 @@
-r"""From a finite certificate to t = infinity: carry, tail, and what follows for all times.
+r"""From a finite certificate to t = infinity: carry, tail, and bounds for all times.
 
 The certificate is made to a horizon; from there the shape is carried in log-time until the
 inequalities of :mod:`flows.certificates.tail.tail` hold. If none of this succeeds, or the

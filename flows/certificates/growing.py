@@ -1,4 +1,4 @@
-"""A certificate that grows piece by piece, until what is to be proved of it is proved."""
+"""A certificate that grows piece by piece, until its statement is proved."""
 
 from __future__ import annotations
 

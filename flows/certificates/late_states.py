@@ -1,4 +1,4 @@
-"""An open set of states of two neurons of which the theorem is proved, without a start."""
+"""An open set of states of two neurons for which the theorem is proved, without a start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Theorems whose hypotheses an enclosed state meets: what they say of that trajectory for ever.
+"""Theorems whose hypotheses an enclosed state meets: conclusions for its trajectory for ever.
 
 A certificate encloses the state at its end T; a start is known exactly, T = 0. Where the hypotheses
 about time T hold for everything in the enclosure, the conclusion of the theorem is proved for all

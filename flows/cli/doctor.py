@@ -1,4 +1,4 @@
-"""``popflow new`` and ``popflow doctor``: a file for a system of one's own, and what it lacks."""
+"""``popflow new`` and ``popflow doctor``: a file for a system of one's own, and its faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``popflow ensemble``: from options to an ensemble, and what is printed of it."""
+"""``popflow ensemble``: from options to an ensemble, and its summary."""
 
 from __future__ import annotations
 

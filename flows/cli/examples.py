@@ -1,4 +1,4 @@
-"""What the help texts end with: what to do next, and examples."""
+"""The ends of the help texts: next steps, and examples."""
 
 from __future__ import annotations
 

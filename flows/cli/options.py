@@ -1,4 +1,4 @@
-"""The options of a flow on the command line, made from what the systems say of theirs."""
+"""The options of a flow on the command line, made from the systems' own lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``popflow sweep``: from options to ensembles over parameters, and what is printed of them."""
+"""``popflow sweep``: from options to ensembles over parameters, and their summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a system has for compiled steps of many members at once; nothing where it has none."""
+"""The interface of a system with compiled steps of many members at once; empty by default."""
 
 from __future__ import annotations
 

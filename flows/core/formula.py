@@ -1,4 +1,4 @@
-"""Losses that are formulas of what moves: the polynomial, and what its flow keeps."""
+"""Losses that are formulas of the blocks: the polynomial, and conserved quantities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a flow needs to be integrated: the one interface between the systems and the machinery.
+"""The interface of a flow that can be integrated, the only one between systems and machinery.
 
 A system brings a user's start into *sound coordinates* (rounding stays relative, cost depends on
 the span of the data only), gives the solver a :class:`~flows.core.chart.Chart` at a time, and

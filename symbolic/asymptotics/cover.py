@@ -1,4 +1,4 @@
-r"""No other attractor: the sphere of directions covered by balls of which each is decided.
+r"""No other attractor: the sphere of directions is covered by balls, and each is decided.
 
 Let `K` bound how fast the Hessian `H` on the sphere changes (`symbolic.asymptotics.curvature`). On
 a ball of radius `r` around `c`

@@ -1,4 +1,4 @@
-"""Expressions that a person types, read by a list of what may stand in them; nothing is evaluated.
+"""Expressions that a person types, read by a list of allowed functions; nothing is evaluated.
 
 Python's grammar cuts the text into a tree, of which numbers, names, arithmetic, transposes and some
 functions are taken; everything else is refused in one line.

@@ -1,4 +1,4 @@
-"""What is measured of neurons some of which reach zero: on all pieces, and while one vanishes."""
+"""Observables of neurons when some reach zero: on all pieces, and while one vanishes."""
 
 from __future__ import annotations
 

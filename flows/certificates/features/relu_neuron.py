@@ -1,4 +1,4 @@
-"""What is measured of neurons on a box: lengths, angles, distances, and their rates."""
+"""Observables of neurons on a box: lengths, angles, distances, and their rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Proof of a critical point of a hidden layer, and of what kind it is.
+r"""Proof of a critical point of a hidden layer, and of its kind.
 
 *One point.* Let ``F`` be the gradient, ``Y`` any matrix, ``c`` the centre. If for all Hessians of
 the box ``|x - c| <= rho`` (largest coordinate)

@@ -1,4 +1,4 @@
-r"""Independent check that a hidden layer has a critical point, and of what kind it is.
+r"""Independent check that a hidden layer has a critical point of the stated kind.
 
 The loss is ``1/2 E (sum a_i s(w_i.x) - sum b_j s(v_j.x))^2``, ``x ~ N(0, I)``, where ``s(u)`` is
 ``u`` for ``u > 0`` and ``l u`` for ``u < 0``, or the error function, or ``u^2``.

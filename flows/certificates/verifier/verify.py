@@ -1,4 +1,4 @@
-"""Read a certificate and have it checked by code that shares nothing with what made it."""
+"""Read a certificate and have it checked by code that shares nothing with its maker."""
 
 from __future__ import annotations
 

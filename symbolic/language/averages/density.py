@@ -1,4 +1,4 @@
-r"""What a density of data is: an average over standard normal numbers, or a finite sum.
+r"""Densities of data: an average over standard normal numbers, or a finite sum.
 
 .. math:: E f(x) = c + E\, g(u), \qquad u \sim N(0, I)
 

@@ -10,6 +10,7 @@ from flows.pages.cases.matrix_factorization import cases
 from flows.pages.figures.matrix_factorization import (
     depths_figure,
     fields_figure,
+    layers_figure,
     stages_figure,
     strengths_figure,
 )
@@ -65,6 +66,19 @@ def test_a_loss_that_falls_exponentially_is_drawn_over_linear_time_with_its_rate
     assert figure.axes[-1].get_xlim()[1] == run.t[known][-1]
     stays = flows.integrate(system, system.initial(0.25, 2), 1e5)
     assert {axes.get_xscale() for axes in stages_figure(stays).axes} == {"log"}
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_defects_and_layers_are_drawn_over_the_time_of_the_stages(seed):
+    system = flows.MatrixFactorization(2, regularization=20.0)
+    run = flows.integrate(system, system.initial(0.25, seed), 1e5)
+    stages, (halves, layers) = stages_figure(run).axes[0], layers_figure(run).axes
+    assert halves.get_xscale() == layers.get_xscale() == stages.get_xscale()
+    lines = {line.get_label(): line for line in layers.lines}
+    largest = lines[r"$\max_j \sigma_{\max}(W_j)$"]
+    count = len(largest.get_xdata())
+    assert np.array_equal(largest.get_xdata(), stages.lines[0].get_xdata())
+    assert np.array_equal(largest.get_ydata(), run["layer_max"][1 : 1 + count])
 
 
 def test_figures_of_comparisons_show_every_case():

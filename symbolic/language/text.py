@@ -130,7 +130,9 @@ def _combined(node: ast.BinOp, left: Any, right: Any) -> Any:
             return left**right
     except (TypeError, ValueError, AttributeError) as problem:
         raise InputError(f"{ast.unparse(node):.60}: {problem}") from None
-    raise InputError(
-        f"{ast.unparse(node):.60} is not read: quotients by zero, powers above {MOST_POWER} or with"
-        " letters, and other signs than + - * / ** are none"
-    )
+    wrong = {
+        ast.Div: "a quotient by zero",
+        ast.Pow: f"a power above {MOST_POWER} or with letters",
+        ast.BitXor: "the sign ^; write ** for a power",
+    }.get(type(node.op), "a sign other than + - * / **")
+    raise InputError(f"{ast.unparse(node):.60} is not read: it has {wrong}")

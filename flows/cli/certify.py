@@ -82,7 +82,7 @@ def certify(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Prove where the flow of SYSTEM goes, and what of its claims is true on the way.
+    """Prove where the flow of SYSTEM goes, and decide its claims on the way.
 
     Of losses of your own, polynomials can be certified. LOSS.json holds one as data, name, blocks
     and terms, as docs/howto/own_certificates.md says.
@@ -134,7 +134,7 @@ def certify(
 @_claim
 @arguments.as_json
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
-    """Check a certificate from its file alone, by code that shares nothing with what made it.
+    """Check a certificate from its file alone, by code that shares nothing with its maker.
 
     If it is accepted, the system and the start that were verified are shown, and what it says of
     the claims. With options of a flow, it must be about that flow: start, teacher and --t-end.

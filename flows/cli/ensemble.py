@@ -79,7 +79,7 @@ def ensemble(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Integrate the flow of SYSTEM from many starts, to t = 1e9 unless told otherwise.
+    """Integrate the flow of SYSTEM from many starts, by default to t = 1e9.
 
     The starts are --size random ones, each with a seed of its own that --seed determines, or those
     of --initial, one along the first axis.

@@ -49,7 +49,7 @@ def inspect(
     force: bool,
     **options: Any,
 ) -> int:
-    """Look at a run, to t = 1e9 unless told otherwise.
+    """Look at a run, by default to t = 1e9.
 
     It serves a page on this machine, on which you choose the start and the end of a run, and see
     loss, exponent, potentials, claims, and the parameters in the plane. With --out it writes such a

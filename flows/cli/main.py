@@ -278,7 +278,10 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool, **opti
 def _examine(subject: str, claim: str | None, stated: Statements) -> None:
     """Refuse a claim that is not known, and a system without any, before it is followed."""
     if not (stated.claims or subject.endswith(".nc")):
-        raise InputError(f"{subject} has no claims; state some, as popflow new NAME does")
+        raise InputError(
+            f"{subject} has no claims; state some, as popflow new NAME does, or call"
+            " flows.check(run, relation) in Python"
+        )
     one_of("claim", claim if stated.claims else None, (c.id for c in stated.claims))
 
 

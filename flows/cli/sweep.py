@@ -80,7 +80,7 @@ def sweep(
 ) -> int:
     """Integrate SYSTEM from many starts for every combination of parameters.
 
-    Each goes to t = 1e9 unless told otherwise.
+    By default each goes to t = 1e9.
 
     It prints for each combination the fraction of runs whose loss has fallen to --below of what it
     was at the start, with its Clopper-Pearson interval.

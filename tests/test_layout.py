@@ -3,6 +3,7 @@
 import ast
 import functools
 import io
+import re
 import tokenize
 from collections import Counter
 from pathlib import Path
@@ -35,6 +36,13 @@ COMPILING, TRACING = 20, 10
 # Files named after the engine that runs them.
 ENGINES = ("_lanes", "_loop", "_compiled", "_jax", "_balls")
 NAMED = 26
+# Clauses without a subject, and words that only this project uses so: how many the guides hold.
+HUNG = re.compile(
+    r"\b(?:of which|those of|so many|that of|told|alike|quiet|gone|arrived)\b"
+    r"|\b(?:by|of|from|to|with|at|than|as|in|for|beside|on) what\b",
+    re.IGNORECASE,
+)
+CLAUSES = 20
 #: Rows that a room may have grown by unnoticed.
 SPARE = 10
 
@@ -110,3 +118,9 @@ def test_a_line_of_code_is_counted_once_and_a_docstring_never():
     text = '"""Words.\n\nMore.\n"""\n# Words.\nx = (\n 1\n)\ndef f():\n "It."\n return x\n'
     assert code_lines(text) == 5
     assert code_lines(text + "y = 1; z = 2\n") == 6
+
+
+def test_guides_hang_no_more_sentences_on_what_and_those():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/howto").glob("*.md")]
+    assert sum(len(HUNG.findall(page.read_text())) for page in pages) <= CLAUSES + SPARE
+    assert len(HUNG.findall("off by what it is looked at by, of which no one is told")) == 3

@@ -169,8 +169,10 @@ def _asked(system: System, options: Options) -> tuple[System, Any]:
     return asked_of(system).problem(options)
 
 
-def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
-    """Check a certificate of the start of a run; what it proves of the claims."""
+def certified(path: str, run: Trajectory, claim: Any) -> Proven:
+    """Check a certificate of the start of a run, and return its verdicts on the claims."""
+    if not isinstance(claim, str | None):
+        raise InputError("--certificate: it decides claims, and no relation; leave it out")
     from flows.certificates.certificate import load_certificate
     from flows.certificates.verdicts import Proven, verdicts
     from flows.certificates.verifier.verify import verify as checked

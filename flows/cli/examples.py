@@ -45,6 +45,7 @@ CHECK = _examples(
     "popflow check run.nc",
     "popflow check relu_neuron --n 5 --t-end 1e12",
     "popflow check gmm_em --claim loss_upper --json",
+    'popflow check "(x*y - 1)**2/2" --claim "D(loss) <= -C*loss" --t-end 10',
     "popflow check relu_neuron --n 2 --d 2 --certificate cert.json",
 )
 INSPECT = _examples(

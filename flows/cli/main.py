@@ -167,7 +167,10 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 @arguments.subject
 @flow_options
 @click.option(
-    "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Check only this claim."
+    "--claim",
+    metavar="ID",
+    shell_complete=arguments.claim_names,
+    help="Check only this claim, or a relation such as 'D(loss) <= -C*loss'.",
 )
 @click.option(
     "--certificate",
@@ -209,9 +212,10 @@ def check(
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
 
-    result = loaded_or_integrated(subject, options, partial(_examine, subject, claim))
-    proven = certified(certificate, result, claim) if certificate is not None else None
-    verdicts = verdicts_of(result, claim)
+    asked = arguments.claim_or_relation(claim)
+    result = loaded_or_integrated(subject, options, partial(_examine, subject, asked))
+    proven = certified(certificate, result, asked) if certificate is not None else None
+    verdicts = verdicts_of(result, asked)
     met, always = theorems_of(result, certificate) if theorems else ([], [])
     if as_json:
         certificate_of: dict[str, Any] = {"certificate": proven.to_json()} if proven else {}
@@ -275,13 +279,13 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool, **opti
     return 0
 
 
-def _examine(subject: str, claim: str | None, stated: Statements) -> None:
+def _examine(subject: str, claim: Any, stated: Statements) -> None:
     """Refuse a claim that is not known, and a system without any, before it is followed."""
+    if not isinstance(claim, str | None):
+        return  # a relation
     if not (stated.claims or subject.endswith(".nc")):
-        raise InputError(
-            f"{subject} has no claims; state some, as popflow new NAME does, or call"
-            " flows.check(run, relation) in Python"
-        )
+        hint = "give a relation as --claim, or state claims as popflow new NAME does"
+        raise InputError(f"{subject} has no claims; {hint}")
     one_of("claim", claim if stated.claims else None, (c.id for c in stated.claims))
 
 

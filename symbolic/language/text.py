@@ -54,7 +54,7 @@ def read_expression(text: str, known: Mapping[str, Any]) -> Any:
     text : str
         At most 1000 characters, such as ``(x*y - 1)**2/2`` or ``W.T*W``.
     known : mapping of str to Symbol or MatrixSymbol
-        What names stand for.
+        Meaning of the names; a function of one argument has a name such as ``D()``.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _read(node: ast.AST, known: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Attribute) and node.attr == "T":
         return _read(node.value, known).T
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
-        function = FUNCTIONS.get(node.func.id)
+        function = FUNCTIONS.get(node.func.id, known.get(f"{node.func.id}()"))
         if function is not None and not node.keywords:
             return function(_read(node.args[0], known))
     if isinstance(node, ast.BinOp):

@@ -81,7 +81,7 @@ def stages_figure(run: Run) -> Figure:
     # Over linear time the loss is a straight line to its end.
     _draw(axes[0], run, "losses", LOSSES, until, BOTTOM if until is None else LOWEST)
     shown = _shown(run, until)
-    draw_curves(axes[1], run.t[shown], run["singular_values"][shown], "", "$i =$")
+    draw_curves(axes[1], run.t[shown], run.quantities["singular_values"][shown], "", "$i =$")
     axes[1].set_ylabel(r"$\sigma_i(W)$")
     if until is not None:
         draw_rate(axes[2], run.t, rate_panel(run), until)

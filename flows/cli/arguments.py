@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,7 +14,6 @@ __all__ = [
     "COMPLETION",
     "as_json",
     "claim_names",
-    "claim_or_relation",
     "force",
     "one_system",
     "potential_names",
@@ -54,17 +52,6 @@ def claim_names(
     from potentials import claims
 
     return _named(ctx, incomplete, lambda name: [c.id for c in claims(name)])
-
-
-def claim_or_relation(text: str | None) -> Any:
-    """Name of a claim, or the relation that a text with ``<=``, ``>=`` or ``==`` is."""
-    if text is None or not any(sign in text for sign in ("<=", ">=", "==")):
-        return text
-    from potentials import symbol
-    from symbolic import D
-    from symbolic.language.text import names_in, read_relation
-
-    return read_relation(text, {"D()": D, **{name: symbol(name) for name in names_in(text)}})
 
 
 def _named(

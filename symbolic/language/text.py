@@ -13,8 +13,9 @@ from typing import Any
 import sympy as sp
 
 from symbolic.language.errors import InputError
+from symbolic.language.rate import D
 
-__all__ = ["names_in", "read_expression", "read_relation"]
+__all__ = ["names_in", "read_claim", "read_expression", "read_relation"]
 
 # A longer text is no formula that a person types.
 LONGEST = 1000
@@ -79,6 +80,12 @@ def read_relation(text: str, known: Mapping[str, Any]) -> sp.Basic:
     sides = tree.left, tree.comparators[0]  # type: ignore[attr-defined]
     found: sp.Basic = kind(*(_read(side, known) for side in sides), evaluate=False)
     return found
+
+
+def read_claim(text: str) -> sp.Basic:
+    """Relation of quantities by their names, in which ``D(Phi)`` is the rate of ``Phi``."""
+    known = {name: sp.Symbol(name, real=True) for name in names_in(text)}
+    return read_relation(text, {"D()": D, **known})
 
 
 def _tree(text: str) -> ast.expr:

@@ -1,4 +1,4 @@
-"""What is claimed: potentials and claims of each system, exact, without arrays or solvers."""
+"""Potentials and claims of each system, exact, without arrays or solvers."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Hypothesis:
     over : {"state", "neuron", "pair"}
         The index it must hold for; it must hold for all.
     unmet : str
-        What is said where it does not hold, with `{value}` and `{needed}` for the numbers of the
+        Message where it does not hold, with `{value}` and `{needed}` for the numbers of the
         run; by default the two sides as they are compared.
     value : Expr or None
         What `{value}` shows where a reader looks at something else than `lhs`.

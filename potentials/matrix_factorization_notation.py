@@ -1,4 +1,4 @@
-"""What the claims about matrix factorisation share: symbols, source, readings, hypotheses.
+"""Common parts of the claims about matrix factorisation: symbols, source, readings, hypotheses.
 
 Conventions as in `potentials.matrix_factorization`.
 """

@@ -50,7 +50,7 @@ class Term:
     def rate_latex(
         self, names: Mapping[str, str], flow: Flow | None = None, alone: bool = False
     ) -> str:
-        """Return the rate of the term in LaTeX; of a maximum, that of the index attaining it.
+        """Return the rate of the term in LaTeX; a maximum has the rate of the index attaining it.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-r"""What the claims about the single ReLU neuron share: symbols, sources, readings, hypotheses.
+r"""Common parts of the claims about the single ReLU neuron: symbols, sources, readings, hypotheses.
 
 Source: Xu & Du, COLT 2023, arXiv 2302.10034. Conventions as in `potentials.relu_neuron`.
 """

@@ -1,4 +1,4 @@
-"""What is claimed about one system, together."""
+"""All potentials and claims of one system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A statement as it stands in a paper, a relation between quantities of a run, as a claim."""
+"""A statement as a paper prints it, a relation between quantities of a run, as a claim."""
 
 from __future__ import annotations
 

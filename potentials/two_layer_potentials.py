@@ -70,7 +70,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "trained outputs and an activation that is homogeneous of degree p",
         BALANCE,
         MappingProxyType({**NAMES, "layer_balance_of": NAMES["balance"]}),
-        "What an output has more than its neuron, which training keeps",
+        "By how much an output exceeds its neuron: training keeps it",
     ),
     Potential(
         "norms",
@@ -111,7 +111,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "teachers that have a student: r_j is the sum of a_i w_i over its students, less b_j v_j",
         HERE,
         NAMES,
-        "What the students of a teacher miss it by",
+        "The residual that the students of a teacher leave",
     ),
     Potential(
         "hessian_spectrum",

@@ -38,6 +38,13 @@ COMPILING, TRACING = 20, 6
 # Files named after the engine that runs them.
 ENGINES = ("_lanes", "_loop", "_compiled", "_jax", "_balls")
 NAMED = 23
+# Clauses without a subject, and words that only this project uses so: how many the guides hold.
+HUNG = re.compile(
+    r"\b(?:of which|those of|so many|that of|told|alike|quiet|gone|arrived)\b"
+    r"|\b(?:by|of|from|to|with|at|than|as|in|for|beside|on) what\b",
+    re.IGNORECASE,
+)
+CLAUSES = 20
 #: Rows that a room may have grown by unnoticed.
 SPARE = 10
 
@@ -141,3 +148,9 @@ def test_a_system_that_a_generic_file_names_is_seen():
     assert naming(Path("flows/runs/check.py"), line) == {"gmm_em"}
     assert naming(Path("flows/pages/cases/gmm_em.py"), line) == set()
     assert naming(Path("flows/systems/mixture/system.py"), line) == set()
+
+
+def test_guides_hang_no_more_sentences_on_what_and_those():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/howto").glob("*.md")]
+    assert sum(len(HUNG.findall(page.read_text())) for page in pages) <= CLAUSES + SPARE
+    assert len(HUNG.findall("off by what it is looked at by, of which no one is told")) == 3

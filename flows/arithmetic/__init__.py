@@ -1,4 +1,4 @@
-"""Numbers: doubles, sixteen side by side, duals; what a definition may do with them; compiled code.
+"""Numbers: doubles, sixteen side by side, duals; the operations of a definition; compiled code.
 
 A definition is plain Python over the names of an arithmetic. This room knows no system, no solver
 and no chart; it alone makes machine code.

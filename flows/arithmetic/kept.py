@@ -1,4 +1,4 @@
-"""Compiled functions that outlive the process: what one has compiled the next one reads.
+"""Compiled functions that outlive the process: one process compiles them, the next one reads them.
 
 Numba keeps functions of a module by the module's date. The functions here are made from derived
 expressions and from each other, so they are kept by a name and by the text of all that they could

@@ -1,4 +1,4 @@
-"""Types of the arguments of compiled functions, told in words."""
+"""Types of the arguments of compiled functions, written as words."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Proofs about a run: enclosures of trajectories, and what they decide.
+"""Proofs about a run: enclosures of trajectories, and the claims that they decide.
 
-It knows core, systems, and what is claimed (potentials, symbolic); it knows neither runs nor
+It knows core, systems, and the claims (potentials, symbolic); it knows neither runs nor
 solvers. Its `verifier` knows ``core.errors`` alone.
 """

@@ -3,7 +3,7 @@ r"""Quantities of potentials and claims along an enclosed trajectory, as balls.
 A box is a stretch of one segment; every quantity on it is a ball that holds its values along the
 true flow there. States are polynomials plus the tube. Rates are the polynomials' derivatives: the
 flow's own velocity differs from ``p'`` by at most ``|H| tube e^tau + defect``. The loss decreases,
-so that on a box it lies between its values at the ends. What a system measures is in
+so that on a box it lies between its values at the ends. A system's observables are in
 ``flows/certificates/features/<system>.py``.
 """
 

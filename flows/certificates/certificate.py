@@ -93,7 +93,7 @@ class Certificate(Document):
 
     @property
     def card(self) -> Card:
-        """What it introduces itself with: system, what is proved, how, what next."""
+        """Summary for a reader: system, theorem, method, next step."""
         about = {"system": self.system.name, **self.system.parameters}
         everywhere, final = (
             f"{UPWARDS.create_decimal(x):.1e}" for x in (self.error, self.final_error)

@@ -1,4 +1,4 @@
-"""What is proved of one comparison, and how two balls are compared."""
+"""The decision of one comparison, and the comparison of two balls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is proved has a file: JSON on one line, written whole or not at all."""
+"""The file of a proof: JSON on one line, written whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""From a finite certificate to t = infinity: carry, tail, and what follows for all times.
+r"""From a finite certificate to t = infinity: carry, tail, and bounds for all times.
 
 The certificate is made to a horizon; from there the shape is carried in log-time until the
 inequalities of :mod:`flows.certificates.tail.tail` hold. If none of this succeeds, or the
@@ -132,7 +132,7 @@ def _accepted(made: Certificate, check: Check) -> tuple[Certificate | None, str]
             proved, why = check(replace(made, infinity=infinity))
             if not why:
                 return proved, ""
-            why = f"the independent checker refuses what was made, {why}"
+            why = f"the independent checker refuses this proof, {why}"
     except Open as problem:
         why = why or str(problem)
     return None, why

@@ -1,4 +1,4 @@
-"""A certificate that grows piece by piece, until what is to be proved of it is proved."""
+"""A certificate that grows piece by piece, until its statement is proved."""
 
 from __future__ import annotations
 
@@ -117,5 +117,5 @@ def accepted(made: Iterable[Certificate], reason: str) -> Certificate:
         certificate, refused = checked(certificate)
         if not refused:
             return certificate
-        reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
+        reason = f"UNDECIDED: the independent checker refuses this proof, {refused}"
     raise Uncertified(reason)

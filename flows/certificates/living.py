@@ -1,4 +1,4 @@
-"""Which neurons are left where some have reached zero, and what is measured of all."""
+"""The neurons that are left where some have reached zero, and the observables of all."""
 
 from __future__ import annotations
 

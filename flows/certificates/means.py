@@ -69,7 +69,7 @@ def certify_means(
                 proved, refused = checked(made)
                 if not refused:
                     return proved
-                reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
+                reason = f"UNDECIDED: the independent checker refuses this proof, {refused}"
     return accepted(reversed(rough), reason)
 
 

@@ -1,4 +1,4 @@
-"""A piece of a certificate: a polynomial on a segment of log-time, and what is proved of it."""
+"""A piece of a certificate: a polynomial on a segment of log-time, and its proved bounds."""
 
 from __future__ import annotations
 

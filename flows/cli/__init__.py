@@ -1,1 +1,1 @@
-"""What a person types: the command line, and the inspector in a browser."""
+"""The command line, and the inspector in a browser."""

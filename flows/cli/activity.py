@@ -1,4 +1,4 @@
-"""A line on a terminal that says what a command is doing while it prints nothing."""
+"""A line on a terminal that names the present work of a command while it prints nothing."""
 
 from __future__ import annotations
 

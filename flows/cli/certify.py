@@ -82,7 +82,7 @@ def certify(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Prove where the flow of SYSTEM goes, and what of its claims is true on the way.
+    """Prove where the flow of SYSTEM goes, and decide its claims on the way.
 
     Of losses of your own, polynomials can be certified. LOSS.json holds one as data, name, blocks
     and terms, as docs/howto/own_certificates.md says.
@@ -134,7 +134,7 @@ def certify(
 @_claim
 @arguments.as_json
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
-    """Check a certificate from its file alone, by code that shares nothing with what made it.
+    """Check a certificate from its file alone, by code that shares nothing with its maker.
 
     If it is accepted, the system and the start that were verified are shown, and what it says of
     the claims. With options of a flow, it must be about that flow: start, teacher and --t-end.
@@ -169,8 +169,10 @@ def _asked(system: System, options: Options) -> tuple[System, Any]:
     return asked_of(system).problem(options)
 
 
-def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
-    """Check a certificate of the start of a run; what it proves of the claims."""
+def certified(path: str, run: Trajectory, claim: Any) -> Proven:
+    """Check a certificate of the start of a run, and return its verdicts on the claims."""
+    if not isinstance(claim, str | None):
+        raise InputError("--certificate: it decides claims, and no relation; leave it out")
     from flows.certificates.certificate import load_certificate
     from flows.certificates.verdicts import Proven, verdicts
     from flows.certificates.verifier.verify import verify as checked

@@ -1,7 +1,7 @@
 """What every system has to do: the checks of ``popflow doctor``, one function each.
 
-A check looks at one system with a random start and one run of it. It says what works, what is
-wrong, and what is missing, with the line that would mend it.
+A check looks at one system with a random start and one run of it. It lists the parts that work,
+are wrong or are missing, with the line that would mend each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `popflow derive` prints of a derivation: its steps, and what they end in."""
+"""The output of `popflow derive`: the steps of a derivation, and their result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``popflow new`` and ``popflow doctor``: a file for a system of one's own, and what it lacks."""
+"""``popflow new`` and ``popflow doctor``: a file for a system of one's own, and its faults."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def new(name: str, force: bool) -> int:
 @flow_options
 @arguments.as_json
 def doctor(system: str, as_json: bool, **options: Any) -> int:
-    """Examine SYSTEM: what works, what is wrong, and what one more line would buy.
+    """Examine SYSTEM: list working, wrong and missing parts, with lines that mend.
 
     Gradient and Hessian are compared with differences of the loss, a start goes to the coordinates
     of the run and back, a run is saved and read, and each claim is checked and then broken a

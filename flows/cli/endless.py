@@ -1,4 +1,4 @@
-"""What a certificate says of all times, as rows of a table and as JSON."""
+"""A certificate's bounds for all times, as rows of a table and as JSON."""
 
 from __future__ import annotations
 

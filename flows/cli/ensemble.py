@@ -1,4 +1,4 @@
-"""``popflow ensemble``: from options to an ensemble, and what is printed of it."""
+"""``popflow ensemble``: from options to an ensemble, and its summary."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def ensemble(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Integrate the flow of SYSTEM from many starts, to t = 1e9 unless told otherwise.
+    """Integrate the flow of SYSTEM from many starts, by default to t = 1e9.
 
     The starts are --size random ones, each with a seed of its own that --seed determines, or those
     of --initial, one along the first axis.

@@ -1,4 +1,4 @@
-"""What the help texts end with: what to do next, and examples, those of each system by itself."""
+"""The ends of the help texts: next steps, and examples."""
 
 from __future__ import annotations
 
@@ -43,10 +43,14 @@ LIST = _examples("list", "popflow list")
 DERIVE = _examples(
     "derive",
     "popflow derive gaussian --controls        break every step: is each error seen?",
-    'popflow derive "(x*y - 1)**2/2"            of a loss, with what its flow keeps',
+    'popflow derive "(x*y - 1)**2/2"            of a loss, and the quantities its flow keeps',
 )
 RUN = _examples("run", 'popflow run "(x*y - 1)**2/2" --start x=0.5,y=0.4 --t-end 1e12')
-CHECK = _examples("check", "popflow check run.nc")
+CHECK = _examples(
+    "check",
+    "popflow check run.nc",
+    'popflow check "(x*y - 1)**2/2" --claim "D(loss) <= -C*loss" --t-end 10',
+)
 INSPECT = _examples(
     "inspect",
     "popflow inspect run.nc --no-browser --port 9000",

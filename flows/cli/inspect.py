@@ -49,7 +49,7 @@ def inspect(
     force: bool,
     **options: Any,
 ) -> int:
-    """Look at a run, to t = 1e9 unless told otherwise.
+    """Look at a run, by default to t = 1e9.
 
     It serves a page on this machine, on which you choose the start and the end of a run, and see
     loss, exponent, potentials, claims, and the parameters in the plane. With --out it writes such a
@@ -91,8 +91,8 @@ def inspect(
     output.show(output.course_table(result, potential))
     if any(map(math.isnan, result.potential(potential)[0].ravel().tolist())):
         click.echo(
-            f"\n{potential} is nan where it is undefined, or where its error exceeds what is left"
-            f" of it; the run: {result.message}"
+            f"\n{potential} is nan where it is undefined, or where its error exceeds its value"
+            f"; the run: {result.message}"
         )
     output.wrote(out)
     return 0 if result.completed else 4

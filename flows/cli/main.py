@@ -167,12 +167,12 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 @arguments.subject
 @flow_options
 @click.option(
-    "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Check only this claim."
+    "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Check this claim only."
 )
 @click.option(
     "--certificate",
     metavar="CERT.json",
-    help="Check it too, and show beside each verdict what it proves.",
+    help="Check it too, and show its proofs beside each verdict.",
 )
 @click.option(
     "--theorems",
@@ -200,6 +200,7 @@ def check(
     certificate where the hypotheses are PROVED; 3: some INCONCLUSIVE; 4: the run stopped before its
     end.
 
+    A claim may be a relation of quantities with rates: --claim 'D(loss) <= -C*loss' measures C.
     With --claim or --full it prints what each claim says, its hypotheses, constants and source.
     With --claim and --json it prints the verdict on this claim; with --json alone, the run with all
     verdicts.
@@ -208,10 +209,12 @@ def check(
     from flows.cli.verdicts import summary_lines, verdict_lines, verdict_table
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
+    from symbolic.language.text import read_claim
 
-    result = loaded_or_integrated(subject, options, partial(_examine, subject, claim))
-    proven = certified(certificate, result, claim) if certificate is not None else None
-    verdicts = verdicts_of(result, claim)
+    asked = read_claim(claim) if claim and "=" in claim else claim
+    result = loaded_or_integrated(subject, options, partial(_examine, subject, asked))
+    proven = certified(certificate, result, asked) if certificate is not None else None
+    verdicts = verdicts_of(result, asked)
     met, always = theorems_of(result, certificate) if theorems else ([], [])
     if as_json:
         certificate_of: dict[str, Any] = {"certificate": proven.to_json()} if proven else {}
@@ -275,11 +278,14 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool, **opti
     return 0
 
 
-def _examine(subject: str, claim: str | None, stated: Statements) -> None:
+def _examine(subject: str, claim: Any, stated: Statements) -> None:
     """Refuse a claim that is not known, and a system without any, before it is followed."""
-    if not (stated.claims or subject.endswith(".nc")):
-        raise InputError(f"{subject} has no claims; state some, as popflow new NAME does")
-    one_of("claim", claim if stated.claims else None, (c.id for c in stated.claims))
+    relation = not isinstance(claim, str | None)
+    if not (relation or stated.claims or subject.endswith(".nc")):
+        raise InputError(f"{subject} has no claims; give one, such as --claim 'loss <= C/t'")
+    one_of(
+        "claim", claim if stated.claims and not relation else None, (c.id for c in stated.claims)
+    )
 
 
 for _command in (

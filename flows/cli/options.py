@@ -1,4 +1,4 @@
-"""The options of a flow on the command line, made from what the systems say of theirs."""
+"""The options of a flow on the command line, made from the systems' own lists."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from flows.systems.registry import OPTIONS
 
 Command = Callable[..., Any]
 
-T_END = 1e9  # where `check` and `inspect` stop unless told otherwise
+T_END = 1e9  # where `check` and `inspect` stop by default
 RTOL, METHOD = 1e-10, "auto"
-# Seconds after which a command ends unless told otherwise.
+# Seconds after which a command ends by default.
 MAX_SECONDS = 600.0
 SIZE = click.IntRange(1, 10**7)  # far beyond any memory, but n d is a number NumPy can count to
 #: Options of every run: its end, start and solver.

@@ -1,4 +1,4 @@
-"""What the command line prints: JSON and tables."""
+"""Output of the command line: JSON and tables."""
 
 from __future__ import annotations
 

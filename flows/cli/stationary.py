@@ -1,4 +1,4 @@
-"""``popflow stationary``: critical points, their spectrum, and the proof of what they are."""
+"""``popflow stationary``: critical points, their spectrum, and the proof of their kind."""
 
 from __future__ import annotations
 

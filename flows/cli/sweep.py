@@ -1,4 +1,4 @@
-"""``popflow sweep``: from options to ensembles over parameters, and what is printed of them."""
+"""``popflow sweep``: from options to ensembles over parameters, and their summary."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def sweep(
 ) -> int:
     """Integrate SYSTEM from many starts for every combination of parameters.
 
-    Each goes to t = 1e9 unless told otherwise.
+    By default each goes to t = 1e9.
 
     It prints for each combination the fraction of runs whose loss has fallen to --below of what it
     was at the start, with its Clopper-Pearson interval.

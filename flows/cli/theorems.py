@@ -1,4 +1,4 @@
-"""What theorems say of a run, in lines: which speak of it, and what a certificate proves."""
+"""Theorems about a run, in lines: those that apply to it, and a certificate's proofs."""
 
 from __future__ import annotations
 

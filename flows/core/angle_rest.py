@@ -1,4 +1,4 @@
-r"""Compiled: how much the angle of a point changes beyond what is linear, without cancellation.
+r"""Compiled: the change of the angle of a point beyond its linear part, without cancellation.
 
 From `(x, y)` to `(x + \Delta x, y + \Delta y)` the angle grows by `\delta`, where with
 `N = x^2 + y^2`

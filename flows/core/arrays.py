@@ -1,4 +1,4 @@
-"""Arrays: the type, what a user's array must be, and its form in JSON."""
+"""Arrays: the type, the checks of a user's array, and its form in JSON."""
 
 from __future__ import annotations
 

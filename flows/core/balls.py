@@ -1,4 +1,4 @@
-"""What a flow needs to be certified: field, Hessian and loss in ball arithmetic."""
+"""The interface of a flow that can be certified: field, Hessian and loss in ball arithmetic."""
 
 from __future__ import annotations
 

@@ -97,11 +97,18 @@ def card_of(run: Any) -> Card:
 def end_line(run: Any, name: str) -> str:
     """Last value of a loss, or of another observable, with its error; or why there is none."""
     try:
-        loss, error = float(np.ravel(run[name][-1])[0]), float(run.errors(name)[-1])
+        values = np.reshape(run[name], (len(run.t), -1))[:, 0]
+        loss, error = float(values[-1]), float(run.errors(name)[-1])
     except InputError as reason:  # of a file that lacks its system: a card never fails
         return f"not known: {reason}"
     if not np.isfinite(loss):
-        return "NaN at the end: it is not known there, see run.errors()"
+        known = np.flatnonzero(np.isfinite(values))
+        last = (
+            f"; last known: {values[known[-1]]:.6g} at t = {run.t[known[-1]]:.6g}"
+            if len(known)
+            else ""
+        )
+        return f"NaN at the end: it is not known there{last}"
     if loss == 0 and np.isinf(error):
         return "0 at the end: it is positive, and below all doubles"
     return f"{loss:.6g} at the end, relative error about {error:.1e} (estimated)"

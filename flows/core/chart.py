@@ -4,7 +4,7 @@ A flow that decays like a power of ``t`` for twelve decades is hopeless in ``t``
 variables: steps cannot grow, and no absolute tolerance fits. In log-time, with the slow blocks
 scaled by their own decay, every quantity is of order one and a single tolerance serves for ever.
 This module is the only place where that happens, for any system and any solver: a system gives
-its raw field and Jacobian, a :class:`Chart` turns them into what the solver sees.
+its raw field and Jacobian, a :class:`Chart` turns them into the solver's field.
 
 Power clock, for algebraic decay::
 

@@ -1,4 +1,4 @@
-"""What a system has for compiled steps of many members at once; nothing where it has none."""
+"""The interface of a system with compiled steps of many members at once; empty by default."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Compiled:
         return np.ravel(start)
 
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
-        """Frame and states of what such steps have reached."""
+        """Frame and states that such steps have reached."""
         raise undefined(self, "along_axes", "axis_codes has programs")
 
     def ended_along(self, found: Any, times: Array) -> list[Excess | None]:

@@ -1,4 +1,4 @@
-"""What a loss is above its limit."""
+"""The excess of a loss above its limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features of a run by name, of which costly ones are evaluated when they are asked for."""
+"""Features of a run by name; costly ones are evaluated when they are asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses that are formulas of what moves: the polynomial, and what its flow keeps."""
+"""Losses that are formulas of the blocks: the polynomial, and conserved quantities."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Formula:
 
     @property
     def polynomial(self) -> Subject:
-        """The loss as a polynomial, of which potentials and invariants are sought."""
+        """The loss as a polynomial, in which potentials and invariants are sought."""
         from potentials.search.subject import Subject
 
         blocks, expression = self.formula
@@ -57,7 +57,7 @@ class Formula:
 
     @property
     def moving(self) -> Subject:
-        """The flow, of which invariants are sought: here, the gradient flow of the loss."""
+        """The flow whose invariants are sought: here, the gradient flow of the loss."""
         return self.polynomial
 
     def invariants(self, degree: int = 2) -> Invariants:
@@ -128,8 +128,8 @@ class Formula:
         Raises
         ------
         InputError
-            For what is no polynomial with fractions as coefficients, an equation that the flow does
-            not keep, and potentials that are not closed, with the rate that shows it.
+            For a function that is no polynomial with fractions as coefficients, an equation that
+            the flow does not keep, and potentials that are not closed, with the rate that shows it.
 
         Notes
         -----

@@ -8,7 +8,7 @@ homogeneous of degree `p - 1` to leading order and `S^{-1} g = r/(p - 1)` on its
 
 .. math:: q = t \frac{g^T H g}{g^T g} \to \frac{p - 1}{p - 2}, \qquad p = 2 + \frac1{q - 1}
 
-this converges superlinearly. What does not is refused with a reason.
+this converges superlinearly. Any other case is refused with a reason.
 
 A run that arrives along a cone of conserved quantities has slow directions of negative curvature
 too, in which others leave. By homogeneity the step is the same.

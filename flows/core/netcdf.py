@@ -1,4 +1,4 @@
-"""NetCDF files that are built in memory, written whole, and carry a digest of what they hold."""
+"""NetCDF files that are built in memory, written whole, and carry a digest of their contents."""
 
 from __future__ import annotations
 

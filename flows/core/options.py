@@ -1,4 +1,4 @@
-"""Options: what a person may say of a run, as data from which command line and form are made.
+"""Options of a run, as data from which the command line and the form are made.
 
 The options that every system has are here; a system states its own ones beside its code, in a file
 that imports nothing heavy, so that a help text is there at once.

@@ -1,4 +1,4 @@
-"""A piece of a run: what a solver follows between two events, and how the run goes on after it."""
+"""A piece of a run: the smooth flow between two events, and the way on after it."""
 
 from __future__ import annotations
 

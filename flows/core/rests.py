@@ -1,4 +1,4 @@
-r"""Compiled: how much functions of one number change beyond what is linear, without cancellation.
+r"""Compiled: the change of functions of one number beyond its linear part, without cancellation.
 
 With `F` at the centre, a change `d = p + v`, of which `p` is linear, makes of it
 

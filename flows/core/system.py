@@ -1,4 +1,4 @@
-"""What a flow needs to be integrated: the one interface between the systems and the machinery.
+"""The interface of a flow that can be integrated, the only one between systems and machinery.
 
 A system brings a user's start into *sound coordinates* (rounding stays relative, cost depends on
 the span of the data only), gives the solver a :class:`~flows.core.chart.Chart` at a time, and
@@ -133,7 +133,7 @@ class System(Formula, Compiled, abc.ABC):
 
     @property
     def leading(self) -> str:
-        """What a run is told, drawn and seen to be late by."""
+        """Quantity that shows when a run is late, in messages and figures."""
         return "loss"
 
     @property
@@ -148,7 +148,7 @@ class System(Formula, Compiled, abc.ABC):
 
     @property
     def definition(self) -> Any:
-        """What a file keeps beside the parameters, as plain JSON values; None of nothing."""
+        """Plain JSON values that a file keeps beside the parameters, or None."""
         return None
 
     def recorded(self, states: Any) -> Any:
@@ -172,7 +172,7 @@ class System(Formula, Compiled, abc.ABC):
         return self
 
     def feature_size(self, unknowns: int) -> int:
-        """Elements of the largest array that the features of one state of so many numbers need."""
+        """Elements of the largest array that features of a state of ``unknowns`` numbers need."""
         return unknowns**2
 
     def with_compiled_steps(self) -> Self:
@@ -184,7 +184,7 @@ class System(Formula, Compiled, abc.ABC):
         return self
 
     def remark(self, frame: Any, states: Any, t: Array) -> str:
-        """What a person is told about the states of a run besides how it ended, or nothing."""
+        """Remark about the states of a run besides how it ended, or nothing."""
         return ""
 
     @property

@@ -1,4 +1,4 @@
-"""Ways to show a result that rooms above provide: a method offers what is made higher up.
+"""Ways to show a result that rooms above provide: a method offers a view that is made higher up.
 
 Rooms import downwards only: a run cannot know how its figure is drawn. The face of the package
 knows both, and enters here what a result offers; nobody else writes to this table.

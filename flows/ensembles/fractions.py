@@ -50,7 +50,7 @@ def sweep_fraction(
     Raises
     ------
     InputError
-        For what is no sweep, a condition that does not give one boolean a member, and a level or
+        For data of no sweep, a condition that does not give one boolean a member, and a level or
         ratio that is none.
 
     Examples

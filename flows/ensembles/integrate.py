@@ -110,8 +110,8 @@ def integrate_ensemble(
     chunk_size : int, optional
         Members a chunk. A folder that was begun keeps its own.
     progress : bool or callable
-        Show a progress bar on standard error; or what is called with the number of members that
-        are new.
+        Show a progress bar on standard error; or a function that is called with the number of
+        new members.
     potentials : mapping of str to Expr, optional
         Potentials of your own, as for :func:`flows.integrate`; they are kept beside the
         observables.

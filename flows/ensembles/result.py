@@ -120,7 +120,7 @@ class Ensemble:
 
     @property
     def card(self) -> Card:
-        """What it introduces itself with: system, how the members ended, times, last losses."""
+        """Summary for a reader: system, how the members ended, times, last losses."""
         statuses = sorted(Counter(map(str, self.status)).items())
         lead = self.system.leading
         lead = lead if lead in self.shapes else next(iter(self.shapes), lead)

@@ -156,7 +156,7 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
     folder : path
         The ensemble's ``out``.
     system : System, optional
-        Its :class:`~flows.OwnSystem`, if it is one, for what takes the claims.
+        Its :class:`~flows.OwnSystem`, if it is one, for methods that need its claims.
 
     Returns
     -------

@@ -68,7 +68,7 @@ def sweep(
         From parameters by name to a system: the class of a system, such as
         :class:`flows.MatrixFactorization`, or a function.
     vary : mapping of str to list
-        Values of each parameter, numbers or words. The name ``scale`` is that of the start.
+        Values of each parameter, numbers or words. The name ``scale`` sets the scale of the start.
     size : int
         Random starts of each combination.
     t_end, t_eval, method, rtol, atol, max_steps
@@ -89,8 +89,8 @@ def sweep(
         Folder for the result: ``sweep.nc``, and a folder of each combination, an ensemble that
         :func:`flows.load_ensemble` reads. The same call goes on with what is there.
     progress : bool or callable
-        Show a progress bar on standard error; or what is called with the number of members that
-        are new.
+        Show a progress bar on standard error; or a function that is called with the number of
+        new members.
 
     Returns
     -------
@@ -105,8 +105,8 @@ def sweep(
     ------
     InputError
         For parameters that ``make`` does not take or a system refuses, with their combination; for
-        observables that are not one number a time; for a folder of something else, and for what
-        does not fit into memory: before anything runs.
+        observables that are not one number a time; for a folder of something else, and for
+        results that do not fit into memory: before anything runs.
 
     Notes
     -----

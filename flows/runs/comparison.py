@@ -26,6 +26,11 @@ from potentials.claim import Claim, Comparison
 
 __all__ = ["ComparisonResult", "measure", "selected"]
 
+VANISHING = (
+    "both sides are zero, or not known, at every output time; compare two quantities that are not"
+    " zero, as a^2 and b^2 for a^2 - b^2 = 0"
+)
+
 
 def selected(quantities: Quantities, c: Comparison) -> Mask:
     """Where a comparison is made: shape (T,), (T, n) or (T, pairs)."""
@@ -57,9 +62,10 @@ def measure(
     informative = run.quantities.informative(c.over)
     if not c.asymptotic and moving(c.lhs, c.rhs) <= {"loss", "t"}:
         informative = np.ones_like(informative)
-    chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
+    spoken = chosen
+    chosen = spoken & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
     if not chosen.any():
-        return _nothing("the claim speaks of no output time")
+        return _nothing(VANISHING if spoken.any() else "the claim speaks of no output time")
     for x in run.quantities.at(c.says, c.over):
         chosen = chosen & (x > 0)
     if not chosen.any():

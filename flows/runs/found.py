@@ -51,7 +51,7 @@ class FoundPotential:
     verdict : str
         `PROVED` or `NOT_FOUND`, which disproves nothing.
     reason : str
-        Of what was not found: the degree, the best value so far, what to try next.
+        Why nothing was found: the degree, the best value so far, a next attempt.
     V : Expr, optional
         The potential, in the blocks and their entries, or in coordinates.
     constant : Expr, optional
@@ -61,7 +61,7 @@ class FoundPotential:
     exponent : Fraction, optional
         `q`; None of an exponential rate.
     statement : str
-        What is proved, as the independent check prints it.
+        The theorem, as the independent check prints it.
     hypotheses : tuple of str
         Conditions that are assumed to stay true along the flow: the statement ends with them.
     degree : int

@@ -84,7 +84,7 @@ def integrate(
         ``rtol / 100`` of each block's size by default.
     progress : bool or callable
         Show a progress bar on standard error; or call this with the time reached, after each step.
-        What it raises as ``KeyboardInterrupt`` ends the run as Ctrl-C does.
+        A ``KeyboardInterrupt`` that it raises ends the run as Ctrl-C does.
     max_steps : int
         Step budget of the whole run.
     max_seconds : float, optional

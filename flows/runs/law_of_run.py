@@ -153,7 +153,7 @@ def _in_valley(found: LateLaw, run: Trajectory) -> LateLaw:
     ]
     best = int(np.argmin(off))
     if off[best] > VALLEY:
-        note = "the run's loss is that of none of these valleys yet, so its law is not chosen"
+        note = "the run has reached none of these valleys yet, so its law is not chosen"
         return replace(found, arrives=math.inf, notes=(*found.notes, note))
     return replace(found, derived=replace(law, chosen=best, laws=_seen(law.laws, best)))
 
@@ -284,10 +284,10 @@ def _on_the_way(law: Law, course: Course, end: float, arrives: float) -> str:
     if course.beside:
         return (
             f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form,"
-            f" whose value is off that of the law by {percent:g}%; it will have left {when}"
+            f" whose value differs from the law's by {percent:g}%; it will have left {when}"
         )
     slowly = "" if law.log_decay is None else f", which falls like (log t)^-{law.log_decay}"
     return (
-        f"at its end, t = {end:.3g}, the run's direction is still on its way: the form's value is"
-        f" off that of the law by {percent:g}%{slowly}; it is off by 0.1% {when}"
+        f"at its end, t = {end:.3g}, the run's direction is still on its way: the form's value"
+        f" differs from the law's by {percent:g}%{slowly}; it will differ by 0.1% {when}"
     )

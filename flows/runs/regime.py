@@ -169,7 +169,7 @@ def _not_yet(reason: str, not_before: float) -> Regime:
 def _limit(run: Run, t: Array, exponent: float) -> Regime:
     """Regime of a loss that stands still: it has a positive limit, or nothing has happened yet."""
     if "loss" not in run.names:
-        return _not_yet(f"{run.leading} stands still, or changes its sign", np.nan)
+        return _not_yet(f"{run.leading} hardly changes, or changes its sign", np.nan)
     gradient = run.quantities["gradient_norm"][: len(t)]
     last = (t >= t[-1] / 10**LIMIT_DECADES) & (gradient > 0)
     if np.count_nonzero(last) > 3 and t[last][0] <= 1.5 * t[-1] / 10**LIMIT_DECADES:
@@ -180,7 +180,7 @@ def _limit(run: Run, t: Array, exponent: float) -> Regime:
         if fall - 2 * DRIFT > abs(exponent) and np.abs(slope - middle).max() <= DRIFT:
             return Regime("limit", max(float(t[last][0]), _last_event(run)))
     # At its present speed the loss changes in this time.
-    return _not_yet("the loss stands still", t[-1] / max(abs(exponent), 1e-300))
+    return _not_yet("the loss hardly changes", t[-1] / max(abs(exponent), 1e-300))
 
 
 def _last_event(run: Run) -> float:

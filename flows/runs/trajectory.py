@@ -73,7 +73,7 @@ class Trajectory:
     given : tuple of Potential
         Potentials of this run beside those of its system.
     above : Excess, optional
-        Loss above its limit, where what has followed the run tells it.
+        Loss above its limit, where the integration of the run has found it.
     followed : Trajectory, optional
         The same run at more times, where it is asked for at times that are too far apart to tell
         what becomes of errors in between.
@@ -219,7 +219,7 @@ class Trajectory:
 
     @property
     def leading(self) -> str:
-        """Observable that it is told and drawn by: the loss, or the first potential of a field."""
+        """Observable of messages and figures: the loss, or the first potential of a field."""
         return self.system.leading
 
     def __getitem__(self, name: str) -> Array:
@@ -250,8 +250,9 @@ class Trajectory:
     def errors(self, name: str = "loss") -> Array:
         """Estimated relative error of an observable at each time.
 
-        It is what the tolerance leaves in every quantity, and what the system knows of this one:
-        the rounding of the state, and where terms cancel (:meth:`flows.core.system.System.errors`).
+        It adds the error of the tolerance, which every quantity has, and the errors that the system
+        knows of this one: rounding of the state, and of terms that cancel
+        (:meth:`flows.core.system.System.errors`).
         Local tolerances are not global errors: compare two tolerances before quoting digits.
 
         Returns
@@ -383,7 +384,7 @@ class Trajectory:
         xarray.Dataset
             Every observable; `state`, the user's parameters, with the system's names of its axes;
             the blocks of a loss of one's own by name, over `t`, `W_row` and `W_col`;
-            `relative_error`, that of :meth:`errors` for each `observable`.
+            `relative_error`, the error of :meth:`errors` for each `observable`.
 
         ``run.to_xarray()["loss"].sel(t=1e3, method="nearest")`` is a loss by its time.
         """
@@ -395,7 +396,7 @@ class Trajectory:
         Returns
         -------
         pandas.DataFrame
-            With `relative_error[NAME]`, that of :meth:`errors`.
+            With `relative_error[NAME]`, the error of :meth:`errors`.
 
         Raises
         ------
@@ -415,7 +416,7 @@ class Trajectory:
         Returns
         -------
         Figure or Axes
-            That of :func:`flows.figures.loss_figure`, or `ax`.
+            The figure of :func:`flows.figures.loss_figure`, or `ax`.
         """
         return VIEWS["plot"](self, ax)
 

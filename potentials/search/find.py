@@ -249,7 +249,5 @@ def _why(tried: Sequence[tuple[Rate, int, str]], question: Question) -> str:
     """The last reason, and what to try next."""
     last = tried[-1][2] if tried else "nothing was tried"
     most = max((degree for _, degree, _ in tried), default=0)
-    more = (
-        "" if question.level is not None else "; give a level, below that of other critical points"
-    )
+    more = "" if question.level is not None else "; give a level below the other critical points"
     return f"no certificate up to degree {most}: {last}{more}"

@@ -1,4 +1,4 @@
-r"""What a polynomial flow keeps, exactly and without a solver: linear algebra over the rationals.
+r"""Quantities that a polynomial flow keeps, exactly: linear algebra over the rationals.
 
 *Conserved*: `\dot p = 0`. *Darboux*: `\dot p = \lambda p` with a polynomial `\lambda`; the set
 `\{p = 0\}`, and the sign of `p`, are invariant. *Clocks*: `\frac{d}{dt} \frac PN = 1`, where `N` is

@@ -1,4 +1,4 @@
-r"""No other attractor: the sphere of directions covered by balls of which each is decided.
+r"""No other attractor: the sphere of directions is covered by balls, and each is decided.
 
 Let `K` bound how fast the Hessian `H` on the sphere changes (`symbolic.asymptotics.curvature`). On
 a ball of radius `r` around `c`
@@ -165,14 +165,14 @@ def why_sampled(
 ) -> str:
     """Why it is not known that there are no other minima, of a form in so many variables."""
     if symbols:
-        return "numbers stand in the place of symbols"
+        return "symbols were replaced by numbers"
     if cone:
         return "on a cone they are listed only where it is a few lines"
     left = n - 1 - _orbit(rotations, n)
     if left > LARGEST:
         return (
-            f"the sphere of directions has {left} dimensions beside rotations, of which up to"
-            f" {LARGEST} are covered"
+            f"the sphere of directions has {left} dimensions beside rotations; a cover is made"
+            f" for up to {LARGEST}"
         )
     return "a cover leaves some balls undecided, as around a saddle without curvature"
 

@@ -150,7 +150,7 @@ def sharpen(
     transverse = curvatures[np.argsort(np.abs(curvatures))][orbit:]
     if rests is None and transverse.min(initial=np.inf) <= FLAT * abs(minimum.value):
         if cone or parameters:
-            kept = "on a cone" if cone else "where symbols stand for numbers"
+            kept = "on a cone" if cone else "of a loss with symbols for numbers"
             raise NoLaw(f"a direction without curvature is not decided {kept}")
         rests = settled(form, z, degree, metric, minimum.direction, rotations)
         if not rests.sides:

@@ -1,4 +1,4 @@
-"""Late-time laws as values: what a loss does near a minimiser, and how well that is known."""
+"""Late-time laws as values: how a loss falls near a minimiser, and how well that is known."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Point:
             if not ring.smooth(part) or w.denominator != 1:
                 raise NoLaw(
                     f"the loss is not twice differentiable at the point: it has a kink of degree"
-                    f" {w}, of which only degrees above 2 have a law"
+                    f" {w}, and only kinks of degrees above 2 have a law"
                 )
         value = ring.expression(series.get(Fraction(0), ring.ring.zero))
         gradient, hessian = [sp.S.Zero] * n, sp.zeros(n, n)

@@ -183,7 +183,7 @@ class SeriesRing:
         constant, rest = self.split(a)
         if constant == 0:
             raise NoLaw(
-                "no series is known of what divides by a part that vanishes at the minimiser"
+                "no series is known where a part that vanishes at the minimiser is a divisor"
             )
         found = self.number(1 / constant)
         less = self.scaled(rest, -1 / constant)
@@ -259,7 +259,7 @@ class SeriesRing:
         m = min(rest)
         if exponent < 0:
             raise NoLaw(
-                "no series is known of what divides by a part that vanishes at the minimiser"
+                "no series is known where a part that vanishes at the minimiser is a divisor"
             )
         if not nonnegative and (m.denominator != 1 or m.numerator % 2):
             raise NoLaw("the loss is not defined on both sides of the minimiser: an odd root")

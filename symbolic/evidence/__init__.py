@@ -1,1 +1,1 @@
-"""Derivations, their steps, and what is found for or against each step."""
+"""Derivations, their steps, and the evidence for or against each step."""

@@ -30,16 +30,16 @@ class Derivation:
     steps : tuple of Step
         In order; a step that is not `fresh` starts where the previous one ended.
     results : tuple of str
-        With which words the rules begin at the end of those chains that are stated; what the others
-        arrive at is part of the proof. All are stated if there are none.
+        First words of the last rule of each chain that is stated; the results of other chains are
+        part of the proof. By default all are stated.
     heading : str
-        What is shown, in a sentence, above it on a page; without one the name stands there.
+        Sentence that a page shows above it; by default the name stands there.
 
     Raises
     ------
     ValueError
         If there is no step, if a step does not continue the previous one, if one uses a step that
-        does not stand before it or that concludes nothing which occurs in it, or if no chain ends
+        does not come before it or whose conclusion does not occur in it, or if no chain ends
         with the words of a result.
     """
 
@@ -119,7 +119,7 @@ class Derivation:
 
     @property
     def conventions(self) -> tuple[str, ...]:
-        """What is agreed on where the statements stand, such as what their symbols are."""
+        """Conventions of the statements, such as the meaning of their symbols."""
         return tuple(dict.fromkeys(a for _, end in self.statements for a in end.assumptions))
 
     def verify(self) -> Derivation:

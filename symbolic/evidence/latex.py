@@ -79,7 +79,7 @@ def article(title: str, body: Iterable[str], bibliography: str) -> str:
     end = [r"\bibliographystyle{plain}", rf"\bibliography{{{bibliography}}}"]
     return "\n".join(
         [
-            "% What stands between the two marks below is an appendix that can be pasted into a",
+            "% The text between the two marks below is an appendix that can be pasted into a",
             "% paper whose preamble has the lines from here to the first mark that it lacks.",
             r"\documentclass{article}",
             r"\usepackage[T1]{fontenc}",  # in the default encoding < and | print as others

@@ -3,7 +3,7 @@ r"""Sums of squares: an expression that shows that a polynomial does not change 
 .. math:: p = c \prod_i f_i^{2 k_i} \prod_j \sum_k d_{jk} q_{jk}^2, \qquad d_{jk} > 0
 
 Each factor that stands to an odd power is written as a sum of squares, by
-:mod:`symbolic.evidence.gram`. What is returned is exact, or a reason.
+:mod:`symbolic.evidence.gram`. The result is exact, or a reason.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The derivative along a flow, as it stands in a relation that one writes."""
+"""The derivative along a flow, as one writes it in a relation."""
 
 from __future__ import annotations
 

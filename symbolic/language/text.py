@@ -1,4 +1,4 @@
-"""Expressions that a person types, read by a list of what may stand in them; nothing is evaluated.
+"""Expressions that a person types, read by a list of allowed functions; nothing is evaluated.
 
 Python's grammar cuts the text into a tree, of which numbers, names, arithmetic, transposes and some
 functions are taken; everything else is refused in one line.
@@ -13,8 +13,9 @@ from typing import Any
 import sympy as sp
 
 from symbolic.language.errors import InputError
+from symbolic.language.rate import D
 
-__all__ = ["names_in", "read_expression", "read_relation"]
+__all__ = ["names_in", "read_claim", "read_expression", "read_relation"]
 
 # A longer text is no formula that a person types.
 LONGEST = 1000
@@ -54,7 +55,7 @@ def read_expression(text: str, known: Mapping[str, Any]) -> Any:
     text : str
         At most 1000 characters, such as ``(x*y - 1)**2/2`` or ``W.T*W``.
     known : mapping of str to Symbol or MatrixSymbol
-        What names stand for.
+        Meaning of the names; a function of one argument has a name such as ``D()``.
 
     Raises
     ------
@@ -81,6 +82,12 @@ def read_relation(text: str, known: Mapping[str, Any]) -> sp.Basic:
     return found
 
 
+def read_claim(text: str) -> sp.Basic:
+    """Relation of quantities by their names, in which ``D(Phi)`` is the rate of ``Phi``."""
+    known = {name: sp.Symbol(name, real=True) for name in names_in(text)}
+    return read_relation(text, {"D()": D, **known})
+
+
 def _tree(text: str) -> ast.expr:
     if len(text) > LONGEST:
         raise InputError(f"expected at most {LONGEST} characters, got {len(text)}; use a file")
@@ -105,7 +112,7 @@ def _read(node: ast.AST, known: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Attribute) and node.attr == "T":
         return _read(node.value, known).T
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
-        function = FUNCTIONS.get(node.func.id)
+        function = FUNCTIONS.get(node.func.id, known.get(f"{node.func.id}()"))
         if function is not None and not node.keywords:
             return function(_read(node.args[0], known))
     if isinstance(node, ast.BinOp):
@@ -130,7 +137,9 @@ def _combined(node: ast.BinOp, left: Any, right: Any) -> Any:
             return left**right
     except (TypeError, ValueError, AttributeError) as problem:
         raise InputError(f"{ast.unparse(node):.60}: {problem}") from None
-    raise InputError(
-        f"{ast.unparse(node):.60} is not read: quotients by zero, powers above {MOST_POWER} or with"
-        " letters, and other signs than + - * / ** are none"
-    )
+    wrong = {
+        ast.Div: "a quotient by zero",
+        ast.Pow: f"a power above {MOST_POWER} or with letters",
+        ast.BitXor: "the sign ^; write ** for a power",
+    }.get(type(node.op), "a sign other than + - * / **")
+    raise InputError(f"{ast.unparse(node):.60} is not read: it has {wrong}")

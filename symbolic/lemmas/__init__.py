@@ -1,1 +1,1 @@
-"""What stands alone and several systems use: kernels, Gaussians, mixtures."""
+"""Lemmas that several systems use: kernels, Gaussians, mixtures."""

@@ -1,4 +1,4 @@
-r"""The gradient of the dual kernel, `dk(a,b)/da`: what one neuron does to another in a flow.
+r"""The gradient of the dual kernel, `dk(a,b)/da`: the pull of one neuron on another in a flow.
 
 A loss `L = 1/2 sum_ij mu_i mu_j k(w_i, w_j)` of neurons (`mu = 1`) and teachers (`mu = -1`), with
 any activation of `symbolic.lemmas.activations`, has the flow

@@ -1,4 +1,4 @@
-r"""What is evaluated at a node `x ~ N(0, I)` for any loss of a mixture, so that digits are kept.
+r"""Values at a node `x ~ N(0, I)` for any loss of a mixture, in forms that keep their digits.
 
 Component `k` has the normalised weight `W_k` at `mu_k`; `m = sum_k W_k mu_k`, `dev_k = mu_k - m`,
 `rho_k = psi_k/W_k`, `g_k = rho_k - 1`, `v = sum_k psi_k mu_k`, `u = v - m = sum_k W_k g_k dev_k`,

@@ -1,1 +1,1 @@
-"""Theorems: a kernel of inference rules, what it proves, and what a theorem rests on."""
+"""Theorems: a kernel of inference rules, its theorems, and their foundations."""

@@ -1,4 +1,4 @@
-"""What the kernel asks SymPy: curves of one variable on an interval, and bounds of pi."""
+"""The kernel's questions to SymPy: curves of one variable on an interval, and bounds of pi."""
 
 from __future__ import annotations
 

@@ -62,13 +62,13 @@ def _one(
         raise Wrong(f"{name}: the proof has no such step")
     hyps, concl = steps[last]
     if shown(concl) != said["statement"]:
-        raise Wrong(f"{name}: what is printed is not what is proved")
+        raise Wrong(f"{name}: the printed statement is not the proved one")
     lines = [*said["hypotheses"], *said["axioms"]]
     proved = [shown(h) for h in hyps]
     if len(lines) != len(proved) or not all(_printed(h, lines) for h in proved):
-        raise Wrong(f"{name}: the printed hypotheses are not those of the proof")
+        raise Wrong(f"{name}: the printed hypotheses differ from the proof's")
     if _rules(written, last) != said["rules"]:
-        raise Wrong(f"{name}: the printed rules are not those of the proof")
+        raise Wrong(f"{name}: the printed rules differ from the proof's")
     for key, value in stated[name].items():
         if said[key] != value:
             raise Wrong(f"{name}: {key} is not what this version of popflow says")

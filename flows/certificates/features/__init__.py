@@ -1,1 +1,1 @@
-"""What is measured of each system on a box, and its rates; the series and spectra for it."""
+"""Observables of each system on a box, and their rates; series and spectra for them."""

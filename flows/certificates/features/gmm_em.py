@@ -1,4 +1,4 @@
-"""What is measured of the means of a mixture on a line, on a box, and its rates."""
+"""Observables of the means of a mixture on a line, on a box, and their rates."""
 
 from __future__ import annotations
 

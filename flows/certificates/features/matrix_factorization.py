@@ -1,4 +1,4 @@
-"""What is measured of a chain of layers on a box: norms, singular values, and their rates.
+"""Observables of a chain of layers on a box: norms, singular values, and their rates.
 
 The skew error and the main term are taken in bases in which the target is diagonal. Here it has to
 be diagonal itself, and not negative; of another one these quantities are not enclosed.

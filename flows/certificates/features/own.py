@@ -1,4 +1,4 @@
-"""What is measured of a loss of one's own, on a box: the potentials that came with it."""
+"""Observables of a loss of one's own, on a box: the potentials that came with it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is measured of neurons on a box: lengths, angles, distances, and their rates.
+"""Observables of neurons on a box: lengths, angles, distances, and their rates.
 
-Of neurons some of which reach zero: on all pieces, and while one vanishes.
+Where some neurons reach zero: on all pieces, and while one vanishes.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def stationary_ensemble(
     t_end : float
         When Newton's method takes over. A flow that is still near a saddle then counts there.
     progress : callable, optional
-        Is told how many are done.
+        Called with the number of searches that are done.
 
     Returns
     -------

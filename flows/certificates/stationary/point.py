@@ -45,7 +45,7 @@ class StationaryPoint:
     state : ndarray
         The user's parameters there; where the search ended if none was found.
     loss, gradient_norm : float
-        Loss, and what is left of the gradient.
+        Loss, and norm of the gradient that is left.
     eigenvalues : ndarray, shape (N,)
         Of the Hessian, ascending.
     resolution : float
@@ -168,7 +168,7 @@ class StationaryPoint:
             return dimension(*derivatives, vector, self.resolution)
 
     def sentence(self) -> str:
-        """Say what it is: of which kind, with which loss, alone or in a family."""
+        """Describe it: its kind and loss, alone or in a family."""
         if not self.found:
             return f"no critical point was found: {self.reason}"
         size = max(float(np.abs(self.eigenvalues).max(initial=0.0)), self.resolution)

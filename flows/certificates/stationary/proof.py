@@ -1,4 +1,4 @@
-"""What is proved of a critical point of a hidden layer, and its file."""
+"""The theorem about a critical point of a hidden layer, and its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Proof of a critical point of a hidden layer, and of what kind it is.
+r"""Proof of a critical point of a hidden layer, and of its kind.
 
 *One point.* Let ``F`` be the gradient, ``Y`` any matrix, ``c`` the centre. If for all Hessians of
 the box ``|x - c| <= rho`` (largest coordinate)
@@ -103,7 +103,7 @@ def _prove(setting: Setting, students: Array, bits: int) -> Proof:
             " singular or nearly so, and the point may not be isolated"
         )
     if not told(setting, box.rows, held, moves):
-        raise Unproved("the moves that leave the loss as it is are not told by held coordinates")
+        raise Unproved("held coordinates do not single out the moves that leave the loss unchanged")
     radius = _widest(here, 2 * gap)
     if setting.activation != "relu":
         radius *= APART

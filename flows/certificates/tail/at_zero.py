@@ -1,4 +1,4 @@
-"""What continues a certificate of neurons one of which reaches zero: the flow of the others."""
+"""Continuation of a certificate after a neuron reaches zero: the flow of the others."""
 
 from __future__ import annotations
 

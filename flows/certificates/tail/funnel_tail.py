@@ -1,4 +1,4 @@
-"""What continues a certificate of two neurons for ever: a funnel, and what follows."""
+"""Continuation of a certificate of two neurons for ever: a funnel, and its bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proof to t = infinity: its data, and what follows for all times."""
+"""A proof to t = infinity: its data, and the bounds for all times."""
 
 from __future__ import annotations
 

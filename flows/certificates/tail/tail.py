@@ -1,4 +1,4 @@
-r"""The tail: from some time on the shape contracts for ever, and what has a limit has it.
+r"""The tail: from some time on the shape contracts for ever, and the limits exist.
 
 Data are a clock ``s_T = 1/(t0 + T)``, a shape ``cbar``, and radii. Let the box hold all ``|c_k -
 cbar_k| <= e + 2 d``, ``|a_k| <= s_T R/n``, ``|r0| <= s_T^2 R0``, ``0 <= X <= s_T^2``, and ``g``

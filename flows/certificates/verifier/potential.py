@@ -222,7 +222,7 @@ def _squares(goal: Exact, proof: Any, where: _Where, size: int) -> None:
         require(len(gram) == len(block["basis"]), "squares and their basis do not fit")
         if whole(block["matrix"], 1):
             g = read_matrix(block["multiplier"], size)
-            require(g in where.matrices, "a matrix is not among those of the statement")
+            require(g in where.matrices, "a matrix does not belong to the statement")
             basis = read_matrix(block["basis"], size)
             require(all(len(m) == len(g) for m in basis), "vectors and matrix do not fit")
         else:

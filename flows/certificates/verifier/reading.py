@@ -1,4 +1,4 @@
-"""Exact numbers of a certificate's file, and the refusal of what is wrong with it."""
+"""Exact numbers of a certificate's file, and the refusal of a wrong one."""
 
 from __future__ import annotations
 

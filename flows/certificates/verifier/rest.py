@@ -20,7 +20,7 @@ path is no longer than ``sqrt(2 L(T)/mu)``: with ``rho`` it must be less than ``
 
 *Squares.* The polynomials in the file make ``L = L* + sum w_i r_i^2/2`` in exact fractions, with
 ``w_i > 0``, and ``J J^T - mu`` is positive definite for the derivative ``J`` of all ``sqrt(w_i)
-r_i``. So ``|grad L|^2 >= 2 mu (L - L*)``, and the path is bounded as that of layers.
+r_i``. So ``|grad L|^2 >= 2 mu (L - L*)``, and the path is bounded as for layers.
 
 All: ``(L - L*)' <= -2 mu (L - L*)`` from ``T`` on. Before, ``L`` decreases.
 """
@@ -86,7 +86,7 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
     stated = arb((integer(data["loss"]["value"]), -bits)) + arb(0, number(data["loss"]["radius"]))
     require(stated.contains(lowest), "the limit of the loss is not proved to be where stated")
     rate = float((2 * mu).lower())
-    require(number(data["rate"]) <= rate, "its rate is larger than what is proved")
+    require(number(data["rate"]) <= rate, "its rate is larger than the proved one")
     return Rest(list(c + UNIT * near), near, stated, rate, float(amplitude), float(delay))
 
 

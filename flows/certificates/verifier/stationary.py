@@ -1,4 +1,4 @@
-r"""Independent check that a hidden layer has a critical point, and of what kind it is.
+r"""Independent check that a hidden layer has a critical point of the stated kind.
 
 The loss is ``1/2 E (sum a_i s(w_i.x) - sum b_j s(v_j.x))^2``, ``x ~ N(0, I)``, where ``s(u)`` is
 ``u`` for ``u > 0`` and ``l u`` for ``u < 0``, or the error function, or ``u^2``.
@@ -215,7 +215,7 @@ def point(data: Any, bits: int) -> Point:
         beyond = _inertia(pairs.across(), says, "the matrix of further dimensions")
     require(within.negative < len(free), "its Hessian has no positive eigenvalue: no saddle")
     kind = KINDS[within.negative == 0, None if beyond is None else beyond.negative == 0]
-    require(data["kind"] == kind, f"it is a {kind}, which is not what is stated")
+    require(data["kind"] == kind, f"it is a {kind}, and not the kind that is stated")
     stated = data["loss"]
     require({*stated} == {"value", "bits", "radius"}, "its loss has other parts")
     require(0 <= stated["bits"] <= 4096, "its loss has too many digits")
@@ -224,7 +224,7 @@ def point(data: Any, bits: int) -> Point:
     found = around(near).loss() + of_teachers(k, teachers, weights, slope)
     require(
         room >= 0 and loss.contains(found),
-        f"its loss is {found.str(25)}, which is not in what is stated",
+        f"its loss is {found.str(25)}, which is outside the stated interval",
     )
     students = np.array([[float(x) for x in row] for row in centre])
     return Point(

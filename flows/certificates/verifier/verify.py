@@ -1,4 +1,4 @@
-"""Read a certificate and have it checked by code that shares nothing with what made it."""
+"""Read a certificate and have it checked by code that shares nothing with its maker."""
 
 from __future__ import annotations
 
@@ -304,9 +304,9 @@ def _states_no_more(data: Any, found: Any) -> None:
     """Refuse bounds of all times that are sharper than the proved ones."""
     if hasattr(found, "lower"):
         low, high = map(number, data["all_times"])
-        why = f"it states {low:.6g} <= (1+t)^p L <= {high:.6g}, and what is proved"
+        why = f"it states {low:.6g} <= (1+t)^p L <= {high:.6g}, and the proved bounds"
         proved = low <= found.lower and found.upper <= high
-        require(proved, f"{why} is {found.lower:.6g} and {found.upper:.6g}")
+        require(proved, f"{why} are {found.lower:.6g} and {found.upper:.6g}")
     if "then" in data:
         _states_no_more(data["then"], found)
 

@@ -1,6 +1,6 @@
 """The form of the inspector: fields for the options of the command line, and the way back.
 
-What a person types goes through the parser of the command line, so that both accept the same
+The form's text goes through the parser of the command line, so that both accept the same
 values, and refuse others with the same words.
 """
 

@@ -23,15 +23,11 @@ from flows.systems.gmm_em.system import GMMEM
 KERNELS = "mixture"
 LOSS = (
     "Above: the loss and the proven bound, which is left out where it is too large for a number."
-    " Its exponents are recalled: quoted from memory of the paper. In the middle: the local"
-    " exponent, or the rate d log L/dt where the decay is exponential. Below: how many nodes the"
-    " quadrature took."
+    " Its exponents are recalled: quoted from memory of the paper. Below: the local exponent,"
+    " or the rate d log L/dt where the decay is exponential."
 )
-MEANS = "The means in the plane with contours of the density (dashed: those of the target)."
-LYAPUNOV = (
-    "The potential U and its derivative, as a sum over components and as an expectation; their"
-    " relative difference."
-)
+MEANS = "The means in the plane with contours of the density (dashed: the target's)."
+LYAPUNOV = "The potential U and its derivative, as a sum over components and as an expectation."
 
 #: Of the derivations that both losses of a mixture share.
 MIXTURE = (
@@ -65,7 +61,7 @@ STORY = Story(
     ),
     result=(
         "The theorem bounds the loss by a multiple of t^(-1/2). From this random start it falls"
-        " like t⁻²: the local exponent t L'/L, in the middle of the figure, tends to -2. More than"
+        " like t⁻²: the local exponent t L'/L, below in the figure, tends to -2. More than"
         " one component rules out an exponential rate. One component (Run 3) has"
         " L = L(0) exp(-2t)."
     ),

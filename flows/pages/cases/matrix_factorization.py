@@ -14,6 +14,7 @@ from flows.pages.case import Case, Story, scaled
 from flows.pages.figures.matrix_factorization import (
     depths_figure,
     fields_figure,
+    layers_figure,
     stages_figure,
     strengths_figure,
 )
@@ -21,11 +22,14 @@ from flows.systems.matrix_factorization.system import MatrixFactorization
 
 T_END = 1e6
 STAGES = (
-    "Both parts of the loss with the rounding error of their sum; singular values of W; skew error"
-    " and main term, where they are not rounding; defects and layers. Dotted lines: the end of"
+    "Both parts of the loss, and singular values of W. Dotted lines: the end of"
     " alignment and the beginning of local convergence, read off the run. Where the loss falls"
     " exponentially the time is linear, and the last panel is d log L/dt. Lines join the"
     " output times, which are few there."
+)
+LAYERS = (
+    "Over the same time: skew error and main term, where they are not rounding; defects and"
+    " singular values of the layers."
 )
 
 STORY = Story(
@@ -168,7 +172,7 @@ def _random(
         system.initial(0.2, seed, balanced),
         options + " --balanced" * balanced,
         prepare,
-        figures={STAGES: stages_figure},
+        figures={STAGES: stages_figure, LAYERS: layers_figure},
         broken=broken,
         t_end=T_END,
     )

@@ -45,8 +45,8 @@ STORY = Story(
         ),
         (
             r"H = |v| - \sum_{i=1}^{n} h_i",
-            "H is what the neurons lack along the teacher; theta_i is the angle of w_i to it, and"
-            " theta_ij that between w_i and w_j."
+            "H is the length that the neurons lack along the teacher; theta_i is the angle between"
+            " w_i and the teacher, theta_ij the angle between w_i and w_j."
             " Phase 1 ends at T_1, when the neurons have turned to the teacher; phase 2 ends at"
             " T_2, when H is small; then comes phase 3.",
         ),

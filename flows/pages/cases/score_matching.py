@@ -34,13 +34,13 @@ from potentials.notation import symbol
 KERNELS = "mixture"
 LOSS = (
     "Above: the loss with the bounds that speak of this regime, at the constants that this run"
-    " measures. In the middle: the local exponent t L'/L. Below: how many nodes the quadrature"
-    " took. Vertical lines are events. Locked: a component is on the target; diverging: the others"
-    " recede; escape: a plateau of the loss ends."
+    " measures. Below: the local exponent t L'/L. Vertical lines are events."
+    " Locked: a component is on the target; diverging: the others recede; escape: a plateau of the"
+    " loss ends."
 )
 GROWTH = (
-    "Spread of the cluster against the linearised flow, and their relative difference beside what"
-    " is left out: below the dotted line the flow is linear."
+    "Spread of the cluster against the linearised flow, and their relative difference beside the"
+    " terms that are left out: below the dotted line the flow is linear."
 )
 FAR = (
     "The far regime: t L R²/(16 (n-1)) tends to 1 and stays below 1 + 32/R²; since R² grows like"
@@ -56,8 +56,8 @@ THRESHOLD = (
     "Threshold in M between the regimes, by bisection, for offsets of size sigma (five components"
     " on a line: only offsets along the mean are amplified). Its square is log(1/sigma), with"
     " gradient EM 2 log(1/sigma), and a constant. With gradient EM no component recedes for ever:"
-    " there a run counts as parted if one still waits beyond the distance 4 when another one has"
-    " arrived."
+    " there a run counts as parted if one component is still beyond the distance 4 when another"
+    " one is at the target."
 )
 LANDSCAPE = (
     "Landscape along the line through the stationary point of Theorem 3.1. Dots: the root s* of the"

@@ -20,8 +20,8 @@ LOSS = (
     " exponent."
 )
 CLUSTERS = (
-    "Above: the share that each student has of its teacher. Below: what the students of a teacher"
-    " miss it by."
+    "Above: the share that each student has of its teacher. Below: the residual that the"
+    " students of a teacher leave."
 )
 
 STORY = Story(
@@ -39,19 +39,19 @@ STORY = Story(
         ),
         (
             r"A_i = \frac{a_i \langle w_i, v_j \rangle}{b_j |v_j|^2}",
-            "A student belongs to the teacher v_j with the least angle to it, among those of which"
-            " its share A_i is positive.",
+            "A student belongs to the teacher v_j with the least angle to it, among the teachers"
+            " whose share A_i is positive.",
         ),
         (
             r"r_j = \sum_{i \in j} a_i w_i - b_j v_j",
-            "The residual of a teacher is what its students miss it by; |j| is the number of these"
-            " students. K is the constant to which t^3 L tends, and T_1 the time from which on no"
-            " student changes its teacher.",
+            "The residual of a teacher is the sum of its students less the teacher; |j| is the"
+            " number of these students. K is the constant to which t^3 L tends, and no student"
+            " changes its teacher after the time T_1.",
         ),
     ),
     result=(
-        "Two teachers have two students each, and the loss falls like t⁻³. Its constant K is the"
-        " sum of those of the teachers, each as if it were alone."
+        "Two teachers have two students each, and the loss falls like t⁻³. Its constant K is a"
+        " sum over the teachers, each as if it were alone."
     ),
     symbols=(
         "p is the degree of the activation, and lambda the slope of a leaky ReLU for negative"

@@ -57,7 +57,7 @@ def _exponents(axes: Axes, runs: Sequence[Trajectory]) -> None:
 
 @styled
 def loss_figure(run: Trajectory) -> Figure:
-    """Loss beside the proven bound, the exponent, and the nodes that were used.
+    """Loss beside the proven bound, and its local exponent.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def loss_figure(run: Trajectory) -> Figure:
     Figure
         The bound `1/sqrt(gamma t)` is drawn with its hidden constant read as 1 (recalled) and
         with the smallest one that this run allows. Where the loss falls faster than every power,
-        the time is linear, and `d log L/dt` stands in the place of the exponent.
+        the time is linear, and `d log L/dt` replaces the exponent.
     """
-    figure, (above, middle, below) = stacked_panels(3, (6.8, 6.6), height_ratios=(3, 2, 1))
+    figure, (above, below) = stacked_panels(2, (6.8, 5.4), height_ratios=(3, 2))
     t, loss = run.t, run["loss"]
     seen = (t > 0) & (loss > FLOOR)
     above.plot(t[seen], loss[seen], **line_style(0), label="loss $L$")
@@ -93,15 +93,10 @@ def loss_figure(run: Trajectory) -> Figure:
     above.legend()
     until = exponential_until(run)
     if until is None:
-        _exponents(middle, [run])
-        time_axis(below, FLOW)
+        _exponents(below, [run])
     else:
-        draw_rate(middle, t, rate_panel(run), until)
+        draw_rate(below, t, rate_panel(run), until)
         time_label(below, FLOW)
-    middle.set_xlabel("")
-    below.plot(t[t > 0], np.maximum(run.features["nodes"][t > 0], 1), **line_style(3))
-    log_axis(below, "y")
-    below.set_ylabel("nodes")
     return figure
 
 
@@ -180,24 +175,20 @@ def lyapunov_figure(run: Trajectory) -> Figure:
     Returns
     -------
     Figure
-        Both sums are independent: over components, and over nodes. Below, their difference.
+        The two rates are computed independently, as sums over components and over nodes.
     """
-    figure, (above, middle, below) = stacked_panels(3, (6.8, 5.4), height_ratios=(2, 2, 1))
+    figure, (above, below) = stacked_panels(2, (6.8, 4.6))
     value, rate = run.potential("squared_norm_sum")
     fisher = run["fisher"]
     seen = (run.t > 0) & (fisher > FLOOR)
     t = run.t[seen]
     above.plot(t, value[seen], **line_style(0))
     above.set_ylabel(r"$U = \sum_i |\mu_i|^2$")
-    middle.plot(
-        t, -rate[seen], **line_style(0), label=r"$-dU/dt = 2 \sum_i \nabla_i L \cdot \mu_i$"
-    )
-    middle.plot(t, 2 * fisher[seen], **line_style(1), label=r"$2\,E|v|^2$")
-    middle.legend()
-    difference = np.abs(rate[seen] / (2 * fisher[seen]) + 1)
-    below.plot(t, np.maximum(difference, 1e-17), **line_style(2))
-    below.set_ylabel("difference")
-    for axes in (above, middle, below):
+    below.plot(t, -rate[seen], **line_style(0), label=r"$-dU/dt = 2 \sum_i \nabla_i L \cdot \mu_i$")
+    below.plot(t, 2 * fisher[seen], **line_style(1), label=r"$2\,E|v|^2$")
+    below.set_ylabel(r"$-dU/dt$")
+    below.legend()
+    for axes in (above, below):
         log_axis(axes, "y")
     time_axis(below, FLOW)
     return figure

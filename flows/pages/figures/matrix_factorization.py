@@ -31,7 +31,7 @@ from flows.runs.quantities import Run, marked_times
 from flows.runs.rates import FLOOR
 from flows.systems.matrix_factorization.system import MatrixFactorization
 
-__all__ = ["depths_figure", "fields_figure", "stages_figure", "strengths_figure"]
+__all__ = ["depths_figure", "fields_figure", "layers_figure", "stages_figure", "strengths_figure"]
 
 STAGES = ("alignment", "saddle", "local")
 STRENGTHS = (0.1, 0.5, 2.0, 10.0, 50.0)
@@ -48,9 +48,21 @@ ROUNDED = 1e-9  # of the layers: a difference of two halves below it has no digi
 POWERS = {"main_term": 1, "skew_error": 2}  # of that difference
 
 
+LOSSES = (("loss_fit", "$L_{ori}$"), ("loss_balance", "$L_{reg}$"))
+HALVES = (
+    ("skew_error", r"skew error $|(A - R)\,\Sigma^{1/2}|_F^2$"),
+    ("main_term", r"main term $\sigma_{\min}(A + R)$"),
+)
+LAYERS = (
+    ("balance_defect", r"$|\Delta|_F$"),
+    ("layer_max", r"$\max_j \sigma_{\max}(W_j)$"),
+    ("layer_min", r"$\min_j \sigma_{\min}(W_j)$"),
+)
+
+
 @styled
 def stages_figure(run: Run) -> Figure:
-    """Losses, singular values, skew error and main term of a run, with its stages.
+    """Losses and singular values of a run, with its stages.
 
     Parameters
     ----------
@@ -60,60 +72,82 @@ def stages_figure(run: Run) -> Figure:
     Returns
     -------
     Figure
-        Four panels over the same time; dotted lines are the marks `T1` (end of alignment) and `T2`
-        (beginning of local convergence), read off the run. The skew error and the main term have a
-        gap where they are rounding. Where the loss falls exponentially, the time is linear, and a
-        fifth panel shows `d log L/dt`.
+        Two panels over the same time; dotted lines are the marks `T1` (end of alignment) and `T2`
+        (beginning of local convergence), read off the run. Where the loss falls exponentially, the
+        time is linear, and a third panel shows `d log L/dt`.
     """
     until = exponential_until(run)
-    figure, axes = stacked_panels(4 if until is None else 5, (6.8, 8.4 if until is None else 10.0))
-    quantities = run.quantities
-    marks = [m for m in marked_times(run).values() if np.isfinite(m) and m > 0]
-    t = quantities["t"]
-    ends = t[-1] if until is None else until
-    shown = (t > 0) & (t <= ends)
-    several = (
-        (
-            ("loss_fit", "$L_{ori}$"),
-            ("loss_balance", "$L_{reg}$"),
-            ("loss_error", "rounding error of $L$"),
-        ),
-        (
-            ("skew_error", r"skew error $|(A - R)\,\Sigma^{1/2}|_F^2$"),
-            ("main_term", r"main term $\sigma_{\min}(A + R)$"),
-        ),
-        (
-            ("balance_defect", r"$|\Delta|_F$"),
-            ("layer_max", r"$\max_j \sigma_{\max}(W_j)$"),
-            ("layer_min", r"$\min_j \sigma_{\min}(W_j)$"),
-        ),
-    )
+    figure, axes = stacked_panels(*((2, (6.8, 4.6)) if until is None else (3, (6.8, 6.4))))
     # Over linear time the loss is a straight line to its end.
-    bottoms = (BOTTOM if until is None else LOWEST, BOTTOM, BOTTOM)
-    panels = (axes[0], axes[2], axes[3])
-    for panel, curves, bottom in zip(panels, several, bottoms, strict=True):
-        for index, (name, label) in enumerate(curves):
-            value = np.maximum(quantities[name], FLOOR)[shown]
-            if name in POWERS:
-                digits = value > (ROUNDED * quantities["layer_max"][shown]) ** POWERS[name]
-                value = np.where(digits, value, np.nan)
-            if (value > FLOOR).any():
-                panel.plot(t[shown], value, **line_style(index), label=label)
-        _decades(panel, bottom=bottom)
-        panel.legend()
-    for panel, words in zip(panels, ("losses", "two halves", "layers"), strict=True):
-        panel.set_ylabel(words)
-    draw_curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
+    _draw(axes[0], run, "losses", LOSSES, until, BOTTOM if until is None else LOWEST)
+    shown = _shown(run, until)
+    draw_curves(axes[1], run.t[shown], run.quantities["singular_values"][shown], "", "$i =$")
     axes[1].set_ylabel(r"$\sigma_i(W)$")
+    if until is not None:
+        draw_rate(axes[2], run.t, rate_panel(run), until)
+    _mark_stages(run, axes, until)
+    return figure
+
+
+@styled
+def layers_figure(run: Run) -> Figure:
+    """Both halves of the chain, its defects and its layers, over the time of :func:`stages_figure`.
+
+    Parameters
+    ----------
+    run : Run
+        A trajectory of `matrix_factorization`.
+
+    Returns
+    -------
+    Figure
+        The skew error and the main term have a gap where they are rounding.
+    """
+    until = exponential_until(run)
+    figure, axes = stacked_panels(2, (6.8, 4.6))
+    _draw(axes[0], run, "two halves", HALVES, until)
+    _draw(axes[1], run, "layers", LAYERS, until)
+    if until is not None:
+        time_label(axes[1])
+    _mark_stages(run, axes, until)
+    return figure
+
+
+def _shown(run: Run, until: float | None) -> NDArray[np.bool_]:
+    return (run.t > 0) & (run.t <= (run.t[-1] if until is None else until))
+
+
+def _draw(
+    panel: Axes,
+    run: Run,
+    words: str,
+    curves: Sequence[tuple[str, str]],
+    until: float | None,
+    bottom: float = BOTTOM,
+) -> None:
+    """Draw quantities of a run into a panel, on a logarithmic axis."""
+    shown, quantities = _shown(run, until), run.quantities
+    for index, (name, label) in enumerate(curves):
+        value = np.maximum(quantities[name], FLOOR)[shown]
+        if name in POWERS:
+            digits = value > (ROUNDED * quantities["layer_max"][shown]) ** POWERS[name]
+            value = np.where(digits, value, np.nan)
+        if (value > FLOOR).any():
+            panel.plot(run.t[shown], value, **line_style(index), label=label)
+    _decades(panel, bottom=bottom)
+    panel.legend()
+    panel.set_ylabel(words)
+
+
+def _mark_stages(run: Run, axes: Sequence[Axes], until: float | None) -> None:
+    """Mark and name the stages; time is logarithmic where the loss does not fall exponentially."""
+    marks = [m for m in marked_times(run).values() if np.isfinite(m) and m > 0]
     for panel in axes:
         for mark in marks:
             panel.axvline(mark, color=BLACK, linestyle=DASHES[2], linewidth=1.0)
     if until is None:
         time_axis(axes[-1])
-    else:
-        draw_rate(axes[-1], t, rate_panel(run), until)
     _name_stages(axes[0], marks)
-    return figure
 
 
 @styled

@@ -50,7 +50,7 @@ def _exponent(axes: Axes, run: Trajectory, lines: Sequence[float] = (-2, -1, -0.
 
 @styled
 def loss_figure(run: Trajectory) -> Figure:
-    """Loss beside the bounds that speak of it, the local exponent, and the nodes that were used.
+    """Loss beside the bounds that speak of it, and the local exponent.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def loss_figure(run: Trajectory) -> Figure:
         The bounds are those of the regime in which the run ends, with the tightest constants that
         it allows.
     """
-    figure, (above, middle, below) = stacked_panels(3, (6.8, 6.6), height_ratios=(3, 2, 1))
+    figure, (above, below) = stacked_panels(2, (6.8, 5.4), height_ratios=(3, 2))
     t, loss = run.t, run["loss"]
     seen = (t > 0) & (loss > FLOOR)
     above.plot(t[seen], loss[seen], **line_style(0), label="loss $L$")
@@ -91,13 +91,9 @@ def loss_figure(run: Trajectory) -> Figure:
     log_axis(above, "y")
     above.set_ylabel("loss $L$")
     above.legend()
-    _exponent(middle, run)
-    middle.set_title("dotted: $-1/2$, $-1$, $-2$", loc="right")
-    below.plot(t[t > 0], np.maximum(run.features["nodes"][t > 0], 1), **line_style(3))
-    log_axis(below, "y")
-    below.set_ylim(10, 3 * max(100.0, run.features["nodes"].max()))
-    below.set_ylabel("nodes")
-    mark_events(run, above, middle, below)
+    _exponent(below, run)
+    below.set_title("dotted: $-1/2$, $-1$, $-2$", loc="right")
+    mark_events(run, above, below)
     time_axis(below, FLOW)
     return figure
 

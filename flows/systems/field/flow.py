@@ -152,11 +152,11 @@ class FieldFlow(InBlocks):
         return field_piece(self.compiled, frame, state.x, time, blocks, kick)
 
     def beside(self, frame: Any, states: FieldState, others: Sequence[FieldState]) -> FieldState:
-        """States whose errors are their distances to those of companions."""
+        """States whose errors are their distances to the companions' states."""
         return beside(states, others)
 
     def features(self, frame: Frame, states: FieldState) -> dict[str, Array]:
-        """What the states carry, by name; NaN where it is not known."""
+        """Observables that the states carry, by name; NaN where they are not known."""
         seen = np.where(known(states), states.seen, np.nan)
         return dict(zip(self._features, np.moveaxis(seen, -1, 0), strict=True))
 

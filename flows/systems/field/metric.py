@@ -220,9 +220,9 @@ def _spread(blocks: Sequence[Block], given: Pairs, label: str) -> list[sp.Expr]:
     known = dict(given)
     found: list[sp.Expr] = []
     for block in blocks:
-        factor = in_closed_form(f"{label}: that of {block.name}", known.get(block, 1), blocks)
+        factor = in_closed_form(f"{label} of {block.name}", known.get(block, 1), blocks)
         if factor.is_positive is False or factor == 0:
-            raise InputError(f"{label}: that of {block.name} must be positive, got {factor}")
+            raise InputError(f"{label} of {block.name} must be positive, got {factor}")
         found += [factor] * math.prod(shape(block))
     return found
 

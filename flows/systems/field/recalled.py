@@ -39,7 +39,7 @@ def recalled(name: str, parameters: Mapping[str, Any], definition: Mapping[str, 
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise InputError(f"{told}; its definition is damaged") from None
     if found.parameters["fingerprint"] != parameters["fingerprint"]:
-        raise InputError(f"{told}; its definition is that of another system")
+        raise InputError(f"{told}; its definition belongs to another system")
     return found
 
 

@@ -129,7 +129,7 @@ def reduced(system: System, potentials: Any, keep: Any = ()) -> ODE:
         if all(one is not None for one in found):
             return _ode(system, subject, exact, [one for one in found if one is not None], kept)
     told = next(
-        f"that of {name} is {sp.factor(flow.written(flow.along(p)))!s:.200}"
+        f"the rate of {name} is {sp.factor(flow.written(flow.along(p)))!s:.200}"
         for (name, _), p, one in zip(exact, polynomials, found, strict=True)
         if one is None
     )

@@ -128,7 +128,8 @@ class ODE(FieldFlow):
         Raises
         ------
         InputError
-            For a field that no :meth:`reduced` has made, and for what is no state of the flow.
+            For a field that no :meth:`reduced` has made, and for an array that is no state of
+            the flow.
         """
         if self.reduction is None:
             raise InputError(f"{self.name} is no closed equation of another flow's potentials")

@@ -80,7 +80,7 @@ def components(blocks: Sequence[Block], field: Any) -> tuple[Any, ...]:
     if isinstance(field, Mapping):
         by_name = {getattr(key, "name", str(key)): value for key, value in field.items()}
         if set(by_name) != {b.name for b in blocks}:
-            raise InputError(f"{expected}, got those of {', '.join(by_name) or 'none'}")
+            raise InputError(f"{expected}, got sides for {', '.join(by_name) or 'none'}")
         return tuple(by_name[b.name] for b in blocks)
     parts = tuple(field) if isinstance(field, (list, tuple)) else (field,)
     if len(parts) != len(blocks):

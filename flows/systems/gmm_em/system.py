@@ -75,7 +75,7 @@ class GMMEM(MixtureSystem):
     Notes
     -----
     Units: ``t`` is the time of ``dmu/dt = -grad L``; gradient EM with step ``eta`` reaches
-    ``t = eta * steps``. The loss has no factor. The target stands at 0; for ``N(mu*, I)`` give
+    ``t = eta * steps``. The loss has no factor. The target is at 0; for ``N(mu*, I)`` give
     means less ``mu*``.
     Source: Xu, Fazel & Du, NeurIPS 2024, arXiv 2407.00490.
     Accuracy: loss and gradient are right to 1e-12 relative where the means span up to two
@@ -149,7 +149,7 @@ class GMMEM(MixtureSystem):
 
     @property
     def unit(self) -> float:
-        """One, since the user's means are those of the mixture."""
+        """One, since the user's means are the mixture's."""
         return 1.0
 
     @property

@@ -236,7 +236,7 @@ class MixtureSystem(System):
             Means.
         tolerance : float, optional
             Relative error asked for; 1e-12 by default, 1e-10 in three dimensions for means longer
-            than 2, and in more. ``error`` says what was reached.
+            than 2, and in more. ``error`` is the error that was reached.
         """
         frame, now = self.reduce(self.check_start(state))
         means = forms.components(frame, now)
@@ -263,6 +263,6 @@ class MixtureSystem(System):
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
 
-        Coincident components are told apart: the Hessian is that of ``n`` free means.
+        The Hessian has ``n`` free means, also where components coincide.
         """
         return derivatives.hessian(self.calculus, *self.sound(self.check_start(state), False))

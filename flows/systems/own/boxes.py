@@ -109,6 +109,7 @@ def over_cube(
     if not all(map(has_bound, box.slopes)):
         raise ValueError(
             "expected, over a cube of three numbers or more, sums, products and powers of exp, log,"
-            " sin, cos, tanh, erf and the like in what has no closed mean; take Rows of a sample"
+            " sin, cos, tanh, erf and the like in an average without a closed form; take Rows of a"
+            " sample"
         )
     return Measured(integrand, x, y, box)

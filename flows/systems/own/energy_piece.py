@@ -37,11 +37,11 @@ BITS, ROUNDED = 256, 1e-30
 #: A state that stays is off by less than this, in units of energy.
 STAYS = 10.0
 UNKNOWN = (
-    "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or, with"
-    " a loss of your own, take arithmetic='doubles'"
+    "no number of bits determines the gradient here, as at a kink of the loss: start beside it, or,"
+    " with a loss of your own, take arithmetic='doubles'"
 )
 GROWS = (
-    "the gradient grows, to {:.2g}, and what is not known of the run with it, as where a plateau is"
+    "the gradient grows, to {:.2g}, and the error of the run grows with it, as where a plateau is"
     " left ever faster, or on the way to a point where the loss is singular; end the run before, or"
     " take a smaller rtol"
 )

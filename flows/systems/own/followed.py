@@ -69,7 +69,7 @@ class Followed(Evaluated):
         return state.x
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
-        """What the states carry, by name."""
+        """Observables that the states carry, by name."""
         return dict(zip(self._features, np.moveaxis(states.seen, -1, 0), strict=True))
 
     def errors(

@@ -81,7 +81,7 @@ def _check_loss(loss: Loss | MatrixLoss, expression: Any) -> None:
             raise
         raise ValueError(
             f"{kink}; an average over rows of data, or over signs, has kinks where one of them is"
-            " at a kink of what is averaged: take a smooth function, or a density such as Gaussian"
+            " at a kink of the integrand: take a smooth function, or a density such as Gaussian"
         ) from None
     if isinstance(loss, Loss) and loss.averaged and (told := not_finite_anywhere(loss)):
         raise ValueError(told)

@@ -83,8 +83,8 @@ def no_number(loss: Any, y: Array) -> str:
                 value = mp.nan
             if mp.im(value) != 0:
                 return (
-                    "is not a real number at the start, as a root or a logarithm of what is"
-                    " negative is none"
+                    "is not a real number at the start, as a root or a logarithm of a negative"
+                    " number is none"
                 )
             if LARGEST_DOUBLE < abs(value) < mp.inf:
                 return "is larger at the start than doubles hold"
@@ -145,7 +145,7 @@ def not_finite(loss: Loss, y: Array) -> str:
             for r in (-3.1, -1.7, -0.6, 0.4, 1.6, 3.2):
                 if mp.im(value(line.at(r))) != 0:
                     return (
-                        f"what is averaged is not a real number at {line.told(r)}; take a function"
+                        f"the integrand is not a real number at {line.told(r)}; take a function"
                         " that is one for all x"
                     )
             for below in denominators:
@@ -153,14 +153,15 @@ def not_finite(loss: Loss, y: Array) -> str:
                 for r in _zeros(line.along(inner)):
                     if _is_pole(line.along(value), r):
                         return (
-                            "what is averaged has no finite mean, as it has a pole at"
+                            "the integrand has no finite mean, as it has a pole at"
                             f" {line.told(r)}; keep its denominator from zero, as by 1 + x^2"
                         )
         for line in _steepest(value, size):
             if (r := _grows(line.along(value))) is not None:
                 return (
-                    "what is averaged has no finite mean, as times the density of x it does not"
-                    f" fall up to {line.told(r)}; average what grows slower than exp(|x|^2/2)"
+                    "the integrand has no finite mean, as times the density of x it does not fall"
+                    f" up to {line.told(r)}; average a function that grows slower than"
+                    " exp(|x|^2/2)"
                 )
     return ""
 

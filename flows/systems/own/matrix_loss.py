@@ -64,7 +64,7 @@ class MatrixLoss:
         """None: it is not written out."""
         raise InputError(
             "a loss of more than 500 entries is not written out in entries: take a smaller one, or"
-            " what matrices in doubles can do"
+            " a method that works with matrices in doubles"
         )
 
     def check(self) -> None:

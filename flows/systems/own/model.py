@@ -90,7 +90,7 @@ class Model:
     Parameters
     ----------
     **options
-        Those of the subclass, by name; :func:`option` makes them.
+        Options of the subclass, by name; :func:`option` makes them.
 
     Returns
     -------

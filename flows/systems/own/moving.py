@@ -224,19 +224,19 @@ def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, .
     kinks = kinks_of(integrand, x)
     if kinks is None:
         raise ValueError(
-            "kinks of what is averaged must be where affine forms of x are zero, as in Max(0, w*x)"
+            "kinks of the integrand must be where affine forms of x are zero, as in Max(0, w*x)"
         )
     if len(kinks.forms) > MOST_KINKS:
         raise ValueError(
-            f"expected at most {MOST_KINKS} forms with kinks in what has no closed mean, got"
-            f" {len(kinks.forms)}"
+            f"expected at most {MOST_KINKS} forms with kinks in an average without a closed form,"
+            f" got {len(kinks.forms)}"
         )
     cells = Cells(kinks, x, y)
     state = np.random.default_rng(0).normal(size=len(y))
     if (count := cells.directions(state)) > MOST_DIRECTIONS:
         raise ValueError(
-            "expected kinks and other forms of x in at most two directions in what has no closed"
-            f" mean, got {count}: take fewer, or what has no kinks"
+            "expected kinks and other forms of x in at most two directions in an average without a"
+            f" closed form, got {count}: take fewer, or an integrand without kinks"
         )
     return cells.average
 

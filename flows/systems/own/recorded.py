@@ -121,7 +121,7 @@ class RecordedSystem(System):
         )
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
-        """What the states carry, by name."""
+        """Observables that the states carry, by name."""
         return dict(zip(self.about["features"], np.moveaxis(states.seen, -1, 0), strict=True))
 
     def errors(
@@ -165,7 +165,7 @@ class RecordedSystem(System):
         except (ValueError, TypeError, IndexError, RecursionError):
             raise InputError(f"{told}: its definition is damaged") from None
         if found.parameters["fingerprint"] != self.about["fingerprint"]:
-            raise InputError(f"{told}: its definition is that of another loss")
+            raise InputError(f"{told}: its definition belongs to another loss")
         return found
 
     def derive(self) -> Document:

@@ -147,7 +147,7 @@ def over_sphere(
     state = np.random.default_rng(0).normal(size=len(y))
     if (count := disc.axes(state).shape[1]) > MOST_DIRECTIONS:
         raise ValueError(
-            "expected, on a sphere, forms of x in at most two directions in what has no closed"
-            f" mean, got {count}; take fewer, or Rows of a sample"
+            "expected, on a sphere, forms of x in at most two directions in an average without a"
+            f" closed form, got {count}; take fewer, or Rows of a sample"
         )
     return Measured(integrand, x, y, disc)

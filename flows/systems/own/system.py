@@ -68,8 +68,9 @@ class OwnSystem(Followed):
         them, the gradient in ball arithmetic, increments in units of the energy that is left
         (:mod:`flows.systems.own.energy`); expectations in one dimension by a trapezoidal rule
         that is proved to be right to 1e-30, and in more dimensions by nodes in the planes of affine
-        forms, right to 1e-13 of the terms by proof, and where these cancel to what a second rule
-        tells (:mod:`flows.systems.own.averages`). `doubles`: no state has more than 16 digits.
+        forms, right to 1e-13 of the terms by proof; where these cancel, the error is the difference
+        to a second rule (:mod:`flows.systems.own.averages`). `doubles`: no state has more than 16
+        digits.
         `auto` is `balls`, and `doubles` where those are not possible (an expectation that 2000
         nodes do not resolve, or 300000 in a plane; one over several numbers that is not of students
         of a teacher; a function without ball arithmetic), and where they are slow: for more than
@@ -154,7 +155,7 @@ class OwnSystem(Followed):
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """Polynomial loss as a certificate states it: no other one can be told by plain values."""
+        """Polynomial loss as a certificate states it: plain values define no other one."""
         if {*parameters} != {"name", "blocks", "terms"}:
             raise InputError(
                 "expected the name, blocks and terms of a polynomial loss; of another one build the"
@@ -170,7 +171,7 @@ class OwnSystem(Followed):
         Raises
         ------
         ValueError
-            For what is none.
+            For a record that defines no loss.
         """
         names, nodes = definition
         parts = restated(nodes)

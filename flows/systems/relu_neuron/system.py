@@ -185,7 +185,7 @@ class ReLUNeuron(System):
         return features(frame, states)
 
     def batch_key(self, frame: Frame, states: SoundState) -> Any:
-        """Runs with as many neurons and dimensions, of which the same ones coincide."""
+        """Key of runs with as many neurons and dimensions, in which the same neurons coincide."""
         return states.z.shape[1:], frame.multiplicity.tobytes(), frame.member.tobytes()
 
     def errors(

@@ -245,7 +245,7 @@ class ScoreMatching(MixtureSystem):
     def regime(
         self, times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array
     ) -> tuple[Array, Array]:
-        """Regimes of states: who is on the target, who recedes, whether the loss waits; marks."""
+        """Regimes of states: components on the target and receding ones, plateaus; marks."""
         from flows.systems.score_matching.regimes import regimes  # Numba loads where it is needed
 
         return regimes(times, weight, mu, velocity, fisher, self.n, self.unit)

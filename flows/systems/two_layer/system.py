@@ -79,7 +79,7 @@ class TwoLayer(Followed):
     Any other run keeps up to 150 numbers with as many digits as it takes, and more in doubles;
     where these do not know the loss it is NaN. In more dimensions than there are neurons it stays
     in their span.
-    With biases, and with the last four activations, runs are those of an own system: see
+    With biases, and with the last four activations, the flow is an own system: see
     :class:`flows.OwnSystem`. ReLU, leaky ReLU and quadratic ones have the loss in closed form, with
     as many digits as it takes; the average of others is over nodes in the planes of pairs of
     neurons, with a bound. A neuron with a bias is `(w_i, c_i)` in `layer_balance`.

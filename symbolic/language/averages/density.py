@@ -1,4 +1,4 @@
-r"""What a density of data is: an average over standard normal numbers, or a finite sum.
+r"""Densities of data: an average over standard normal numbers, or a finite sum.
 
 .. math:: E f(x) = c + E\, g(u), \qquad u \sim N(0, I)
 
@@ -60,7 +60,7 @@ class Density(sp.Basic):
         raise InputError(f"expected numbers in {self}, got {sorted(map(str, self.free_symbols))}")
 
     def terms(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> int:
-        """Terms of the plain sum that an average of `f` is; 0 of what is none."""
+        """Number of terms where an average of `f` is a plain sum; else 0."""
         return 0
 
     def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:
@@ -108,8 +108,8 @@ def parameter(label: str, value: Any) -> sp.Expr:
     plain = value.xreplace({e: sp.Dummy(real=True) for e in value.atoms(MatrixElement)})
     if not plain.xreplace({s: sp.Dummy(real=True) for s in plain.free_symbols}).is_real:
         raise InputError(
-            f"{label} must be real and finite for all values of what is trained, got {value}: a"
-            " flow may lead to where it is not; train another parameter, such as its logarithm"
+            f"{label} must be real and finite for all values of the parameters, got {value}: a"
+            " flow may lead to others; train another parameter, such as its logarithm"
         )
     return value
 

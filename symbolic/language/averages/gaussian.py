@@ -131,7 +131,7 @@ def _covariance(given: Any) -> sp.ImmutableMatrix:
     ):
         raise InputError(
             f"expected numbers in the covariance, got {given}; to train one, give its factor C,"
-            " as in Gaussian(m, factor=C): no C leads to what is no covariance"
+            " as in Gaussian(m, factor=C): every C gives a covariance"
         )
     return matrix("the covariance", given)
 

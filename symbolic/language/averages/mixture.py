@@ -28,7 +28,7 @@ class Mixture(Density):
     Raises
     ------
     InputError
-        For what is no density, and for other weights.
+        For components that are no densities, and for other weights.
 
     Examples
     --------

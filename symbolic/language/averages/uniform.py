@@ -58,8 +58,8 @@ class Rademacher(Density):
             return 0
         if (used := sum(f.has(s) for s in x)) > MOST_SIGNS:
             raise ValueError(
-                f"expected at most {MOST_SIGNS} signs in what is no polynomial of them, got"
-                f" {used}; take fewer, or a sample of them as Rows"
+                f"expected at most {MOST_SIGNS} signs in an integrand that is no polynomial of"
+                f" them, got {used}; take fewer, or a sample of them as Rows"
             )
         return 2**used
 
@@ -116,7 +116,7 @@ class Cube(Density):
         return int(self.args[0].rows) if self.args[0].rows > 1 else None
 
     def ends(self, count: int) -> list[tuple[sp.Expr, sp.Expr]]:
-        """Both ends of each of so many numbers."""
+        """Both ends of each of ``count`` numbers."""
         return list(zip(*self.args, strict=True)) * (count if self.size is None else 1)
 
     def stays(self, f: sp.Expr, x: Sequence[sp.Symbol]) -> bool:

@@ -3,7 +3,7 @@ r"""Gradient EM for a Gaussian mixture: gradient descent on the KL divergence fr
 The loss is `KL(p_0 || p)`, `p_0 = N(0, I)`, `p = sum_k pi_k N(mu_k, I)` with fixed weights; symbols
 and conventions are those of `symbolic.lemmas.mixture`.
 
-What a solver runs are the integrands at a node `x`, functions of the numbers that
+A solver runs the integrands at a node `x`, functions of the numbers that
 `symbolic.lemmas.mixture_node` names.
 """
 

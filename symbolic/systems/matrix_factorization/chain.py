@@ -1,4 +1,4 @@
-r"""Deep linear chains: both parts of the loss, their gradients, and what the flow keeps.
+r"""Deep linear chains: both parts of the loss, their gradients, and conserved quantities.
 
 The chain `W = W_N ... W_1` is fitted to `Sigma` by the flow `dW_j/dt = -grad_j (L_ori + L_reg)`.
 Statements for every depth `N` write the chain around one layer: `X = W_j` with `Y = W_{j+1}` and

@@ -1,4 +1,4 @@
-"""Evidence for the steps: names written out, what is averaged compared by itself."""
+"""Evidence for the steps: names written out, integrands compared by themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates of potentials along the flow, their signs, and what the flow conserves."""
+"""Rates of potentials along the flow, their signs, and conserved quantities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Lemma 30: the directions of the `z_i` stay apart, and what that makes of the pairwise distance.
+r"""Lemma 30: the directions of the `z_i` stay different, and what follows for the distance.
 
 What the argument gives is `kappa_max(t) >= min(kappa_max(T), pi/2)` for all `t >= T`. The printed
 lemma has `kappa_max(0)/3`, and its proof goes back and forth between `/2` and `/3` (second-hand:

@@ -50,7 +50,7 @@ def test_neurons_that_nearly_agree_are_followed_in_as_long_pieces_as_others(d, t
     system, first = flows.ReLUNeuron(n=2, d=d), np.array([0.25, 0.1, 0.125])[:d]
     off = np.array([-0.3, 0.9, 0.4])[:d]
     far = flows.certify(system, [first, first + off / 3], 10.0, digits=16)
-    for apart in (1e-3, 1e-6, 1e-9):
+    for apart in (1e-3, 1e-9):
         made = flows.certify(system, [first, first + apart * off], 10.0, digits=16)
         made.save(tmp_path / f"{apart}.json")
         assert flows.verify(tmp_path / f"{apart}.json").accepted
@@ -70,7 +70,7 @@ def test_neurons_that_are_nearer_than_the_error_ask_for_more_digits():
         flows.certify(flows.ReLUNeuron(n=2, d=3), [first, first + 1e-9 * off], 10.0, digits=10)
 
 
-@pytest.mark.parametrize("off", [1e-9, 1e-16, 1e-24, 1e-60, 0.0])
+@pytest.mark.parametrize("off", [1e-9, 1e-60, 0.0])
 def test_a_neuron_next_to_the_axis_passes_it_however_soon(off, tmp_path):
     made = flows.certify(flows.ReLUNeuron(n=2, d=2), [[0.3, off], [0.2, 0.4]], 1.0, digits=20)
     made.save(tmp_path / "made.json")

@@ -129,7 +129,7 @@ def test_the_checker_accepts_carries_of_any_length(monkeypatch):
     checked = forever.checked
     monkeypatch.setattr(forever, "checked", refused)
     monkeypatch.setattr(forever, "LAST", 1e4)
-    with pytest.raises(Uncertified, match=r"refuses what was made, longer$"):
+    with pytest.raises(Uncertified, match=r"refuses this proof, longer$"):
         mirrored = [[0.1, 0.05], [0.1, -0.05]]
         flows.certify(flows.ReLUNeuron(n=2, d=2), mirrored, math.inf, digits=10)
     assert lengths[-1] > 100

@@ -51,7 +51,7 @@ def test_the_list_of_commands_is_uncut_at_80_columns(popflow, monkeypatch):
     _, out, _ = popflow("--help")
     assert "..." not in out.partition("Commands:")[2] and max(map(len, out.splitlines())) <= 80
     (certify,) = re.findall(r"^  certify +(.*?)^  \w", out, re.M | re.S)
-    assert " ".join(certify.split()).endswith("is true on the way.")
+    assert " ".join(certify.split()).endswith("its claims on the way.")
 
 
 def test_help_lists_the_options_of_a_system_below_its_name(popflow):

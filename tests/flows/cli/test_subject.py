@@ -215,6 +215,35 @@ def test_what_a_verb_cannot_do_is_one_line(popflow, words, said, tmp_path, monke
     assert (code, out) == (2, "") and said in err and err.count("\n") == 1
 
 
+# L = (x y - 1)^2/2 has L' = -2 (x^2 + y^2) L, and x^2 + y^2 falls from 5 at first towards 3.47.
+@pytest.mark.parametrize(
+    "relation, verdict, code",
+    [
+        ("D(loss) >= -10*loss", "HOLDS", 0),
+        ("loss_dot >= -10*loss", "HOLDS", 0),
+        ("D(loss) >= -9.99*loss", "VIOLATED", 1),
+        ("loss <= 0.5", "HOLDS", 0),
+        ("loss <= 0.4995", "VIOLATED", 1),
+        ("D(los) <= -loss", "did you mean loss", 2),
+        ("loss <= 1 <= 2", "expected a relation", 2),
+        ("E(loss) <= 1", "E(loss) is not read", 2),
+    ],
+)
+def test_a_relation_is_checked_as_a_claim(popflow, relation, verdict, code):
+    start = ("--start", "x=1,y=2", "--t-end", "1")
+    found, out, err = popflow("check", PRODUCT, *start, "--claim", relation)
+    assert found == code and verdict in (out if code < 2 else err)
+    assert code < 2 or err.count("\n") == 1
+
+
+def test_a_certificate_decides_no_relation(popflow):
+    code, _, err = popflow(
+        *("check", PRODUCT, "--start", "x=1,y=2", "--t-end", "1"),
+        *("--claim", "loss <= 1", "--certificate", "c.json"),
+    )
+    assert code == 2 and "it decides claims, and no relation" in err
+
+
 def test_an_option_of_a_verb_is_no_name_for_one_of_a_model(popflow, well):
     with open(well, "w") as file:
         file.write(WELL.replace("wide", "seed"))

@@ -71,10 +71,13 @@ def test_a_run_that_ended_early_says_so_and_what_to_do():
 
 
 def test_a_loss_that_is_not_known_is_no_number(run):
-    features = {**run.features, "loss": np.full(len(run.t), np.nan)}
-    unknown = replace(run)
-    unknown.__dict__["features"] = features
-    assert "NaN at the end: it is not known there, see run.errors()" in str(unknown)
+    for known in (0, 1, 5):
+        loss = np.where(np.arange(len(run.t)) < known, run["loss"], np.nan)
+        unknown = replace(run)
+        unknown.__dict__["features"] = {**run.features, "loss": loss}
+        line = next(line for line in str(unknown).splitlines() if "NaN at the end" in line)
+        last = f"last known: {loss[known - 1]:.6g} at t = {run.t[known - 1]:.6g}"
+        assert line.endswith(last if known else "it is not known there")
 
 
 def test_verdicts_print_one_line_each_and_are_a_list(run):

@@ -22,7 +22,7 @@ from flows.expectations.planes import fewest, surveyed
 from flows.systems.own.loss import Loss, estimate
 from symbolic.language.blocks import Explicit
 
-FUZZ = int(os.environ.get("POPFLOW_FUZZ", "20"))
+FUZZ = int(os.environ.get("POPFLOW_FUZZ", "10"))
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 # A part of the average that a rule is asked for.
 ASKED = 1e-12

@@ -13,7 +13,7 @@ from flows.systems.mixture.parts import parts_of
 from symbolic.systems.gmm_em import document as gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
 
-FUZZ = int(os.environ.get("POPFLOW_FUZZ", "20"))
+FUZZ = int(os.environ.get("POPFLOW_FUZZ", "10"))
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 PLAIN = Smooth(2, 10.0, 5.0)
 # Rounding of a sum of order one.

@@ -12,7 +12,7 @@ import pytest
 import flows
 
 # Runs in all: so many starts, each in VARIANTS ways. `make fuzz` asks for 500.
-RUNS = int(os.environ.get("POPFLOW_FUZZ", "60"))
+RUNS = int(os.environ.get("POPFLOW_FUZZ", "30"))
 VARIANTS = 4
 TRUE, FALSE = {"HOLDS"}, {"VIOLATED"}
 

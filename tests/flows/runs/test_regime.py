@@ -101,11 +101,11 @@ SEEN = {
     ),
 }
 NOT_SEEN = {
-    "nothing has happened": (lambda t: (1 + t / 10**9) ** -3, 1e4, {}, "stands still"),
-    "a plateau": (lambda t: 1 + sp.exp(-t), 1e3, {}, "stands still"),
+    "nothing has happened": (lambda t: (1 + t / 10**9) ** -3, 1e4, {}, "hardly changes"),
+    "a plateau": (lambda t: 1 + sp.exp(-t), 1e3, {}, "hardly changes"),
     "an exponential onto a slower tail": (two_regimes, 20.0, {"curvatures": SLOW}, "slower tail"),
     "an exponential of unknown curvature": (lambda t: sp.exp(-t), 40.0, {}, "slower tail"),
-    "the tail begins": (two_regimes, 1e4, {}, "stands still"),
+    "the tail begins": (two_regimes, 1e4, {}, "hardly changes"),
     "a power that still changes": (lambda t: (1 + t / 1000) ** -2, 1e4, {}, "still changes"),
     "a saddle": (power, 1e6, {"curvatures": np.array([-1e-4, 1.0])}, "saddle"),
     "an event a moment ago": (power, 1e6, {"events": (Event(5e5, "escape", ""),)}, "just changed"),

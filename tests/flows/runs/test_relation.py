@@ -351,3 +351,16 @@ def test_a_list_may_hold_relations_and_claims(run):
     assert [one.verdict for one in flows.check(run, [claim, PHI <= 2])] == ["HOLDS", "HOLDS"]
     with pytest.raises(InputError, match="unknown claim"):
         flows.check(flows.integrate(flows.ReLUNeuron(n=2, d=2), [[1, 0], [0, 1]], 1.0), ["none"])
+
+
+def test_two_sides_that_are_zero_say_how_to_compare_them():
+    u, v = sp.symbols("u v")
+    squares = {"left": u**2, "right": v**2, "balance": u**2 - v**2}
+    system = flows.OwnSystem("product", [u, v], (u * v - 1) ** 2 / 2, squares)
+    balanced = flows.integrate(system, [0.5, 0.5], 10.0)
+    (verdict,) = flows.check(balanced, sp.Eq(symbol("balance"), 0))
+    assert verdict.verdict == "INCONCLUSIVE" and "both sides are zero" in verdict.message
+    same = sp.Eq(symbol("left"), symbol("right"))
+    assert flows.check(balanced, same)[0].verdict == "HOLDS"
+    beside = flows.integrate(system, [0.5, 0.5 * (1 + OFF)], 10.0)
+    assert flows.check(beside, same)[0].verdict == "VIOLATED"

@@ -14,7 +14,7 @@ REFUSED = {
     "not critical": (y**4 / 4, {y: 1}, "the point is not critical: the derivative by y is 1"),
     "kink": (sp.Abs(x) + y**2, {x: 0, y: 0}, "a kink of degree 1"),
     "kink of degree 3/2": (sp.Abs(x) ** R(3, 2) + y**2, {x: 0, y: 0}, "a kink of degree 3/2"),
-    "flat": (sp.exp(-1 / x**2) + y**2, {x: 0, y: 0}, "divides by a part that vanishes"),
+    "flat": (sp.exp(-1 / x**2) + y**2, {x: 0, y: 0}, "is a divisor"),
     "zeros in three dimensions": (
         x**4 + y**6 + w**8,
         {x: 0, y: 0, w: 0},
@@ -43,7 +43,7 @@ REFUSED = {
     "a power that varies": (x**x, {x: 0}, "a power whose base vanishes"),
     "a logarithm": (x**2 * sp.log(x**2), {x: 0}, "log is not analytic at 0"),
     "no real number": (x**2 * sp.log(x - 1) ** 2, {x: 0}, "log is not real at -1"),
-    "a hole that can be filled": (-sp.log(sp.sin(x) / x), {x: 0}, "no series is known of what div"),
+    "a hole that can be filled": (-sp.log(sp.sin(x) / x), {x: 0}, "no series is known where"),
     "derivatives with holes": (sp.LambertW(x) ** 2, {x: 0}, "no Taylor series of LambertW at 0"),
     "a saddle that is stiff": (
         10**18 * (x + y) ** 2 - (x - y) ** 2 / 1000 + w**2,

@@ -45,6 +45,21 @@ def test_a_relation_has_one_sign(text, kind):
 
 
 @pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x ^ 2", r"it has the sign \^; write \*\* for a power$"),
+        ("x / 0", "it has a quotient by zero$"),
+        ("x ** 65", "it has a power above 64"),
+        ("x ** y", "with letters$"),
+        ("x // 2", "it has a sign other than"),
+    ],
+)
+def test_an_operation_that_is_not_read_is_named(text, reason):
+    with pytest.raises(ValueError, match=reason):
+        read_expression(text, KNOWN)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         f"__import__('os').environ.__setitem__('{RAN}', '1')",

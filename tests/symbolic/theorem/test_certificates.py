@@ -115,10 +115,10 @@ def test_a_change_without_a_new_checksum_is_refused(small):
     ("change", "why"),
     [
         (lambda d: d["theorems"][0].update(says="dU/dt = -3 E|v|^2"), "says is not what"),
-        (lambda d: d["theorems"][0].update(statement="0 >= 1"), "not what is proved"),
-        (lambda d: d["theorems"][0].update(axioms=[]), "hypotheses are not those"),
+        (lambda d: d["theorems"][0].update(statement="0 >= 1"), "not the proved one"),
+        (lambda d: d["theorems"][0].update(axioms=[]), "hypotheses differ"),
         (lambda d: d["theorems"][0].update(name="other"), "not known"),
-        (lambda d: d["theorems"][0].update(proof=0), "not what is proved"),
+        (lambda d: d["theorems"][0].update(proof=0), "not the proved one"),
         (lambda d: d["steps"][2].update(rule="magic"), "unknown rule"),
         (lambda d: d["theorems"][0].pop("proof"), "other entries"),
         (lambda d: d.update(theorems=[]), "is cut"),

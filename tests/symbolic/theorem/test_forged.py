@@ -201,7 +201,7 @@ def test_a_proof_by_other_rules_than_those_printed_is_refused(small):
     data["steps"].append(again)
     data["theorems"][0]["proof"] = len(data["steps"]) - 1
     data["digest"] = digest(data)
-    with pytest.raises(Wrong, match="rules are not those"):
+    with pytest.raises(Wrong, match="rules differ"):
         verified(data, stated)
 
 

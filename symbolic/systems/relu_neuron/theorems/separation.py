@@ -1,4 +1,4 @@
-r"""Lemma 17: the pair of transverse parts that is furthest apart turns further apart.
+r"""Lemma 17: the widest pair of transverse parts gets wider.
 
 Source: Xu & Du, COLT 2023, arXiv 2302.10034, Lemma 17.
 """

@@ -1,4 +1,4 @@
-r"""What the lower bound speaks of: neurons, their parts across the teacher, their flow, a window.
+r"""Setting of the lower bound: neurons, their parts across the teacher, their flow, a window.
 
 The setting is one of vectors `w_i`, of which the flow of `z_i`, orthogonal to the teacher, is known
 from `pair_flow()`. What the proofs need beyond it is in the statements.

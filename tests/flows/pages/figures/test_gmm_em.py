@@ -23,20 +23,19 @@ def run():
 
 
 def test_the_loss_is_drawn_below_both_bounds(run):
-    above, middle, below = loss_figure(run).axes
+    above, below = loss_figure(run).axes
     loss, bound, smallest = (np.asarray(line.get_ydata()) for line in above.lines)
     np.testing.assert_array_equal(loss, run["loss"][1:])
     assert (bound > loss).all() and (smallest >= 0.999 * loss).all()
     assert (smallest < bound).all()
-    np.testing.assert_allclose(middle.lines[0].get_ydata(), flows.local_exponent(run)[1:])
-    np.testing.assert_array_equal(below.lines[0].get_ydata(), run.features["nodes"][1:])
+    np.testing.assert_allclose(below.lines[0].get_ydata(), flows.local_exponent(run)[1:])
 
 
 def test_both_sides_of_the_lyapunov_identity_are_drawn(run):
-    _, middle, difference = lyapunov_figure(run).axes
-    one, two = (np.asarray(line.get_ydata()) for line in middle.lines)
+    _, below = lyapunov_figure(run).axes
+    one, two = (np.asarray(line.get_ydata()) for line in below.lines)
     np.testing.assert_allclose(one, two, rtol=1e-12)
-    assert np.max(difference.lines[0].get_ydata()) < 1e-12
+    assert (one != two).any(), "two computations"
 
 
 def test_means_end_where_the_run_says(run):

@@ -10,6 +10,7 @@ from flows.pages.cases.matrix_factorization import cases
 from flows.pages.figures.matrix_factorization import (
     depths_figure,
     fields_figure,
+    layers_figure,
     stages_figure,
     strengths_figure,
 )
@@ -47,8 +48,10 @@ def test_stages_are_marked_where_the_run_has_them(seed, stages):
     drawn = sorted(line.get_xdata()[0] for line in panel.lines if len(set(line.get_xdata())) == 1)
     assert drawn == marks
     assert [text.get_text() for text in panel.texts] == stages
-    floor = {line.get_label(): line.get_ydata() for line in panel.lines}["rounding error of $L$"]
-    assert np.array_equal(floor, np.maximum(run.features["loss_error"], FLOOR)[1 : 1 + len(floor)])
+    parts = {line.get_label(): line.get_ydata() for line in panel.lines}
+    for label, name in (("$L_{ori}$", "loss_fit"), ("$L_{reg}$", "loss_balance")):
+        found = np.maximum(run[name], FLOOR)[1 : 1 + len(parts[label])]
+        assert np.array_equal(parts[label], found)
 
 
 def test_a_loss_that_falls_exponentially_is_drawn_over_linear_time_with_its_rate():
@@ -63,6 +66,19 @@ def test_a_loss_that_falls_exponentially_is_drawn_over_linear_time_with_its_rate
     assert figure.axes[-1].get_xlim()[1] == run.t[known][-1]
     stays = flows.integrate(system, system.initial(0.25, 2), 1e5)
     assert {axes.get_xscale() for axes in stages_figure(stays).axes} == {"log"}
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_defects_and_layers_are_drawn_over_the_time_of_the_stages(seed):
+    system = flows.MatrixFactorization(2, regularization=20.0)
+    run = flows.integrate(system, system.initial(0.25, seed), 1e5)
+    stages, (halves, layers) = stages_figure(run).axes[0], layers_figure(run).axes
+    assert halves.get_xscale() == layers.get_xscale() == stages.get_xscale()
+    lines = {line.get_label(): line for line in layers.lines}
+    largest = lines[r"$\max_j \sigma_{\max}(W_j)$"]
+    count = len(largest.get_xdata())
+    assert np.array_equal(largest.get_xdata(), stages.lines[0].get_xdata())
+    assert np.array_equal(largest.get_ydata(), run["layer_max"][1 : 1 + count])
 
 
 def test_figures_of_comparisons_show_every_case():

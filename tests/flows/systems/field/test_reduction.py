@@ -92,7 +92,7 @@ def test_shipped_systems_are_reduced_too():
 @pytest.mark.parametrize(
     ("potentials", "line"),
     [
-        ({"P": A * B}, "P are not closed.*that of P is"),
+        ({"P": A * B}, "P are not closed.*the rate of P is"),
         ({"P": sp.exp(A)}, "expected a polynomial in the blocks"),
         ({}, "expected some, got none"),
         ({"1": A}, "expected plain words as names"),

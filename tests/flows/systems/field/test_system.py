@@ -166,7 +166,7 @@ def test_invariants_of_a_polynomial_field_are_exact():
     ("given", "line"),
     [
         (("one", [X, V], [V]), "a right side for each of x, v, got 1 of them"),
-        (("one", [X, V], {X: V}), "a right side for each of x, v, got those of x"),
+        (("one", [X, V], {X: V}), "a right side for each of x, v, got sides for x"),
         (("one", [X], [sp.Symbol("w")]), "right side of x cannot be used"),
         (("one", [X], [sp.Abs(X)]), "kinks"),
         (("one", [X], ["x"]), "expected a SymPy expression"),
@@ -206,7 +206,7 @@ def test_a_start_without_a_value_is_refused_and_one_that_leads_there_ends():
     system = flows.ODE("root", [X], [-1 / X], {"square": X**2})
     with pytest.raises(InputError, match="has no value there"):
         flows.integrate(system, [0.0], 1.0)
-    run = flows.integrate(system, [1.0], 1.0)  # at t = 1/2 it is at zero
+    run = flows.integrate(system, [1.0], 1.0, max_steps=2000)  # at t = 1/2 it is at zero
     assert not run.completed and 0 < run.t[-1] <= 0.5
 
 

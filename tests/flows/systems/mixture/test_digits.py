@@ -14,7 +14,7 @@ import flows
 from flows.core.chart import Clock
 from flows.systems.mixture import choice
 
-STARTS = int(os.environ.get("POPFLOW_FUZZ", "8"))
+STARTS = int(os.environ.get("POPFLOW_FUZZ", "4"))
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 SIZES = [(2, 1), (2, 2), (3, 2), (5, 2), (3, 3)]
 TIMES = np.geomspace(0.01, 30.0, 10)

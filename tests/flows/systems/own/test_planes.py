@@ -22,7 +22,7 @@ from flows.systems.own.serving import groups_of, in_planes, placed
 from symbolic import Expectation, Gaussian, Mixture
 
 # Random integrands in all, and the seed of the first one. `make fuzz` asks for 500.
-RUNS = int(os.environ.get("POPFLOW_FUZZ", "24")) // 3
+RUNS = int(os.environ.get("POPFLOW_FUZZ", "12")) // 3
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 # Steps of 1e-10, whose errors the flow contracts.
 DIGITS = 1e-9

@@ -50,7 +50,7 @@ def test_parameters_that_are_real_everywhere_may_be_trained(scale):
         (lambda: Gaussian(0, 1, factor=1), "a covariance or a factor of it, got both"),
         (lambda: Gaussian([0, 0], factor=[[1, 2]]), "2 rows like the mean and no more columns"),
         (lambda: Gaussian(sp.oo), "real and finite numbers"),
-        (lambda: Gaussian(0, factor=sp.sqrt(A)), "for all values of what is trained, got sqrt"),
+        (lambda: Gaussian(0, factor=sp.sqrt(A)), "for all values of the parameters, got sqrt"),
         (lambda: Gaussian(1 / sp.Symbol("p", positive=True)), "the mean must be real and finite"),
         (lambda: Cube(0, sp.Symbol("s")), "real and finite numbers"),
         (lambda: Expectation(T, T, Gaussian(T)), "that are not t itself"),

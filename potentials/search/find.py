@@ -12,6 +12,7 @@ import sympy as sp
 from flint import fmpq
 
 from potentials.search.coordinates import reduced
+from potentials.search.jacobian import jacobian
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
 from potentials.search.rates import Found, Goal, Least, Power, Rate, least_value, search
@@ -132,18 +133,22 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
         return Answer(None, NO_LEAST, question.degrees[-1], ())
     target = span[0] if least is None or len(span) == 1 else here.loss - here.constant(least.above)
     span = span or [target]
+    squared = None
+    if template is None and point is None and not (question.coordinates or question.lower):
+        squared = jacobian(flow, subject.loss, target)
     square = sum((x * x for x in flow.ring.gens()[: flow.size]), start=flow.constant(1))
     tried: list[tuple[Rate, int, str]] = []
     for factor in (None, _shifted(square, point)):
         for rate, degree in _attempts(question, flow):
-            for ideal in (residuals, ()) if residuals and point is None else ((),):
+            plain = Goal(*(here, target, tuple(span), rate, where), factor=factor)
+            plain = replace(plain, lower=question.lower)
+            goals = [plain]
+            if residuals and point is None:
+                goals.insert(0, replace(plain, residuals=residuals))
+            if rate == "exp" and squared is not None and factor is None and squared.fits(degree):
+                goals.append(replace(plain, jacobian=squared))
+            for goal in goals:
                 look()
-                goal = Goal(
-                    *(here, target, tuple(span), rate, where),
-                    residuals=ideal,
-                    factor=factor,
-                    lower=question.lower,
-                )
                 try:
                     found = search(goal, degree)
                 except NoProof as problem:

@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple
 from flint import fmpq
 
 from potentials.search.exact import Proof, prove, simplest
+from potentials.search.jacobian import Jacobian
 from potentials.search.polynomials import Flow, Polynomial, fraction
 from potentials.search.program import NoProof, Program, solve, trimmed
 from potentials.search.regions import Set
@@ -39,7 +40,7 @@ SLACK = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
 # Coefficients of a potential are first tried as fractions with denominators up to this one.
 DENOMINATOR = 24
 # Programs of more unknowns take minutes.
-MOST_COLUMNS = 4000
+MOST_COLUMNS, MOST_ROOM = 4000, 2
 # A best constant outside these is none.
 LEAST, MOST = 1e-7, 1e7
 
@@ -87,6 +88,8 @@ class Found:
         Of the claims "decay", "above" and "positive", and "bounded": the loss has a lower bound.
     lower : bool
         Whether it falls no faster, and the constant is `e`, or `c`.
+    jacobian : Jacobian, optional
+        Of the squares that it is a sum of, where "decay" is about it.
     """
 
     flow: Flow
@@ -100,6 +103,7 @@ class Found:
     factor: Polynomial | None = None
     least: fmpq | None = None
     lower: bool = False
+    jacobian: Jacobian | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ class Goal:
         be no sum of squares, and its product be one.
     lower : bool
         Whether `V` is to fall no faster than that.
+    jacobian : Jacobian, optional
+        Of the squares that `V` is a sum of: its rate is to follow from their Jacobian.
     """
 
     flow: Flow
@@ -136,6 +142,7 @@ class Goal:
     residuals: tuple[Polynomial, ...] = ()
     factor: Polynomial | None = None
     lower: bool = False
+    jacobian: Jacobian | None = None
 
     @property
     def sense(self) -> int:
@@ -169,7 +176,7 @@ def search(goal: Goal, degree: int) -> Found:
     program, potential, wanted = posed(goal, degree)
     solved = solve(program, {wanted: float(goal.sense)}).x
     best = float(solved[wanted - 1])
-    if not LEAST < abs(best) < MOST:
+    if not LEAST < best < MOST:
         raise NoProof("no constant at this degree")
     values = tuple(candidates(best, goal.sense))
     if len(goal.template) > 1:
@@ -208,6 +215,7 @@ def _proved(goal: Goal, degree: int, constant: fmpq, best: float) -> Found:
         proof=proof,
         factor=goal.factor,
         lower=goal.lower,
+        jacobian=goal.jacobian,
     )
 
 
@@ -242,19 +250,21 @@ def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
         ideal = (*ideal, s) if ideal else ()
     if goal.factor is not None:
         decay = decay.times(goal.factor)
-    stated = [("decay", decay, over, ideal)]
+    usual = Ansatz(goal.where.region, degree, goal.residuals)
+    stated = [("decay", flow, decay, Ansatz(over, degree, ideal))]
+    if (by := goal.jacobian) is not None:
+        ansatz = Ansatz(by.region(goal.where), degree, forms=by.forms)
+        stated = [("decay", by.wider, by.decay(constant), ansatz)]
     if not alone or goal.template[0] != goal.target:
-        above_target = potential - Affine({0: goal.target})
-        stated.append(("above", above_target, goal.where.region, goal.residuals))
+        stated.append(("above", flow, potential - Affine({0: goal.target}), usual))
     if rate != "exp":
-        stated.append(("positive", Affine({0: goal.target}), goal.where.region, goal.residuals))
-    claims = tuple(
-        trimmed(claim_of(name, flow, expression, Ansatz(region, degree, vanishing), names))
-        for name, expression, region, vanishing in stated
-    )
-    program = Program(names.count, claims)
-    if program.columns > MOST_COLUMNS:
-        raise NoProof(f"a program of {program.columns} unknowns takes too long")
+        stated.append(("positive", flow, Affine({0: goal.target}), usual))
+    claims = tuple(claim_of(*parts, names) for parts in stated)
+    for room in (MOST_ROOM, 1):  # to take out what is of no use takes long, too
+        program = Program(names.count, claims)
+        if program.columns > room * MOST_COLUMNS:
+            raise NoProof(f"a program of {program.columns} unknowns takes too long")
+        claims = tuple(trimmed(claim) for claim in claims)
     return Posed(program, potential, wanted)
 
 

@@ -65,6 +65,7 @@ class _Where(NamedTuple):
     matrices: list[Any]
     kept: list[str]
     assumed: list[str]
+    levels: list[Fraction]
 
 
 def fall(data: Any) -> Fall:
@@ -92,7 +93,11 @@ def fall(data: Any) -> Fall:
         even = all(c > 0 and not any(k % 2 for k in e) for e, c in factor.terms.items())
         require(even and (0,) * size in factor.terms, "a factor is not positive")
         decay = decay * factor
-    _squares(decay, claims["decay"], over, size)
+    if "squares" in data:
+        plain = data["rate"] == "exp" and not lower and not {"origin", "factor"} & {*data}
+        require(plain, "squares are of an exponential rate of the entries")
+        decay, over = _jacobian(data["squares"], d, V, loss, where)
+    _squares(decay, claims["decay"], over, decay.size)
     # A loss that is bounded below has a flow for all times: its length grows like the root of t.
     needed = [*where.assumed, *([] if "bounded" in claims else ["the flow exists"])]
     flow = f"for the gradient flow of L = {loss.text(names)}"
@@ -111,7 +116,7 @@ def _where(
 ) -> _Where:
     """Conditions on starts, each with a reason why it stays true, or assumed."""
     size = loss.size
-    found = _Where([constant(1, size)], [], matrices, [], [])
+    found = _Where([constant(1, size)], [], matrices, [], [], [])
     for part in data["region"]:
         p, equal, kept = read(part["p"], size).stated(), whole(part["equal"], 1) == 1, part["kept"]
         text = f"{p.text(names)} {'=' if equal else '>='} 0"
@@ -119,6 +124,7 @@ def _where(
             level = fraction(part["level"])
             fits = not equal and p == constant(level, size) - loss
             require(fits, "a condition is no level of the loss")
+            found.levels.append(level)
             text = f"L <= {level}"
         elif kept == "cofactor":
             stays = p.along(field) == p * read(part["cofactor"], size)
@@ -132,7 +138,7 @@ def _where(
                 require(not value.terms, "functions do not fulfil an equation")
                 text = ""
             else:
-                everywhere = _Where([constant(1, inner)], [], [], [], [])
+                everywhere = _Where([constant(1, inner)], [], [], [], [], [])
                 _squares(value, part["proof"], everywhere, inner)
         else:
             require(kept == "assumed", "why a condition stays true is unknown")
@@ -156,6 +162,45 @@ def _decay(
     s = Exact({(0,) * (V.size - 1) + (1,): Fraction(1)}, V.size)
     decay = falls * m - V * s**k * (m + k) + s ** (m + k) * (k * d)
     return decay, where._replace(above=[*where.above, *(g * s for g in where.above)])
+
+
+def _jacobian(
+    stated: Any, d: Fraction, V: Exact, loss: Exact, where: _Where
+) -> tuple[Exact, _Where]:
+    r"""`4 |J^T v|^2 - d \sum v_i^2/w_i` of `V = \sum w_i r_i^2`, and where, among polynomials with `v`.
+
+    Where it is not negative, so is `|\nabla V|^2 - d V`: put `v_i = w_i r_i`. Where `L \le \ell`,
+    the matrix of `\ell - L + V`, `r` and `diag(1/w)` has no negative eigenvalue.
+    """
+    size, number = V.size, len(stated)
+    w, r = zip(*((fraction(c), read(p, size).stated()) for c, p in stated), strict=True)
+    require(number <= VARIABLES and min(w) > 0, "weights of squares are not positive")
+    whole = total((p * p * c for c, p in zip(w, r, strict=True)), size) == V
+    least = (loss - V).terms
+    require(whole and {*least} <= {(0,) * size}, "the potential is another sum of squares")
+    wider, none = size + number, (0,) * number
+
+    def lifted(p: Exact) -> Exact:
+        return Exact({(*e[:-1], *none, e[-1]): c for e, c in p.terms.items()}, wider)
+
+    places = range(size - 1, wider - 1)
+    v = [Exact({tuple(int(k == j) for k in range(wider)): Fraction(1)}, wider) for j in places]
+    along = (
+        total((x * lifted(p.derivative(i)) for x, p in zip(v, r, strict=True)), wider)
+        for i in range(size - 1)
+    )
+    goal = total((p * p * 4 for p in along), wider)
+    goal = goal - total((x * x * (d / c) for x, c in zip(v, w, strict=True)), wider)
+    matrices = [[[lifted(p) for p in row] for row in matrix] for matrix in where.matrices]
+    for level in where.levels:
+        first = constant(level - sum(least.values()), wider)
+        rows = [[first, *map(lifted, r)]]
+        for i, p in enumerate(r):
+            own = (constant(1 / w[i] if i == j else 0, wider) for j in range(number))
+            rows.append([lifted(p), *own])
+        matrices.append(rows)
+    above, zero = ([lifted(p) for p in several] for several in (where.above, where.zero))
+    return goal, where._replace(above=above, zero=zero, matrices=matrices)
 
 
 def law_of(rate: Any, d: Fraction, lower: bool) -> str:

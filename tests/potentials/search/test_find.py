@@ -16,7 +16,7 @@ from potentials.search.regions import Set, condition, level_set
 from potentials.search.subject import Subject
 from symbolic.language.errors import InputError
 
-a, b, c = sp.symbols("a b c", real=True)
+a, b, c, d = sp.symbols("a b c d", real=True)
 X = sp.MatrixSymbol("X", 2, 2)
 THIN = sp.MatrixSymbol("X", 2, 1)
 RANK_ONE = sp.Matrix([[1, 0], [0, 0]])
@@ -67,6 +67,32 @@ def test_the_best_constant_is_proved(blocks, loss, options, constant):
     assert answer.found is not None, answer.reason
     assert answer.found.constant == fraction(constant)
     assert abs(answer.found.best / float(sp.Rational(constant)) - 1) < SOLVED
+
+
+# Two squares at once: for the product of complex numbers, `|J^T v|^2 = (|x|^2 + |y|^2) |v|^2` is
+# at least `2 |x y| |v|^2`, and `|x y| >= 1 - sqrt(2 l)` where `L <= l`.
+COMPLEX = (a * b - c * d - 1) ** 2 / 2 + (a * d + b * c) ** 2 / 2
+PAIRS = PRODUCT + (c * d - 1) ** 2 / 2
+
+
+@pytest.mark.parametrize(
+    "loss, level, constant", [(PAIRS, "1/8", 2), (COMPLEX, "1/8", 2), (COMPLEX, "1/18", "8/3")]
+)
+def test_squares_fall_as_their_jacobian_says_and_not_faster(loss, level, constant):
+    answer = asked((a, b, c, d), loss, level=level, rates=("exp",))
+    found = answer.found
+    assert found is not None, answer.reason
+    assert found.constant == fraction(constant) and found.jacobian is not None
+    goal = replace(goal_of(loss, (a, b, c, d), "exp", level), jacobian=found.jacobian)
+    prove(posed(goal, answer.degree, fraction(constant)).program)
+    better = sp.Rational(constant) * (1 + BETTER)
+    with pytest.raises(NoProof):
+        prove(posed(goal, answer.degree, fraction(str(better))).program)
+
+
+def test_squares_whose_jacobian_vanishes_with_them_have_no_such_rate():
+    answer = asked((a, b), (a**2 + 3 * b**2) ** 2 / 4, rates=("exp",))
+    assert answer.found is None
 
 
 # The steepest slope counts for bounds from below: `e`, or `c`.

@@ -31,7 +31,7 @@ ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lo
     metavar="R",
     help="2 for t^-2, 3/2, ..; exp; law: as runs from random starts fall [default].",
 )
-@click.option("--level", metavar="C", help="Only starts with L <= C, such as 1/8.")
+@click.option("--level", metavar="C", help="Only starts with L <= C, such as 1/8; 2/5;1/50.")
 @click.option("--degree", type=int, help="Degree of the proof [default: 0, 4, 6, .. in turn].")
 @click.option(
     "--coordinates",
@@ -90,6 +90,8 @@ def find(
         if template is not None and template.isdecimal()
         else [read_expression(x, _Any(known)) for x in _parts(template)] or None,
     }
+    if len(several := _parts(options["level"])) > 1:
+        asked["level"] = several
     at = asked.pop("at")
     found = find_potential(system, **asked) if at is None else _near(system, at, asked)
     if found.proved and out is not None:

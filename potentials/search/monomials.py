@@ -53,7 +53,13 @@ class Signs:
     They are the null space over the field of two elements of all exponents that occur.
     """
 
-    def __init__(self, support: Iterable[Exponents], above: Iterable[Polynomial], matrices: Iterable[Any], size: int) -> None:
+    def __init__(
+        self,
+        support: Iterable[Exponents],
+        above: Iterable[Polynomial],
+        matrices: Iterable[Any],
+        size: int,
+    ) -> None:
         terms = [*support]
         for p in above:
             terms += p.to_dict()

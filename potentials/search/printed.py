@@ -12,8 +12,10 @@ from potentials.search.rates import Found
 from potentials.search.regions import Condition
 from potentials.search.typeset import Term, bracketed, display, inline, name_of, number, terms
 
-__all__ = ["hypotheses", "statement", "theorem"]
+__all__ = ["LATER", "hypotheses", "law", "starts", "statement", "theorem"]
 
+#: The time since a potential was small enough.
+LATER = "(t - T)"
 # What matrices of levels are called.
 LEVEL = r"\Lambda"
 
@@ -26,29 +28,37 @@ def hypotheses(found: Found) -> tuple[str, ...]:
 def statement(found: Found) -> str:
     """What is proved, in one sentence."""
     flow = found.flow
-    kept = [c for c in found.where.conditions if c.reason not in ("assumed", "identity")]
+    least = "" if found.target == found.V else f", which is at least {flow.written(found.target)}"
+    return f"V = {flow.written(found.V)}{least}: {law(found)} {starts(found)}"
+
+
+def starts(found: Found) -> str:
+    """Of which starts a law is true, and as long as what."""
+    by_definition = ("identity", "squares")
+    kept = [c for c in found.where.conditions if c.reason not in ("assumed", *by_definition)]
     where = " and ".join(_condition(found, c) for c in kept)
     named = {one.claim.name for one in found.proof.claims}
     exists = () if "bounded" in named else ("the flow exists",)
     assumed = " and ".join((*hypotheses(found), *exists))
-    least = "" if found.target == found.V else f", which is at least {flow.written(found.target)}"
     return (
-        f"V = {flow.written(found.V)}{least}: {_law(found)} for every start"
+        "for every start"
         + (f" with {where}" if where else "")
         + (f", as long as {assumed}" if assumed else "")
     )
 
 
-def _law(found: Found) -> str:
+def law(found: Found, time: str = "t") -> str:
+    """The rate in words, from time zero on or from a later one."""
     d = rational(found.constant)
     if found.rate == "exp":
-        return f"V(t) {'>=' if found.lower else '<='} V(0) exp(-{d} t)"
+        begin = "V(0)" if time == "t" else "V(T)"
+        return f"V(t) {'>=' if found.lower else '<='} {begin} exp(-{d} {time})"
     m, k = found.rate.m, found.rate.k
     q = sp.Rational(m, k)
     if found.lower:
         C = d ** -sp.Rational(1, k) * q**q
         return f"V(t) >= {C} (t + ({C}/V(0))^({1 / q}))^(-{q})"
-    return f"V(t) <= {d * q**q} t^{f'-{q}' if q.is_Integer else f'(-{q})'}"
+    return f"V(t) <= {d * q**q} {time}^{f'-{q}' if q.is_Integer else f'(-{q})'}"
 
 
 def _condition(found: Found, c: Condition) -> str:
@@ -172,8 +182,8 @@ def _jacobian(found: Found) -> list[str]:
         if c.level is not None:
             first = inline(terms(flow, by.matrix(c.level)[0][0]))
             lines.append(
-                rf"Where {_condition_tex(flow, c)}, \[ {LEVEL} = \begin{{pmatrix}} {first} & r^T \\ r &"
-                r" \operatorname{diag}(1/w) \end{pmatrix} \]"
+                rf"Where {_condition_tex(flow, c)}, \[ {LEVEL} = \begin{{pmatrix}} {first} & r^T"
+                r" \\ r & \operatorname{diag}(1/w) \end{pmatrix} \]"
                 rf"is positive semidefinite; write ${LEVEL}[u] = u^T {LEVEL} u$."
             )
     return lines

@@ -53,6 +53,10 @@ class _Proof:
         """Whether the potential is the loss."""
         return sp.Symbol("L") == self.V
 
+    @property
+    def level(self) -> None:
+        """Its rate holds for every start of the theorem."""
+
     def data(self) -> dict[str, Any]:
         """For a file."""
         return self.here.data() | self.proposal.data(self.wanted)

@@ -29,7 +29,7 @@ from flows.certificates.verifier.exact import (
 )
 from flows.certificates.verifier.reading import require
 
-__all__ = ["FORMAT", "Fall", "fall", "law_of", "names_of"]
+__all__ = ["FORMAT", "Fall", "fall", "law_of", "names_of", "starts"]
 
 FORMAT = "popflow potential 1"
 # A file that would take hours to check is refused: variables, rows of a matrix.
@@ -49,12 +49,18 @@ class Fall(NamedTuple):
         The potential.
     constant : Fraction
         `d`, or `c` of `\\dot V \\le -c V`.
+    kept : tuple of str
+        Conditions on starts that the flow keeps.
+    flow : str
+        What flows, and the potential.
     """
 
     statement: str
     hypotheses: tuple[str, ...]
     V: str
     constant: Fraction
+    kept: tuple[str, ...] = ()
+    flow: str = ""
 
 
 class _Where(NamedTuple):
@@ -104,11 +110,15 @@ def fall(data: Any) -> Fall:
     if "origin" in data:
         flow += f", in which {_definitions(data['origin'], names, size)}"
     more = "" if target == V else f", which is at least {target.text(names)}"
-    on = f" where {' and '.join(where.kept)}" if where.kept else ""
-    held = f", as long as {' and '.join(needed)}" if needed else ""
-    law = law_of(data["rate"], d, lower)
-    statement = f"{flow}, and V = {V.text(names)}{more}: {law}, for every start{on}{held}"
-    return Fall(statement, tuple(where.assumed), V.text(names), d)
+    flow = f"{flow}, and V = {V.text(names)}{more}"
+    statement = f"{flow}: {law_of(data['rate'], d, lower)}, {starts(where.kept, needed)}"
+    return Fall(statement, tuple(needed), V.text(names), d, tuple(where.kept), flow)
+
+
+def starts(kept: Sequence[str], needed: Sequence[str]) -> str:
+    """Of which starts a law is true, and as long as what."""
+    on = f" where {' and '.join(kept)}" if kept else ""
+    return f"for every start{on}" + (f", as long as {' and '.join(needed)}" if needed else "")
 
 
 def _where(
@@ -133,10 +143,9 @@ def _where(
             fits = "origin" in data and equal == (kept == "identity")
             require(fits, "a condition is none of these functions")
             image, inner = _images(data["origin"], size)
-            value = p.of(image, inner)
+            value, text = p.of(image, inner), ""
             if equal:
                 require(not value.terms, "functions do not fulfil an equation")
-                text = ""
             else:
                 everywhere = _Where([constant(1, inner)], [], [], [], [], [])
                 _squares(value, part["proof"], everywhere, inner)
@@ -167,7 +176,7 @@ def _decay(
 def _jacobian(
     stated: Any, d: Fraction, V: Exact, loss: Exact, where: _Where
 ) -> tuple[Exact, _Where]:
-    r"""`4 |J^T v|^2 - d \sum v_i^2/w_i` of `V = \sum w_i r_i^2`, and where, among polynomials with `v`.
+    r"""`4 |J^T v|^2 - d \sum v_i^2/w_i` of `V = \sum w_i r_i^2`, and its set, with variables `v`.
 
     Where it is not negative, so is `|\nabla V|^2 - d V`: put `v_i = w_i r_i`. Where `L \le \ell`,
     the matrix of `\ell - L + V`, `r` and `diag(1/w)` has no negative eigenvalue.
@@ -203,7 +212,7 @@ def _jacobian(
     return goal, where._replace(above=above, zero=zero, matrices=matrices)
 
 
-def law_of(rate: Any, d: Fraction, lower: bool) -> str:
+def law_of(rate: Any, d: Fraction, lower: bool, time: str = "t") -> str:
     """The rate in words: of `V`, with its constant, exactly."""
     if lower and rate == "exp":
         return f"dV/dt >= -{d} V, so V(t) >= V(0) exp(-{d} t)"
@@ -216,8 +225,8 @@ def law_of(rate: Any, d: Fraction, lower: bool) -> str:
     m, k = rate
     power = Fraction(m, k)
     if m % k == 0:
-        return f"V(t) <= {d * power ** int(power)} t^-{power}"
-    return f"V(t) <= {d} ({power}/t)^({power})"
+        return f"V(t) <= {d * power ** int(power)} {time}^-{power}"
+    return f"V(t) <= {d} ({power}/{time})^({power})"
 
 
 def _definitions(origin: Any, names: Sequence[str], size: int) -> str:

@@ -8,7 +8,7 @@ import sympy as sp
 from flint import fmpq
 
 from potentials.search.exact import prove
-from potentials.search.find import DEGREES, NO_LEAST, Question, find
+from potentials.search.find import DEGREES, NO_LEAST, RESTS, Question, find
 from potentials.search.polynomials import fraction, gradient_flow
 from potentials.search.program import NoProof
 from potentials.search.rates import Goal, Power, posed
@@ -21,6 +21,7 @@ X = sp.MatrixSymbol("X", 2, 2)
 THIN = sp.MatrixSymbol("X", 2, 1)
 RANK_ONE = sp.Matrix([[1, 0], [0, 0]])
 PRODUCT = (a * b - 1) ** 2 / 2
+SPHERE = (a**2 + b**2 - 1) ** 4 / 4
 RING = (a**2 + b**2 - 1) ** 2 / 2
 #: Constants that are better than the best one by this part are not to be proved.
 BETTER = sp.Rational(1, 1000)
@@ -51,6 +52,9 @@ SHARP = [
     ((a, b), PRODUCT, {"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, "1"),
     ((a, b), RING, {"level": "1/8"}, "4"),
     ((a, b), (a - 1) ** 2 / 2 + b**2 + sp.Rational(1, 3), {}, "2"),
+    # With `u = |x|^2 - 1`: `L' = -32 |x|^2 L^(3/2)`, and `|x|^2 >= 1/2` where `L <= 1/64`.
+    ((a, b), SPHERE, {"level": "1/64", "rates": (Power(2, 1),)}, "1/256"),
+    ((a, b), sp.expand(SPHERE), {"level": "1/64", "rates": (Power(2, 1),)}, "1/256"),
     (
         (X,),
         fitted(X),
@@ -163,6 +167,23 @@ def test_a_span_of_potentials_gives_the_best_one():
     assert float(span.found.constant) <= float(alone.found.constant) * (1 + SOLVED)
     V = span.found.flow.written(span.found.V - span.found.target)
     assert V.subs({x: 1 for x in V.free_symbols}) >= 0
+
+
+def test_lengths_of_entries_that_rotate_are_coordinates():
+    loss = (a**2 + c**2 - b) ** 2 + b**4 + c**2
+    assert Subject("own", (a, b, c), loss).radial == ()
+    assert Subject("own", (a, b, c), loss - c**2).radial == (a**2 + c**2, b)
+    assert Subject("own", (a, b), PRODUCT).radial == ()
+
+
+def test_a_rest_above_the_least_loss_is_told_at_once():
+    for loss in (PRODUCT, SPHERE):
+        answer = asked((a, b), loss, rates=("exp", Power(2, 1)))
+        assert answer.found is None and answer.reason == RESTS and not answer.tried
+    assert asked((a, b), PRODUCT, level="1/8", rates=("exp",)).found is not None
+    # On `a b >= 1/4` the flow does not rest at zero; from below a rest is no obstacle.
+    for options in ({"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, {"lower": True}):
+        assert asked((a, b), PRODUCT, rates=("exp",), degrees=(4,), **options).reason != RESTS
 
 
 def test_superfluous_rows_fall_like_one_over_t():

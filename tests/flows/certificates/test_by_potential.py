@@ -263,7 +263,7 @@ def test_the_road_is_taken_only_where_the_others_end(monkeypatch):
     none = flows.find_potential(PRODUCT, rate="exp", degree=0)
     monkeypatch.setattr(by_potential, "find_potential", lambda *asked, **options: none)
     system, start = CASES["every start"]
-    with pytest.raises(Uncertified, match="by a potential, UNDECIDED beyond t = 64: no certif"):
+    with pytest.raises(Uncertified, match="by a potential, UNDECIDED beyond t = 64: no such"):
         flows.certify(system, np.array(start), math.inf)
 
 

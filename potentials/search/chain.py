@@ -15,7 +15,7 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from potentials.search.find import Answer, Question, find
+from potentials.search.find import NO_LEAST, Answer, Question, find
 from potentials.search.polynomials import rational
 from potentials.search.printed import LATER, hypotheses, law, starts, theorem
 from potentials.search.rates import Found
@@ -113,6 +113,8 @@ def chained(
     last = find(subject, replace(question, level=levels[-1]), look)
     if last.found is None:
         return last, None
+    if last.found.least is None:
+        return replace(last, found=None, reason=NO_LEAST), None
     stages = []
     for outer, inner in itertools.pairwise(levels):
         far = replace(question, rates=("exp",), level=outer, until=inner, template=None)

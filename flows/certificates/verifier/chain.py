@@ -76,6 +76,7 @@ def _stage(data: Any) -> _Stage:
     """A stage, checked by itself."""
     found = fall(data)
     require("lower" not in data, "a stage is a bound from below")
+    require("bounded" in data["claims"], "the flow may not exist for ever")
     names = names_of(data["variables"])
     size = len(names) + 1
     loss = read(data["loss"], size)

@@ -112,7 +112,7 @@ def fall(data: Any) -> Fall:
     more = "" if target == V else f", which is at least {target.text(names)}"
     flow = f"{flow}, and V = {V.text(names)}{more}"
     statement = f"{flow}: {law_of(data['rate'], d, lower)}, {starts(where.kept, needed)}"
-    return Fall(statement, tuple(needed), V.text(names), d, tuple(where.kept), flow)
+    return Fall(statement, tuple(where.assumed), V.text(names), d, tuple(where.kept), flow)
 
 
 def starts(kept: Sequence[str], needed: Sequence[str]) -> str:

@@ -31,7 +31,11 @@ ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lo
     metavar="R",
     help="2 for t^-2, 3/2, ..; exp; law: as runs from random starts fall [default].",
 )
-@click.option("--level", metavar="C", help="Only starts with L <= C, such as 1/8; 2/5;1/50.")
+@click.option(
+    "--level",
+    metavar="C[;C2..]",
+    help="Only starts with L <= C, such as 1/8; levels in turn: 2/5;1/50.",
+)
 @click.option("--degree", type=int, help="Degree of the proof [default: 0, 4, 6, .. in turn].")
 @click.option(
     "--coordinates",

@@ -166,9 +166,10 @@ def _levels(level: Any, lower: bool) -> list[fmpq]:
     """One level or none, or several that fall."""
     several = level if isinstance(level, list | tuple) else [] if level is None else [level]
     found = [fraction(exact(one, "level", -math.inf)) for one in several]
-    falls = all(a > b for a, b in itertools.pairwise(found))
-    if isinstance(level, list | tuple) and not (found and falls and not (lower and len(found) > 1)):
-        raise InputError(f"level: expected levels that fall, of an upper bound, got {level!r:.60}")
+    if level is not None and not (found and all(a > b for a, b in itertools.pairwise(found))):
+        raise InputError(f"level: expected levels that fall, as 2/5 and 1/50, got {level!r:.60}")
+    if lower and len(found) > 1:
+        raise InputError(f"level: a bound from below takes one level, got {level!r:.60}; give one")
     return found
 
 

@@ -62,8 +62,11 @@ class Chain:
     def statement(self) -> str:
         """What is proved, in one sentence."""
         last = self.stages[-1]
+        rest, begin = last.flow.loss - last.V, "V(T)"
+        if rest.is_constant():
+            begin = str(rational(self.levels[-1] - rest.leading_coefficient()))
         largest = replace(last, where=self._where())
-        later = f"{law(last, LATER)} for all t > T = {sp.Add(*self.times, evaluate=False)}"
+        later = f"{law(last, LATER, begin)} for all t > T = {sp.Add(*self.times, evaluate=False)}"
         return f"V = {last.flow.written(last.V)}: {later}, {starts(largest)}"
 
     def _where(self) -> Any:

@@ -47,11 +47,10 @@ def starts(found: Found) -> str:
     )
 
 
-def law(found: Found, time: str = "t") -> str:
-    """The rate in words, from time zero on or from a later one."""
+def law(found: Found, time: str = "t", begin: str = "V(0)") -> str:
+    """The rate in words, from time zero on or from a later one, with what `V` is then."""
     d = rational(found.constant)
     if found.rate == "exp":
-        begin = "V(0)" if time == "t" else "V(T)"
         return f"V(t) {'>=' if found.lower else '<='} {begin} exp(-{d} {time})"
     m, k = found.rate.m, found.rate.k
     q = sp.Rational(m, k)

@@ -111,8 +111,15 @@ def test_its_claim_is_about_the_smaller_set(found):
     assert found.latex().count(r"\begin{theorem}") == found.latex().count(r"\end{proof}") == 3
 
 
-@pytest.mark.parametrize("level, told", [([], "levels that fall"), (["1/9", "1/8"], "that fall")])
-def test_levels_fall(level, told):
+@pytest.mark.parametrize(
+    "level, lower, told",
+    [
+        ([], False, "levels that fall"),
+        (["1/9", "1/8"], False, "levels that fall"),
+        (["1/8", "1/9"], True, "takes one level"),
+    ],
+)
+def test_levels_fall(level, lower, told):
     with pytest.raises(flows.InputError, match=told) as refused:
-        flows.find_potential(flows.OwnSystem("well", [a, b], WELL), 2, level)
+        flows.find_potential(flows.OwnSystem("well", [a, b], WELL), 2, level, lower=lower)
     assert "\n" not in str(refused.value)

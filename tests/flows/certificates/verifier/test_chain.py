@@ -1,8 +1,10 @@
 """Theorems of level sets in turn: what is stated is true of runs; what is changed is refused."""
 
 import copy
+import functools
 import json
 import math
+import random
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +21,8 @@ WELL = (a**2 - 1) ** 2 / 4 + b**4 / 4
 LEVELS = ("1/5", "1/50")
 #: Runs are right to this part; and what is no rounding.
 RUN, OFF = 1e-7, Fraction(1, 1000)
+# Changed numbers of a file.
+CHANGES = 60
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,28 @@ def test_a_stage_that_does_not_reach_the_next_one_keeps_its_hypothesis(found):
     for stages in (data["stages"][:1], data["stages"][::-1], [data["stages"][0]] * 2):
         with pytest.raises(Refused):
             chain(data | {"stages": stages})
+
+
+def leaves(data, path=()):
+    """Paths to all numbers of a file."""
+    if isinstance(data, dict | list):
+        for key, part in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from leaves(part, (*path, key))
+    elif isinstance(data, int) or data.lstrip("-").replace("/", "").isdigit():
+        yield path
+
+
+def test_each_changed_number_is_refused(found):
+    rng, paths = random.Random(1), list(leaves(found.data()))
+    for path in rng.sample(paths, CHANGES):
+        data = copy.deepcopy(found.data())
+        place = functools.reduce(lambda part, key: part[key], path[:-1], data)
+        old = place[path[-1]]
+        place[path[-1]] = (
+            old + 1 if isinstance(old, int) else str(Fraction(old) * (1 + OFF) + 2 * OFF)
+        )
+        with pytest.raises((Refused, KeyError)):
+            chain(data)
 
 
 def test_what_is_assumed_besides_is_told():

@@ -69,6 +69,7 @@ def find_potential(
     keep: Sequence[Any] = (),
     *,
     lower: bool = False,
+    free: bool = False,
     max_seconds: float | None = 60.0,
 ) -> FoundPotential:
     r"""Find a potential `V` with the best constant of its rate, and prove it over the rationals.
@@ -102,6 +103,9 @@ def find_potential(
     keep : sequence of relations, optional
         Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
         as they are; others become hypotheses ("as long as").
+    free : bool
+        The potential of a span need not be above the loss, but is not negative: whatever falls at
+        the rate, with the least constant for its mean size; its largest coefficient is one.
     lower : bool
         Find how slowly at least `V` falls: the best constant of a bound from below.
     max_seconds : float or None
@@ -136,6 +140,8 @@ def find_potential(
     >>> found.verdict, found.constant
     ('PROVED', 4)
     """
+    if free and (template is None or rate == "exp" or lower):
+        raise InputError("free: expected a template and a power of t as rate; give both")
     subject = checked_system(system).polynomial
     begun, limit = time.perf_counter(), Deadline.after(max_seconds)
     degrees = _degrees(degree)
@@ -149,6 +155,7 @@ def find_potential(
         template if template is None or isinstance(template, int) else tuple(template),
         tuple(keep),
         bool(lower),
+        bool(free),
     )
     chain = None
     try:

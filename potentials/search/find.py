@@ -14,10 +14,19 @@ from flint import fmpq
 
 from potentials.search.coordinates import in_terms, reduced
 from potentials.search.jacobian import jacobian
+from potentials.search.least import Least, least_value
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
-from potentials.search.rates import Found, Goal, Least, Power, Rate, least_value, search
-from potentials.search.regions import Condition, Set, condition, identities, level_set, of_squares
+from potentials.search.rates import Found, Goal, Power, Rate, search
+from potentials.search.regions import (
+    Condition,
+    Set,
+    composed,
+    condition,
+    identities,
+    level_set,
+    of_squares,
+)
 from potentials.search.residuals import squared_forms, written_squares
 from potentials.search.shift import centre, displaced, moved, moved_back
 from potentials.search.subject import Subject
@@ -69,6 +78,8 @@ class Question:
         Further conditions on starts.
     lower : bool
         Whether a bound from below is sought.
+    free : bool
+        Whether the potential of a span need not be above the loss: its largest coefficient is one.
     until : fmpq, optional
         It is about the time before the loss is at most this.
     """
@@ -80,6 +91,7 @@ class Question:
     template: Any = None
     keep: tuple[Any, ...] = ()
     lower: bool = False
+    free: bool = False
     until: fmpq | None = None
 
 
@@ -157,6 +169,9 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     if not question.lower and _rests(here, where, target, point):
         return Answer(None, RESTS, 0, ())
     span = span or [target]
+    free = question.free and len(span) > 1
+    sizes = _sizes(here, span) if free else ()
+    target = here.constant(0) if free else target
     squared = None
     if template is None and point is None and not (question.coordinates or question.lower):
         squared = jacobian(flow, subject.loss, target)
@@ -165,7 +180,7 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     for factor in (None, _shifted(square, point)):
         for rate, degree in _attempts(question, flow):
             plain = Goal(*(here, target, tuple(span), rate, where), factor=factor)
-            plain = replace(plain, lower=question.lower)
+            plain = replace(plain, lower=question.lower, sizes=sizes)
             goals = [plain]
             if residuals and point is None:
                 goals.insert(0, replace(plain, residuals=residuals))
@@ -270,6 +285,16 @@ def _least(
         if least is not None:
             return least
     return None
+
+
+def _sizes(flow: Flow, span: Sequence[Polynomial]) -> tuple[fmpq, ...]:
+    """Means over a cube around zero of what moves."""
+    found = []
+    for p in span:
+        terms = (p if flow.origin is None else composed(flow, p)).to_dict().items()
+        even = ((c, e) for e, c in terms if not any(k % 2 for k in e))
+        found.append(sum((c / math.prod(k + 1 for k in e) for c, e in even), start=fmpq(0)))
+    return tuple(found)
 
 
 def _rests(flow: Flow, where: Set, target: Polynomial, point: Sequence[fmpq] | None) -> bool:

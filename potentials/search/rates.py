@@ -31,9 +31,9 @@ from potentials.search.program import NoProof, Program, solve, trimmed
 from potentials.search.regions import Set
 from potentials.search.squares import Affine, Ansatz, Region, Unknowns, claim_of
 
-__all__ = ["Found", "Goal", "Least", "Power", "Rate", "least_value", "posed", "search"]
+__all__ = ["SHARP", "Found", "Goal", "Power", "Rate", "posed", "search"]
 
-# Constants are the simplest fractions within the first number of the best one, then those that
+#: Constants are the simplest fractions within the first number of the best one, then those that
 # leave so much of it.
 SHARP = 1e-6
 SLACK = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -132,6 +132,9 @@ class Goal:
         Whether `V` is to fall no faster than that.
     jacobian : Jacobian, optional
         Of the squares that `V` is a sum of: its rate is to follow from their Jacobian.
+    sizes : tuple of fmpq
+        Of a span that nothing else tells how large `V` is: numbers by which members count, so that
+        the sum of coefficients times these is one.
     """
 
     flow: Flow
@@ -143,6 +146,7 @@ class Goal:
     factor: Polynomial | None = None
     lower: bool = False
     jacobian: Jacobian | None = None
+    sizes: tuple[fmpq, ...] = ()
 
     @property
     def sense(self) -> int:
@@ -178,6 +182,13 @@ def search(goal: Goal, degree: int) -> Found:
     best = float(solved[wanted - 1])
     if not LEAST < best < MOST:
         raise NoProof("no constant at this degree")
+    if goal.sizes:
+        V = potential.at([fraction(float(x)) for x in solved])
+        largest = max(abs(c) for c in V.coeffs())
+        terms = ((e, Fraction(str(c / largest))) for e, c in V.to_dict().items())
+        ratios = {e: fraction(c.limit_denominator(DENOMINATOR)) for e, c in terms}
+        one = goal.flow.ring.from_dict(ratios)
+        return search(replace(goal, template=(one,), sizes=()), degree)
     values = tuple(candidates(best, goal.sense))
     if len(goal.template) > 1:
         near = [
@@ -229,7 +240,7 @@ def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
     """
     flow, rate, names = goal.flow, goal.rate, Unknowns()
     alone = len(goal.template) == 1
-    potential = Affine({0: goal.template[0]}) if alone else names.combination(goal.template)
+    potential = Affine({0: goal.template[0]}) if alone else _span(goal, names)
     if known is None:
         constant = names.combination([flow.constant(1)])
     else:
@@ -268,6 +279,17 @@ def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
     return Posed(program, potential, wanted)
 
 
+def _span(goal: Goal, names: Unknowns) -> Affine:
+    """Combinations of the template, of size one where that is what sizes are for."""
+    basis, sizes = goal.template, goal.sizes
+    if not sizes:
+        return names.combination(basis)
+    k = max(range(len(basis)), key=lambda j: abs(sizes[j]))
+    one = basis[k] / sizes[k]
+    rest = [p - n * one for j, (p, n) in enumerate(zip(basis, sizes, strict=True)) if j != k]
+    return names.combination(rest) + Affine({0: one})
+
+
 def _slow(flow: Flow, V: Polynomial, rate: Rate, constant: Affine) -> Affine:
     """What is not negative where `V` falls no faster than at a rate."""
     falls = -flow.along(V)
@@ -284,48 +306,6 @@ def relation(flow: Flow, potential: Affine, rate: Power, constant: Affine) -> Af
         - potential.times((m + k) * s**k)
         + constant.times(k * s ** (m + k))
     )
-
-
-class Least(NamedTuple):
-    """What a polynomial is not below, with its proof; its infimum is not above the second number.
-
-    Both are one where the infimum is a simple fraction.
-    """
-
-    value: fmpq
-    above: fmpq
-    proof: Proof
-
-
-def least_value(
-    flow: Flow,
-    p: Polynomial,
-    where: Set,
-    degree: int,
-    ideal: tuple[Polynomial, ...] = (),
-    room: float = 0.0,
-) -> Least | None:
-    """The largest fraction that squares prove `p` not to be below, if it is a simple one.
-
-    Squares are those of an ideal, where one is given. With some room, a relative one, both numbers
-    are fractions on either side of the infimum.
-    """
-    ansatz, names = Ansatz(where.region, degree, ideal), Unknowns()
-    bound = names.combination([flow.constant(1)])
-    claim = claim_of("bounded", flow, Affine({0: p}) - bound, ansatz, names)
-    try:
-        best = float(solve(Program(names.count, (trimmed(claim),)), {1: -1.0}).x[0])
-        size = max(1.0, abs(best))
-        parts = [(-room, -room / 3), (room / 3, room)] if room else [(-SHARP, SHARP)] * 2
-        value, above = (
-            fraction(simplest(*(Fraction(best + part * size) for part in both))) for both in parts
-        )
-        # Its own ansatz is smaller, where terms cancel.
-        exact, names = Affine({0: p - flow.constant(value)}), Unknowns()
-        claim = claim_of("bounded", flow, exact, ansatz, names)
-        return Least(value, above, prove(Program(names.count, (trimmed(claim),))))
-    except NoProof:
-        return None
 
 
 def candidates(best: float, sense: int) -> Iterator[fmpq]:

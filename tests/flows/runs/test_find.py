@@ -152,6 +152,7 @@ def test_a_budget_is_kept():
         ({"keep": ["a > 0"]}, "keep"),
         ({"coordinates": ["a*b"]}, "coordinates"),
         ({"template": ["a"]}, "template"),
+        ({"free": True}, "free: expected a template"),
     ],
 )
 def test_other_input_is_refused_in_one_line(options, told):

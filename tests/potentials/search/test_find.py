@@ -193,6 +193,33 @@ def test_superfluous_rows_fall_like_one_over_t():
     assert answer.found is not None and answer.found.constant == fraction("1/2")
 
 
+# Spans, what falls, and constants by hand. Of superfluous rows `Y`, `S = Y Y^T` has `S' = -2 S^2`
+# but for what is not negative, and `|S|^2 >= (tr S)^2/2`, so that `V = tr S` has `V' <= -V^2`.
+THREE = sp.MatrixSymbol("X", 3, 2)
+FREE = [
+    ((X,), fitted(X), {"coordinates": (X * X.T,), "template": 1}, "G[1,1]", "1/2"),
+    ((THREE,), None, {"coordinates": (THREE * THREE.T,), "template": 1}, "G[1,1] + G[2,2]", "1"),
+    ((a, b), (a**2 - 1) ** 2 / 4 + b**4 / 4, {"template": 2}, "b**2", "1/2"),
+]
+
+
+@pytest.mark.parametrize("blocks, loss, options, V, constant", FREE)
+def test_what_falls_at_a_rate_is_found_without_a_target(blocks, loss, options, V, constant):
+    off = THREE * THREE.T - sp.diag(1, 0, 0)
+    loss = sp.trace(off * off.T) / 4 if loss is None else loss
+    answer = asked(blocks, loss, rates=(Power(1, 1),), free=True, level="1/50", **options)
+    found = answer.found
+    assert found is not None, answer.reason
+    assert str(found.flow.written(found.V)) == V and found.constant == fraction(constant)
+    better = sp.Rational(constant) * (1 - BETTER)
+    goal = Goal(found.flow, found.target, (found.V,), found.rate, found.where)
+    with pytest.raises(NoProof):
+        prove(posed(goal, answer.degree, fraction(str(better))).program)
+    # Nothing in the span falls faster.
+    faster = options | {"rates": (Power(2, 1),), "degrees": (0, 4), "level": "1/50", "free": True}
+    assert asked(blocks, loss, **faster).found is None
+
+
 def test_a_least_loss_that_is_no_fraction_is_come_near_to():
     tilted = (a**2 - 1) ** 2 / 4 + a / 5
     answer = asked((a,), tilted, level="-1/10", rates=("exp",))

@@ -17,7 +17,7 @@ from flint import fmpq
 
 from potentials.search.find import NO_LEAST, Answer, Question, find
 from potentials.search.polynomials import rational
-from potentials.search.printed import LATER, hypotheses, law, starts, theorem
+from potentials.search.printed import LATER, law, starts, theorem
 from potentials.search.rates import Found
 from potentials.search.record import data_of
 from potentials.search.subject import Subject
@@ -52,11 +52,6 @@ class Chain:
             ratio = rational((outer - least) / (inner - least))
             found.append(sp.log(ratio) / rational(stage.constant))
         return tuple(found)
-
-    @property
-    def assumed(self) -> tuple[str, ...]:
-        """Hypotheses of the last stage; those before it are about the loss, or the same."""
-        return hypotheses(self.stages[-1])
 
     @property
     def statement(self) -> str:

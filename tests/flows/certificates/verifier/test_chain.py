@@ -127,6 +127,19 @@ def test_what_is_assumed_besides_is_told():
     assert found.statement.endswith("for every start with L <= 1/5, as long as a - 1/4 >= 0")
 
 
+def test_stages_may_have_coordinates_of_their_own():
+    circle = flows.OwnSystem("circle", [a, b], (a**2 + b**2 - 1) ** 4 / 4)
+    found = flows.find_potential(circle, 2, ["1/8", "1/64"])
+    assert found.constant == sp.Rational(1, 64)
+    far, near = found.data()["stages"]
+    assert (far["variables"], near["variables"]) == (["a", "b"], ["G"])
+    stated = chain(found.data()).statement
+    assert "in which G = a**2 + b**2" in stated and stated.endswith("every start where L <= 1/8")
+    near["origin"]["loss"][0][0] = "1/2"
+    with pytest.raises(Refused):
+        chain({"stages": [far, near]})
+
+
 def test_its_claim_is_about_the_smaller_set(found):
     system = flows.OwnSystem("well", [a, b], WELL)
     (claim,) = found.claims()

@@ -1,4 +1,4 @@
-"""Potentials of fourteen losses: what is proved, the best constant by hand, seconds.
+"""Potentials of eighteen losses: what is proved, the best constant by hand, seconds.
 
 Run: python benchmarks/find.py [--only WORDS]. Seconds are those of a processor; each proof is
 written to a file and checked by the verifier. About a minute.
@@ -53,6 +53,8 @@ def problems() -> Iterator[Problem]:
     yield Problem("x^6 in the plane", (a, b), (a**2 + b**2) ** 3 / 6, {"rate": "3/2"}, "1/48")
     product = (a * b - 1) ** 2 / 2
     yield Problem("two layers of one number", (a, b), product, eighth, "2")
+    chained = {"level": ["2/5", "1/200"], "rate": "exp"}
+    yield Problem("the same, from two levels", (a, b), product, chained, "18/5")
     kept = {"keep": [sp.Eq(a**2 - b**2, 2)], "rate": "exp"}
     yield Problem("the same, by its balance", (a, b), product, kept, "4")
     deep = (a * b * c - 1) ** 2 / 2
@@ -64,6 +66,11 @@ def problems() -> Iterator[Problem]:
     phase = 3 * (a**2 + b**2) ** 2 / 4 + sp.Rational(3, 4) - (a**2 + b**2) / 2 - a**2
     squares = {"level": "1/4", "rate": "exp", "coordinates": [a**2, b**2]}
     yield Problem("phase retrieval in the plane", (a, b), phase, squares, "5/2")
+    d = sp.Symbol("d")
+    both = (a * b - c * d - 1) ** 2 / 2 + (a * d + b * c) ** 2 / 2
+    yield Problem("two complex layers of one number", (a, b, c, d), both, eighth, "2")
+    circle = {"level": "1/64", "rate": 2}
+    yield Problem("a circle, degree eight", (a, b), (a**2 + b**2 - 1) ** 4 / 4, circle, "1/64")
     tensor = ((a**2 + b**2) ** 3 - 2 * a**3 + 1) * half
     yield Problem("a tensor of order three", (a, b), tensor, {"level": "1/4", "rate": "exp"}, "")
     thin, square = sp.MatrixSymbol("X", 2, 1), sp.MatrixSymbol("X", 2, 2)
@@ -73,6 +80,15 @@ def problems() -> Iterator[Problem]:
     yield Problem("the same over-parameterised, 2 x 2", (square,), misfit(square), wide, "1/16")
     row = {**wide, "rate": 1, "template": [sp.Symbol("G[1,1]")]}
     yield Problem("its superfluous row, squared", (square,), misfit(square), row, "1/2")
+    three = sp.MatrixSymbol("X", 3, 2)
+    blind = {
+        "free": True,
+        "coordinates": [three * three.T],
+        "level": "1/50",
+        "rate": 1,
+        "template": 1,
+    }
+    yield Problem("its superfluous rows, 3 x 2, unasked", (three,), misfit(three), blind, "1")
     h, z = sp.symbols("h z", real=True)
     place = {"at": {h: half, z: 0}, "level": "1/2000", "keep": [z >= 0]}
     above = {**place, "rate": 3, "template": [z**3, (h - half) ** 2]}
@@ -83,7 +99,7 @@ def problems() -> Iterator[Problem]:
 
 def misfit(X: Any) -> sp.Expr:
     """`|X X^T - e_1 e_1^T|^2/4`."""
-    off = X * X.T - sp.diag(1, 0)
+    off = X * X.T - sp.diag(1, *[0] * (X.rows - 1))
     return sp.trace(off * off.T) / 4
 
 

@@ -75,6 +75,7 @@ LAW = _examples(
 FIND = _examples(
     "find",
     'popflow find "(x*y - 1)**2/2" --level 1/8 --out potential.json',
+    'popflow find "(x*y - 1)**2/2" --level "2/5;1/200" --rate exp',
     'popflow find "(a**2 + b**2)**2/4" --rate 2 --latex potential.tex',
     'popflow find "(x*y - 1)**2/2" --keep "x**2 == y**2 + 2" --json',
     'popflow find "cosh(x) - 1" --at x=0 --rate exp --level 1/10',

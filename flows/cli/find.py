@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 USUAL = 2
 MAX_SECONDS = 60.0
 # Options of the search itself.
-ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lower")
+ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lower", "free")
 
 
 @click.command(cls=FlowCommand, epilog=examples.FIND)
@@ -31,7 +31,11 @@ ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lo
     metavar="R",
     help="2 for t^-2, 3/2, ..; exp; law: as runs from random starts fall [default].",
 )
-@click.option("--level", metavar="C", help="Only starts with L <= C, such as 1/8.")
+@click.option(
+    "--level",
+    metavar="C[;C2..]",
+    help="Only starts with L <= C, such as 1/8; levels in turn: 2/5;1/50.",
+)
 @click.option("--degree", type=int, help="Degree of the proof [default: 0, 4, 6, .. in turn].")
 @click.option(
     "--coordinates",
@@ -45,6 +49,7 @@ ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lo
     metavar="x=P;..",
     help="Near this minimum, of a loss that need be no polynomial, proved with balls.",
 )
+@click.option("--free", is_flag=True, help="The span need not be above the loss.")
 @click.option("--lower", is_flag=True, help="A bound from below: how slowly it falls at least.")
 @partial(flow_options, refused=OF_RUNS, max_seconds="Budget of time [default: 60].")
 @click.option("--out", metavar="FILE.json", help="Write the proof; popflow verify checks it.")
@@ -90,6 +95,8 @@ def find(
         if template is not None and template.isdecimal()
         else [read_expression(x, _Any(known)) for x in _parts(template)] or None,
     }
+    if len(several := _parts(options["level"])) > 1:
+        asked["level"] = several
     at = asked.pop("at")
     found = find_potential(system, **asked) if at is None else _near(system, at, asked)
     if found.proved and out is not None:
@@ -111,8 +118,9 @@ def _near(system: Any, at: str, asked: dict[str, Any]) -> FoundPotential:
     from flows.core.errors import InputError
     from symbolic.language.text import read_expression
 
-    if asked["degree"] is not None or asked["coordinates"] or isinstance(asked["template"], int):
-        raise InputError("--at: degrees and coordinates are of polynomials; leave them out")
+    integral = isinstance(asked["template"], int)
+    if asked["degree"] is not None or asked["coordinates"] or integral or asked["free"]:
+        raise InputError("--at: degree, coordinates and free are of polynomials; leave them out")
     if asked["level"] is None or asked["rate"] == "law":
         raise InputError("--at: expected --level and --rate beside it, such as 1/1000 and 3")
     known = {block.name: block for block in system.formula[0]}

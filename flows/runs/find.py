@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import sympy as sp
+from flint import fmpq
 
 from flows.core.deadline import Deadline, TimeSpent, look, within
 from flows.core.errors import InputError
@@ -17,6 +19,7 @@ from flows.core.system import System, checked_system
 from flows.runs.find_law import late_time_law
 from flows.runs.found import NOT_FOUND, PROVED, FoundPotential
 from flows.runs.integrate import integrate
+from potentials.search.chain import Chain, chained
 from potentials.search.find import DEGREES, RATES, Answer, Question
 from potentials.search.find import find as search
 from potentials.search.polynomials import fraction, rational
@@ -39,16 +42,21 @@ class _Squares:
     """A proof by sums of squares."""
 
     found: Found
+    chain: Chain | None
 
     @property
     def of_loss(self) -> bool:
         return bool(self.found.flow.loss == self.found.V)
 
+    @property
+    def level(self) -> sp.Rational | None:
+        return None if self.chain is None else rational(self.chain.levels[-1])
+
     def data(self) -> dict[str, Any]:
-        return data_of(self.found)
+        return data_of(self.found) if self.chain is None else self.chain.data()
 
     def theorem(self) -> str:
-        return theorem(self.found)
+        return theorem(self.found) if self.chain is None else self.chain.theorem()
 
 
 def find_potential(
@@ -61,6 +69,7 @@ def find_potential(
     keep: Sequence[Any] = (),
     *,
     lower: bool = False,
+    free: bool = False,
     max_seconds: float | None = 60.0,
 ) -> FoundPotential:
     r"""Find a potential `V` with the best constant of its rate, and prove it over the rationals.
@@ -76,8 +85,10 @@ def find_potential(
         How fast: an exponent `q` of `t^-q` such as 2 or "3/2"; "exp"; or that of the late-time law
         of runs from random starts ("law"), and all rates in turn, from the fastest one, where these
         tell none.
-    level : number or str, optional
-        Only starts with `L <= level`, such as "1/8". Without it every start.
+    level : number, str or sequence of them, optional
+        Only starts with `L <= level`, such as "1/8". Without it every start. Falling levels, such
+        as ``["2/5", "1/50"]``: the theorem is about the first one. On the way from each to the next
+        the loss falls exponentially; the rate and its constant are those of the last one.
     degree : int, optional
         Of the proof's monomials; by default 0, 4, 6, 8, 10, 12, 14 in turn, while programs are
         small.
@@ -92,6 +103,9 @@ def find_potential(
     keep : sequence of relations, optional
         Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
         as they are; others become hypotheses ("as long as").
+    free : bool
+        The potential of a span need not be above the loss, but is not negative: whatever falls at
+        the rate, with the least constant for its mean size; its largest coefficient is one.
     lower : bool
         Find how slowly at least `V` falls: the best constant of a bound from below.
     max_seconds : float or None
@@ -126,29 +140,47 @@ def find_potential(
     >>> found.verdict, found.constant
     ('PROVED', 4)
     """
+    if free and (template is None or rate == "exp" or lower):
+        raise InputError("free: expected a template and a power of t as rate; give both")
     subject = checked_system(system).polynomial
     begun, limit = time.perf_counter(), Deadline.after(max_seconds)
     degrees = _degrees(degree)
-    most = None if level is None else fraction(exact(level, "level", -math.inf))
+    levels = _levels(level, lower)
     wanted = _rates(system, rate, limit)
     question = Question(
         wanted,
-        most,
+        levels[-1] if levels else None,
         degrees,
         tuple(coordinates or ()),
         template if template is None or isinstance(template, int) else tuple(template),
         tuple(keep),
         bool(lower),
+        bool(free),
     )
+    chain = None
     try:
         with within(limit):
-            answer = search(subject, question, look)
+            if len(levels) > 1:
+                answer, chain = chained(subject, question, levels, look)
+            else:
+                answer = search(subject, question, look)
     except TimeSpent:
         answer = Answer(None, limit.message("on the search"), degrees[-1], ())
-    return _told(subject, answer, time.perf_counter() - begun)
+    return _told(subject, answer, chain, time.perf_counter() - begun)
 
 
-def _told(subject: Subject, answer: Answer, seconds: float) -> FoundPotential:
+def _levels(level: Any, lower: bool) -> list[fmpq]:
+    """One level or none, or several that fall."""
+    several = level if isinstance(level, list | tuple) else [] if level is None else [level]
+    found = [fraction(exact(one, "level", -math.inf)) for one in several]
+    if level is not None and not (found and all(a > b for a, b in itertools.pairwise(found))):
+        raise InputError(f"level: expected levels that fall, as 2/5 and 1/50, got {level!r:.60}")
+    if lower and len(found) > 1:
+        raise InputError(f"level: a bound from below takes one level, got {level!r:.60}; give one")
+    return found
+
+
+def _told(subject: Subject, answer: Answer, chain: Chain | None, seconds: float) -> FoundPotential:
     """The answer as a person reads it."""
     found = answer.found
     if found is None:
@@ -173,12 +205,12 @@ def _told(subject: Subject, answer: Answer, seconds: float) -> FoundPotential:
         constant,
         best,
         exponent,
-        statement(found),
+        statement(found) if chain is None else chain.statement,
         hypotheses(found),
         answer.degree,
         seconds,
         found.lower,
-        _Squares(found),
+        _Squares(found, chain),
     )
 
 

@@ -13,7 +13,7 @@ import sympy as sp
 
 from flows.core.errors import InputError
 from flows.core.files import check_output, write_file
-from potentials.claim import Claim, Comparison, Inequality, Relation
+from potentials.claim import Claim, Comparison, Hypothesis, Inequality, Relation
 from potentials.notation import symbol
 from potentials.source import Source
 
@@ -30,6 +30,10 @@ class Proof(Protocol):
     @property
     def of_loss(self) -> bool:
         """Whether the potential is the loss itself."""
+
+    @property
+    def level(self) -> sp.Rational | None:
+        """Where the loss is at most this its rate holds; None: for every start of the theorem."""
 
     def data(self) -> dict[str, Any]:
         """Return what a file of it holds."""
@@ -131,6 +135,9 @@ class FoundPotential:
                 statement=f"d{quantity}/dt {sign} -{factor} {quantity}^({power})",
                 source=HERE,
                 conclusions=(Comparison(-rate, CONVERSE[sign], V**power, factor),),
+                hypotheses=()
+                if proof.level is None
+                else (Hypothesis(f"loss <= {proof.level}", symbol("loss"), "<=", proof.level),),
             ),
         )
 

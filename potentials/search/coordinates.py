@@ -10,7 +10,7 @@ import sympy as sp
 from potentials.search.algebra import combination
 from potentials.search.polynomials import Factored, Flow, Polynomial, exponents, ring_of
 
-__all__ = ["Coordinate", "reduced"]
+__all__ = ["Coordinate", "in_terms", "reduced"]
 
 # Loss and rates are sought as polynomials of this degree at most.
 MOST = 4
@@ -51,9 +51,9 @@ def reduced(flow: Flow, coordinates: Sequence[Coordinate]) -> Flow:
                     symbols.append(one.symbols[i, j])
                     images.append(flow.read(one.entries[i, j]))
     ring = ring_of(len(symbols))
-    loss = _in_terms(flow, flow.loss, images, ring, "the loss")
+    loss = in_terms(flow, flow.loss, images, "the loss")
     field = tuple(
-        _in_terms(flow, flow.along(image), images, ring, f"the rate of {symbol}")
+        in_terms(flow, flow.along(image), images, f"the rate of {symbol}")
         for symbol, image in zip(symbols, images, strict=True)
     )
     whole = Flow(tuple(symbols), ring, field, loss, flow, tuple(images))
@@ -70,10 +70,14 @@ def _matrix(flow: Flow, entries: sp.Matrix) -> tuple[tuple[Polynomial, ...], ...
     return tuple(tuple(flow.read(entries[i, j]) for j in range(columns)) for i in range(rows))
 
 
-def _in_terms(
-    flow: Flow, p: Polynomial, images: Sequence[Polynomial], ring: object, what: str
-) -> Polynomial:
-    """A polynomial in the coordinates that is `p`, of the least degree."""
+def in_terms(flow: Flow, p: Polynomial, images: Sequence[Polynomial], what: str) -> Polynomial:
+    """A polynomial in the coordinates that is `p`, of the least degree.
+
+    Raises
+    ------
+    ValueError
+        Where there is none of low degree.
+    """
     for degree in range(MOST + 1):
         powers = exponents(len(images), degree)
         basis = []
@@ -85,5 +89,5 @@ def _in_terms(
         found = combination(p, basis)
         if found is not None:
             terms = {(*e, 0): c for e, c in zip(powers, found, strict=True) if c != 0}
-            return ring.from_dict(terms)  # type: ignore[attr-defined]
+            return ring_of(len(images)).from_dict(terms)
     raise ValueError(f"{what} is no polynomial in these coordinates up to degree {MOST}")

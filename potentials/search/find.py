@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +12,21 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from potentials.search.coordinates import reduced
+from potentials.search.coordinates import in_terms, reduced
+from potentials.search.jacobian import jacobian
+from potentials.search.least import Least, least_value
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
-from potentials.search.rates import Found, Goal, Least, Power, Rate, least_value, search
-from potentials.search.regions import Condition, Set, condition, identities, level_set, of_squares
+from potentials.search.rates import Found, Goal, Power, Rate, search
+from potentials.search.regions import (
+    Condition,
+    Set,
+    composed,
+    condition,
+    identities,
+    level_set,
+    of_squares,
+)
 from potentials.search.residuals import squared_forms, written_squares
 from potentials.search.shift import centre, displaced, moved, moved_back
 from potentials.search.subject import Subject
@@ -40,6 +51,8 @@ RATES: tuple[Rate, ...] = (
 )
 # Where the least loss is no simple fraction, fractions so near to it take its place.
 NEAR = 1e-4
+LEVEL = "give a level, below that of other critical points"
+RESTS = f"no such rate holds: the flow rests at zero, where the potential is positive; {LEVEL}"
 NO_LEAST = "no least loss was proved that is a simple fraction"
 
 
@@ -65,6 +78,10 @@ class Question:
         Further conditions on starts.
     lower : bool
         Whether a bound from below is sought.
+    free : bool
+        Whether the potential of a span need not be above the loss: its largest coefficient is one.
+    until : fmpq, optional
+        It is about the time before the loss is at most this.
     """
 
     rates: tuple[Rate, ...] = RATES
@@ -74,6 +91,8 @@ class Question:
     template: Any = None
     keep: tuple[Any, ...] = ()
     lower: bool = False
+    free: bool = False
+    until: fmpq | None = None
 
 
 @dataclass(frozen=True)
@@ -90,14 +109,26 @@ def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answ
     """Search; ``look`` is called before each attempt, and may raise where time is spent.
 
     Without coordinates, `X X^T` or `X^T X` of the one matrix that moves serve where the loss is a
-    function of them: its minimisers are no points in the entries then.
+    function of them: its minimisers are no points in the entries then. So do squared lengths of
+    entries that rotate, unless the entries themselves have a proof at once.
     """
-    for gram in () if question.coordinates else subject.grams:
+    for one in () if question.coordinates else _symmetric(subject, question):
         try:
-            return _found(subject, replace(question, coordinates=(gram,)), look)
-        except InputError:  # loss, template or conditions are no functions of it
+            answer = _found(subject, one, look)
+        except InputError:  # loss, template or conditions are no functions of coordinates
             continue
+        if answer.found is not None or one.coordinates:
+            return answer
     return _found(subject, question, look)
+
+
+def _symmetric(subject: Subject, question: Question) -> Iterator[Question]:
+    """Questions in coordinates that a symmetry of the loss offers."""
+    for gram in subject.grams:
+        yield replace(question, coordinates=(gram,))
+    if subject.radial:
+        yield replace(question, degrees=question.degrees[:1])
+        yield replace(question, coordinates=subject.radial)
 
 
 def _found(subject: Subject, question: Question, look: Callable[[], None]) -> Answer:
@@ -110,12 +141,15 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
             flow = reduced(flow, given)
         except ValueError as problem:
             raise InputError(f"coordinates: {problem}") from None
-        squares = ()
+        written, squares = squares, ()
+        with contextlib.suppress(ValueError):
+            squares = tuple(in_terms(subject.flow, p, flow.images, "a square") for p in written)
     squares = squares or squared_forms(flow, flow.loss)
     # Around the minimiser, where there is one, Newton's polytope says what vanishes there.
     point = centre(flow, squares)
     here = flow if point is None else moved(flow, point)
-    conditions = _conditions(subject, flow, question)
+    before = _before(flow, question.until)
+    conditions = (*_conditions(subject, flow, question), *before)
     where = Set(
         tuple(_at(c, point) for c in conditions),
         tuple(one.matrix for one in here.factored),
@@ -123,7 +157,8 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     residuals = tuple(_shifted(p, point) for p in squares)
     template = _template(subject, flow, question.template)
     span = [] if template is None else [_shifted(p, point) for p in template]
-    least = _least(here, where, question.degrees, residuals)
+    ever = replace(where, conditions=where.conditions[: len(conditions) - len(before)])
+    least = _least(here, ever, question.degrees, residuals)
     if least is not None and least.above != least.value and len(span) != 1:
         # The loss less a fraction near its least value passes zero: it falls not like `t^-q`.
         rates = tuple(r for r in question.rates if r == "exp" and not (span or question.lower))
@@ -131,19 +166,28 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     if len(span) != 1 and (least is None or not question.rates):
         return Answer(None, NO_LEAST, question.degrees[-1], ())
     target = span[0] if least is None or len(span) == 1 else here.loss - here.constant(least.above)
+    if not question.lower and _rests(here, where, target, point):
+        return Answer(None, RESTS, 0, ())
     span = span or [target]
+    free = question.free and len(span) > 1
+    sizes = _sizes(here, span) if free else ()
+    target = here.constant(0) if free else target
+    squared = None
+    if template is None and point is None and not (question.coordinates or question.lower):
+        squared = jacobian(flow, subject.loss, target)
     square = sum((x * x for x in flow.ring.gens()[: flow.size]), start=flow.constant(1))
     tried: list[tuple[Rate, int, str]] = []
     for factor in (None, _shifted(square, point)):
         for rate, degree in _attempts(question, flow):
-            for ideal in (residuals, ()) if residuals and point is None else ((),):
+            plain = Goal(*(here, target, tuple(span), rate, where), factor=factor)
+            plain = replace(plain, lower=question.lower, sizes=sizes)
+            goals = [plain]
+            if residuals and point is None:
+                goals.insert(0, replace(plain, residuals=residuals))
+            if rate == "exp" and squared is not None and factor is None and squared.fits(degree):
+                goals.insert(0, replace(plain, jacobian=squared))
+            for goal in goals:
                 look()
-                goal = Goal(
-                    *(here, target, tuple(span), rate, where),
-                    residuals=ideal,
-                    factor=factor,
-                    lower=question.lower,
-                )
                 try:
                     found = search(goal, degree)
                 except NoProof as problem:
@@ -180,6 +224,13 @@ def _conditions(subject: Subject, flow: Flow, question: Question) -> tuple[Condi
         p = sign * (relation.lhs - relation.rhs)
         found.append(condition(flow, _read(subject, flow, p, "keep"), isinstance(relation, sp.Eq)))
     return tuple(found)
+
+
+def _before(flow: Flow, until: fmpq | None) -> tuple[Condition, ...]:
+    """The loss is above a level; what follows then is for others to say."""
+    if until is None:
+        return ()
+    return (Condition(flow.loss - flow.constant(until), False, "assumed"),)
 
 
 def _not_negative(flow: Flow) -> list[Condition]:
@@ -236,6 +287,28 @@ def _least(
     return None
 
 
+def _sizes(flow: Flow, span: Sequence[Polynomial]) -> tuple[fmpq, ...]:
+    """Means over a cube around zero of what moves."""
+    found = []
+    for p in span:
+        terms = (p if flow.origin is None else composed(flow, p)).to_dict().items()
+        even = ((c, e) for e, c in terms if not any(k % 2 for k in e))
+        found.append(sum((c / math.prod(k + 1 for k in e) for c, e in even), start=fmpq(0)))
+    return tuple(found)
+
+
+def _rests(flow: Flow, where: Set, target: Polynomial, point: Sequence[fmpq] | None) -> bool:
+    """Whether the flow rests at zero, in the set, where what a potential is above is positive."""
+    place = [*(point or [fmpq(0)] * flow.size), fmpq(0)]
+    zero = [fmpq(0) - c for c in place]
+    above, equal = where.region.above, where.region.zero
+    return (
+        target(*zero) > 0
+        and all(p(*zero) == 0 for p in (*flow.field, *equal))
+        and all(p(*zero) >= 0 for p in above)
+    )
+
+
 def _shifted(p: Polynomial, point: Sequence[fmpq] | None) -> Polynomial:
     return p if point is None else displaced(p, point)
 
@@ -249,5 +322,5 @@ def _why(tried: Sequence[tuple[Rate, int, str]], question: Question) -> str:
     """The last reason, and what to try next."""
     last = tried[-1][2] if tried else "nothing was tried"
     most = max((degree for _, degree, _ in tried), default=0)
-    more = "" if question.level is not None else "; give a level below the other critical points"
+    more = "" if question.level is not None else f"; {LEVEL}"
     return f"no certificate up to degree {most}: {last}{more}"

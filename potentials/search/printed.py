@@ -12,7 +12,12 @@ from potentials.search.rates import Found
 from potentials.search.regions import Condition
 from potentials.search.typeset import Term, bracketed, display, inline, name_of, number, terms
 
-__all__ = ["hypotheses", "statement", "theorem"]
+__all__ = ["LATER", "hypotheses", "law", "starts", "statement", "theorem"]
+
+#: The time since a potential was small enough.
+LATER = "(t - T)"
+# What matrices of levels are called.
+LEVEL = r"\Lambda"
 
 
 def hypotheses(found: Found) -> tuple[str, ...]:
@@ -23,29 +28,36 @@ def hypotheses(found: Found) -> tuple[str, ...]:
 def statement(found: Found) -> str:
     """What is proved, in one sentence."""
     flow = found.flow
-    kept = [c for c in found.where.conditions if c.reason not in ("assumed", "identity")]
+    least = "" if found.target == found.V else f", which is at least {flow.written(found.target)}"
+    return f"V = {flow.written(found.V)}{least}: {law(found)} {starts(found)}"
+
+
+def starts(found: Found) -> str:
+    """Of which starts a law is true, and as long as what."""
+    by_definition = ("identity", "squares")
+    kept = [c for c in found.where.conditions if c.reason not in ("assumed", *by_definition)]
     where = " and ".join(_condition(found, c) for c in kept)
     named = {one.claim.name for one in found.proof.claims}
     exists = () if "bounded" in named else ("the flow exists",)
     assumed = " and ".join((*hypotheses(found), *exists))
-    least = "" if found.target == found.V else f", which is at least {flow.written(found.target)}"
     return (
-        f"V = {flow.written(found.V)}{least}: {_law(found)} for every start"
+        "for every start"
         + (f" with {where}" if where else "")
         + (f", as long as {assumed}" if assumed else "")
     )
 
 
-def _law(found: Found) -> str:
+def law(found: Found, time: str = "t", begin: str = "V(0)") -> str:
+    """The rate in words, from time zero on or from a later one, with what `V` is then."""
     d = rational(found.constant)
     if found.rate == "exp":
-        return f"V(t) {'>=' if found.lower else '<='} V(0) exp(-{d} t)"
+        return f"V(t) {'>=' if found.lower else '<='} {begin} exp(-{d} {time})"
     m, k = found.rate.m, found.rate.k
     q = sp.Rational(m, k)
     if found.lower:
         C = d ** -sp.Rational(1, k) * q**q
         return f"V(t) >= {C} (t + ({C}/V(0))^({1 / q}))^(-{q})"
-    return f"V(t) <= {d * q**q} t^{f'-{q}' if q.is_Integer else f'(-{q})'}"
+    return f"V(t) <= {d * q**q} {time}^{f'-{q}' if q.is_Integer else f'(-{q})'}"
 
 
 def _condition(found: Found, c: Condition) -> str:
@@ -100,6 +112,11 @@ def _bound(found: Found) -> str:
 
 def _conclusion(found: Found) -> str:
     """How the rate follows from the squares."""
+    if found.jacobian is not None:
+        return (
+            r"With $v_i = w_i r_i$ the first inequality is $-\dot V = |\nabla V|^2 \ge c V$, and"
+            " Gronwall's inequality gives the rate."
+        )
     if found.rate == "exp":
         return r"So this is not negative, and Gronwall's inequality gives the rate."
     if found.lower:
@@ -133,11 +150,13 @@ def _reasons(found: Found) -> list[str]:
             rf"\[ {G} = \begin{{pmatrix}} {rows} \end{{pmatrix}} = X X^T \]"
             rf"is positive semidefinite; write ${G}[v] = v^T {G} v$."
         )
-    return lines
+    return [*lines, *_jacobian(found)]
 
 
 def _letter(flow: Flow, matrix: Any) -> str:
-    """What a matrix of coordinates is called."""
+    """What a matrix of coordinates is called, or one of a level, which begins with a number."""
+    if matrix[0][0].is_constant():
+        return LEVEL
     return name_of(flow.written(matrix[0][0])).partition("_")[0]
 
 
@@ -146,9 +165,33 @@ def _equation(name: str, found: list[Term]) -> list[str]:
     return display([[Term(name, 4.0), *found]])
 
 
+def _jacobian(found: Found) -> list[str]:
+    """What is squared, and matrices of levels."""
+    by, flow = found.jacobian, found.flow
+    if by is None:
+        return []
+    both = zip("rw", zip(*((p, flow.constant(w)) for w, p in by.squares), strict=True), strict=True)
+    rows = [
+        [Term(f"{name}_{{{i + 1}}} =", 4.0), *terms(flow, p)]
+        for name, several in both
+        for i, p in enumerate(several)
+    ]
+    lines = [r"$V = \sum_i w_i r_i^2$ with", *display(rows, signs=("",))]
+    for c in found.where.conditions:
+        if c.level is not None:
+            first = inline(terms(flow, by.matrix(c.level)[0][0]))
+            lines.append(
+                rf"Where {_condition_tex(flow, c)}, \[ {LEVEL} = \begin{{pmatrix}} {first} & r^T"
+                r" \\ r & \operatorname{diag}(1/w) \end{pmatrix} \]"
+                rf"is positive semidefinite; write ${LEVEL}[u] = u^T {LEVEL} u$."
+            )
+    return lines
+
+
 def _squares(found: Found, one: Proved) -> list[str]:
     """A claim as a sum of squares."""
-    flow = found.flow
+    by = found.jacobian
+    flow = by.wider if by is not None and one.claim.name == "decay" else found.flow
     goal = one.claim.expression.at(found.proof.unknowns) + flow.constant(0)
     rows = [terms(flow, goal)]
     for block, gram in zip(one.claim.blocks, one.grams, strict=True):
@@ -166,7 +209,7 @@ def _squares(found: Found, one: Proved) -> list[str]:
                 continue
             entries = (lower[i][j] * m for i, m in enumerate(block.basis))
             square = terms(flow, sum(entries, start=flow.constant(0)))
-            factor = _factor(found, block.multiplier)
+            factor = _factor(found, flow, block.multiplier)
             rows.append([*before, *factor, *bracketed(square, after="^2")])
     for h, p in one.multipliers:
         if p != 0:
@@ -176,17 +219,18 @@ def _squares(found: Found, one: Proved) -> list[str]:
     return [_said(found, one.claim.name), *display(rows)]
 
 
-def _factor(found: Found, g: Polynomial) -> list[Term]:
+def _factor(found: Found, flow: Flow, g: Polynomial) -> list[Term]:
     """A multiplier: as a level of the loss where it is one, times `s` where it has it."""
-    flow, s = found.flow, found.flow.s
+    s = flow.s
     if g == 1:
         return []
     if g == s:
         return [Term("s", 1.0)]
     for c in found.where.conditions:
-        if c.level is not None and g in (c.p, c.p * s):
+        p = c.p if flow is found.flow or found.jacobian is None else found.jacobian.lifted(c.p)
+        if c.level is not None and g in (p, p * s):
             level = rf"\bigl({inline([number(c.level)])} - L\bigr)"
-            return [Term(level if g == c.p else f"s {level}", 8.0)]
+            return [Term(level if g == p else f"s {level}", 8.0)]
     return bracketed(terms(flow, g))
 
 
@@ -206,6 +250,9 @@ def _said(found: Found, name: str) -> str:
         by = "" if found.factor is None else rf", times ${_tex(found.flow, found.factor)}$,"
         if found.rate == "exp":
             c = sp.latex(rational(found.constant))
+            if found.jacobian is not None:
+                left = r"4 |J^T v|^2 - c \sum_i v_i^2/w_i"
+                return rf"With $c = {c}$, the Jacobian $J$ of $r$ and any $v$, ${left}$ is"
             left = r"\dot V + c V" if found.lower else r"-\dot V - c V"
             return rf"With $c = {c}$, ${left}${by} is"
         m, k, d = found.rate.m, found.rate.k, sp.latex(rational(found.constant))

@@ -25,21 +25,22 @@ from typing import Literal, NamedTuple
 from flint import fmpq
 
 from potentials.search.exact import Proof, prove, simplest
+from potentials.search.jacobian import Jacobian
 from potentials.search.polynomials import Flow, Polynomial, fraction
 from potentials.search.program import NoProof, Program, solve, trimmed
 from potentials.search.regions import Set
 from potentials.search.squares import Affine, Ansatz, Region, Unknowns, claim_of
 
-__all__ = ["Found", "Goal", "Least", "Power", "Rate", "least_value", "posed", "search"]
+__all__ = ["SHARP", "Found", "Goal", "Power", "Rate", "posed", "search"]
 
-# Constants are the simplest fractions within the first number of the best one, then those that
+#: Constants are the simplest fractions within the first number of the best one, then those that
 # leave so much of it.
 SHARP = 1e-6
 SLACK = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
 # Coefficients of a potential are first tried as fractions with denominators up to this one.
 DENOMINATOR = 24
 # Programs of more unknowns take minutes.
-MOST_COLUMNS = 4000
+MOST_COLUMNS, MOST_ROOM = 4000, 2
 # A best constant outside these is none.
 LEAST, MOST = 1e-7, 1e7
 
@@ -87,6 +88,8 @@ class Found:
         Of the claims "decay", "above" and "positive", and "bounded": the loss has a lower bound.
     lower : bool
         Whether it falls no faster, and the constant is `e`, or `c`.
+    jacobian : Jacobian, optional
+        Of the squares that it is a sum of, where "decay" is about it.
     """
 
     flow: Flow
@@ -100,6 +103,7 @@ class Found:
     factor: Polynomial | None = None
     least: fmpq | None = None
     lower: bool = False
+    jacobian: Jacobian | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,11 @@ class Goal:
         be no sum of squares, and its product be one.
     lower : bool
         Whether `V` is to fall no faster than that.
+    jacobian : Jacobian, optional
+        Of the squares that `V` is a sum of: its rate is to follow from their Jacobian.
+    sizes : tuple of fmpq
+        Of a span that nothing else tells how large `V` is: numbers by which members count, so that
+        the sum of coefficients times these is one.
     """
 
     flow: Flow
@@ -136,6 +145,8 @@ class Goal:
     residuals: tuple[Polynomial, ...] = ()
     factor: Polynomial | None = None
     lower: bool = False
+    jacobian: Jacobian | None = None
+    sizes: tuple[fmpq, ...] = ()
 
     @property
     def sense(self) -> int:
@@ -169,8 +180,15 @@ def search(goal: Goal, degree: int) -> Found:
     program, potential, wanted = posed(goal, degree)
     solved = solve(program, {wanted: float(goal.sense)}).x
     best = float(solved[wanted - 1])
-    if not LEAST < abs(best) < MOST:
+    if not LEAST < best < MOST:
         raise NoProof("no constant at this degree")
+    if goal.sizes:
+        V = potential.at([fraction(float(x)) for x in solved])
+        largest = max(abs(c) for c in V.coeffs())
+        terms = ((e, Fraction(str(c / largest))) for e, c in V.to_dict().items())
+        ratios = {e: fraction(c.limit_denominator(DENOMINATOR)) for e, c in terms}
+        one = goal.flow.ring.from_dict(ratios)
+        return search(replace(goal, template=(one,), sizes=()), degree)
     values = tuple(candidates(best, goal.sense))
     if len(goal.template) > 1:
         near = [
@@ -208,6 +226,7 @@ def _proved(goal: Goal, degree: int, constant: fmpq, best: float) -> Found:
         proof=proof,
         factor=goal.factor,
         lower=goal.lower,
+        jacobian=goal.jacobian,
     )
 
 
@@ -221,7 +240,7 @@ def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
     """
     flow, rate, names = goal.flow, goal.rate, Unknowns()
     alone = len(goal.template) == 1
-    potential = Affine({0: goal.template[0]}) if alone else names.combination(goal.template)
+    potential = Affine({0: goal.template[0]}) if alone else _span(goal, names)
     if known is None:
         constant = names.combination([flow.constant(1)])
     else:
@@ -242,20 +261,33 @@ def posed(goal: Goal, degree: int, known: fmpq | None = None) -> Posed:
         ideal = (*ideal, s) if ideal else ()
     if goal.factor is not None:
         decay = decay.times(goal.factor)
-    stated = [("decay", decay, over, ideal)]
+    usual = Ansatz(goal.where.region, degree, goal.residuals)
+    stated = [("decay", flow, decay, Ansatz(over, degree, ideal))]
+    if (by := goal.jacobian) is not None:
+        ansatz = Ansatz(by.region(goal.where), degree, forms=by.forms)
+        stated = [("decay", by.wider, by.decay(constant), ansatz)]
     if not alone or goal.template[0] != goal.target:
-        above_target = potential - Affine({0: goal.target})
-        stated.append(("above", above_target, goal.where.region, goal.residuals))
+        stated.append(("above", flow, potential - Affine({0: goal.target}), usual))
     if rate != "exp":
-        stated.append(("positive", Affine({0: goal.target}), goal.where.region, goal.residuals))
-    claims = tuple(
-        trimmed(claim_of(name, flow, expression, Ansatz(region, degree, vanishing), names))
-        for name, expression, region, vanishing in stated
-    )
-    program = Program(names.count, claims)
-    if program.columns > MOST_COLUMNS:
-        raise NoProof(f"a program of {program.columns} unknowns takes too long")
+        stated.append(("positive", flow, Affine({0: goal.target}), usual))
+    claims = tuple(claim_of(*parts, names) for parts in stated)
+    for room in (MOST_ROOM, 1):  # to take out what is of no use takes long, too
+        program = Program(names.count, claims)
+        if program.columns > room * MOST_COLUMNS:
+            raise NoProof(f"a program of {program.columns} unknowns takes too long")
+        claims = tuple(trimmed(claim) for claim in claims)
     return Posed(program, potential, wanted)
+
+
+def _span(goal: Goal, names: Unknowns) -> Affine:
+    """Combinations of the template, of size one where that is what sizes are for."""
+    basis, sizes = goal.template, goal.sizes
+    if not sizes:
+        return names.combination(basis)
+    k = max(range(len(basis)), key=lambda j: abs(sizes[j]))
+    one = basis[k] / sizes[k]
+    rest = [p - n * one for j, (p, n) in enumerate(zip(basis, sizes, strict=True)) if j != k]
+    return names.combination(rest) + Affine({0: one})
 
 
 def _slow(flow: Flow, V: Polynomial, rate: Rate, constant: Affine) -> Affine:
@@ -274,48 +306,6 @@ def relation(flow: Flow, potential: Affine, rate: Power, constant: Affine) -> Af
         - potential.times((m + k) * s**k)
         + constant.times(k * s ** (m + k))
     )
-
-
-class Least(NamedTuple):
-    """What a polynomial is not below, with its proof; its infimum is not above the second number.
-
-    Both are one where the infimum is a simple fraction.
-    """
-
-    value: fmpq
-    above: fmpq
-    proof: Proof
-
-
-def least_value(
-    flow: Flow,
-    p: Polynomial,
-    where: Set,
-    degree: int,
-    ideal: tuple[Polynomial, ...] = (),
-    room: float = 0.0,
-) -> Least | None:
-    """The largest fraction that squares prove `p` not to be below, if it is a simple one.
-
-    Squares are those of an ideal, where one is given. With some room, a relative one, both numbers
-    are fractions on either side of the infimum.
-    """
-    ansatz, names = Ansatz(where.region, degree, ideal), Unknowns()
-    bound = names.combination([flow.constant(1)])
-    claim = claim_of("bounded", flow, Affine({0: p}) - bound, ansatz, names)
-    try:
-        best = float(solve(Program(names.count, (trimmed(claim),)), {1: -1.0}).x[0])
-        size = max(1.0, abs(best))
-        parts = [(-room, -room / 3), (room / 3, room)] if room else [(-SHARP, SHARP)] * 2
-        value, above = (
-            fraction(simplest(*(Fraction(best + part * size) for part in both))) for both in parts
-        )
-        # Its own ansatz is smaller, where terms cancel.
-        exact, names = Affine({0: p - flow.constant(value)}), Unknowns()
-        claim = claim_of("bounded", flow, exact, ansatz, names)
-        return Least(value, above, prove(Program(names.count, (trimmed(claim),))))
-    except NoProof:
-        return None
 
 
 def candidates(best: float, sense: int) -> Iterator[fmpq]:

@@ -33,6 +33,8 @@ def data_of(found: Found) -> dict[str, Any]:
         data["lower"] = 1
     if found.least is not None:
         data["least"] = str(found.least)
+    if found.jacobian is not None:
+        data["squares"] = [[str(w), terms(p)] for w, p in found.jacobian.squares]
     if found.factor is not None:
         data["factor"] = terms(found.factor)
     if flow.origin is not None:

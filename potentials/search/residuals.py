@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import sympy as sp
@@ -33,12 +34,16 @@ def written_squares(flow: Flow, loss: sp.Expr) -> tuple[Polynomial, ...]:
 
 
 def squared_forms(flow: Flow, p: Polynomial) -> tuple[Polynomial, ...]:
-    """Affine forms whose squares, with positive weights, are a polynomial of degree two; or none.
+    """What a polynomial is a sum of even powers of, with positive weights; or none.
 
-    They come from completing squares, one variable after the other.
+    Of degree two these are affine forms, by completing squares, one variable after the other. Else
+    it is one power: the product of its factors.
     """
     if p.total_degree() != 2:
-        return ()
+        weight, factors = p.factor() if p.total_degree() > 2 else (0, [])
+        if not weight > 0 or any(k % 2 for _, k in factors):
+            return ()
+        return (math.prod((f for f, _ in factors), start=flow.constant(1)),)
     size = flow.size
     variables = [*flow.ring.gens()[:size], flow.constant(1)]
     matrix = [[_coefficient(p, i, j, size) for j in range(size + 1)] for i in range(size + 1)]

@@ -5,8 +5,8 @@ r"""Sums of squares on a region, and the monomials that their squares are made o
 proves `e \ge 0` where `g_j \ge 0` and `h_l = 0`. `e` is affine in unknowns `u`; `m_j` are bases. Of
 a matrix `G \succeq 0` in place of `g_j`, the bases are vectors: `\sum_{ab} Q_{ab} m_a^T G m_b`.
 
-Newton's polytope says which monomials can occur (Reznick 1978), and sign symmetries split bases
-into blocks (Loefberg 2009).
+Newton's polytope says which monomials can occur, and sign symmetries split bases into blocks, see
+:mod:`potentials.search.monomials`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-import scipy.optimize
-
 from potentials.search.algebra import independent, quotient
+from potentials.search.monomials import Polytope, Signs, added
 from potentials.search.polynomials import Exponents, Flow, Polynomial, exponents
 
 __all__ = [
@@ -161,30 +159,57 @@ class Ansatz:
         Monomials up to this degree are added to Newton's polytope.
     vanishing : tuple of Polynomial
         Where all of these vanish the claim is zero; squares are sought in their ideal.
+    forms : int
+        In so many variables, the last ones before `s`, the claim is a quadratic form.
     """
 
     region: Region
     degree: int = 0
     vanishing: tuple[Polynomial, ...] = ()
+    forms: int = 0
+
+    def corners(self, size: int) -> Iterable[Exponents]:
+        """Monomials of the degree that no others lie between."""
+        if not self.degree:
+            return
+        axes = [tuple(int(i == j) for j in range(size)) for i in range(size)]
+        free, forms = axes, [(0,) * size]
+        if self.forms:
+            first = size - 1 - self.forms
+            free, forms = axes[:first], [added(x, x) for x in axes[first:-1]]
+        for form in forms:
+            yield form
+            yield from (added(form, *[x] * (self.degree - sum(form))) for x in free)
+
+    def candidates(self, size: int, degree: int) -> list[Exponents]:
+        """Monomials up to a degree that squares may be made of: linear in what forms are of."""
+        if not self.forms:
+            return exponents(size, degree)
+        return self._with(1, size, degree)
+
+    def multiplied(self, size: int, degree: int) -> list[Exponents]:
+        """Monomials up to a degree that equations may be multiplied by: forms, where these are."""
+        return self._with(2, size, degree) if self.forms else exponents(size, degree)
+
+    def _with(self, power: int, size: int, degree: int) -> list[Exponents]:
+        rest = exponents(size - 1 - self.forms, degree - power) if degree >= power else []
+        forms = [e for e in exponents(self.forms, power) if sum(e) == power]
+        return [(*e, *form, 0) for e in rest for form in forms]
 
 
 def claim_of(
     name: str, flow: Flow, expression: Affine, ansatz: Ansatz, unknowns: Unknowns
 ) -> Claim:
     """Ansatz for a claim that an expression is not negative; its multipliers are new unknowns."""
-    region, degree, vanishing = ansatz.region, ansatz.degree, ansatz.vanishing
+    region, vanishing = ansatz.region, ansatz.vanishing
     support = {e for p in expression.parts.values() for e in p.to_dict()}
     if not support:  # zero is no sum that one has to look for
         return Claim(name, expression, ())
     size = flow.size + 1
-    hull = set(support)
-    if degree:
-        hull |= {tuple(degree * (i == j) for j in range(size)) for i in range(size)}
-        hull.add((0,) * size)
-    inside = Polytope(hull)
-    signs = Signs(support, region, size)
+    inside = Polytope({*support, *ansatz.corners(size)})
+    signs = Signs(support, (*region.above, *region.zero), region.matrices, size)
     blocks: list[Block] = []
-    candidates = exponents(size, inside.degree // 2)
+    candidates = ansatz.candidates(size, inside.degree // 2)
     for g in (flow.constant(1), *region.above):
         ideal = vanishing if not any(quotient(g, h) is not None for h in vanishing) else ()
         blocks += _blocks(flow, g, candidates, inside, signs, ideal)
@@ -193,11 +218,11 @@ def claim_of(
     multipliers = []
     for h in region.zero:
         terms = list(h.to_dict())
-        powers = exponents(size, max(0, inside.degree - h.total_degree()))
+        powers = ansatz.multiplied(size, max(0, inside.degree - h.total_degree()))
         basis = [
             flow.ring.from_dict({m: 1})
             for m in powers
-            if signs.of(m) == signs.of(terms[0]) and all(_sum(e, m) in inside for e in terms)
+            if signs.of(m) == signs.of(terms[0]) and all(added(e, m) in inside for e in terms)
         ]
         multipliers.append((h, unknowns.combination(basis)))
     return Claim(name, expression, tuple(blocks), tuple(multipliers))
@@ -217,13 +242,13 @@ def _blocks(
     for m in candidates:
         one = flow.ring.from_dict({m: 1})
         if not ideal:
-            if all(_sum(e, m, m) in inside for e in terms):
+            if all(added(e, m, m) in inside for e in terms):
                 groups[signs.of(m)].append(one)
             continue
         for h in ideal:
-            parts = [_sum(m, e) for e in h.to_dict()]
+            parts = [added(m, e) for e in h.to_dict()]
             pairs = itertools.product(terms, parts, parts)
-            if all(_sum(e, p, q) in inside for e, p, q in pairs):
+            if all(added(e, p, q) in inside for e, p, q in pairs):
                 groups[signs.of(parts[0])].append(h * one)
     if ideal:
         return [Block(g, tuple(independent(found))) for found in groups.values()]
@@ -243,10 +268,10 @@ def _matrix_blocks(
     for i, row in enumerate(matrix):
         shift = next(iter(matrix[0][i].to_dict()), (0,) * (flow.size + 1))
         for m in candidates:
-            if all(_sum(e, m, m) in inside for e in row[i].to_dict()):
+            if all(added(e, m, m) in inside for e in row[i].to_dict()):
                 one = flow.ring.from_dict({m: 1})
                 vector = tuple(one if j == i else none for j in range(len(matrix)))
-                groups[signs.of(_sum(m, shift))].append(vector)
+                groups[signs.of(added(m, shift))].append(vector)
     return [Block(matrix, tuple(found)) for found in groups.values()]
 
 
@@ -255,85 +280,3 @@ def supports(block: Block) -> Iterable[tuple[int, int, Polynomial]]:
     for j in range(len(block.basis)):
         for i in range(j + 1):
             yield i, j, product(block.multiplier, block.basis[i], block.basis[j])
-
-
-class Polytope:
-    """The convex hull of exponents: membership by bounds, then by a linear program."""
-
-    def __init__(self, points: Iterable[Exponents]) -> None:
-        self._known = dict.fromkeys(points, True)
-        self._points = np.array(sorted(self._known), dtype=float)
-        self._low, self._high = self._points.min(0), self._points.max(0)
-        self._sums = self._points.sum(1)
-
-    @property
-    def degree(self) -> int:
-        """Largest degree."""
-        return int(self._sums.max())
-
-    def __contains__(self, e: Exponents) -> bool:
-        """Whether exponents lie in the hull."""
-        if e not in self._known:
-            x = np.array(e, dtype=float)
-            bounded = (x >= self._low).all() and (x <= self._high).all()
-            bounded = bounded and self._sums.min() <= x.sum() <= self._sums.max()
-            self._known[e] = bool(bounded) and self._combined(x)
-        return self._known[e]
-
-    def _combined(self, x: Any) -> bool:
-        rows = np.vstack([self._points.T, np.ones(len(self._points))])
-        none = np.zeros(len(self._points))
-        return bool(scipy.optimize.linprog(none, A_eq=rows, b_eq=[*x, 1]).status == 0)
-
-
-class Signs:
-    """Changes of signs of variables that leave an expression and its region as they are.
-
-    They are the null space over the field of two elements of all exponents that occur.
-    """
-
-    def __init__(self, support: Iterable[Exponents], region: Region, size: int) -> None:
-        terms = [*support]
-        for p in (*region.above, *region.zero):
-            terms += p.to_dict()
-        for matrix in region.matrices:
-            terms += matrix[0][0].to_dict()
-            for i, j in itertools.combinations(range(len(matrix)), 2):
-                # Signs of rows follow from the first one: G_ij has those of G_0i and G_0j.
-                heads = [next(iter(matrix[0][k].to_dict()), (0,) * size) for k in (i, j)]
-                terms += [_sum(e, *heads) for e in matrix[i][j].to_dict()]
-        self._flips = null_space([[k % 2 for k in e] for e in terms], size)
-
-    def of(self, e: Exponents) -> tuple[int, ...]:
-        """Which of them change the sign of a monomial."""
-        return tuple(sum(a * b for a, b in zip(flip, e, strict=True)) % 2 for flip in self._flips)
-
-
-def null_space(rows: Iterable[list[int]], size: int) -> list[list[int]]:
-    """Vectors over the field of two elements whose products with all rows are even."""
-    reduced: list[list[int]] = []
-    pivots: list[int] = []
-    for row in rows:
-        left = list(row)
-        for other, pivot in zip(reduced, pivots, strict=True):
-            if left[pivot]:
-                left = [a ^ b for a, b in zip(left, other, strict=True)]
-        if any(left):
-            new = left.index(1)
-            reduced = [
-                [a ^ b for a, b in zip(other, left, strict=True)] if other[new] else other
-                for other in reduced
-            ]
-            reduced.append(left)
-            pivots.append(new)
-    found = []
-    for free in sorted({*range(size)} - {*pivots}):
-        vector = [int(j == free) for j in range(size)]
-        for row, pivot in zip(reduced, pivots, strict=True):
-            vector[pivot] = row[free]
-        found.append(vector)
-    return found
-
-
-def _sum(*powers: Exponents) -> Exponents:
-    return tuple(map(sum, zip(*powers, strict=True)))

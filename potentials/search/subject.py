@@ -106,6 +106,29 @@ class Subject:
         both = ((X * X.T, rows, columns), (X.T * X, columns, rows))
         return tuple(gram for gram, size, across in both if size <= FEW_ROWS and across > 1)
 
+    @cached_property
+    def radial(self) -> tuple[sp.Expr, ...]:
+        """Squared lengths of groups of entries whose rotations leave the loss as it is, and others.
+
+        Empty where there are no such groups.
+        """
+        flow, groups = self.flow, list[list[int]]()
+        x, slopes = flow.ring.gens(), flow.field
+        for i in range(flow.size):
+            for group in groups:
+                if x[group[0]] * slopes[i] == x[i] * slopes[group[0]]:
+                    group.append(i)
+                    break
+            else:
+                groups.append([i])
+        if len(groups) == flow.size:
+            return ()
+        found = (
+            sum(flow.symbols[i] ** 2 for i in group) if len(group) > 1 else flow.symbols[group[0]]
+            for group in groups
+        )
+        return tuple(map(self.in_blocks, found))
+
     def in_blocks(self, expression: sp.Expr) -> sp.Expr:
         """An expression in the entries of the blocks as they were given."""
         return expression.xreplace(
@@ -135,6 +158,8 @@ class Subject:
             )
         letter = "GHKMNP"[place % 6]
         many = rows > 1
+        if not many and whole[0, 0] in self.entries:
+            return Coordinate(whole, whole, None)
         symbols = sp.Matrix(
             rows,
             rows,

@@ -13,9 +13,10 @@ from typing import Any
 import sympy as sp
 
 from flows.certificates.minimum.constants import Wanted
-from flows.certificates.minimum.program import Minimum, minimum
+from flows.certificates.minimum.program import Minimum, kernel_axes, minimum
 from flows.certificates.minimum.proposals import (
     MOST_PROPOSALS,
+    Across,
     NoPotential,
     Proposal,
     proposals,
@@ -53,6 +54,10 @@ class _Proof:
         """Whether the potential is the loss."""
         return sp.Symbol("L") == self.V
 
+    @property
+    def level(self) -> None:
+        """Its rate holds for every start of the theorem."""
+
     def data(self) -> dict[str, Any]:
         """For a file."""
         return self.here.data() | self.proposal.data(self.wanted)
@@ -61,11 +66,14 @@ class _Proof:
         """The theorem for a LaTeX document with amsmath and amsthm."""
         here, d = self.here, _rational(self.proposal.constant)
         m, k, lower = self.wanted.m, self.wanted.k, self.wanted.lower
+        off = [x - _rational(p) for x, p in zip(here.symbols, here.point, strict=True)]
+        if here.axes is not None:
+            off = [sum(c * x for c, x in zip(row, off, strict=True)) for row in here.axes]
         inside = [
-            rf"{sp.latex(_rational(p))} \le {sp.latex(x)} \le {sp.latex(_rational(p + r))}"
+            rf"0 \le {sp.latex(x)} \le {sp.latex(_rational(r))}"
             if side
-            else rf"|{sp.latex(x - _rational(p))}| \le {sp.latex(_rational(r))}"
-            for x, p, r, side in zip(here.symbols, here.point, here.radii, here.sides, strict=True)
+            else rf"|{sp.latex(x)}| \le {sp.latex(_rational(r))}"
+            for x, r, side in zip(off, here.radii, here.sides, strict=True)
         ]
         power = sp.Rational(1) if k == 0 else 1 + sp.Rational(k, m)
         root = sp.Rational(1, m) if lower else -sp.Rational(k, m)
@@ -170,23 +178,19 @@ def find_potential_near(
     wanted = Wanted(m, k, monomials, not (lower and monomials), bool(lower))
     if (lower or k == 0) and len(monomials) + wanted.loss > 1:
         raise InputError("template: this rate takes one potential, not a span; leave it out")
-    here, reason = minimum(subject.loss, point, sides, exact(level, "level")), ""
+    most, reason = exact(level, "level"), ""
     try:
         with within(limit):
-            for order in ORDERS:
-                tried = replace(here, order=order)
-                try:
-                    region = stated(tried.data())
-                except Inexact as problem:
-                    raise InputError(
-                        f"at: {problem}; give a minimum, and functions, that are exact there"
-                    ) from None
-                except Refused as problem:  # too many terms, or too little known of remainders
-                    reason = str(problem)
-                    continue
-                proposal, said = _proved(tried, region, wanted)
-                seconds = time.perf_counter() - begun
-                return _found(subject, tried, proposal, wanted, said, seconds)
+            try:
+                tried, proposal, said = _searched(minimum(subject.loss, point, sides, most), wanted)
+            except Across:
+                axes = kernel_axes(subject.loss, point)
+                if axes is None or any(sides) or monomials:
+                    raise
+                here = minimum(subject.loss, point, sides, most, axes)
+                tried, proposal, said = _searched(here, wanted)
+            seconds = time.perf_counter() - begun
+            return _found(subject, tried, proposal, wanted, said, seconds)
     except (Refused, NoPotential) as problem:
         reason = str(problem)
     except TimeSpent:
@@ -196,6 +200,25 @@ def find_potential_near(
         *(NOT_FOUND, reason, None, None, math.nan, None, "", (), 0),
         time.perf_counter() - begun,
     )
+
+
+def _searched(here: Minimum, wanted: Wanted) -> tuple[Minimum, Proposal, str]:
+    """What is proved in one box, with the highest order that is not too long."""
+    refused: Refused | None = None
+    for order in ORDERS:
+        tried = replace(here, order=order)
+        try:
+            region = stated(tried.data())
+        except Inexact as problem:
+            raise InputError(
+                f"at: {problem}; give a minimum, and functions, that are exact there"
+            ) from None
+        except Refused as problem:  # too many terms, or too little known of remainders
+            refused = problem
+            continue
+        return (tried, *_proved(tried, region, wanted))
+    assert refused is not None
+    raise refused
 
 
 def _proved(here: Minimum, region: Stated, wanted: Wanted) -> tuple[Proposal, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -18,7 +18,7 @@ from flows.core.errors import InputError
 from potentials.search.exact import simplest
 from symbolic.language.lower import lower
 
-__all__ = ["Minimum", "minimum", "program_of"]
+__all__ = ["Minimum", "kernel_axes", "minimum", "program_of"]
 
 # A box reaches along each axis to where the loss is this part of the level.
 BEYOND = 1.2
@@ -51,6 +51,8 @@ class Minimum:
         The loss above its least value is at most this.
     order : int
         Degree of the Taylor polynomials of functions.
+    axes : tuple of tuple of int, optional
+        The box is one of these combinations of displacements, which are orthogonal.
     """
 
     symbols: tuple[sp.Symbol, ...]
@@ -61,6 +63,7 @@ class Minimum:
     sides: tuple[int, ...]
     level: Fraction
     order: int = 14
+    axes: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def least(self) -> sp.Expr:
@@ -79,11 +82,15 @@ class Minimum:
             "sides": list(self.sides),
             "level": str(self.level),
             "order": self.order,
-        }
+        } | ({} if self.axes is None else {"axes": [[str(c) for c in row] for row in self.axes]})
 
 
 def minimum(
-    loss: sp.Expr, at: dict[sp.Symbol, Fraction], sides: Sequence[int], level: Fraction
+    loss: sp.Expr,
+    at: dict[sp.Symbol, Fraction],
+    sides: Sequence[int],
+    level: Fraction,
+    axes: tuple[tuple[int, ...], ...] | None = None,
 ) -> Minimum:
     """The loss around a minimum, with a box whose faces are above the level.
 
@@ -93,14 +100,38 @@ def minimum(
         For a function that cannot be read, and where no box is found.
     """
     symbols, point = tuple(at), tuple(at.values())
-    radii = _radii(_numbers(symbols, loss), point, sides, float(level))
+    numbers, center = _numbers(symbols, loss), np.array([float(p) for p in point])
+    back = np.eye(len(point)) if axes is None else np.linalg.inv(np.array(axes, dtype=float))
+    radii = _radii(
+        lambda *u: numbers(*(np.tensordot(back, np.array(u), 1).T + center).T),
+        sides,
+        float(level),
+    )
+    reach = np.abs(back) @ np.array([float(r) for r in radii])
     signs: dict[sp.Basic, sp.Basic] = {
         x: sp.Symbol(x.name, positive=True)
-        for x, p, r, side in zip(symbols, point, radii, sides, strict=True)
+        for x, p, r, side in zip(symbols, center, reach, sides, strict=True)
         if p - (0 if side else r) >= 0
     }
     program = program_of(loss.xreplace(signs), [signs.get(x, x) for x in symbols])
-    return Minimum(symbols, loss, program, point, radii, tuple(sides), level)
+    return Minimum(symbols, loss, program, point, radii, tuple(sides), level, axes=axes)
+
+
+def kernel_axes(
+    loss: sp.Expr, at: Mapping[sp.Symbol, Fraction]
+) -> tuple[tuple[int, ...], ...] | None:
+    """Orthogonal rows of whole numbers that span the kernel of the Hessian, then what is across it.
+
+    None where it has no kernel, or one that fractions do not span.
+    """
+    place = {x: sp.Rational(str(p)) for x, p in at.items()}
+    hessian = sp.hessian(loss, list(at)).subs(place).applyfunc(sp.simplify)
+    kernel = [] if hessian.has(sp.nan, sp.zoo, sp.oo) else hessian.nullspace()
+    if not kernel or any(not c.is_Rational for v in kernel for c in v):
+        return None
+    across = sp.Matrix.hstack(*kernel).T.nullspace()
+    rows = [*sp.GramSchmidt(kernel), *sp.GramSchmidt(across)]
+    return tuple(tuple(int(c * sp.ilcm(*(x.q for x in v))) for c in v) for v in rows)
 
 
 def program_of(loss: sp.Expr, symbols: Sequence[sp.Basic]) -> list[list[Any]]:
@@ -158,11 +189,9 @@ class _Reader:
         return self.steps.index(line)
 
 
-def _radii(
-    loss: Any, point: Sequence[Fraction], sides: Sequence[int], level: float
-) -> tuple[Fraction, ...]:
+def _radii(loss: Any, sides: Sequence[int], level: float) -> tuple[Fraction, ...]:
     """Half the sides of a box on whose faces the loss is above a level, on samples."""
-    n, center = len(point), np.array([float(p) for p in point])
+    n, center = len(sides), np.zeros(len(sides))
     signs = [(1.0,) if side else (1.0, -1.0) for side in sides]
     with np.errstate(all="ignore"):
         least = float(loss(*center))

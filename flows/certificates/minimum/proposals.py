@@ -17,7 +17,7 @@ from flows.certificates.minimum.samples import Samples
 from flows.certificates.verifier.charts import Region
 from flows.certificates.verifier.near import Stated
 
-__all__ = ["NoPotential", "Proposal", "proposals"]
+__all__ = ["Across", "NoPotential", "Proposal", "proposals"]
 
 # Weights of charts that are tried, of up to two variables and of more.
 MOST_WEIGHT, LESS_WEIGHT = 8, 4
@@ -29,6 +29,10 @@ MOST_PROPOSALS = 3
 
 class NoPotential(ValueError):
     """Why none was found."""
+
+
+class Across(NoPotential):
+    """A valley lies across the axes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
 
     Raises
     ------
-    NoPotential
+    Across
         Where the loss does not grow around the point like powers of the variables.
     """
     region, models, n = here.region, here.region.models, here.region.models.size
@@ -86,13 +90,13 @@ def proposals(here: Stated, wanted: Wanted) -> Iterator[Proposal]:
     gradients: list[Sequence[Any]] = [here.loss.slopes] if wanted.loss else []
     gradients += [[p.derivative(i) for i in range(n)] for p in monomials]
     basis = [*([region.T] if wanted.loss else []), *monomials]
-    falls = [_product(here, g) for g in gradients]
+    falls = [here.falls(g) for g in gradients]
     most = MOST_WEIGHT if n < 3 else LESS_WEIGHT
     charts = [a for a in itertools.product(range(1, most + 1), repeat=n) if math.gcd(*a) == 1]
     charts.sort(key=lambda a: (sum(a), a))
     even = next((a for a in charts if _grows(region, a)), None)
     if even is None:
-        raise NoPotential("the loss does not grow like powers of the variables in its box")
+        raise Across("the loss does not grow like powers of the variables in its box")
     compared = _compared(_samples(region, even), [region.T, *basis])
     potentials, rates = _exponents(here, [region.T, *basis]), _exponents(here, falls)
     sign = -1 if wanted.lower else 1
@@ -132,13 +136,6 @@ def _order(exponents: NDArray[np.int64], weights: tuple[int, ...]) -> int:
 
 def _samples(region: Region, weights: tuple[int, ...]) -> list[Samples]:
     return [Samples(region, chart) for chart, _ in region.charts(weights)]
-
-
-def _product(here: Stated, slopes: Sequence[Any]) -> Any:
-    """How fast a function of these slopes falls."""
-    models = here.region.models
-    parts = (models.times(a, b) for a, b in zip(slopes, here.loss.slopes, strict=True))
-    return sum(parts, start=models.constant(0))
 
 
 def _grows(region: Region, weights: tuple[int, ...]) -> bool:

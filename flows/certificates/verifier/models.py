@@ -51,10 +51,17 @@ class Models:
         Whose functions bring two remainders each.
     order : int
         `N`.
+    axes : sequence of sequence of Fraction, optional
+        Displacements are these combinations of the generators; they are generators without them.
     """
 
     def __init__(
-        self, point: Sequence[Fraction], box: Sequence[arb], program: Any, order: int
+        self,
+        point: Sequence[Fraction],
+        box: Sequence[arb],
+        program: Any,
+        order: int,
+        axes: Sequence[Sequence[Fraction]] | None = None,
     ) -> None:
         n = len(point)
         require(isinstance(program, list) and 0 < len(program) <= STEPS, "a program has no steps")
@@ -68,6 +75,14 @@ class Models:
         self.pi, self.unpi, *self.free = every[2 * n :]
         self.two = [x.lower() < 0 for x in box]
         self.point = [fmpq(p.numerator, p.denominator) for p in point]
+        self.variables = [x + p for x, p in zip(self.x, self.point, strict=True)]
+        if axes is not None:  # no reciprocals: they are series
+            rows = [[fmpq(c.numerator, c.denominator) for c in row] for row in axes]
+            self.variables = [
+                sum((x * c for x, c in zip(self.x, row, strict=True)), start=self.constant(p))
+                for row, p in zip(rows, self.point, strict=True)
+            ]
+            self.point = [fmpq(0)] * n
         self.order, self.size = order, n
         # Of generators, in their order; reciprocals have a value once they are used.
         self.values: list[arb] = [*box, *([arb("nan")] * n), arb.pi(), 1 / arb.pi()]

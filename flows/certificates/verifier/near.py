@@ -11,10 +11,14 @@ Each inequality is that a function `F` is not negative, which vanishes at `p`. I
 of :mod:`~flows.certificates.verifier.charts`, `F` is divided by a power of `y` exactly, and balls
 tell that its quotient is positive. The flow does not leave the set: `T > \ell` on faces of the box,
 but for faces `x_i = 0` through `p` on which `\partial_i L = 0` exactly.
+
+Variables may be turned: `u = B (x - p)` with rows of `B` that are orthogonal. Then `\dot u_j` is
+`-|B_j|^2 \partial_j L`.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -22,7 +26,7 @@ from typing import Any, NamedTuple
 from flint import arb, fmpq
 
 from flows.certificates.verifier.charts import Box, Chart, Quotient, Region
-from flows.certificates.verifier.exact import fraction, read, whole
+from flows.certificates.verifier.exact import Exact, fraction, read, whole
 from flows.certificates.verifier.models import ORDER, Models
 from flows.certificates.verifier.potential import Fall, law_of, names_of
 from flows.certificates.verifier.program import Slopes, formula, run
@@ -43,6 +47,8 @@ class Stated(NamedTuple):
     ----------
     names : list of str
         Of the variables.
+    off : list of str
+        Of the displacements.
     point, radii : list of Fraction
         The box.
     loss : Slopes
@@ -51,14 +57,24 @@ class Stated(NamedTuple):
         The loss at the point, in `pi`.
     region : Region
         Where theorems are about.
+    rates : list of fmpq
+        How fast displacements follow slopes.
     """
 
     names: list[str]
+    off: list[str]
     point: list[Fraction]
     radii: list[Fraction]
     loss: Slopes
     least: Any
     region: Region
+    rates: list[Any]
+
+    def falls(self, slopes: Sequence[Any]) -> Any:
+        """How fast a function with these slopes falls."""
+        models = self.region.models
+        rows = zip(slopes, self.loss.slopes, self.rates, strict=True)
+        return sum((models.times(a, b) * c for a, b, c in rows), start=models.constant(0))
 
 
 def stated(data: Any) -> Stated:
@@ -74,21 +90,49 @@ def stated(data: Any) -> Stated:
         arb(0 if side else -rational(r)).union(arb(rational(r)))
         for r, side in zip(radii, sides, strict=True)
     ]
-    models = Models(point, box, data["loss"], whole(data["order"], ORDER))
+    off, rates, axes = [_off(x, p) for x, p in zip(names, point, strict=True)], [fmpq(1)] * n, None
+    if "axes" in data:
+        require(not any(sides), "turned variables have no sides")
+        turned = [[fraction(c) for c in row] for row in data["axes"]]
+        off, sizes, axes = _turned(turned, names, point)
+        rates = [rational(size) for size in sizes]
+    models = Models(point, box, data["loss"], whole(data["order"], ORDER), axes)
     loss = run(models, data["loss"])
     least = models.at_point(loss.value)
     for i, side in enumerate(sides):
         stays = not side or all(e[i] for e, _ in loss.slopes[i].terms())
-        require(stays, f"the flow may leave {names[i]} >= {point[i]}")
+        require(stays, f"the flow may leave {off[i]} >= 0")
     T = loss.value - least
     region = Region(models, [rational(r) for r in radii], sides, T, rational(level))
-    region.faces(names)
-    return Stated(names, point, radii, loss, least, region)
+    region.faces(off)
+    return Stated(names, off, point, radii, loss, least, region, rates)
+
+
+def _turned(
+    rows: list[list[Fraction]], names: Sequence[str], point: Sequence[Fraction]
+) -> tuple[list[str], list[Fraction], list[list[Fraction]]]:
+    """Combinations of displacements in words, the squares of their lengths, and their inverse."""
+    n = len(names)
+    units = range(n)
+    require(len(rows) == n and all(len(row) == n for row in rows), "axes and variables differ")
+    products = [[sum(map(operator.mul, a, b)) for b in rows] for a in rows]
+    across = [
+        (i == j) == (products[i][j] > 0) and products[i][j] >= 0 for i in units for j in units
+    ]
+    require(all(across), "axes are not orthogonal")
+    sizes = [Fraction(products[i][i]) for i in units]
+    texts = []
+    for row in rows:
+        terms = {tuple(int(i == j) for j in units): c for i, c in enumerate(row) if c}
+        begin = -sum(map(operator.mul, row, point))
+        texts.append(Exact(terms | ({(0,) * n: begin} if begin else {}), n).text(names))
+    return texts, sizes, [[rows[j][i] / sizes[j] for j in units] for i in units]
 
 
 def near(data: Any) -> Fall:
     """Check a file's data; refused where anything is not as it says."""
-    names, point, radii, loss, least, region = stated(data)
+    here = stated(data)
+    names, off, point, radii, loss, least, region, _ = here
     models, T, sides, n = region.models, region.T, region.sides, len(names)
     d, bound, level = (fraction(data[key]) for key in ("constant", "bound", "level"))
     require(min(d, bound) > 0, "a constant is not positive")
@@ -98,10 +142,7 @@ def near(data: Any) -> Fall:
         g * rational(share) + polynomial(models, more.derivative(i))
         for i, g in enumerate(loss.slopes)
     ]
-    falls = sum(
-        (models.times(a, b) for a, b in zip(slopes, loss.slopes, strict=True)),
-        start=models.constant(0),
-    )
+    falls = here.falls(slopes)
     same = share * bound == 1 and not more.terms  # T = b V
     lower, rate = "lower" in data, data["rate"]
     m, k = (1, 0) if rate == "exp" else (whole(x, MOST_POWER) for x in rate)
@@ -128,14 +169,14 @@ def near(data: Any) -> Fall:
             region.not_negative(above, data["weights"]["above"], "a potential above the loss")
     value = f"{least}" if str(least).isdecimal() else f"({least})"
     above_least = "L" if least == 0 else f"(L - {value})"
-    potential = _potential(names, point, share, more, above_least)
+    potential = _potential(off, share, more, above_least)
     law = law_of(rate, d, lower)
     share_of = "" if bound == 1 else f"{bound} "
     raised_to = f"^{data['power']}" if lower and data["power"] > 1 else ""
     other = f"{'>=' if lower else '<='} {share_of}V{raised_to}"
     inside = ", ".join(
-        f"{p} <= {x} <= {p + r}" if side else f"|{_off(x, p)}| <= {r}"
-        for x, p, r, side in zip(names, point, radii, sides, strict=True)
+        f"{p} <= {x} <= {p + r}" if side else f"|{d}| <= {r}"
+        for x, d, p, r, side in zip(names, off, point, radii, sides, strict=True)
     )
     statement = (
         f"for the gradient flow of L = {formula(data['loss'], names)}, and V = {potential}: {law},"
@@ -176,11 +217,9 @@ def polynomial(models: Models, p: Any) -> Any:
     return models.ring.from_dict({(*e, *rest): rational(c) for e, c in p.terms.items()})
 
 
-def _potential(
-    names: Sequence[str], point: Sequence[Fraction], share: Fraction, more: Any, least: str
-) -> str:
+def _potential(off: Sequence[str], share: Fraction, more: Any, least: str) -> str:
     """The potential, for a person."""
-    centred = [x if p == 0 else f"({_off(x, p)})" for x, p in zip(names, point, strict=True)]
+    centred = [f"({x})" if " " in x else x for x in off]
     parts = [] if share == 0 else [least if share == 1 else f"{share}*{least}"]
     if more.terms:
         parts.append(more.text(centred))

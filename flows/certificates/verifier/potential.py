@@ -29,7 +29,7 @@ from flows.certificates.verifier.exact import (
 )
 from flows.certificates.verifier.reading import require
 
-__all__ = ["FORMAT", "Fall", "fall", "law_of", "names_of"]
+__all__ = ["FORMAT", "Fall", "fall", "law_of", "names_of", "starts"]
 
 FORMAT = "popflow potential 1"
 # A file that would take hours to check is refused: variables, rows of a matrix.
@@ -49,12 +49,18 @@ class Fall(NamedTuple):
         The potential.
     constant : Fraction
         `d`, or `c` of `\\dot V \\le -c V`.
+    kept : tuple of str
+        Conditions on starts that the flow keeps.
+    flow : str
+        What flows, and the potential.
     """
 
     statement: str
     hypotheses: tuple[str, ...]
     V: str
     constant: Fraction
+    kept: tuple[str, ...] = ()
+    flow: str = ""
 
 
 class _Where(NamedTuple):
@@ -65,6 +71,7 @@ class _Where(NamedTuple):
     matrices: list[Any]
     kept: list[str]
     assumed: list[str]
+    levels: list[Fraction]
 
 
 def fall(data: Any) -> Fall:
@@ -92,18 +99,26 @@ def fall(data: Any) -> Fall:
         even = all(c > 0 and not any(k % 2 for k in e) for e, c in factor.terms.items())
         require(even and (0,) * size in factor.terms, "a factor is not positive")
         decay = decay * factor
-    _squares(decay, claims["decay"], over, size)
+    if "squares" in data:
+        plain = data["rate"] == "exp" and not lower and not {"origin", "factor"} & {*data}
+        require(plain, "squares are of an exponential rate of the entries")
+        decay, over = _jacobian(data["squares"], d, V, loss, where)
+    _squares(decay, claims["decay"], over, decay.size)
     # A loss that is bounded below has a flow for all times: its length grows like the root of t.
     needed = [*where.assumed, *([] if "bounded" in claims else ["the flow exists"])]
     flow = f"for the gradient flow of L = {loss.text(names)}"
     if "origin" in data:
         flow += f", in which {_definitions(data['origin'], names, size)}"
     more = "" if target == V else f", which is at least {target.text(names)}"
-    on = f" where {' and '.join(where.kept)}" if where.kept else ""
-    held = f", as long as {' and '.join(needed)}" if needed else ""
-    law = law_of(data["rate"], d, lower)
-    statement = f"{flow}, and V = {V.text(names)}{more}: {law}, for every start{on}{held}"
-    return Fall(statement, tuple(where.assumed), V.text(names), d)
+    flow = f"{flow}, and V = {V.text(names)}{more}"
+    statement = f"{flow}: {law_of(data['rate'], d, lower)}, {starts(where.kept, needed)}"
+    return Fall(statement, tuple(where.assumed), V.text(names), d, tuple(where.kept), flow)
+
+
+def starts(kept: Sequence[str], needed: Sequence[str]) -> str:
+    """Of which starts a law is true, and as long as what."""
+    on = f" where {' and '.join(kept)}" if kept else ""
+    return f"for every start{on}" + (f", as long as {' and '.join(needed)}" if needed else "")
 
 
 def _where(
@@ -111,7 +126,7 @@ def _where(
 ) -> _Where:
     """Conditions on starts, each with a reason why it stays true, or assumed."""
     size = loss.size
-    found = _Where([constant(1, size)], [], matrices, [], [])
+    found = _Where([constant(1, size)], [], matrices, [], [], [])
     for part in data["region"]:
         p, equal, kept = read(part["p"], size).stated(), whole(part["equal"], 1) == 1, part["kept"]
         text = f"{p.text(names)} {'=' if equal else '>='} 0"
@@ -119,6 +134,7 @@ def _where(
             level = fraction(part["level"])
             fits = not equal and p == constant(level, size) - loss
             require(fits, "a condition is no level of the loss")
+            found.levels.append(level)
             text = f"L <= {level}"
         elif kept == "cofactor":
             stays = p.along(field) == p * read(part["cofactor"], size)
@@ -127,12 +143,11 @@ def _where(
             fits = "origin" in data and equal == (kept == "identity")
             require(fits, "a condition is none of these functions")
             image, inner = _images(data["origin"], size)
-            value = p.of(image, inner)
+            value, text = p.of(image, inner), ""
             if equal:
                 require(not value.terms, "functions do not fulfil an equation")
-                text = ""
             else:
-                everywhere = _Where([constant(1, inner)], [], [], [], [])
+                everywhere = _Where([constant(1, inner)], [], [], [], [], [])
                 _squares(value, part["proof"], everywhere, inner)
         else:
             require(kept == "assumed", "why a condition stays true is unknown")
@@ -158,7 +173,46 @@ def _decay(
     return decay, where._replace(above=[*where.above, *(g * s for g in where.above)])
 
 
-def law_of(rate: Any, d: Fraction, lower: bool) -> str:
+def _jacobian(
+    stated: Any, d: Fraction, V: Exact, loss: Exact, where: _Where
+) -> tuple[Exact, _Where]:
+    r"""`4 |J^T v|^2 - d \sum v_i^2/w_i` of `V = \sum w_i r_i^2`, and its set, with variables `v`.
+
+    Where it is not negative, so is `|\nabla V|^2 - d V`: put `v_i = w_i r_i`. Where `L \le \ell`,
+    the matrix of `\ell - L + V`, `r` and `diag(1/w)` has no negative eigenvalue.
+    """
+    size, number = V.size, len(stated)
+    w, r = zip(*((fraction(c), read(p, size).stated()) for c, p in stated), strict=True)
+    require(number <= VARIABLES and min(w) > 0, "weights of squares are not positive")
+    whole = total((p * p * c for c, p in zip(w, r, strict=True)), size) == V
+    least = (loss - V).terms
+    require(whole and {*least} <= {(0,) * size}, "the potential is another sum of squares")
+    wider, none = size + number, (0,) * number
+
+    def lifted(p: Exact) -> Exact:
+        return Exact({(*e[:-1], *none, e[-1]): c for e, c in p.terms.items()}, wider)
+
+    places = range(size - 1, wider - 1)
+    v = [Exact({tuple(int(k == j) for k in range(wider)): Fraction(1)}, wider) for j in places]
+    along = (
+        total((x * lifted(p.derivative(i)) for x, p in zip(v, r, strict=True)), wider)
+        for i in range(size - 1)
+    )
+    goal = total((p * p * 4 for p in along), wider)
+    goal = goal - total((x * x * (d / c) for x, c in zip(v, w, strict=True)), wider)
+    matrices = [[[lifted(p) for p in row] for row in matrix] for matrix in where.matrices]
+    for level in where.levels:
+        first = constant(level - sum(least.values()), wider)
+        rows = [[first, *map(lifted, r)]]
+        for i, p in enumerate(r):
+            own = (constant(1 / w[i] if i == j else 0, wider) for j in range(number))
+            rows.append([lifted(p), *own])
+        matrices.append(rows)
+    above, zero = ([lifted(p) for p in several] for several in (where.above, where.zero))
+    return goal, where._replace(above=above, zero=zero, matrices=matrices)
+
+
+def law_of(rate: Any, d: Fraction, lower: bool, time: str = "t") -> str:
     """The rate in words: of `V`, with its constant, exactly."""
     if lower and rate == "exp":
         return f"dV/dt >= -{d} V, so V(t) >= V(0) exp(-{d} t)"
@@ -171,8 +225,8 @@ def law_of(rate: Any, d: Fraction, lower: bool) -> str:
     m, k = rate
     power = Fraction(m, k)
     if m % k == 0:
-        return f"V(t) <= {d * power ** int(power)} t^-{power}"
-    return f"V(t) <= {d} ({power}/t)^({power})"
+        return f"V(t) <= {d * power ** int(power)} {time}^-{power}"
+    return f"V(t) <= {d} ({power}/{time})^({power})"
 
 
 def _definitions(origin: Any, names: Sequence[str], size: int) -> str:

@@ -39,8 +39,8 @@ def run(models: Models, program: Any) -> Slopes:
             continue
         if kind == "variable":
             i = whole(rest[0], n - 1)
-            unit = tuple(models.constant(int(i == j)) for j in range(n))
-            made.append(Slopes(models.x[i] + models.point[i], unit))
+            x = models.variables[i]
+            made.append(Slopes(x, tuple(x.derivative(j) for j in range(n))))
             continue
         a = made[whole(rest[0], len(made) - 1)]
         if kind in ("plus", "times"):

@@ -16,6 +16,8 @@ from flint import arb, ctx
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.verifier.at_zero import at_zero, values
+from flows.certificates.verifier.chain import FORMAT as CHAIN
+from flows.certificates.verifier.chain import chain
 from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.failing import Failing, failing
@@ -47,6 +49,7 @@ from flows.core.errors import InputError
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
 MAX_BITS = 4096
+POTENTIALS = {POTENTIAL: fall, NEAR: near, CHAIN: chain}
 
 
 def _stated(what: str) -> dict[str, Any]:
@@ -197,10 +200,10 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
         no_flow = start is None and t_end is None
         require(no_flow, "it is about a critical point, not about a flow")
         return _point(data, system)
-    if data["format"] in (POTENTIAL, NEAR):
+    if data["format"] in POTENTIALS:
         no_flow = system is None and start is None and t_end is None
         require(no_flow, "it is about all starts of a set, not about one flow")
-        found = fall(data) if data["format"] == POTENTIAL else near(data)
+        found = POTENTIALS[data["format"]](data)
         return Verification("", system="potential", potential=found)
     if data["format"] == LATE:
         no_flow = system is None and start is None and t_end is None

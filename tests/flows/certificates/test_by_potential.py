@@ -35,6 +35,7 @@ def own(loss, blocks=(A, B)):
 CASES = {
     "every start": (own(WELL), [0.5, 0.25]),
     "a level": (own((A**2 - 1) ** 2 / 4 + B**4 / 4), [0.75, 0.5]),
+    "a circle": (own((A**2 + B**2 - 1) ** 4 / 4), [0.5, 0.75]),
     "a conserved quantity": (own((A * B) ** 2 / 2), [0.75, 0.75]),
     "functions": (own(sp.trace(OFF_TARGET * OFF_TARGET.T) / 4, (X,)), [1.0, 0.125, -0.0625, 0.25]),
 }
@@ -263,7 +264,7 @@ def test_the_road_is_taken_only_where_the_others_end(monkeypatch):
     none = flows.find_potential(PRODUCT, rate="exp", degree=0)
     monkeypatch.setattr(by_potential, "find_potential", lambda *asked, **options: none)
     system, start = CASES["every start"]
-    with pytest.raises(Uncertified, match="by a potential, UNDECIDED beyond t = 64: no certif"):
+    with pytest.raises(Uncertified, match="by a potential, UNDECIDED beyond t = 64: no such"):
         flows.certify(system, np.array(start), math.inf)
 
 

@@ -135,6 +135,8 @@ def test_a_polynomial_has_a_section_of_what_is_proved_of_every_start(tmp_path):
     run = flows.integrate(product, [0.5, 0.9], 100.0)
     words = text_of(flows.report(run, out=tmp_path / "own.html", browser=False))
     assert "What is proved of every start" in words
+    page = (tmp_path / "own.html").read_text()
+    assert page.index('<h2 id="found">') < page.index('<h2 id="result">')  # it leads
     assert "for every start with L <= 1/8" in words and "Conserved." in words
     assert "invariant set: P_1" in words  # with its evidence, in the derivation
     waves = flows.OwnSystem("waves", [a], 1 - sp.cos(a))

@@ -133,7 +133,9 @@ def test_a_budget_is_kept():
     X = sp.MatrixSymbol("X", 2, 2)
     misfit = X * X.T - sp.Matrix([[1, 0], [0, 0]])
     system = flows.OwnSystem("fit", [X], sp.trace(misfit * misfit.T) / 4)
-    found = flows.find_potential(system, rate=4, coordinates=[X * X.T], max_seconds=0.01)
+    found = flows.find_potential(
+        system, rate=4, level="1/50", coordinates=[X * X.T], max_seconds=0.01
+    )
     assert found.verdict == "NOT_FOUND" and "budget" in found.reason
 
 
@@ -150,6 +152,7 @@ def test_a_budget_is_kept():
         ({"keep": ["a > 0"]}, "keep"),
         ({"coordinates": ["a*b"]}, "coordinates"),
         ({"template": ["a"]}, "template"),
+        ({"free": True}, "free: expected a template"),
     ],
 )
 def test_other_input_is_refused_in_one_line(options, told):

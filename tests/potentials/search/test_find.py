@@ -8,7 +8,7 @@ import sympy as sp
 from flint import fmpq
 
 from potentials.search.exact import prove
-from potentials.search.find import DEGREES, NO_LEAST, Question, find
+from potentials.search.find import DEGREES, NO_LEAST, RESTS, Question, find
 from potentials.search.polynomials import fraction, gradient_flow
 from potentials.search.program import NoProof
 from potentials.search.rates import Goal, Power, posed
@@ -16,11 +16,12 @@ from potentials.search.regions import Set, condition, level_set
 from potentials.search.subject import Subject
 from symbolic.language.errors import InputError
 
-a, b, c = sp.symbols("a b c", real=True)
+a, b, c, d = sp.symbols("a b c d", real=True)
 X = sp.MatrixSymbol("X", 2, 2)
 THIN = sp.MatrixSymbol("X", 2, 1)
 RANK_ONE = sp.Matrix([[1, 0], [0, 0]])
 PRODUCT = (a * b - 1) ** 2 / 2
+SPHERE = (a**2 + b**2 - 1) ** 4 / 4
 RING = (a**2 + b**2 - 1) ** 2 / 2
 #: Constants that are better than the best one by this part are not to be proved.
 BETTER = sp.Rational(1, 1000)
@@ -51,6 +52,9 @@ SHARP = [
     ((a, b), PRODUCT, {"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, "1"),
     ((a, b), RING, {"level": "1/8"}, "4"),
     ((a, b), (a - 1) ** 2 / 2 + b**2 + sp.Rational(1, 3), {}, "2"),
+    # With `u = |x|^2 - 1`: `L' = -32 |x|^2 L^(3/2)`, and `|x|^2 >= 1/2` where `L <= 1/64`.
+    ((a, b), SPHERE, {"level": "1/64", "rates": (Power(2, 1),)}, "1/256"),
+    ((a, b), sp.expand(SPHERE), {"level": "1/64", "rates": (Power(2, 1),)}, "1/256"),
     (
         (X,),
         fitted(X),
@@ -67,6 +71,32 @@ def test_the_best_constant_is_proved(blocks, loss, options, constant):
     assert answer.found is not None, answer.reason
     assert answer.found.constant == fraction(constant)
     assert abs(answer.found.best / float(sp.Rational(constant)) - 1) < SOLVED
+
+
+# Two squares at once: for the product of complex numbers, `|J^T v|^2 = (|x|^2 + |y|^2) |v|^2` is
+# at least `2 |x y| |v|^2`, and `|x y| >= 1 - sqrt(2 l)` where `L <= l`.
+COMPLEX = (a * b - c * d - 1) ** 2 / 2 + (a * d + b * c) ** 2 / 2
+PAIRS = PRODUCT + (c * d - 1) ** 2 / 2
+
+
+@pytest.mark.parametrize(
+    "loss, level, constant", [(PAIRS, "1/8", 2), (COMPLEX, "1/8", 2), (COMPLEX, "1/18", "8/3")]
+)
+def test_squares_fall_as_their_jacobian_says_and_not_faster(loss, level, constant):
+    answer = asked((a, b, c, d), loss, level=level, rates=("exp",))
+    found = answer.found
+    assert found is not None, answer.reason
+    assert found.constant == fraction(constant) and found.jacobian is not None
+    goal = replace(goal_of(loss, (a, b, c, d), "exp", level), jacobian=found.jacobian)
+    prove(posed(goal, answer.degree, fraction(constant)).program)
+    better = sp.Rational(constant) * (1 + BETTER)
+    with pytest.raises(NoProof):
+        prove(posed(goal, answer.degree, fraction(str(better))).program)
+
+
+def test_squares_whose_jacobian_vanishes_with_them_have_no_such_rate():
+    answer = asked((a, b), (a**2 + 3 * b**2) ** 2 / 4, rates=("exp",))
+    assert answer.found is None
 
 
 # The steepest slope counts for bounds from below: `e`, or `c`.
@@ -139,11 +169,55 @@ def test_a_span_of_potentials_gives_the_best_one():
     assert V.subs({x: 1 for x in V.free_symbols}) >= 0
 
 
+def test_lengths_of_entries_that_rotate_are_coordinates():
+    loss = (a**2 + c**2 - b) ** 2 + b**4 + c**2
+    assert Subject("own", (a, b, c), loss).radial == ()
+    assert Subject("own", (a, b, c), loss - c**2).radial == (a**2 + c**2, b)
+    assert Subject("own", (a, b), PRODUCT).radial == ()
+
+
+def test_a_rest_above_the_least_loss_is_told_at_once():
+    for loss in (PRODUCT, SPHERE):
+        answer = asked((a, b), loss, rates=("exp", Power(2, 1)))
+        assert answer.found is None and answer.reason == RESTS and not answer.tried
+    assert asked((a, b), PRODUCT, level="1/8", rates=("exp",)).found is not None
+    # On `a b >= 1/4` the flow does not rest at zero; from below a rest is no obstacle.
+    for options in ({"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, {"lower": True}):
+        assert asked((a, b), PRODUCT, rates=("exp",), degrees=(4,), **options).reason != RESTS
+
+
 def test_superfluous_rows_fall_like_one_over_t():
     loss, whole = fitted(X), (X * X.T,)
     row = sp.Symbol("G[1,1]")
     answer = asked((X,), loss, coordinates=whole, template=(row,), rates=(Power(1, 1),))
     assert answer.found is not None and answer.found.constant == fraction("1/2")
+
+
+# Spans, what falls, and constants by hand. Of superfluous rows `Y`, `S = Y Y^T` has `S' = -2 S^2`
+# but for what is not negative, and `|S|^2 >= (tr S)^2/2`, so that `V = tr S` has `V' <= -V^2`.
+THREE = sp.MatrixSymbol("X", 3, 2)
+FREE = [
+    ((X,), fitted(X), {"coordinates": (X * X.T,), "template": 1}, "G[1,1]", "1/2"),
+    ((THREE,), None, {"coordinates": (THREE * THREE.T,), "template": 1}, "G[1,1] + G[2,2]", "1"),
+    ((a, b), (a**2 - 1) ** 2 / 4 + b**4 / 4, {"template": 2}, "b**2", "1/2"),
+]
+
+
+@pytest.mark.parametrize("blocks, loss, options, V, constant", FREE)
+def test_what_falls_at_a_rate_is_found_without_a_target(blocks, loss, options, V, constant):
+    off = THREE * THREE.T - sp.diag(1, 0, 0)
+    loss = sp.trace(off * off.T) / 4 if loss is None else loss
+    answer = asked(blocks, loss, rates=(Power(1, 1),), free=True, level="1/50", **options)
+    found = answer.found
+    assert found is not None, answer.reason
+    assert str(found.flow.written(found.V)) == V and found.constant == fraction(constant)
+    better = sp.Rational(constant) * (1 - BETTER)
+    goal = Goal(found.flow, found.target, (found.V,), found.rate, found.where)
+    with pytest.raises(NoProof):
+        prove(posed(goal, answer.degree, fraction(str(better))).program)
+    # Nothing in the span falls faster.
+    faster = options | {"rates": (Power(2, 1),), "degrees": (0, 4), "level": "1/50", "free": True}
+    assert asked(blocks, loss, **faster).found is None
 
 
 def test_a_least_loss_that_is_no_fraction_is_come_near_to():

@@ -22,6 +22,11 @@ OFF = X * X.T - sp.diag(1, 0)
 SIX = (a**2 + b**2) ** 3 / 6
 QUESTIONS = {
     "level": ((a, b), (a * b - 1) ** 2 / 2, {"level": fraction("1/8")}),
+    "level of a polynomial": (
+        (a, b),
+        sp.expand((a * b - 1) ** 2 / 2),
+        {"level": fraction("1/8"), "degrees": (8,)},
+    ),
     "conditions": ((a, b), (a * b - 1) ** 2 / 2, {"keep": (sp.Eq(a**2 - b**2, 2), a + b >= 0)}),
     "power": ((a, b), SIX, {"rates": (Power(3, 2),)}),
     "from below": ((a,), a**4 / 4, {"rates": (Power(2, 1),), "lower": True}),
@@ -35,6 +40,7 @@ QUESTIONS = {
 #: Macros of LaTeX and amsmath that theorems use.
 KNOWN = {
     *("begin", "end", "dot", "nabla", "le", "ge", "frac", "sqrt", "qquad", "substack", "cdot"),
+    *("Lambda", "sum", "operatorname"),
     *("bigl", "bigr", "Bigl", "Bigr", "allowdisplaybreaks", "[", "]", "\\", ",", ";"),
 }
 DOCUMENT = r"""\documentclass{article}
@@ -82,7 +88,7 @@ def test_a_theorem_is_sound_latex(text):
 
 def test_squares_sum_up_as_they_are_printed():
     # Read back from LaTeX: `claim = sum` in what is printed, of a proof without long fractions.
-    blocks, loss, options = QUESTIONS["level"]
+    blocks, loss, options = QUESTIONS["level of a polynomial"]
     answer = find(Subject("own", blocks, loss), Question(**options), lambda: None)
     printed = theorem(answer.found)
     first = re.search(r"-\\dot V - c V\$ is\n.*?align\*\}\n(.*?)\n\\end", printed, re.S)[1]

@@ -344,3 +344,36 @@ def test_what_is_proved_of_a_random_loss_is_true(seed):
         data = found.data()
         near(data)
         assert is_true(data)
+
+
+def test_a_valley_across_the_axes_is_turned():
+    # With `u = x + y` and `w = x - y`: `w' = -4 w^3` to leading order, and `L ~ w^4/2`: C = 1/128.
+    loss = (x + y) ** 2 + sp.cosh((x - y) ** 2) - 1
+    system = flows.OwnSystem("across", [x, y], loss)
+    found = flows.find_potential_near(system, {x: 0, y: 0}, 2, "1/1000", max_seconds=None)
+    assert found.proved, found.reason
+    assert 1 / 128 < found.constant < (1 + CLOSE) / 128
+    assert "with |-x + y| <= " in found.statement and ", |x + y| <= " in found.statement
+    data = found.data()
+    assert near(data).statement == found.statement
+    for axes in ([["-1", "1"], ["1", "2"]], [["-1", "1"], ["0", "0"]], [["1", "0"], ["0", "1"]]):
+        with pytest.raises(Refused):
+            near(data | {"axes": axes})
+    with pytest.raises(Refused, match="the rate is not seen"):
+        near(data | {"constant": str(sp.Rational(1, 512) * (1 - sp.Rational(1, 1000)))})
+    slopes, value = (
+        sp.lambdify((x, y), [sp.diff(loss, v) for v in (x, y)]),
+        sp.lambdify((x, y), loss),
+    )
+    start = (0.09, -0.1)
+    run = solve_ivp(
+        lambda t, at: [-g for g in slopes(*at)],
+        (0, 1e3),
+        start,
+        "DOP853",
+        t_eval=np.geomspace(1, 1e3, 20),
+        rtol=1e-12,
+        atol=1e-15,
+    )
+    assert value(*start) <= 1e-3
+    assert (value(*run.y) <= float(found.constant) / run.t**2 * (1 + SLACK)).all()

@@ -22,6 +22,14 @@ SYSTEMS = {
         flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
         {"level": "1/8", "rate": "exp"},
     ),
+    "expanded": (
+        flows.OwnSystem("one", [a, b], sp.expand((a * b - 1) ** 2 / 2)),
+        {"level": "1/8", "rate": "exp", "degree": 8},
+    ),
+    "squares": (
+        flows.OwnSystem("one", [a, b], (a**2 - 1) ** 2 / 4 + b**2 / 2),
+        {"level": "1/8", "rate": "exp"},
+    ),
     "kept": (
         flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
         {"keep": [sp.Eq(a**2 - b**2, 2)], "rate": "exp"},

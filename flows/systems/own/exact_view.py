@@ -178,10 +178,8 @@ class ExactView:
         unknown = self.serving.left(where) > SERVES
         return f"{NOT_FOUND}: no rule of the expectation serves there" if unknown else found
 
-    def excess(
-        self, states: SoundState, t: Array, rate: Array, rtol: float, limit: Limit
-    ) -> Excess:
-        """Loss above that of the limit point of a run, both with many digits.
+    def excess(self, states: SoundState, t: Array, rate: Array, rtol: float, least: Any) -> Excess:
+        """Loss above that of the limit of a run, both with many digits.
 
         Parameters
         ----------
@@ -191,10 +189,10 @@ class ExactView:
             The times, and how fast the loss falls there.
         rtol : float
             Relative tolerance of a step, to which time is known.
-        limit : Limit
-            That of the run.
+        least : arb
+            Loss at the limit of the run.
         """
-        value, rounding = self._above(states, limit)
+        value, rounding = self._above(states, least)
         error = states.doubt + rounding
         told = (rounding <= FINE * value) & np.isfinite(error)
         value = np.where(error <= TRUSTED * value, value, np.nan)
@@ -205,19 +203,19 @@ class ExactView:
                 continue
             with precision(BITS_OF_EXCESS):
                 both = view.exact.both(place)
-                above = both[0] - limit.loss
+                above = both[0] - least
             error[k] = float(above.rad()) + self._doubt(states.at(k), place, both[1:])
             value[k] = to_double(above) if error[k] <= TRUSTED * float(above) else np.nan
         with np.errstate(invalid="ignore"):
             error = error + rtol * t * np.nan_to_num(np.abs(rate))
-        return Excess(value, float(limit.loss), _rests(value), error)
+        return Excess(value, float(least), _rests(value), error)
 
-    def _above(self, states: SoundState, limit: Limit) -> tuple[Array, Array]:
+    def _above(self, states: SoundState, least: Any) -> tuple[Array, Array]:
         """Differences of losses that have been seen to that of the limit, with their rounding."""
         seen = dict(zip(self._names, np.moveaxis(states.seen, -1, 0), strict=True))
         part = ROUNDED + seen.get("expectation_error", 0.0)
-        value, size = seen["loss"] - float(limit.loss), np.abs(seen["loss"])
-        return value, part * (size + abs(float(limit.loss))) + float(limit.loss.rad())
+        value, size = seen["loss"] - float(least), np.abs(seen["loss"])
+        return value, part * (size + abs(float(least))) + float(least.rad())
 
     def _doubt(self, state: SoundState, place: list[Any], slope: list[Any]) -> float:
         """Error of the loss of a state, looked at now where a file does not tell it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from flows.core.arrival import arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.limit import Limit
-from flows.core.minimiser import Approach, Escapes, Minimiser
+from flows.core.minimiser import Approach, Escape, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.systems.field.blocks import MAX_ENTRIES, Pairs
@@ -185,13 +186,38 @@ class View:
         return self.exact_view(nodes).limit(states, t)
 
     def excess(self, states: SoundState, t: Array, rate: Array, rtol: float) -> Excess:
-        """Loss above that of the limit point of a run; see :meth:`ExactView.excess`."""
+        """Loss above that of the limit of a run, near or far; see :meth:`ExactView.excess`."""
         found = self.limit(states, t)
-        if isinstance(found, str):
-            return Excess(np.full(len(t), np.nan), math.nan, found)
+        least = found.loss if isinstance(found, Limit) else self._far_out(states, t)
+        if least is None:
+            return Excess(np.full(len(t), np.nan), math.nan, str(found))
         nodes = self.nodes(states.x[-1])
         view = self.exact_view(None if isinstance(nodes, str) else nodes)
-        return view.excess(states, t, rate, rtol, found)
+        return view.excess(states, t, rate, rtol, least)
+
+    def _far_out(self, states: SoundState, t: Array) -> Any:
+        """Limit of the loss, a ball, of a run that goes to infinity; None of another one."""
+        told = _no_balls(self.blocks, self.expression, self.potentials)
+        if told or not states.exact or self.loss.averaged or len(states.x[-1]) > MOST_EXACT:
+            return None
+        _, gone = self._leaves(states.at(-1), float(t[-1]), None)
+        if gone is None:
+            return None
+        with contextlib.suppress(NotImplementedError, ValueError):
+            least = sp.limit(gone.loss, gone.radius, sp.oo)
+            if least.is_finite:
+                return arb(str(sp.N(least, DIGITS)), 10.0**-DIGITS if least else 0)
+        return None
+
+    def _leaves(self, state: SoundState, t: float, nodes: Any) -> tuple[Point, Escape | None]:
+        """Loss at no place yet, and where a run goes that leaves to infinity."""
+        form = self.loss.form
+        point = Point(self.loss.y, fractions(form.plain), fractions(form.integrand), form.x, ())
+        place = from_doubles(state.digits if state.exact else state.x[:, None])
+        with precision(BITS_OF_EXCESS):
+            slope = np.array([float(x) for x in balls(self.loss, nodes).both(place)[1:]])
+        since = max(float(state.energy[0]), t) if state.exact else t
+        return point, runaway(point, state.x.tolist(), slope, since)
 
     def approach(self, state: SoundState, t: float) -> Approach:
         """Limit of the flow from a state on, of which doubles are taken as they are."""
@@ -205,16 +231,12 @@ class View:
             told = "no fixed rule for the expectation"
         if told:
             raise NoLaw(f"the limit of the run is not looked for: {told}")
-        form = self.loss.form
-        point = Point(self.loss.y, fractions(form.plain), fractions(form.integrand), form.x, ())
-        loss = balls(self.loss, nodes)
+        point, gone = self._leaves(state, t, nodes)
+        if gone is not None:
+            raise Escapes(gone)
         place = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
-        with precision(BITS_OF_EXCESS):
-            slope = np.array([float(x) for x in loss.both(place)[1:]])
-        if (gone := runaway(point, state.x.tolist(), slope, since)) is not None:
-            raise Escapes(gone)
-        found = arrival(loss, point, place, since, lambda entries: entries)
+        found = arrival(balls(self.loss, nodes), point, place, since, lambda entries: entries)
         assert found.minimiser is not None
         return replace(found, minimiser=self.with_sum(found.minimiser))
 

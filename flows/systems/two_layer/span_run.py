@@ -347,7 +347,7 @@ class SpanRun:
         if isinstance(limit, str):
             return unknown(limit)
         rate = states.seen[:, SEEN.index("loss_dot")]
-        return view.excess(states, t, rate, self.steps[0], limit)
+        return view.excess(states, t, rate, self.steps[0], limit.loss)
 
     def vanishes(self, seen: Array, t: Array, low: float) -> bool:
         """Whether a loss that is as low falls like `1/t` at least where it is last known.

@@ -193,6 +193,11 @@ def asked(
     InputError
         If it does not give one boolean a member.
     """
+    if not callable(condition):
+        raise InputError(
+            f"a condition must be a function of members, got {condition!r:.60}; write"
+            ' lambda c: c["loss"][:, -1] < 1e-6'
+        )
     rows = _Rows(chunk.read)
 
     def number(name: str) -> bool:

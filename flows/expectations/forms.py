@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.expectations.tubes import has_bound
@@ -82,7 +83,7 @@ class Forms:
         return bool(self.symbols) and all(map(has_bound, self.slopes))
 
     @functools.cached_property
-    def _moved(self) -> tuple[list[tuple[int, int, int]], Any]:
+    def _moved(self) -> tuple[tuple[NDArray[np.int64], ...], Any]:
         """Places where `A` and `b`, and their derivatives, are not zero, and their code."""
         many = {(0, i, j): e for (i, j), e in np.ndenumerate(np.array(self.rows, dtype=object))}
         for k, symbol in enumerate(self.y, 1):
@@ -92,7 +93,8 @@ class Forms:
                 if o == 0 and symbol in e.free_symbols
             }
         where = [place for place, e in many.items() if e != 0]
-        return where, lower([many[place] for place in where], self.y)
+        places = np.array(where, dtype=np.int64).reshape(-1, 3)
+        return tuple(places.T), lower([many[place] for place in where], self.y)
 
     @functools.cached_property
     def _bent(self) -> tuple[list[tuple[int, int, int, int]], Any]:
@@ -127,7 +129,7 @@ class Forms:
         """
         where, evaluate = self._moved
         found = np.zeros((1 + len(self.y), *self.rows.shape))
-        found[tuple(np.array(where, dtype=int).reshape(-1, 3).T)] = evaluate(*y.tolist())
+        found[where] = evaluate(*y.tolist())
         return found
 
     def bends(self, y: Array, by: Array) -> Array:

@@ -131,38 +131,41 @@ def check(
     before = End(None, arb(0), arb(radius) if off is None else off)
     for index, stated in enumerate(pieces):
         try:
-            first, last = last, integer(stated["end"])
-            p = np.array(
-                [[arb((integer(c), -bits)) for c in row] for row in stated["coefficients"]]
-            )
-            fits = p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST and last > first
-            require(fits, "it has a wrong shape")
-            signs = exact(stated["signs"])
-            segment = Segment(p, arb((first, -bits)), arb((last, -bits)), signs)
-            rho, defect = (arb(number(stated[key])) for key in ("rho", "defect"))
-            parts = len(stated["growth"])
-            require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
-            ball = "axes" not in stated
-            tube: Any = Ball(stated, radius > 0) if ball else Ellipsoid(stated, len(state), bits)
-            if "arcs" in stated:
-                require(ball, "arcs and axes do not fit")
-                tube = Arcs(stated)
-            error = tube.entered(before, state - at(p, arb(-1)))
-            length, branching = 2 * segment.half / parts, equations.branching(segment, parts)
-            found = (
-                segment.defect(equations, rho, tube.largest(equations, segment, rho)) + branching
-            )
-            require(found <= defect, "the defect is larger")
-            for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
-                step = tube.grows(equations, segment, part, parts, nu) * defect * length
-                factor = (nu * length).exp()
-                most = factor.max(arb(1))
-                require(most * (error + step) <= tube.reach, "the flow may leave the tube")
-                error = (factor * error + most * step).upper()
-            require(error <= tube.left, "the error at its end is larger")
-            before = tube.end()
+            state, before, widest = passed(equations, bits, stated, state, before, last, radius > 0)
         except Refused as reason:
             raise Refused(f"piece {index}: {reason}") from None
-        state, largest = at(p, arb(1)), largest.max(tube.widest)
+        last, largest = integer(stated["end"]), largest.max(widest)
     require(arb((last, -bits)) >= arb(end).log1p(), "the pieces do not reach the end")
     return float(largest), float(before.error)
+
+
+def passed(
+    equations: Equations, bits: int, stated: Any, state: Any, before: End, first: int, wide: bool
+) -> tuple[Any, End, arb]:
+    """Return the polynomial's end, where flows are then, and the width of their tube, or refuse."""
+    last = integer(stated["end"])
+    p = np.array([[arb((integer(c), -bits)) for c in row] for row in stated["coefficients"]])
+    fits = p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST and last > first
+    require(fits, "it has a wrong shape")
+    signs = exact(stated["signs"])
+    segment = Segment(p, arb((first, -bits)), arb((last, -bits)), signs)
+    rho, defect = (arb(number(stated[key])) for key in ("rho", "defect"))
+    parts = len(stated["growth"])
+    require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
+    ball = "axes" not in stated
+    tube: Any = Ball(stated, wide) if ball else Ellipsoid(stated, len(state), bits)
+    if "arcs" in stated:
+        require(ball, "arcs and axes do not fit")
+        tube = Arcs(stated)
+    error = tube.entered(before, state - at(p, arb(-1)))
+    length, branching = 2 * segment.half / parts, equations.branching(segment, parts)
+    found = segment.defect(equations, rho, tube.largest(equations, segment, rho)) + branching
+    require(found <= defect, "the defect is larger")
+    for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
+        step = tube.grows(equations, segment, part, parts, nu) * defect * length
+        factor = (nu * length).exp()
+        most = factor.max(arb(1))
+        require(most * (error + step) <= tube.reach, "the flow may leave the tube")
+        error = (factor * error + most * step).upper()
+    require(error <= tube.left, "the error at its end is larger")
+    return at(p, arb(1)), tube.end(), tube.widest

@@ -48,12 +48,12 @@ class Formed:
         """Entries that `F` depends on besides its forms."""
         return self.forms.beside
 
-    @property
+    @functools.cached_property
     def variables(self) -> tuple[sp.Symbol, ...]:
         """Forms, then entries besides."""
         return (*self.forms.symbols, *(self.forms.y[k] for k in self.beside))
 
-    @property
+    @functools.cached_property
     def code(self) -> Numeric:
         """`F` in its variables."""
         return numeric(self.forms.function, self.variables)
@@ -71,21 +71,22 @@ class Formed:
         """Average with gradient of one state, shape (1 + N,), and bounds of the sums of sizes."""
         at, count = self.forms.at(y), len(self.variables)
         many = len(self.forms.symbols)
-        value, size = np.zeros(1 + count), np.zeros(1 + count)
+        value, size = np.zeros((2, 1 + count))
         slopes, sizes = np.zeros((2, *at.shape[1:]))
         for weights, x, given in self._placed(y, at[0], rule, 1 + count):
-            values = stacked(quietly(self.code.both, *given), weights.shape)
-            value += weights @ values
-            weighted = np.abs(values) * np.abs(weights)[:, None]
-            size += weighted.sum(axis=0)
-            slopes += (values[:, 1 : 1 + many] * weights[:, None]).T @ x
-            sizes += weighted[:, 1 : 1 + many].T @ np.abs(x)
-        found = []
+            terms = stacked(quietly(self.code.both, *given), weights.shape).T * weights
+            value += terms.sum(axis=1)
+            slopes += terms[1 : 1 + many] @ x
+            terms = np.abs(terms)
+            size += terms.sum(axis=1)
+            sizes += terms[1 : 1 + many] @ np.abs(x)
+        found = np.empty((2, len(at)))
         moves = at[1:].reshape(len(at) - 1, at[0].size)
-        for total, moments, each in ((value, slopes, moves), (size, sizes, np.abs(moves))):
-            whole = np.append(total[:1], each @ moments.ravel())
-            whole[1 + np.array(self.beside, dtype=int)] += total[1 + many :]
-            found.append(whole)
+        for one, total, moments, each in zip(
+            found, (value, size), (slopes, sizes), (moves, np.abs(moves)), strict=True
+        ):
+            one[0], one[1:] = total[0], each @ moments.ravel()
+            one[1 + np.array(self.beside, dtype=int)] += total[1 + many :]
         return found[0], found[1]
 
     def hessian(self, y: Array, rule: Rule) -> Array:

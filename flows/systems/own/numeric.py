@@ -258,4 +258,7 @@ def stacked(values: Sequence[Any], shape: tuple[int, ...]) -> Array:
     """Values along a last axis; constants are repeated."""
     if not shape:
         return np.array(values, dtype=float)
-    return np.stack([np.broadcast_to(v, shape) for v in values], axis=-1).astype(float)
+    found = np.empty((*shape, len(values)))
+    for place, value in enumerate(values):
+        found[..., place] = value
+    return found

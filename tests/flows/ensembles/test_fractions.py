@@ -80,6 +80,15 @@ def test_what_is_not_known_is_anywhere_within_its_bound_and_undecided_without_on
     assert by_all(condition) == [expected] * 3
 
 
+@pytest.mark.parametrize("given", [sp.Symbol("loss") < 1e-6, "loss < 1e-6", True])
+def test_a_condition_that_is_no_function_is_refused(given):
+    whole, data = made()
+    with pytest.raises(flows.InputError, match=r"a function of members, got .*; write lambda"):
+        whole.fraction(given)
+    with pytest.raises(flows.InputError):
+        flows.sweep_fraction(data, given)
+
+
 def test_quantiles_take_a_loss_within_its_bound_and_leave_out_what_has_none():
     whole, _ = made()
     assert whole.left_out().tolist() == [1, 2]

@@ -20,13 +20,15 @@ from click.testing import CliRunner
 from flint import arb
 from oracles import hidden_layer
 from oracles.certificates import put
-from oracles.certified.changed import changed, refusal
+from oracles.certified.changed import changed, kept, refusal
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.certificates import decide
 from flows.certificates.certificate import load_certificate
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.prove import prove
+from flows.certificates.tail import funnel as late_funnel
 from flows.certificates.verdicts import verdicts
 from flows.certificates.verifier import verify as checker
 from flows.cli import endless
@@ -40,6 +42,9 @@ EVERY = int(os.environ.get("POPFLOW_FUZZ", "0"))
 SEED = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 # Numbers change by this factor, either way.
 FACTOR = 1.001
+# Boxes of a claim at most, and halvings for a constant: thousands of files are asked, so far fewer
+# than for a person; what is decided on few boxes is decided on many, too.
+BOXES, HALVINGS = 100, 40
 # Runs are compared up to this time, and their losses are right to this part, and to this number.
 LONG = 30.0
 RUN, LEAST = 1e-6, 1e-9
@@ -105,6 +110,9 @@ def said(path, checked):
     """What is printed of a file that the checker found to be so, as JSON; nothing if unreadable."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checker, "verify", lambda *given: checked)
+        patch.setattr(decide, "BUDGET", BOXES)
+        patch.setattr(decide, "SHARPENING", HALVINGS)
+        patch.setattr(late_funnel, "layer_of", kept(late_funnel.layer_of))
         found = CliRunner().invoke(verify, [str(path), "--json"], standalone_mode=False)
     assert found.exception is None or isinstance(found.exception, InputError)
     return None if found.exception else json.loads(found.output)

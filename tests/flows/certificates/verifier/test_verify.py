@@ -10,12 +10,14 @@ import math
 
 import numpy as np
 import pytest
-from flint import ctx
+from flint import arb, ctx
+from oracles.certified.changed import kept
 
 import flows
 from flows.certificates.verifier import verify as verifier
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.verify import verify
+from flows.core.balls import precision
 from flows.core.errors import InputError
 
 BITS, END = 80, 2.0
@@ -237,3 +239,23 @@ def test_what_is_no_certificate_is_refused_in_one_line():
     for given in (None, 3, object(), [1.0]):
         with pytest.raises(InputError, match=r"expected a certificate or the path of its file"):
             verify(given)
+
+
+def test_what_is_kept_of_a_check_is_asked_anew_where_a_last_bit_differs():
+    asked = []
+    look = kept(lambda state, stated, flow: asked.append(state))
+    state, stated = np.array([arb(1), arb(2)]), {"growth": ["0x1p+0"]}
+    nearly, wider = state + np.array([arb((1, -50)), 0]), state + np.array([arb(0, 2.0**-90), 0])
+    for given in (
+        (state, stated, {"bits": 64}),
+        (nearly, stated, {"bits": 64}),
+        (wider, stated, {"bits": 64}),
+        (state, {"growth": ["0x1.0000000000001p+0"]}, {"bits": 64}),
+        (state, stated, {"bits": 65}),
+    ):
+        for _ in range(2):  # the second time it is known
+            look(*given)
+    assert len(asked) == 5
+    with precision(77):
+        look(state, stated, {"bits": 64})
+    assert len(asked) == 6

@@ -159,7 +159,7 @@ def _observed(
         "loss": averaging + float(both[0].rad()) + of_loss,
         "gradient_norm": across + math.hypot(*(float(x.rad()) for x in both[1:])) + off.of_slope,
     }
-    near = _neighbours(state, off) if potentials else []
+    near = _neighbours(state, off) if potentials and off.far.any() else []
     for name, compiled in potentials.items():
         value = value_of(functools.partial(compiled.both, *state), lambda v: is_sharp(v[:1]))
         if value is None:
@@ -173,10 +173,9 @@ def _observed(
             rate = _of_more_bits(compiled, exact, state)
         columns[f"{name}_dot"] = 0.0 - to_double(rate)  # no zero with a sign
         own = np.array([float(x) for x in value[1:]])
-        change = max(
-            (abs(float(compiled.value(*place)[0] - value[0])) for place in near),
-            default=0.0,
-        )
+        with precision(RATES):
+            changes = (abs(float(compiled.value(*place)[0] - value[0])) for place in near)
+            change = max(changes, default=0.0)
         levels[name] = float(value[0].rad()) + max(float(np.abs(own @ off.axes) @ off.far), change)
         if serving is not None and serving.cheap:
             place = np.array([float(x) for x in state])

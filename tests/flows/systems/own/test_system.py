@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -336,3 +337,16 @@ def test_every_other_method_gives_the_same_flow(method):
 
 def run_to(t_end):
     return flows.integrate(neuron(), neuron().initial(0.3, seed=1), t_end=t_end)["loss"][-1]
+
+
+def test_a_potential_whose_terms_cancel_at_the_start_is_known_there():
+    x, y, z = sp.symbols("x y z", real=True)
+    loss = (z**2 - x**2 - y**2 - 1) ** 2 / 2 + (x - 1) ** 2
+    system = flows.OwnSystem("own", [x, y, z], loss, {"balance": x**2 + y**2 - z**2})
+    start = [0.3, 0.4, 0.5]
+    run = flows.integrate(system, start, 10.0)
+    exact = sum(sign * Fraction(v) ** 2 for sign, v in zip((1, 1, -1), start, strict=True))
+    assert 0 < exact < Fraction(1, 10**16)
+    assert run["balance"][0] == float(exact) and np.isfinite(run.errors("balance")[0])
+    small, large = flows.check(run, [symbol("balance") <= 1e-9, symbol("balance") >= 1e-9])
+    assert (small.verdict, large.verdict) == ("HOLDS", "VIOLATED")

@@ -100,5 +100,5 @@ def test_a_potential_is_differentiated_once():
 
 def test_unknown_system_is_one_clear_line():
     for function in (potentials.potentials, potentials.claims):
-        with pytest.raises(ValueError, match="unknown system 'nope'; known: relu_neuron"):
+        with pytest.raises(ValueError, match="unknown system 'nope'; known: gmm_em"):
             function("nope")

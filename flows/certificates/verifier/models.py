@@ -51,7 +51,7 @@ class Models:
         Whose functions bring two remainders each.
     order : int
         `N`.
-    axes : sequence of sequence of Fraction, optional
+    axes : sequence of sequence of fmpq, optional
         Displacements are these combinations of the generators; they are generators without them.
     """
 
@@ -61,7 +61,7 @@ class Models:
         box: Sequence[arb],
         program: Any,
         order: int,
-        axes: Sequence[Sequence[Fraction]] | None = None,
+        axes: Sequence[Sequence[Any]] | None = None,
     ) -> None:
         n = len(point)
         require(isinstance(program, list) and 0 < len(program) <= STEPS, "a program has no steps")
@@ -77,10 +77,9 @@ class Models:
         self.point = [fmpq(p.numerator, p.denominator) for p in point]
         self.variables = [x + p for x, p in zip(self.x, self.point, strict=True)]
         if axes is not None:  # no reciprocals: they are series
-            rows = [[fmpq(c.numerator, c.denominator) for c in row] for row in axes]
             self.variables = [
                 sum((x * c for x, c in zip(self.x, row, strict=True)), start=self.constant(p))
-                for row, p in zip(rows, self.point, strict=True)
+                for row, p in zip(axes, self.point, strict=True)
             ]
             self.point = [fmpq(0)] * n
         self.order, self.size = order, n

@@ -93,9 +93,7 @@ def stated(data: Any) -> Stated:
     off, rates, axes = [_off(x, p) for x, p in zip(names, point, strict=True)], [fmpq(1)] * n, None
     if "axes" in data:
         require(not any(sides), "turned variables have no sides")
-        turned = [[fraction(c) for c in row] for row in data["axes"]]
-        off, sizes, axes = _turned(turned, names, point)
-        rates = [rational(size) for size in sizes]
+        off, rates, axes = _turned(data["axes"], names, point)
     models = Models(point, box, data["loss"], whole(data["order"], ORDER), axes)
     loss = run(models, data["loss"])
     least = models.at_point(loss.value)
@@ -109,24 +107,21 @@ def stated(data: Any) -> Stated:
 
 
 def _turned(
-    rows: list[list[Fraction]], names: Sequence[str], point: Sequence[Fraction]
-) -> tuple[list[str], list[Fraction], list[list[Fraction]]]:
+    given: Any, names: Sequence[str], point: Sequence[Fraction]
+) -> tuple[list[str], list[Any], list[list[Any]]]:
     """Combinations of displacements in words, the squares of their lengths, and their inverse."""
-    n = len(names)
-    units = range(n)
-    require(len(rows) == n and all(len(row) == n for row in rows), "axes and variables differ")
+    rows, n = [[fraction(c) for c in row] for row in given], len(names)
+    require([len(row) for row in rows] == [n] * n, "axes and variables differ")
     products = [[sum(map(operator.mul, a, b)) for b in rows] for a in rows]
-    across = [
-        (i == j) == (products[i][j] > 0) and products[i][j] >= 0 for i in units for j in units
-    ]
-    require(all(across), "axes are not orthogonal")
-    sizes = [Fraction(products[i][i]) for i in units]
-    texts = []
+    signs = [[(p > 0) - (p < 0) for p in row] for row in products]
+    require(signs == [[int(i == j) for j in range(n)] for i in range(n)], "axes are not orthogonal")
+    sizes, texts = [Fraction(products[i][i]) for i in range(n)], []
     for row in rows:
-        terms = {tuple(int(i == j) for j in units): c for i, c in enumerate(row) if c}
+        terms = {tuple(int(i == j) for j in range(n)): c for i, c in enumerate(row) if c}
         begin = -sum(map(operator.mul, row, point))
         texts.append(Exact(terms | ({(0,) * n: begin} if begin else {}), n).text(names))
-    return texts, sizes, [[rows[j][i] / sizes[j] for j in units] for i in units]
+    inverse = [[rational(rows[j][i] / sizes[j]) for j in range(n)] for i in range(n)]
+    return texts, [rational(size) for size in sizes], inverse
 
 
 def near(data: Any) -> Fall:

@@ -205,8 +205,8 @@ class SpanFlow(BallFlow):
             return f"with {radius:g} a start has a neuron at zero; expected less than {shortest:g}"
         if self.q < min(len(self.basis[0]), len(rows) + 1):
             return (
-                "teacher and start span too few directions for what is near them; give a start of"
-                " independent neurons, or no radius"
+                "starts nearby span more directions than this start and the teacher; give a start"
+                " of independent neurons, or no radius"
             )
         return ""
 

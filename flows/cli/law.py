@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 @arguments.subject
 @click.option(
     "--at",
-    metavar="FILE",
-    help="Minimiser, .npy or JSON lists: neurons along the teacher, means, layers.",
+    metavar="FILE|X=..",
+    help="Minimiser: .npy or JSON lists of neurons along the teacher, means, layers; of a loss of"
+    " your own also numbers by name, such as x=1,y=0.",
 )
 @click.option(
     "--confined",
@@ -87,7 +88,8 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
         return late_time_law(integrated(found, {**options, "t_end": t_end}), **asked)
     refuse(options, (*OF_RUNS, "start"), "a minimiser has none, only a run has")
     found.check(options)
-    system, where = found.build({**options, "initial": at}, False)
+    place = "start" if at is not None and "=" in at else "initial"
+    system, where = found.build({**options, place: at}, False)
     return late_time_law(system, None if at is None else where, **asked)
 
 

@@ -244,9 +244,9 @@ def by_name(text: str) -> dict[str, float]:
         try:
             value = float(number)
         except ValueError:
-            told = f"--start: expected numbers by name, such as x=0.5,y=0.4, got {text!r:.60}"
+            told = f"expected numbers by name, such as x=0.5,y=0.4, got {text!r:.60}"
             raise InputError(told) from None
         if name.strip() in found:
-            raise InputError(f"--start: expected one number a name, got two of {name.strip()}")
+            raise InputError(f"expected one number a name, got two of {name.strip()}")
         found[name.strip()] = value
     return found

@@ -95,6 +95,18 @@ def _entries(subject: Subject) -> list[sp.Symbol]:
     return [s for block in subject.blocks for s in entries(block)]
 
 
+def _named(system: System, potentials: Any) -> Any:
+    """Potentials of the system, where names are given."""
+    if not isinstance(potentials, list | tuple) or not all(isinstance(p, str) for p in potentials):
+        return potentials
+    known = dict(getattr(system, "potentials", ()))
+    for name in potentials:
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise InputError(f"potentials: expected some of {names}, got {name!r}")
+    return {name: known[name] for name in potentials}
+
+
 def reduced(system: System, potentials: Any, keep: Any = ()) -> ODE:
     r"""Equation of potentials that are closed under the flow, `\dot P = F(P)`.
 
@@ -102,8 +114,8 @@ def reduced(system: System, potentials: Any, keep: Any = ()) -> ODE:
     ----------
     system : System
         A polynomial flow.
-    potentials : mapping of str to Expr
-        Polynomials in the blocks, by name.
+    potentials : mapping of str to Expr, or sequence of str
+        Polynomials in the blocks, by name; or names of the system's own.
     keep : sequence of Eq
         Equations that the flow keeps; without them, spheres and ellipsoids are tried.
 
@@ -113,7 +125,7 @@ def reduced(system: System, potentials: Any, keep: Any = ()) -> ODE:
         For what is no polynomial, an equation that the flow does not keep, and potentials that are
         not closed.
     """
-    given = pairs("potentials", potentials)
+    given = pairs("potentials", _named(system, potentials))
     for name, _ in given:
         if not is_word(name):
             raise InputError(f"potentials: expected plain words as names, got {name!r}")

@@ -51,6 +51,13 @@ def test_options_of_the_system_and_a_latex_document(capsys, tmp_path):
     assert r"\begin{document}" in path.read_text()
 
 
+def test_a_minimiser_of_a_loss_is_given_by_names(capsys):
+    code, out, _ = asked(capsys, "(x*y - 1)**2/2", "--at", "x=1,y=1")
+    assert code == 0 and "-4 t" in out
+    code, _, err = asked(capsys, "(x*y - 1)**2/2", "--at", "x=1,y=1.001")
+    assert code == 3 and "not critical" in err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -58,6 +65,8 @@ def test_options_of_the_system_and_a_latex_document(capsys, tmp_path):
         (("gmm_em", "--t-end", "3"), "--t-end: a minimiser has none"),
         (("gmm_em", "--depth", "3"), "--depth is not an option of gmm_em"),
         (("relu",), "unknown system 'relu'"),
+        (("x**4/4", "--at", "x=a"), "expected numbers by name, such as x=0.5,y=0.4"),
+        (("x**4/4", "--at", "y=0"), "expected the blocks x, got y"),
     ],
 )
 def test_a_bad_request_is_one_line_and_exit_code_2(capsys, words, message):

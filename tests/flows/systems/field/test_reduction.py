@@ -61,6 +61,15 @@ def test_product_and_size_of_two_layers_are_closed():
     assert [str(p) for p in found.invariants(2).conserved] == ["4*P**2 - S**2"]
 
 
+def test_potentials_of_the_system_are_named():
+    m, n = sp.symbols("m n", real=True)
+    system = flows.ODE("pair", [m, n], {m: -m * n, n: n**2}, {"P": m * n, "Q": n})
+    (rate,) = system.reduced(["P"]).field
+    assert rate == 0 and len(system.reduced(["P", "Q"]).field) == 2
+    with pytest.raises(InputError, match="expected some of P, Q, got 'R'"):
+        system.reduced(["R"])
+
+
 def test_an_equation_that_is_given_is_kept_or_refused():
     P = sp.Symbol("P", real=True)
     balanced = PRODUCT.reduced({"P": A * B}, keep=[sp.Eq(A, B)])
@@ -97,6 +106,7 @@ def test_shipped_systems_are_reduced_too():
         ({}, "expected some, got none"),
         ({"1": A}, "expected plain words as names"),
         (3, "potentials must be a mapping"),
+        (["P"], "expected some of none, got 'P'"),
     ],
     ids=str,
 )

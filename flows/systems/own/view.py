@@ -53,6 +53,8 @@ MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 12_000
+# A loss falls to its limit at infinity from where it falls at least like this power of time.
+FALLS = 0.1
 # Why limits are not told.
 PLANE = "an expectation in more than one dimension"
 TURNS = "forms whose plane the flow turns"
@@ -200,12 +202,14 @@ class View:
         told = _no_balls(self.blocks, self.expression, self.potentials)
         if told or not states.exact or self.loss.averaged or len(states.x[-1]) > MOST_EXACT:
             return None
-        _, gone = self._leaves(states.at(-1), float(t[-1]), None)
+        end = states.at(-1)
+        _, gone = self._leaves(end, float(t[-1]), None)
         if gone is None:
             return None
         with contextlib.suppress(NotImplementedError, ValueError):
             least = sp.limit(gone.loss, gone.radius, sp.oo)
-            if least.is_finite:
+            loss, rate = (float(x) for x in end.seen[:2])
+            if least.is_finite and -t[-1] * rate >= FALLS * (loss - float(least)):
                 return arb(str(sp.N(least, DIGITS)), 10.0**-DIGITS if least else 0)
         return None
 

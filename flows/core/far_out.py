@@ -48,7 +48,10 @@ class FarOut:
 
     def value(self, e: sp.Expr) -> float:
         """Value at the state."""
-        return float(e.xreplace(self._at))
+        number = e.xreplace(self._at)
+        if not number.is_real:
+            raise NoSum
+        return float(number)
 
     def expand(self, e: sp.Expr) -> Sum:
         """Sum of an expression.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Sequence
@@ -53,8 +52,6 @@ MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 12_000
-# A loss falls to its limit at infinity from where it falls at least like this power of time.
-FALLS = 0.1
 # Why limits are not told.
 PLANE = "an expectation in more than one dimension"
 TURNS = "forms whose plane the flow turns"
@@ -188,30 +185,13 @@ class View:
         return self.exact_view(nodes).limit(states, t)
 
     def excess(self, states: SoundState, t: Array, rate: Array, rtol: float) -> Excess:
-        """Loss above that of the limit of a run, near or far; see :meth:`ExactView.excess`."""
+        """Loss above that of the limit point of a run; see :meth:`ExactView.excess`."""
         found = self.limit(states, t)
-        least = found.loss if isinstance(found, Limit) else self._far_out(states, t)
-        if least is None:
-            return Excess(np.full(len(t), np.nan), math.nan, str(found))
+        if isinstance(found, str):
+            return Excess(np.full(len(t), np.nan), math.nan, found)
         nodes = self.nodes(states.x[-1])
         view = self.exact_view(None if isinstance(nodes, str) else nodes)
-        return view.excess(states, t, rate, rtol, least)
-
-    def _far_out(self, states: SoundState, t: Array) -> Any:
-        """Limit of the loss, a ball, of a run that goes to infinity; None of another one."""
-        told = _no_balls(self.blocks, self.expression, self.potentials)
-        if told or not states.exact or self.loss.averaged or len(states.x[-1]) > MOST_EXACT:
-            return None
-        end = states.at(-1)
-        _, gone = self._leaves(end, float(t[-1]), None)
-        if gone is None:
-            return None
-        with contextlib.suppress(NotImplementedError, ValueError):
-            least = sp.limit(gone.loss, gone.radius, sp.oo)
-            loss, rate = (float(x) for x in end.seen[:2])
-            if least.is_finite and -t[-1] * rate >= FALLS * (loss - float(least)):
-                return arb(str(sp.N(least, DIGITS)), 10.0**-DIGITS if least else 0)
-        return None
+        return view.excess(states, t, rate, rtol, found.loss)
 
     def _leaves(self, state: SoundState, t: float, nodes: Any) -> tuple[Point, Escape | None]:
         """Loss at no place yet, and where a run goes that leaves to infinity."""

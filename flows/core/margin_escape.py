@@ -104,6 +104,7 @@ def margin_escape(
         f" margin, which {said}"
     )
     remark += "; corrections may die out as slowly as 1/log t" if found.ties else ""
+    remark += "; its length is read off from doubles" if degree > 1 else ""
     loss = limit + found.square * sp.exp(-(radius**degree))
     return Escape(loss, radius, found.square, remarks=(remark,))
 
@@ -163,15 +164,19 @@ def _nearest(
     for _ in range(STEPS):
         rows = turns(w)[active]
         left = np.concatenate([w - rows.T @ a, margins(w)[active] - 1])
-        if np.abs(left).max() <= LEFT:
-            break
         bent = np.array(bends(*w), dtype=float).reshape(len(keys), size, size)[active]
         corner = np.eye(size) - np.einsum("k,kij->ij", a, bent)
+        if np.abs(left).max() <= LEFT:
+            break
         none = np.zeros((len(active), len(active)))
         step = np.linalg.lstsq(np.block([[corner, -rows.T], [rows, none]]), left)[0]
         w, a = w - step[:size], a - step[size:]
     else:
         return None
+    _, _, turned = np.linalg.svd(rows)
+    along = turned[np.linalg.matrix_rank(rows) :]
+    if (np.linalg.eigvalsh(along @ corner @ along.T) < -ZERO).any():
+        return None  # a saddle: from next to it the flow goes elsewhere
     reached, square = margins(w), float(w @ w)
     aligned = w @ state >= NEAR * math.sqrt(square) * np.linalg.norm(state)
     if not aligned or (a <= 0).any() or (reached < 1 - ZERO).any():

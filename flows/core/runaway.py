@@ -24,6 +24,8 @@ RAYS = ((1, 0.1), (12, 2e-2))
 MOVES = 1e-3
 # The loss is looked at so many times farther out, at so many places a factor of ten.
 FARTHER, PLACES, DIGITS = 1e3, 10, 50
+# Rounding of a ratio that is one, as where all directions are alike.
+SLACK = 1e-6
 
 
 def runaway(point: Point, state: Sequence[float], slope: Array, t: float) -> Escape | None:
@@ -61,6 +63,8 @@ def _straight(point: Point, y: Array) -> Escape | None:
         off = float(np.abs(np.array(ray, dtype=float) - y / largest).max())
         where = dict(zip(point.y, (radius * u for u in ray), strict=True))
         if off <= near and any(ray) and _stays(point, ray, where):
+            if off > 0 and not _attracts(point, ray, FARTHER * largest):
+                return None
             break
     else:
         gone = valley_escape(point, y.tolist()) if off <= near else None
@@ -86,6 +90,29 @@ def _stays(point: Point, ray: Sequence[sp.Rational], where: dict[sp.Symbol, sp.E
         sp.simplify(g * ray[first] - slopes[first] * u) == 0
         for g, u in zip(slopes, ray, strict=True)
     )
+
+
+def _attracts(point: Point, ray: Sequence[sp.Rational], radius: float) -> bool:
+    r"""Whether deviations from a ray grow no faster than the distance does, far out.
+
+    .. math:: \lambda_{\min}(P^T \nabla^2 L\, P) \ge y \cdot \nabla L/|y|^2
+
+    with the directions `P` at right angles to the ray.
+    """
+    if len(ray) == 1:
+        return True
+    slopes = [sp.diff(point.plain, v) for v in point.y]
+    slope = lower(slopes, point.y, "mpmath")
+    bent = lower([sp.diff(g, v) for g in slopes for v in point.y], point.y, "mpmath")
+    with mp.workdps(DIGITS):
+        y = [mp.mpf(radius) * int(u.p) / int(u.q) for u in ray]
+        try:
+            growth = mp.fdot(y, slope(*y)) / mp.fdot(y, y)
+            matrix = np.array([float(h / abs(growth)) for h in bent(*y)]).reshape(len(y), len(y))
+        except (ArithmeticError, ValueError, TypeError):
+            return False
+    across = np.linalg.svd(np.array([ray], dtype=float))[2][1:]
+    return bool(np.linalg.eigvalsh(across @ matrix @ across.T).min() >= -1 - SLACK)
 
 
 def _falls(loss: sp.Expr, radius: sp.Symbol, since: float) -> bool:

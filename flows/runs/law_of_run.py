@@ -203,7 +203,10 @@ def _running(run: Trajectory, found: LateLaw) -> tuple[LateLaw, str]:
     one, end, limit = found.laws[0], float(run.t[-1]), float(found.derived.limit or 0)
     above = float(run["loss"][-1]) - limit
     if above <= TOLD * abs(limit):
-        return found, "the loss is its limit to all digits that doubles have"
+        return (
+            found,
+            f"the loss ends at {run['loss'][-1]:.10g}, its limit on that way is {limit:.10g}",
+        )
     measured = -end * float(run.quantities["loss_dot"][-1] / above)
     # With a power of log t the local exponent is off by that power over log t.
     expected = float(one.exponent or 0) + float(one.log_exponent or 0) / math.log(max(end, math.e))

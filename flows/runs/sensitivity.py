@@ -17,14 +17,8 @@ from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, SOLVER_FAILED, STEP_BUDGET
 from flows.core.system import System, checked_system
 from flows.runs.integrate import ATOL_PER_RTOL, integrate
-from flows.solvers.diffrax_ivp import (
-    FIRST_STEP,
-    Arguments,
-    SelfSimilarField,
-    arguments,
-    require_x64,
-    solver_of,
-)
+from flows.solvers.diffrax_ivp import FIRST_STEP, solver_of
+from flows.solvers.traced import Arguments, SelfSimilarField, arguments, require_x64
 
 # Newton's method gives a solution whose derivative needs no second derivative of the field: it
 # compiles in half of the time that Rodas5P takes.

@@ -89,7 +89,8 @@ def solve_many(
     if method in JAX_METHODS:
         from flows.solvers import diffrax_ivp
 
-        return diffrax_ivp.solve_many(problems, method, system)
+        make_raw = diffrax_ivp.jax_field(method, system)
+        return diffrax_ivp.solve_many(problems, method, make_raw)
     from flows.solvers import stiff
 
     stiffly = (lambda some: [stiff.solve_alone(p) for p in some]) if alone else stiff.solve_many

@@ -19,7 +19,6 @@ import numpy as np
 import optimistix
 
 from flows.core.arrays import Array
-from flows.core.chart import FROZEN, Clock
 from flows.core.errors import InputError
 from flows.core.problem import (
     BREAKDOWNS,
@@ -34,18 +33,9 @@ from flows.core.problem import (
     status_of,
 )
 from flows.core.system import JaxField, System
+from flows.solvers.traced import SelfSimilarField, arguments, require_x64
 
-__all__ = [
-    "FIRST_STEP",
-    "Arguments",
-    "SelfSimilarField",
-    "adapter",
-    "arguments",
-    "lanes",
-    "require_x64",
-    "solve_many",
-    "solver_of",
-]
+__all__ = ["FIRST_STEP", "adapter", "jax_field", "lanes", "solve_many", "solver_of"]
 
 SOLVERS: dict[str, Any] = {
     "diffrax-kvaerno3": diffrax.Kvaerno3,
@@ -73,64 +63,6 @@ KAPPA = 1e-2
 # tolerance where that is larger.
 NOISE, NEGLIGIBLE = 1e-12, 1e-3
 RESOLUTION = 1e-13
-
-
-class Arguments(NamedTuple):
-    """Numbers of a chart that its field needs: those of the clock, and the raw field's own."""
-
-    offset: Any
-    decay: Any
-    raw: Any
-
-
-class SelfSimilarField(eqx.Module):
-    """Right-hand side ``dy/dtau`` of the solver's state, as :func:`flows.core.chart.wrap`.
-
-    Parameters
-    ----------
-    raw : callable
-        Raw field ``raw(x, arguments)``.
-    exponential : bool
-        Which of the two clocks.
-    """
-
-    raw: Callable[[Any, Any], Any] = eqx.field(static=True)
-    exponential: bool = eqx.field(static=True)
-
-    def __call__(self, tau: Any, y: Any, args: Arguments) -> Any:
-        """Value at the solver time ``tau``; ``args`` are :func:`arguments` of the clock."""
-        # No quotients: their derivatives would hold the square of what may be 1e-304.
-        if self.exponential:
-            exponent = args.decay * tau
-            limited = jnp.minimum(exponent, FROZEN)
-            slope = args.decay * y + self.raw(jnp.exp(-limited) * y, args.raw) * jnp.exp(limited)
-            return jnp.where(exponent >= FROZEN, 0.0, slope)
-        since = jnp.expm1(tau)
-        base = args.offset + since
-        # One logarithm for all components.
-        exponent = args.decay * jnp.log(base)
-        slope = self.raw(jnp.exp(-exponent) * y, args.raw) * jnp.exp(exponent)
-        return (1.0 + since) * (args.decay / base * y + slope)
-
-
-def arguments(clock: Clock, raw: Any) -> Arguments:
-    """Arguments of the field around a raw field that has the arguments ``raw``."""
-    return Arguments(clock.offset, clock.decay, raw)
-
-
-def require_x64(what: str) -> None:
-    """Refuse to go on where JAX computes with 32 bits; switching is the process's own affair.
-
-    Raises
-    ------
-    InputError
-        With one line that says how to switch.
-    """
-    if not jax.config.read("jax_enable_x64"):
-        raise InputError(
-            f"{what} needs 64-bit numbers in JAX: set JAX_ENABLE_X64=1 in the "
-            "environment, or jax.config.update('jax_enable_x64', True)"
-        )
 
 
 def lanes() -> int:
@@ -176,14 +108,14 @@ def adapter(method: str, system: System) -> Callable[[Problem], Solution]:
     InputError
         For a system without that field, or where JAX computes with 32 bits.
     """
-    make_raw = _jax_field(method, system)
+    make_raw = jax_field(method, system)
     return lambda problem: solve_many([problem], method, make_raw, width=1)[0]
 
 
 def solve_many(
     problems: Sequence[Problem],
     method: str,
-    system: System | JaxField,
+    make_raw: JaxField,
     *,
     width: int | None = None,
 ) -> list[Solution]:
@@ -195,8 +127,8 @@ def solve_many(
         What to solve.
     method : str
         A key of :data:`SOLVERS`.
-    system : System or callable
-        The flow; or the raw field in JAX of a chart, with its arguments.
+    make_raw : callable
+        Raw field in JAX of a chart, and its arguments.
     width : int, optional
         Lanes of a call, :func:`lanes` by default: another number rounds differently.
 
@@ -207,7 +139,6 @@ def solve_many(
         among the evaluations, which are a lower bound: diffrax does not tell how often Newton's
         method has iterated.
     """
-    make_raw = _jax_field(method, system) if isinstance(system, System) else system
     width = lanes() if width is None else width
     pieces = [_Piece(problem, make_raw) for problem in problems]
     alike: dict[Any, deque[_Piece]] = defaultdict(deque)
@@ -370,7 +301,7 @@ def solver_of(method: str, rtol: Any, size: Any) -> diffrax.AbstractSolver[Any]:
     return SOLVERS[method](root_finder=newton(scale, scale * size, kappa=KAPPA * rtol / scale))
 
 
-def _jax_field(method: str, system: System) -> JaxField:
+def jax_field(method: str, system: System) -> JaxField:
     """Raw field in JAX of a system, from a chart.
 
     Raises

@@ -1,13 +1,12 @@
-r"""Lengths and angles next to a point, by functions that are regular there.
+r"""Lengths and angles next to a point, as functions that have a series there.
 
-A family through the point keeps them regular.
-With a part `a` that is not zero at the point,
+With a part `a` that is not zero at the point, and so neither next to it,
 
 .. math:: \sqrt{a^2 + b^2} = \pm a \sqrt{1 + b^2/a^2}, \qquad
           \mathrm{atan2}(s, c) = \pm \pi/2 - \arctan(c/s)
 
-where `s` is not zero, and ``arctan(s/c)``, of a negative `c` plus `pi`, where `c` is not: no sign
-of an entry is asked for.
+where `s` is not zero. Where only `c` is not, the angle is ``arctan(s/c)``, plus `pi` for a negative
+`c`. The signs are those at the point, so that they stay right along a family through it.
 """
 
 from __future__ import annotations
@@ -51,10 +50,12 @@ def regular(expression: sp.Expr, at: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
         return sign_of(number)
 
     def length(*x: sp.Expr) -> sp.Expr:
-        sizes = [abs(float(part.xreplace(at).evalf())) if side(part) else 0.0 for part in x]
-        if not any(sizes):
+        given = [part.xreplace(at) for part in x]
+        known = [k for k, part in enumerate(x) if side(part)]
+        if not known:
             return sp.sqrt(sp.Add(*(part**2 for part in x)))
-        k = max(range(len(x)), key=lambda k: sizes[k])
+        # The largest one; symbols of a family count as one.
+        k = max(known, key=lambda k: abs(float(given[k])) if given[k].is_number else 1.0)
         rest = sp.Add(*(part**2 for j, part in enumerate(x) if j != k))
         return side(x[k]) * x[k] * sp.sqrt(1 + rest / x[k] ** 2)
 

@@ -107,6 +107,27 @@ def test_layers_on_data_have_the_law_of_their_margin(depth):
     assert reached != pytest.approx(found.constant * (1 + OFF_OF_LOGS), rel=END_OF_LOGS)
 
 
+#: A saddle among directions, whose margin is not the largest one, and its constant from there.
+SADDLES = {
+    "of a line": (sp.exp(-2 * A**2 - B**2), [0.0, 0.4], [1e-12, 0.4], sp.Rational(1, 4)),
+    "of one of two": (
+        sp.exp(-(A**2) - B**2 + C**2 / 2) + sp.exp(-2 * A**2 - B**2 / 4 + C**2 / 2),
+        [0.0, 0.4, 0.0],
+        [1e-12, 0.4, 0.0],
+        sp.S.One,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SADDLES)
+def test_a_run_next_to_a_saddle_among_directions_is_told_no_law(name):
+    loss, on, beside, constant = SADDLES[name]
+    system = flows.OwnSystem("saddle", [A, B, C][: len(on)], loss)
+    exact, near = (flows.late_time_law(flows.integrate(system, y, 1e9)) for y in (on, beside))
+    assert exact.laws[0].constant_exact == constant
+    assert not near.laws  # by 1e9 its loss is the same to all digits
+
+
 @pytest.mark.parametrize(
     "loss",
     [

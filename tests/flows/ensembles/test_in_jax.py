@@ -15,7 +15,7 @@ from flows.core.errors import InputError
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.run import load_ensemble
 from flows.ensembles.starts import Law
-from flows.solvers import diffrax_ivp
+from flows.solvers import diffrax_ivp, traced
 from flows.systems.relu_neuron import differentiable
 
 SYSTEM = flows.ReLUNeuron(3, 3)
@@ -101,7 +101,7 @@ def test_the_comparison_sees_a_broken_field_or_clock(short, monkeypatch, broken)
 
         monkeypatch.setattr(differentiable, "raw_field", broken_field)
     else:
-        clock = diffrax_ivp.arguments
+        clock = traced.arguments
 
         def shifted(given, raw):
             return clock(given, raw)._replace(offset=1.001 * given.offset)
@@ -224,16 +224,16 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
         integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
 
 
-def traced(around):
+def program_of(around):
     """The program around a raw field, before it is compiled."""
     frame, state = SYSTEM.reduce(STARTS[0])
     chart = SYSTEM.piece(frame, state, 0.0).chart
     raw, weights = differentiable.raw_field(chart)
-    raw, numbers = around(raw), diffrax_ivp.arguments(chart.clock, weights)
+    raw, numbers = around(raw), traced.arguments(chart.clock, weights)
     ends = np.arange(1.0, 1 + diffrax_ivp.OUTPUTS)
     lane = diffrax_ivp.Lane(0.0, 1.0, 1e-9, chart.y0, chart.size, 1e-8, ends, numbers)
     lanes = jax.tree.map(lambda x: np.stack([np.asarray(x, dtype=float)] * LANES), lane)
-    field = diffrax_ivp.SelfSimilarField(raw, False)
+    field = traced.SelfSimilarField(raw, False)
     program = jax.jit(lambda lanes: diffrax_ivp._attempts("diffrax-kvaerno5", field, lanes))
     return program.trace(lanes)
 
@@ -247,7 +247,7 @@ def test_no_step_calls_python_back():
         return loud
 
     # diffrax would call back to complain, before the first step alone.
-    silent, loud = (str(traced(x).jaxpr).count("callback[") for x in (lambda raw: raw, calling))
+    silent, loud = (str(program_of(x).jaxpr).count("callback[") for x in (lambda raw: raw, calling))
     assert silent <= COMPLAINTS < loud
 
 

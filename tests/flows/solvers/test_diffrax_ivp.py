@@ -16,7 +16,7 @@ from flows.core.problem import Problem
 from flows.runs.sensitivity import sensitivity
 from flows.solvers import diffrax_ivp
 from flows.solvers.choice import JAX_METHODS
-from flows.solvers.diffrax_ivp import SelfSimilarField, arguments
+from flows.solvers.traced import SelfSimilarField, arguments
 from flows.systems.relu_neuron import definition, differentiable
 from flows.systems.relu_neuron.pieces import NeuronPiece
 

@@ -10,7 +10,7 @@ import pytest
 import flows
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.starts import Law
-from flows.solvers.diffrax_ivp import SelfSimilarField, arguments
+from flows.solvers.traced import SelfSimilarField, arguments
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization import field_jax as matrix_factorization_jax
 

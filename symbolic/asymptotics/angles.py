@@ -40,7 +40,7 @@ def regular(expression: sp.Expr, at: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
     Raises
     ------
     NoLaw
-        For an angle whose both sides vanish there.
+        For an angle whose both sides vanish there, or that jumps.
     """
 
     def side(part: sp.Expr) -> sp.Expr:
@@ -63,6 +63,8 @@ def regular(expression: sp.Expr, at: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
         if turned := side(across):
             return turned * sp.pi / 2 - sp.atan(along / across)
         if ahead := side(along):
+            if ahead < 0 and not across.is_nonnegative:
+                raise NoLaw("an angle jumps from pi to -pi at the minimiser")
             return sp.atan(across / along) + (0 if ahead > 0 else sp.pi)
         raise NoLaw("no series is known of an angle whose both sides vanish at the minimiser")
 

@@ -117,5 +117,10 @@ def test_an_angle_is_that_of_the_point_on_every_side():
         point = Point((A, B), sp.atan2(B, A), sp.S.Zero, (), at).regular
         beside = {A: x + sp.Rational(1, 100), B: y + sp.Rational(1, 100)}
         assert float((point.plain - sp.atan2(B, A)).subs(beside)) == pytest.approx(0, abs=1e-12)
+    with pytest.raises(NoLaw, match="jumps from pi to -pi"):
+        _ = Point((A, B), sp.atan2(B, A), sp.S.Zero, (), (-sp.S.One, sp.S.Zero)).regular
+    length = sp.sqrt(B**2)  # an angle between 0 and pi
+    point = Point((A, B), sp.atan2(length, A), sp.S.Zero, (), (-sp.S.One, sp.S.Zero)).regular
+    assert float(point.plain.subs({A: -1, B: -0.01})) == pytest.approx(np.pi - np.arctan(0.01))
     with pytest.raises(NoLaw, match="both sides vanish"):
         _ = Point((A, B), sp.atan2(B, A), sp.S.Zero, (), (sp.S.Zero, sp.S.Zero)).regular

@@ -25,6 +25,19 @@ class Compiled:
     #: From so many members on compiled steps along axes take less time, compiling included.
     many: ClassVar[int] = 128
 
+    def pair_codes(self, state: Any) -> tuple[Any, Any] | None:
+        """Programs of the gradient, and of loss and gradient, that pairs of doubles follow.
+
+        They are taken for a run alone that begins with a state. None where there are none.
+        """
+        return None
+
+    def rest_of(
+        self, frame: Any, digits: Array, error: Array, since: Array, times: Array
+    ) -> Any | None:
+        """States of the last times of a run that has come to rest, and events; None if unknown."""
+        raise undefined(self, "rest_of", "pair_codes has programs")
+
     def axis_codes(self) -> tuple[Any, ...] | None:
         """Programs of gradient, of loss and gradient, and of rates, for compiled steps along axes.
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.deadline import unlimited
-from flows.core.problem import FIELD_FAILED, STOPPED
+from flows.core.problem import FIELD_FAILED, STEP_BUDGET, STOPPED
 from flows.core.system import System
 from flows.runs.request import Request
 from flows.runs.tolerance import is_exact
@@ -180,14 +180,17 @@ def _beside(
         asked = np.isin(found.t, fine.t)
         found = replace(fine, t=found.t[asked], states=states.at(asked), followed=found)
     found = replace(found, rtol=run.rtol, provenance=run.provenance, stats=stats)
-    if known == len(whole.t):
+    # A companion has a budget of steps of its own: where that ends it, nothing more is known.
+    spent = fine is not run and fine.status == STEP_BUDGET
+    if known == len(whole.t) and not spent:
         return found
     events = tuple(event for event in found.events if event.time <= whole.t[known - 1])
     found = replace(found, events=events)
     ended = [each.status for each in every if each.status in STOPPED]
     if ended:
         return replace(found, status=ended[0], message=ENDED)
-    told = UNKNOWN.format(math.exp(float(_grown(fine)[known])), rtol)
+    grown = float(_grown(fine)[min(known, len(whole.t) - 1)])
+    told = UNKNOWN.format(math.exp(grown), rtol)
     return replace(found, status=FIELD_FAILED, message=told)
 
 

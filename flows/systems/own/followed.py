@@ -26,6 +26,7 @@ from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
+from flows.systems.own.rest import Rest, rest_of
 from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
@@ -145,6 +146,18 @@ class Followed(Evaluated):
             sizes,
             pieces.Pace(time, state.x),
         )
+
+    def pair_codes(self, state: SoundState) -> tuple[Code, Code] | None:
+        """Programs of a loss in closed form that two doubles compute, of few entries."""
+        codes = self.axis_codes() if state.exact else None
+        return None if codes is None else codes[:2]
+
+    def rest_of(
+        self, frame: Frame, digits: Array, error: Array, since: Array, times: Array
+    ) -> Rest | None:
+        """End of a run on an exponential tail: see :mod:`flows.systems.own.rest`."""
+        view = self._view.exact_view(None)
+        return rest_of(view, frame.unit, digits, error, since, frame.unit + times)
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a loss in closed form that two doubles compute, of few entries."""

@@ -1,6 +1,7 @@
 """Own losses for twelve decades, against closed forms and 40 digits that popflow did not make."""
 
 import functools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -197,6 +198,7 @@ def test_a_valley_whose_fast_curvature_vanishes_at_the_limit_has_one(
     law = np.diff(np.log(run["excess"][2:])) / np.diff(np.log(run.t[2:]))
     assert law == pytest.approx(exponent, abs=SLOWLY)
     # Control: where Newton's method has to halve its steps, it is said not to converge.
+    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
     monkeypatch.setattr(limit, "SLOWLY", 0.5)
     again = flows.integrate(system, start, t_end=1e12, t_eval=[1e12])
     assert again.excess.reason.startswith("limit not found: ")
@@ -222,7 +224,9 @@ def test_the_error_above_a_limit_is_what_the_states_carry():
     doubt = run.states.doubt
     assert (doubt[1:] > 0).all()
     anew = replace(run, states=replace(run.states, doubt=np.full(len(doubt), np.nan)))
-    assert anew.excess.error[1:] == pytest.approx(run.excess.error[1:], rel=SLOWLY, abs=0)
+    # Near distances between copies count, too, as these pass through zero.
+    part = anew.excess.error[1:] / run.excess.error[1:]
+    assert (part > 0.1).all() and (part < 10.0).all()
     # A start is exact, and its loss is a double.
     assert anew.excess.error[0] <= run.excess.error[0] <= LAST_BITS * run["loss"][0]
     # Control: what they carry is what is taken.
@@ -305,16 +309,28 @@ def test_an_ensemble_has_the_digits_of_its_members():
 
 
 @pytest.mark.parametrize(
-    ("beside", "status"), [(0.0, "completed"), (1e-300, "field_failed"), (1e-100, "completed")]
+    ("charts", "beside", "status"),
+    [
+        (False, 0.0, "completed"),
+        (False, 1e-300, "completed"),
+        (False, 1e-100, "completed"),
+        (True, 1e-300, "field_failed"),
+    ],
 )
-def test_a_state_beside_a_saddle_is_not_said_to_stay(beside, status):
+def test_a_state_beside_a_saddle_is_not_said_to_stay(charts, beside, status, monkeypatch):
     # From 1e-300 the flow leaves at t = 691, when doubles of an energy have long ended.
     system = flows.OwnSystem("saddle", [A, B], A**2 / 2 - B**2 / 2 + B**4 / 4)
-    run = flows.integrate(system, [1.0, beside], t_end=1e4)
+    if charts:
+        monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
+    leaves = -math.log(beside) if beside else 100.0
+    run = flows.integrate(system, [1.0, beside], 1e4, [leaves - 1, leaves, leaves + 1, 1e4])
     assert run.status == status
     assert run.completed or "saddle" in run.message
     if run.completed and beside:
-        assert run["loss"][-1] == pytest.approx(-0.25, rel=1e-8)
+        grown = np.exp(2 * np.array([-1.0, 0.0, 1.0]))
+        exact = -grown / (1 + grown) / 2 + (grown / (1 + grown)) ** 2 / 4
+        off = np.abs(run["loss"][1:] / np.append(exact, -0.25) - 1)
+        assert (off < run.errors()[1:]).all() and (run.errors() < 1e-6).all()
 
 
 NEXT_TO = 1e-200

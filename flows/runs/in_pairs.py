@@ -125,7 +125,8 @@ def followed(
     runs, begins = runs_of(1, len(rows), size), np.zeros(1, dtype=np.int64)
     halt, clock, linear = np.zeros(1, dtype=bool), np.zeros(1), np.ones(1, dtype=bool)
     stop: BaseException | None = None
-    given = places, np.array([unit]), begins, rows, code, LOOSER * rtol, linear, runs, halt, clock
+    asked = LOOSER * rtol
+    given: Any = places, np.array([unit]), begins, rows, code, asked, linear, runs, halt, clock
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(follow, *given)
         try:
@@ -205,7 +206,7 @@ def ahead(
         return None
     copies = followed(restart.state.x, restart.frame.unit, times, codes[0], rtol, show)
     seen = seen_at(copies, codes[1])
-    known = seen.numbers[:, 5] == 1
+    known: Any = np.asarray(seen.numbers[:, 5] == 1)
     # Whatever the output times are: of rows that all runs have.
     off = seen.numbers[known & ~np.isin(copies.t, times), 3].max(initial=0.0)
     whole = seen.lost == len(copies.t) and known.any() and off <= max(TOLD, ROUGH * rtol)

@@ -68,9 +68,9 @@ def rest_of(
     limit = find_limit(view.exact, from_doubles(digits[-1]), float(since[-1]))
     if isinstance(limit, str) or limit.power != 2.0:
         return None
-    where = np.array([(float(x), float(x - float(x))) for x in limit.where])
-    size = float(np.abs(where[:, 0]).max())
-    ways = np.linalg.norm(digits[..., 0] - where[:, 0] + (digits[..., 1] - where[:, 1]), axis=-1)
+    goal = np.array([(float(x), float(x - float(x))) for x in limit.where])
+    size = float(np.abs(goal[:, 0]).max())
+    ways = np.linalg.norm(digits[..., 0] - goal[:, 0] + (digits[..., 1] - goal[:, 1]), axis=-1)
     near = np.flatnonzero(ways <= NEAR * size)
     if not len(near):
         return None

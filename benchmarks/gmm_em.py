@@ -27,7 +27,7 @@ from flows.systems.gmm_em import exact as gmm_em_exact
 from flows.systems.mixture import derivatives, forms
 from flows.systems.mixture.means import NEAR
 from flows.systems.mixture.nodes import packed
-from flows.systems.mixture.sums_compiled import components_of, of_list
+from flows.systems.mixture.sums import components_of, of_list
 
 EXPECTATION, ALONG_A_RUN, SECONDS = 1e-9, 1e-6, 5.0
 SCALES = (1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 6.0)

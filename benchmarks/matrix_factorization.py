@@ -15,7 +15,7 @@ from machine import describe
 
 import flows
 from flows.ensembles.matrix_factorization import check_probability, convergence
-from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization import chains
 
 
 def seconds(call: Callable[[], object], repeat: int = 3) -> float:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flows.arithmetic.functions import SINE, SWITCH
+from flows.arithmetic.matrices import Part
 from flows.arithmetic.numbers import Arithmetic, Define, Sizes
 from symbolic.language import lower
 
@@ -66,6 +67,21 @@ def _pairs(body: Callable[..., None]) -> Any:
     return lambda count, *rest: body(*np.triu_indices(count, 1), *rest) if count > 1 else None
 
 
+def _matrix(part: Part, d: int, c: int) -> Any:
+    numbers = part.array[part.first : part.first + c * d * d].reshape(d, d, c)
+    found = numbers[..., 0] if c == 1 else jax.lax.complex(numbers[..., 0], numbers[..., 1])
+    return found.conj().T if part.turned else found
+
+
+def _product(sign: Any, left: Part, right: Part, kept: bool, out: Part, size: Any) -> None:
+    d, c = size
+    found = sign * (_matrix(left, d, c) @ _matrix(right, d, c))
+    parts = found if c == 1 else jnp.stack([found.real, found.imag], axis=-1)
+    place, cells = slice(out.first, out.first + c * d * d), out.array
+    before = cells.array[place] if kept else 0.0
+    cells.array = cells.array.at[place].set(before + parts.ravel())
+
+
 @functools.cache
 def traced() -> Arithmetic:
     """Entries of arrays that JAX traces."""
@@ -77,6 +93,7 @@ def traced() -> Arithmetic:
         at=lambda i, place: (np.asarray(i) == place) * 1.0,
         zero=lambda: 0.0,
         root=_root,
+        exp=jnp.exp,
         turn=_turn,
         sine_excess=_sine_excess,
         pick=lambda a, b, x, y: jnp.where(a < b, x, y),
@@ -85,6 +102,7 @@ def traced() -> Arithmetic:
         held=jax.lax.stop_gradient,
         each=_each,
         pairs=_pairs,
+        product=_product,
         function=lambda text: text,
         lowered=lambda expressions, symbols: lower.lower(expressions, symbols, "jax"),
     )

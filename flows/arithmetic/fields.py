@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flows.arithmetic.kept import lean
-from flows.arithmetic.memory import SLOPES, behind
+from flows.arithmetic.memory import SLOPES, beginning, behind
 from flows.arithmetic.numbers import Define, Sizes, doubles, duals, lanes
 from flows.arithmetic.vectors import WIDTH
 
@@ -93,9 +93,12 @@ def side_by_side(define: Define, sizes: Sizes, width: int) -> Callable[..., None
     @lean
     def slopes(x, weights, shape, out, work):
         size, rows, _ = count(shape)
-        field(x, weights, shape, work, work[rows:])
+        found = beginning(work)
+        # Bare pointers: what holds no array may stand in a tuple.
+        room = behind(found, width * rows)
+        field(beginning(x), beginning(weights), shape, found, room)
         for i in range(size):
-            put(out, i, get(work, i))
+            put(out, i, get(found, i))
 
     made: Callable[..., None] = slopes
     return made

@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from flows.arithmetic.matrices import product_of
 from flows.arithmetic.numbers import Arithmetic, Define, Sizes
 from symbolic.language import lower
 from symbolic.language.primitives import SinMinusArg
@@ -40,18 +41,20 @@ def _take(x: Any, i: int, number: Any) -> None:
     x[i] = x[i] - number
 
 
-def _numbers(backend: lower.Backend, zero: Any, root: Any, turn: Any) -> Arithmetic:
-    """Arithmetic of numbers with this zero, root and angle."""
+def _numbers(backend: lower.Backend, zero: Any, root: Any, exp: Any, turn: Any) -> Arithmetic:
+    """Arithmetic of numbers with this zero, root, exponential and angle."""
     t = sp.Symbol("t")
     excess = lower.lower((SinMinusArg(t),), (t,), backend)
+    read, function = (lambda x, i: x[i]), (lambda text: text)
     return Arithmetic(
-        get=lambda x, i: x[i],
+        get=read,
         put=_put,
         take=_take,
         const=lambda x, i: x[i],
         at=lambda i, place: int(i == place),
         zero=lambda: zero,
         root=lambda x: root(x) if x > 0 else zero,
+        exp=exp,
         turn=turn,
         sine_excess=lambda angle, chord, antichord: excess(angle)[0],
         pick=lambda a, b, x, y: x if a < b else y,
@@ -60,21 +63,22 @@ def _numbers(backend: lower.Backend, zero: Any, root: Any, turn: Any) -> Arithme
         held=lambda x: x,
         each=_each,
         pairs=_pairs,
-        function=lambda text: text,
+        product=product_of(read, _put, lambda: zero, function),
+        function=function,
         lowered=lambda expressions, symbols: lower.lower(expressions, symbols, backend),
     )
 
 
 def floats() -> Arithmetic:
     """Doubles, one operation after the other: to look at what a definition does."""
-    return _numbers("numpy", 0.0, math.sqrt, math.atan2)
+    return _numbers("numpy", 0.0, math.sqrt, math.exp, math.atan2)
 
 
 def decimals() -> Arithmetic:
     """Numbers of mpmath with as many digits as are set where the definition runs."""
     from mpmath import mp
 
-    return _numbers("mpmath", mp.zero, mp.sqrt, mp.atan2)
+    return _numbers("mpmath", mp.zero, mp.sqrt, mp.exp, mp.atan2)
 
 
 def balls() -> Arithmetic:
@@ -85,7 +89,7 @@ def balls() -> Arithmetic:
     """
     from flint import arb
 
-    return _numbers("ball", arb(0), lambda x: arb(x).sqrt(), arb.atan2)
+    return _numbers("ball", arb(0), lambda x: arb(x).sqrt(), lambda x: arb(x).exp(), arb.atan2)
 
 
 def field_of(define: Define, sizes: Sizes, m: Arithmetic) -> Callable[..., list[Any]]:

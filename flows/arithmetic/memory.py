@@ -15,7 +15,7 @@ from numba.np import arrayobj
 from flows.arithmetic.duals import Dual
 from flows.arithmetic.vectors import WIDTH, vector
 
-__all__ = ["SLOPES", "behind", "memory"]
+__all__ = ["SLOPES", "beginning", "behind", "memory"]
 
 #: Doubles that the slopes of a dual take.
 SLOPES = WIDTH
@@ -90,3 +90,13 @@ def behind(typing, pointer, count):
         return builder.gep(args[0], [args[1]])
 
     return pointer(pointer, types.intp), code
+
+
+@intrinsic
+def beginning(typing, array):
+    """Pointer to the first number of an array of doubles."""
+
+    def code(context, builder, sig, args):
+        return arrayobj.make_array(sig.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(types.float64)(array), code

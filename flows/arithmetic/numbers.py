@@ -18,6 +18,7 @@ from typing import Any
 import sympy as sp
 
 from flows.arithmetic.duals import dual
+from flows.arithmetic.exponentials import exponential
 from flows.arithmetic.functions import (
     root_lanes,
     root_one,
@@ -26,6 +27,7 @@ from flows.arithmetic.functions import (
     turn_lanes,
 )
 from flows.arithmetic.kept import lean
+from flows.arithmetic.matrices import product_of
 from flows.arithmetic.memory import SLOPES, memory
 from flows.arithmetic.vectors import WIDTH, larger, magnitude, spread, where_less
 from symbolic.language import lower
@@ -51,6 +53,8 @@ class Arithmetic:
         ``zero()``, a number that sums begin with.
     root : callable
         Square root; of zero it is zero, with the slope zero.
+    exp : callable
+        Exponential, of numbers below 700.
     turn : callable
         ``turn(y, x)``, the angle of the vector ``(x, y)`` in ``[-pi, pi]``.
     sine_excess : callable
@@ -65,6 +69,9 @@ class Arithmetic:
     each, pairs : callable
         ``each(body)`` is ``loop(count, *rest)`` that calls ``body(i, *rest)`` for each `i`,
         ``pairs(body)`` one that calls ``body(i, j, *rest)`` for each ``i < j``.
+    product : callable
+        ``product(sign, left, right, kept, out, size)`` of matrices, see
+        :func:`flows.arithmetic.matrices.product_of`.
     function : callable
         Makes a function of numbers callable from others.
     lowered : callable
@@ -78,6 +85,7 @@ class Arithmetic:
     at: Any
     zero: Any
     root: Any
+    exp: Any
     turn: Any
     sine_excess: Any
     pick: Any
@@ -86,6 +94,7 @@ class Arithmetic:
     held: Any
     each: Any
     pairs: Any
+    product: Any
     function: Any
     lowered: Any
 
@@ -125,7 +134,7 @@ def lowered(expressions: Sequence[sp.Expr], symbols: Sequence[sp.Symbol]) -> Any
     return lower.lower(expressions, symbols, "numba")
 
 
-def _made(get: Any, put: Any, **parts: Any) -> Arithmetic:
+def _made(get: Any, put: Any, zero: Any, **parts: Any) -> Arithmetic:
     """Arithmetic of compiled numbers, with what all kinds have in common."""
 
     @lean
@@ -134,7 +143,9 @@ def _made(get: Any, put: Any, **parts: Any) -> Arithmetic:
 
     at = lean(lambda i, place: 1.0 if i == place else 0.0)
     common = {"each": each, "pairs": pairs, "function": lean, "lowered": lowered}
-    return Arithmetic(get=get, put=put, take=take, at=at, **common, **parts)
+    product = product_of(get, put, zero, lean)
+    parts |= {"zero": zero, "take": take, "at": at, "product": product}
+    return Arithmetic(get=get, put=put, **common, **parts)
 
 
 @functools.cache
@@ -147,6 +158,7 @@ def doubles() -> Arithmetic:
         const=get,
         zero=lean(lambda: 0.0),
         root=root_one,
+        exp=lean(lambda x: math.exp(x)),
         turn=lean(lambda y, x: math.atan2(y, x)),
         sine_excess=sine_excess_one,
         pick=lean(lambda a, b, x, y: x if a < b else y),
@@ -166,6 +178,7 @@ def lanes() -> Arithmetic:
         const=get,
         zero=lean(lambda: spread(0.0)),
         root=root_lanes,
+        exp=exponential,
         turn=turn_lanes,
         sine_excess=sine_excess_lanes,
         pick=lean(lambda a, b, x, y: where_less(a, b, x, y)),
@@ -187,7 +200,7 @@ def duals(over: Callable[[], Arithmetic]) -> Arithmetic:
     base = over()
     width = WIDTH if over is lanes else 1
     get, put = memory(width, SLOPES)
-    base_root, base_turn, base_excess = base.root, base.turn, base.sine_excess
+    base_root, base_turn, base_excess, base_exp = base.root, base.turn, base.sine_excess, base.exp
     base_pick, base_zero, base_const = base.pick, base.zero, base.const
     choose = lanes().pick if over is lanes else lean(lambda a, b, x, y: x if a < b else y)
 
@@ -196,6 +209,11 @@ def duals(over: Callable[[], Arithmetic]) -> Arithmetic:
         found = base_root(x.value)
         slope = base_pick(0.0 * found, found, 0.5 / found, 0.0 * found)
         return dual(found, x.slope * slope)
+
+    @lean
+    def exp(x):
+        found = base_exp(x.value)
+        return dual(found, x.slope * found)
 
     @lean
     def turn(y, x):
@@ -220,6 +238,7 @@ def duals(over: Callable[[], Arithmetic]) -> Arithmetic:
         const=base_const,
         zero=lean(lambda: dual(base_zero(), spread(0.0))),
         root=root,
+        exp=exp,
         turn=turn,
         sine_excess=sine_excess,
         pick=pick,

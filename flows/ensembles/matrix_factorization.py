@@ -12,7 +12,7 @@ from flows.core.problem import COMPLETED
 from flows.core.proportion import LEVEL, interval
 from flows.ensembles.integrate import integrate_ensemble
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
-from flows.systems.matrix_factorization.field import adjoint, chain
+from flows.systems.matrix_factorization.chains import adjoint, chain
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from potentials.matrix_factorization import PROBABILITY, STRONG, VANISHED
 

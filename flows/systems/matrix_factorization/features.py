@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.systems.matrix_factorization.field import (
+from flows.systems.matrix_factorization.chains import (
     Matrices,
     Point,
     adjoint,

@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization.field import Matrices, Point, adjoint
+from flows.systems.matrix_factorization import chains
+from flows.systems.matrix_factorization.chains import Matrices, Point, adjoint
 
 __all__ = ["in_modes", "mode_sizes", "modes", "on_defects"]
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.chart import Chart, Clock, wrap_plain
+from flows.core.chart import Chart, Clock, wrapped_once
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
-from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization.field import adjoint
-from flows.systems.matrix_factorization.field_lanes import LANES
+from flows.systems.matrix_factorization import chains
+from flows.systems.matrix_factorization.chains import adjoint
+from flows.systems.matrix_factorization.field import LANES, make_raw
 from flows.systems.matrix_factorization.modes import in_modes, mode_sizes, modes, on_defects
 from flows.systems.matrix_factorization.state import Frame, SoundState, of_layers
 
@@ -37,7 +37,6 @@ ROUNDING = 1e-14
 SHRUNK = 10.0
 # More unknowns than this make factoring a Jacobian slower than iterating.
 DENSE = 200
-_FIELD = wrap_plain(chains.raw)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class ChainPiece(Piece):
         entries, whole = chains.reals(first.layers), size[1] if far[1] else 1.0
 
         def bound(y: Array) -> Array:
-            square = np.sum(y[..., :entries] ** 2, axis=-1)
+            square = np.sum(y[..., entries:-2] ** 2, axis=-1)
             left = first.decay[0] + math.log(SHRUNK) - y[..., -2], square * SHRUNK / whole - 1.0
             return np.where(far, np.stack(left, axis=-1), np.inf)
 
@@ -171,19 +170,19 @@ def piece(
     size, entries = np.ones_like(x), chains.reals(point.layers)
     # Near zero the layers are small for a long time, and matter all the same.
     if turns is None:
-        size[:entries] = min(1.0, float(np.abs(point.layers).max()) or 1.0)
+        size[entries:-2] = min(1.0, float(np.abs(point.layers).max()) or 1.0)
     else:
-        size[:entries] = np.repeat(
+        size[entries:-2] = np.repeat(
             np.minimum(1.0, mode_sizes(point.layers)).ravel(), entries // point.layers.size
         )
     chart = Chart(
         clock=Clock(time, np.zeros_like(x)),
         x0=x,
         size=size,
-        field=_FIELD,
+        field=wrapped_once(make_raw),
         weights=np.array([strength]),
         shape=shape,
         krylov=x.size > DENSE,
-        explicit=LANES,
+        lanes=None if x.size > DENSE else LANES,
     )
     return ChainPiece(frame, state, chart, turns)

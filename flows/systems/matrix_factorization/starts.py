@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.systems.matrix_factorization.field import adjoint
+from flows.systems.matrix_factorization.chains import adjoint
 
 __all__ = ["balanced_layers", "gaussian_layers"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.system import State
-from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization import chains
 
 # Defects of balanced layers are rounding of this relative order, and are zero.
 ROUNDING = 4 * np.finfo(float).eps
@@ -43,7 +43,7 @@ class SoundState(State):
     Parameters
     ----------
     x : ndarray, shape (..., M)
-        See :func:`flows.systems.matrix_factorization.field.unpack`; the target is diagonal.
+        See :func:`flows.systems.matrix_factorization.chains.unpack`; the target is diagonal.
     """
 
     x: Array

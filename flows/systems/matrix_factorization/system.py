@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array, check_integer, check_shape, checked, unplain
-from flows.core.chart import Lanes
+from flows.core.chart import Chart, Lanes, plainly
 from flows.core.errors import InputError
 from flows.core.options import Options, chosen
 from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth
 from flows.core.together import evaluated_together
-from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization import chains
 from flows.systems.matrix_factorization.definition import Defined, singular_values
 from flows.systems.matrix_factorization.errors import errors, growth
 from flows.systems.matrix_factorization.features import (
@@ -34,7 +34,12 @@ from flows.systems.matrix_factorization.features import (
     start_rounding,
     unknown_at,
 )
-from flows.systems.matrix_factorization.field_lanes import LANES
+from flows.systems.matrix_factorization.field import (
+    LANES,
+    define,
+    make_layers,
+    sizes,
+)
 from flows.systems.matrix_factorization.options import matrices
 from flows.systems.matrix_factorization.pieces import RANK, ChainPiece, piece
 from flows.systems.matrix_factorization.starts import balanced_layers, gaussian_layers
@@ -100,11 +105,14 @@ class MatrixFactorization(Defined):
 
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
-    explicit: ClassVar[Lanes] = LANES
-    # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
-    # ten times the tolerance of a step.
+    lanes: ClassVar[Lanes] = LANES
+    # Conserved quantities drift by ten times the tolerance of a step.
     max_output_ratio: ClassVar[float] = 1.5
-    auto: ClassVar[tuple[tuple[str, float], ...]] = (("CVODE", 0.03), ("LSODA", 0.1), ("BDF", 1.0))
+    auto: ClassVar[tuple[tuple[str, float], ...]] = (
+        ("Rodas5P", 1.0),
+        ("CVODE", 0.03),
+        ("BDF", 1.0),
+    )
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple of tuples."""
@@ -296,19 +304,24 @@ class MatrixFactorization(Defined):
         return piece(self._shape, self.regularization, frame, state, time)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow of the plain layers with ``digits`` digits, by formulas of its own."""
+        """Flow of the layers alone with ``digits`` digits."""
         from flows.systems.matrix_factorization.exact import smooth
 
-        reduced = replace(self, target=np.diag(frame.values))
-        return smooth(
-            self._shape, self.regularization, frame.values, state, reduced.hessian, digits
-        )
+        diagonal = np.diag(frame.values).astype(self._target.dtype)
+        return smooth(self._shape, self._weights(diagonal), state, digits)
+
+    def _weights(self, target: NDArray[Any]) -> Array:
+        """Constants of the flow of the layers alone."""
+        return np.concatenate([[self.regularization], _reals(target).ravel()])
 
     def jax_field(self) -> JaxField:
         """Raw field in JAX of a chart."""
-        from flows.systems.matrix_factorization import field_jax
+        from flows.arithmetic.arrays import field_of
 
-        return field_jax.raw_field
+        def of_chart(chart: Chart) -> tuple[Any, Any]:
+            return field_of(define, sizes, tuple(chart.shape.tolist())), chart.weights
+
+        return of_chart
 
     def ball_flow(self, start: NDArray[Any]) -> ChainFlow:
         """Flow of the layers themselves in ball arithmetic."""
@@ -365,7 +378,9 @@ class MatrixFactorization(Defined):
 
     def gradient(self, state: ArrayLike) -> NDArray[Any]:
         """Gradient of the loss, shape (depth, d, d); `d/dRe + i d/dIm` for complex layers."""
-        return -chains.field(self._point(state), self.regularization).layers
+        point = self._point(state)
+        ascent = chains.balance_ascent(point.layers, point.defects)
+        return self.regularization * ascent - chains.fit_descent(point.layers, point.residual)
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss by the real numbers of ``state.ravel().view(float)``.
@@ -376,16 +391,8 @@ class MatrixFactorization(Defined):
             `M` is `depth d^2` for real layers; twice that for complex ones, where the real and the
             imaginary part of an entry follow each other.
         """
-        point = self._point(state)
-        layers, size = point.layers, point.layers.size * (1 + self._complex)
-        steps = self._numbers(np.eye(size)).reshape(size, *layers.shape)
-        before, after = layers[:-1], layers[1:]
-        cross = steps[:, :-1] @ chains.adjoint(before) - chains.adjoint(after) @ steps[:, 1:]
-        moved = chains.Point(
-            steps, -chains.moved(layers, steps), cross + chains.adjoint(cross), np.zeros((size, 2))
-        )
-        second = -chains.tangent(point, moved, self.regularization).layers
-        return _reals(second.reshape(size, -1))
+        layers, weights = _reals(self.check_start(state)), self._weights(self._target)
+        return -plainly(make_layers, layers.ravel(), weights, self._shape)[1]
 
 
 def _reals(matrix: NDArray[Any]) -> Array:

@@ -22,8 +22,7 @@ from flows.systems.mixture.constants import (
     pack,
 )
 from flows.systems.mixture.expectation import expect
-from flows.systems.mixture.field import excess, field, shape
-from flows.systems.mixture.field_lanes import LANES
+from flows.systems.mixture.field import LANES, excess, field, shape
 from flows.systems.mixture.forms import components, longest, power_above
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, SHORT, Means
 from flows.systems.mixture.pieces import COARSE, MixturePiece, Regimes

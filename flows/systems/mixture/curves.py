@@ -28,7 +28,7 @@ from flows.systems.mixture.node_posteriors import (
     turned,
 )
 from flows.systems.mixture.nodes import packed
-from flows.systems.mixture.sums_compiled import components_of
+from flows.systems.mixture.sums import components_of
 
 SIGNATURE = numba.void(COMPONENTS, VECTOR, numba.float64[:, :, :, ::1])
 Curving = Callable[[Components, Array, Array], None]

@@ -127,7 +127,7 @@ def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expect
 def _sum(calculus: Calculus, means: Means, tolerance: float, terms: Array, numbers: Array) -> Rule:
     """Set sums, errors and numbers of nodes of several states; the rule of the last one."""
     from flows.systems.mixture.axes import frames
-    from flows.systems.mixture.sums_compiled import components_of, of_list
+    from flows.systems.mixture.sums import components_of, of_list
 
     frame, count = frames(means, unseen(tolerance), 0.0), len(means.mu)
     widths, last = roomy(frame.widths, 1.0), Rule(np.zeros((0, 0)), np.zeros(0), "")
@@ -174,7 +174,7 @@ def _random(
 ) -> Rule:
     """Set sums by random points, with a confidence interval as their error."""
     from flows.systems.mixture.nodes import packed
-    from flows.systems.mixture.sums_compiled import components_of, of_list
+    from flows.systems.mixture.sums import components_of, of_list
 
     parts, pulls = components_of(means.at(None)), np.s_[2:]
 

@@ -1,7 +1,7 @@
 """Raw fields of a Gaussian mixture's gradient flow, in the coordinates of its charts.
 
 ``k`` distinct components in ``r`` dimensions move by ``mu_i' = -rate_i pull_i``, with the pulls of
-:mod:`flows.systems.mixture.sums_compiled`. Charts of the raw state, ``k`` blocks of ``r`` numbers
+:mod:`flows.systems.mixture.sums`. Charts of the raw state, ``k`` blocks of ``r`` numbers
 each:
 
 * linear, one distinct component: ``mu' = -rate mu``;
@@ -13,7 +13,12 @@ each:
       m' = -Q (m + p),        x_i' = p - p_i,        p = sum_i W_i rate_i p_i / Q,
 
   the stiff linear part acts on ``m`` alone: the slow deviations do not feel it.
+
+Compiled steps take one state at a time: the sums over nodes take several nodes at a time already,
+and every state has rules of its own.
 """
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 from __future__ import annotations
 
@@ -23,9 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.chart import wrapped_once
+from flows.core.chart import Lanes, wrapped_once
+from flows.systems.mixture import velocities
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.constants import LIMITS, Levels
+from flows.systems.mixture.constants import LIMITS, LINEAR, Levels
+from flows.systems.mixture.within import outgrown
+
+# Rodas5P takes as long for a decade as so many explicit steps.
+PATIENCE = 100
 
 
 def excess(weight: Array, rate: Array) -> Array:
@@ -45,15 +55,9 @@ def from_blocks(blocks: Array, weight: Array, rate: Array) -> tuple[Array, Array
     return mean, rate[:, None] * slow + shift
 
 
-def _make_raw() -> Callable[..., None]:
-    from flows.systems.mixture import field_compiled  # Numba loads where it is first needed
-
-    return field_compiled.make_raw()
-
-
 def field() -> Callable[..., None]:
     """Raw field with the clocks around it, the same object every time."""
-    return wrapped_once(_make_raw, arrays=True)
+    return wrapped_once(velocities.make_raw, arrays=True)
 
 
 def shape(
@@ -64,13 +68,51 @@ def shape(
     It is ``(k, r, chart)``, where the sums are, the number of levels and of all constants; then, of
     each level, the nodes of its two rules, and the pivots of the axes.
     """
-    from flows.systems.mixture import field_compiled
-
     k, r = sizes
     count = len(levels.widths)
     where = levels.axes.size + levels.widths.size
     constants = 2 * k + where + len(levels.numbers) + (LIMITS + 2 * k * r + k if count else 0)
-    sums = field_compiled.addresses(kind, calculus)
+    sums = velocities.addresses(kind, calculus)
     head = [k, r, kind, *sums, count, constants]
     pivots = levels.pivots if len(levels.pivots) else np.zeros(2 * r, np.int64)
     return np.concatenate([head, levels.counts, pivots]).astype(np.int64)
+
+
+def workspace(shape: NDArray[np.int64]) -> int:
+    """Numbers that the field needs to work in: one state, alone."""
+    return velocities.room_for(int(shape[0]), int(shape[1]))
+
+
+def make_field(lanes: int) -> Callable[..., None]:
+    """Compile the field, see :class:`flows.core.chart.Lanes`."""
+    assert lanes == 1
+
+    @velocities.small
+    def field(x, weights, shape, out, work):
+        # One state alone: its arrays have one axis.
+        state, slope = x.reshape(x.size), out.reshape(out.size)
+        constants, space = weights.reshape(weights.size), work.reshape(work.size)
+        velocities.call_core(shape[5], (state, constants, shape, slope, weights, False, space))
+
+    made: Callable[..., None] = field
+    return made
+
+
+def make_look() -> Callable[..., bool]:
+    """Compile what tells that a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
+
+    @velocities.small
+    def look(x, weights, shape, work):
+        if shape[2] == LINEAR:
+            return False
+        one, constants = x.reshape(x.size), weights.reshape(weights.size)
+        space = work.reshape(work.size)
+        components, _ = velocities.components_at(one, constants, shape, space)
+        return outgrown(components, constants, shape)
+
+    made: Callable[..., bool] = look
+    return made
+
+
+#: The field as a chart holds it.
+LANES = Lanes(make_field, workspace, alone=True, patience=PATIENCE, look=make_look)

@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.piece import Event, Events, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch, outliving
+from flows.systems.mixture import velocities
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.changes import Change, Trail, changes
 from flows.systems.mixture.constants import LINEAR, Limits
@@ -30,9 +31,7 @@ from flows.systems.mixture.field import from_blocks
 from flows.systems.mixture.forms import components, longest, power_above
 from flows.systems.mixture.means import FAR, NEAR
 from flows.systems.mixture.sound import Frame, SoundState
-
-if TYPE_CHECKING:
-    from flows.systems.mixture.field_compiled import Looks
+from flows.systems.mixture.velocities import Looks
 
 # A field below this is about to underflow.
 UNDERFLOW = 1e-290
@@ -166,10 +165,8 @@ class MixturePiece(Piece):
 
     def outgrown(self, raw: Array) -> NDArray[np.bool_]:
         """Whether another form, clock or rule serves raw states better, shape (S, N) to (S,)."""
-        from flows.systems.mixture import field_compiled  # Numba loads where it is first needed
-
         found = np.empty(len(raw), np.bool_)
-        field_compiled.look_over()(
+        velocities.look_over()(
             np.ascontiguousarray(raw), self.chart.weights, self.chart.shape, self._room, found
         )
         return found
@@ -197,24 +194,20 @@ class MixturePiece(Piece):
 
     def looks(self, raw: Array) -> Looks:
         """Look at raw states, by the rules of the piece."""
-        from flows.systems.mixture import field_compiled
-
         count, sizes = len(raw), self.state.offset.shape
-        looks = field_compiled.Looks(
+        looks = Looks(
             mu=np.empty((count, *sizes)),
             velocity=np.empty((count, *sizes)),
             fisher=np.empty(count),
         )
         chart, states = self.chart, np.ascontiguousarray(raw)
-        field_compiled.see()(states, chart.weights, chart.shape, self.order, self._room, looks)
+        velocities.see()(states, chart.weights, chart.shape, self.order, self._room, looks)
         return looks
 
     @functools.cached_property
     def _room(self) -> Array:
         """Where compiled code works."""
-        from flows.systems.mixture import field_compiled
-
-        return field_compiled.room_of_looks(*self.state.offset.shape)
+        return velocities.room_of_looks(*self.state.offset.shape)
 
     @functools.cached_property
     def first_regime(self) -> Array:

@@ -22,7 +22,7 @@ from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.features import Columns, Sample, features
-from flows.systems.mixture.field_lanes import LANES
+from flows.systems.mixture.field import LANES
 from flows.systems.mixture.pieces import MixturePiece
 from flows.systems.mixture.sound import Frame, SoundState
 

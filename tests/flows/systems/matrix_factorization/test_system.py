@@ -8,11 +8,11 @@ from mpmath import mp
 from scipy.integrate import quad, solve_ivp
 
 import flows
-from flows.core.chart import wrap, wrap_plain
+from flows.core.chart import plainly, wrap, wrap_plain
 from flows.core.errors import InputError
-from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization import pieces
+from flows.systems.matrix_factorization import chains, pieces
 from flows.systems.matrix_factorization.features import monitors, spectra
+from flows.systems.matrix_factorization.field import make_raw
 from flows.systems.matrix_factorization.sensitivity import SENSITIVE
 from symbolic.language.matrix_calculus import evaluate, letters
 from symbolic.systems.matrix_factorization import chain as symbols
@@ -87,21 +87,8 @@ def test_hessian_is_the_derivative_of_the_gradient(depth, field):
     assert np.abs(hessian + difference).max() > VISIBLE
 
 
-def raw(x, shape, want=False):
-    out, jacobian = np.empty(x.size), np.zeros((x.size, x.size))
-    chains.raw(x, np.array([1.7]), np.array(shape), out, jacobian, want)
-    return (out, jacobian) if want else out
-
-
-@pytest.mark.parametrize("depth, field", KINDS)
-def test_jacobian_in_matrix_form_is_that_of_the_sound_field(depth, field):
-    shape = (depth, 2, int(field == "complex"))
-    x = random(2 * depth * 4 * (1 + shape[2]) + 2, "real", 3)
-    _, jacobian = raw(x, shape, want=True)
-    steps = STEP * np.eye(x.size)
-    difference = np.array([raw(x + s, shape) - raw(x - s, shape) for s in steps]).T / (2 * STEP)
-    assert np.abs(jacobian - difference).max() < DIFFERENCE * np.abs(jacobian).max()
-    assert np.abs(jacobian.T - difference).max() > VISIBLE
+def raw(x, shape):
+    return plainly(make_raw, x, np.array([1.7]), shape)[0]
 
 
 @pytest.mark.parametrize("depth, field", KINDS)

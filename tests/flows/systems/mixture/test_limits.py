@@ -13,7 +13,7 @@ from flows.systems.mixture import choice
 from flows.systems.mixture.constants import LIMITS
 from flows.systems.mixture.derivatives import gradient
 from flows.systems.mixture.expectation import expect
-from flows.systems.mixture.field_lanes import make_look, workspace
+from flows.systems.mixture.field import make_look, workspace
 from flows.systems.mixture.forms import components
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 from flows.systems.mixture.sound import SoundState

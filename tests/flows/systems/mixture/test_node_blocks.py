@@ -11,10 +11,10 @@ import flows
 from flows.arithmetic import exponentials
 from flows.arithmetic.vectors import WIDTH, load, store
 from flows.core.quadrature_rules import Rule
-from flows.systems.mixture import axes, expectation, node_functions, sums_compiled
+from flows.systems.mixture import axes, expectation, node_functions
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.nodes import packed
-from flows.systems.mixture.sums_compiled import components_of
+from flows.systems.mixture.sums import components_of, of_list
 from symbolic.systems.gmm_em import document as gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
 from tests.oracles.grids import hermite
@@ -88,7 +88,7 @@ def test_blocks_have_the_sums_of_single_nodes(loss, form):
     assert len(rule) > WIDTH and len(rule) % WIDTH
 
     def of(rule):
-        return sums_compiled.of_list(form, loss, together, packed(rule.nodes, rule.weights))[0]
+        return of_list(form, loss, together, packed(rule.nodes, rule.weights))[0]
 
     sums, sizes = of(rule)
     alone = [Rule(x[None].copy(), w[None].copy(), "") for x, w in zip(*rule[:2], strict=True)]

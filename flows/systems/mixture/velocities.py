@@ -15,7 +15,7 @@ from numba.extending import register_jitable
 from flows.arithmetic.kept import kept
 from flows.arithmetic.pointers import address_of, caller
 from flows.core.arrays import Array
-from flows.systems.mixture import curves, sums_compiled
+from flows.systems.mixture import curves, sums
 from flows.systems.mixture.axes import home_of, set_axes
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.constants import LINEAR, SHAPE
@@ -134,10 +134,10 @@ def _rules(level, shape, first):
 def room_for(k: int, r: int) -> int:
     """Numbers that the field needs to work in, and two of its Jacobians."""
     own = 2 * k * r + r + r * r + 2 * (2 + k * r)
-    return own + sums_compiled.room_for(k, r) + 2 * (k * r) ** 2
+    return own + sums.room_for(k, r) + 2 * (k * r) ** 2
 
 
-_sum, _curve = caller(sums_compiled.SIGNATURE), caller(curves.SIGNATURE)
+_sum, _curve = caller(sums.SIGNATURE), caller(curves.SIGNATURE)
 
 
 @small
@@ -259,7 +259,7 @@ def addresses(form: int, calculus: Calculus) -> tuple[int, int, int]:
     own = address_of(_kept_core())
     if form == LINEAR:
         return 0, 0, own
-    return sums_compiled.address(form, calculus), address_of(curves.curve_of(form, calculus)), own
+    return sums.address(form, calculus), address_of(curves.curve_of(form, calculus)), own
 
 
 @functools.cache

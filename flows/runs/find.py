@@ -159,17 +159,24 @@ def find_potential(
         bool(lower),
         bool(free),
     )
-    chain = None
+    chain, reason = None, ""
+
+    def begin(why: str) -> None:
+        nonlocal reason
+        reason = why
+        look()
+
     try:
         with within(limit):
             if len(levels) > 1:
-                answer, chain = chained(subject, question, levels, look)
+                answer, chain = chained(subject, question, levels, begin)
             else:
-                answer = search(subject, question, look)
+                answer = search(subject, question, begin)
                 if answer.found is not None:
                     answer = replace(answer, found=within_reach(answer.found))
     except TimeSpent:
-        answer = Answer(None, limit.message("on the search"), degrees[-1], ())
+        spent = limit.message("on the search")
+        answer = Answer(None, f"{spent}; {reason}" if reason else spent, degrees[-1], ())
     return _told(subject, answer, chain, time.perf_counter() - begun)
 
 

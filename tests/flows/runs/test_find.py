@@ -152,6 +152,12 @@ def test_what_is_not_found_says_so_and_disproves_nothing():
             use()
 
 
+def test_the_best_constant_so_far_is_told_where_no_squares_prove_it():
+    valley = flows.OwnSystem("valley", [a, b], (1 - a) ** 2 + (b - a**2) ** 2)
+    reason = flows.find_potential(valley, "exp", degree=4).reason
+    assert "up to degree 4: the best constant is about 0." in reason and "give a level" in reason
+
+
 def test_plain_data_has_exact_numbers_as_text():
     data = flows.find_potential(QUARTIC, rate=2).to_json()
     assert data["constant"] == "1/16"

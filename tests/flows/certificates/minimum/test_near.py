@@ -12,9 +12,11 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.certificates.minimum.program import apart as apart_of
 from flows.certificates.verifier.near import near
 from flows.certificates.verifier.reading import Refused
 from flows.cli.main import main
+from symbolic import Expectation
 
 h, z, x, y = sp.symbols("h z x y", real=True)
 HALF = sp.Rational(1, 2)
@@ -71,6 +73,41 @@ def test_the_file_is_accepted_and_says_the_same(upper, lower, tmp_path):
         found.save(tmp_path / f"{k}.json")
         checked = flows.verify(tmp_path / f"{k}.json")
         assert checked.accepted and checked.potential.statement == found.statement
+
+
+def ramp(u):
+    return sp.Max(0, u)
+
+
+def test_the_expectation_over_data_is_the_same_loss(lower):
+    miss = ramp(h * x + z * y) + ramp(h * x - z * y) - ramp(x)
+    pair = flows.OwnSystem("pair", [h, z], Expectation(miss**2, (x, y)) / 4)
+    found = flows.find_potential_near(pair, rate=1, template=[z], lower=True, **PLACE)
+    assert (found.constant, found.V) == (lower.constant, z)
+    assert flows.verify(found).potential.statement == found.statement
+    program = found.data()["loss"]
+    for place in ([0.5, 0.1], [0.53, 0.02]):
+        stated = value_of(program, np.array(place, dtype=complex)).real
+        assert stated == pytest.approx(float(MIRROR.subs(dict(zip((h, z), place, strict=True)))))
+    with pytest.raises(flows.InputError, match="near a minimum") as told:
+        flows.find_potential(pair)
+    assert "atan2" in str(told.value)
+
+
+def test_an_angle_of_a_product_is_the_sum_of_angles_of_its_factors():
+    place = {h: sp.Rational(1, 2), z: sp.Rational(0), x: sp.Rational(-1, 3), y: sp.Rational(1)}
+    for product in (
+        (h + sp.I * z) ** 2,
+        (h + sp.I * z) * (y - sp.I * x),
+        (1 + sp.I) * (x + sp.I * z) ** 3,
+        (2 + sp.I) * (h + sp.I * z) ** 2,
+    ):
+        along, across = sp.expand(product).as_real_imag()
+        apart = apart_of(across / along, place)
+        ratio = sp.atan(across / along)
+        assert abs(sp.N((apart - ratio).subs(place), 30)) < 1e-25
+        beside = {k: v + sp.Rational(1, 100 + n) for n, (k, v) in enumerate(place.items())}
+        assert abs(sp.N((apart - ratio).subs(beside), 30)) < 1e-25
 
 
 def test_runs_of_another_integrator_keep_the_bounds_at_every_time(upper, lower):

@@ -18,19 +18,19 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
 LINES = {
-    "flows": 124,
+    "flows": 126,
     "flows/arithmetic": 1238,
-    "flows/certificates": 11072,
+    "flows/certificates": 11272,
     "flows/cli": 3592,
     "flows/core": 2997,
     "flows/ensembles": 3393,
     "flows/expectations": 1403,
     "flows/pages": 3468,
-    "flows/runs": 4874,
+    "flows/runs": 4882,
     "flows/solvers": 3587,
     "flows/systems": 18875,
     "popflow": 16,
-    "potentials": 5742,
+    "potentials": 5815,
     "symbolic": 19544,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.

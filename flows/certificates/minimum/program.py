@@ -76,6 +76,14 @@ class Minimum:
         at = {x: sp.Rational(str(p)) for x, p in zip(self.symbols, self.point, strict=True)}
         return sp.simplify(self.loss.subs(at))
 
+    @property
+    def off(self) -> list[sp.Expr]:
+        """Displacements from the minimum, along the axes of the box."""
+        off = [x - sp.Rational(str(p)) for x, p in zip(self.symbols, self.point, strict=True)]
+        if self.axes is None:
+            return off
+        return [sp.Add(*(c * x for c, x in zip(row, off, strict=True))) for row in self.axes]
+
     def data(self) -> dict[str, Any]:
         """For a file."""
         return {

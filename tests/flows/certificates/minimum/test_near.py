@@ -414,3 +414,21 @@ def test_a_valley_across_the_axes_is_turned():
     )
     assert value(*start) <= 1e-3
     assert (value(*run.y) <= float(found.constant) / run.t**2 * (1 + SLACK)).all()
+
+
+def test_a_template_may_be_along_a_turned_valley():
+    # `w' = -4 w sinh(w^2)` of `w = x - y`, so that `V = w^2` falls like `-8 V^2`, and `L ~ V^2/2`.
+    system = flows.OwnSystem("across", [x, y], (x + y) ** 2 + sp.cosh((x - y) ** 2) - 1)
+    options = {"rate": 1, "level": "1/1000", "lower": True}
+    found = flows.find_potential_near(system, {x: 0, y: 0}, template=[(x - y) ** 2], **options)
+    assert found.proved and sp.expand(found.V - (x - y) ** 2) == 0
+    assert 8 < 1 / found.constant < 8 * (1 + CLOSE) and "L >= 125/251 V^2" in found.statement
+    data = found.data()
+    assert near(data).statement == found.statement
+    for change in ({"constant": str(8 * (1 - sp.Rational(1, 1000)))}, {"bound": "501/1000"}):
+        with pytest.raises(Refused):
+            near(data | change)
+    across = flows.find_potential_near(system, {x: 0, y: 0}, template=[x**2], **options)
+    assert "does not grow like powers" in across.reason
+    with pytest.raises(flows.InputError, match="along and across its valley"):
+        flows.find_potential_near(system, {x: 0, y: 0}, template=[x + y**2], **options)

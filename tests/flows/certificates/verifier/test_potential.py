@@ -40,7 +40,7 @@ SYSTEMS = {
     ),
     "length": (
         flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
-        {"keep": [(a - 1) ** 2 + (b - 1) ** 2 <= sp.Rational(1, 4)], "rate": "exp"},
+        {"keep": [(a - 1) ** 2 + (b - 1) ** 2 <= sp.Rational(1, 8)], "rate": "exp"},
     ),
     "power": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2}),
     "lower": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2, "lower": True}),
@@ -229,7 +229,7 @@ def test_a_hypothesis_is_not_dropped_by_another_reason(files, reason):
 
 def test_a_ball_is_kept_only_where_something_tells_how_long_the_path_is(files):
     data = json.loads(files["length"].read_text())
-    said = "for every start where |(a - 1, b - 1)| + 2 (1495/2499 V)^(1/2) < (1/4)^(1/2)"
+    said = "for every start where |(a - 1, b - 1)| + 2 (4/9 V)^(1/2) < (1/8)^(1/2)"
     assert fall(data).statement.endswith(said)
     (part,), (first, *rest) = data["region"], data["region"][0]["p"]
     further = {"p": [["-1", [2, 0, 0]]], "equal": 0, "kept": "assumed"}

@@ -2,8 +2,9 @@ r"""Sets of states that a flow does not leave, each condition with the reason.
 
 A level set `\{L \le c\}`; what is zero as coordinates are defined; a polynomial `p` with
 `\dot p = \lambda p`, whose zeros and signs stay; a function of coordinates that is a sum of squares
-of what they are functions of; a ball that a short path does not leave (:mod:`potentials.search.length`); and
-conditions that are assumed, which a theorem names as hypotheses.
+of what they are functions of; a ball that a short path does not leave, see
+:mod:`potentials.search.length`; and conditions that are assumed, which a theorem names as
+hypotheses.
 """
 
 from __future__ import annotations

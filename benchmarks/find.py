@@ -1,7 +1,7 @@
-"""Potentials of eighteen losses: what is proved, the best constant by hand, seconds.
+"""Potentials of losses of papers: what is proved, the best constant by hand, the law, seconds.
 
 Run: python benchmarks/find.py [--only WORDS]. Seconds are those of a processor; each proof is
-written to a file and checked by the verifier. About a minute.
+written to a file and checked by the verifier. About two minutes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import sympy as sp
 
 import flows
@@ -43,6 +44,36 @@ class Problem(NamedTuple):
     options: dict[str, Any]
     sharp: str
     near: bool = False
+
+
+#: Starts in the sets, whose runs have late-time laws.
+STARTS: dict[str, tuple[float, ...]] = {
+    "a quartic well": (1, 0.5),
+    "x^6 in the plane": (1, 0.5),
+    "two layers of one number": (0.7, 1.2),
+    "the same, from two levels": (0.3, 0.5),
+    "the same, by its balance": (1.5, 0.5),
+    "three layers of one number": (0.8, 0.9, 1.1),
+    "two layers, target 0": (1, 1),
+    "a double well": (0.8, 0.3),
+    "phase retrieval in the plane": (0.8, 0.3),
+    "two complex layers of one number": (0.9, 0.8, 0.1, 0.2),
+    "a circle, degree eight": (0.8, 0.2),
+    "a tensor of order three": (0.9, 0.2),
+    "a matrix of rank one, 2 x 1": (0.9, 0.2),
+    "the same over-parameterised, 2 x 2": (0.9, 0.1, 0.1, 0.3),
+    "two mirrored ReLU neurons": (0.5, 0.1),
+    "three layers, two of them tied": (0.9, 0.8),
+    "four layers, balanced": (0.9, 0.9, 0.9, 0.9),
+    "two layers of width two": (0.6, 0.7, 0.5, 0.7),
+    "phase retrieval, three products": (0.9, 1.1),
+    "the first direction, Oja": (1.2, 0.2),
+    "one number attends, a b c": (0.8, 0.9, 0.8),
+    "a tensor of two components": (0.95, 0.05),
+    "a diagonal network of one number": (0.9, 0.2),
+    "a root of the unit, 2 x 2, in a ball": (1.05, 0.02, -0.03, 0.96),
+    "two layers of matrices, 2 x 2, in a ball": (1.0, 0.05, -0.02, 0.96, 1.02, 0.0, 0.03, 1.01),
+}
 
 
 def problems() -> Iterator[Problem]:
@@ -89,12 +120,47 @@ def problems() -> Iterator[Problem]:
         "template": 1,
     }
     yield Problem("its superfluous rows, 3 x 2, unasked", (three,), misfit(three), blind, "1")
+    yield from of_papers(*sp.symbols("a b c d"))
     h, z = sp.symbols("h z", real=True)
     place = {"at": {h: half, z: 0}, "level": "1/2000", "keep": [z >= 0]}
     above = {**place, "rate": 3, "template": [z**3, (h - half) ** 2]}
     yield Problem("two mirrored ReLU neurons", (h, z), mirrored(h, z), above, "pi**2/12", True)
     below = {**place, "rate": 1, "template": [z], "lower": True}
     yield Problem("their z, from below", (h, z), mirrored(h, z), below, "pi/2", True)
+
+
+def of_papers(a: sp.Symbol, b: sp.Symbol, c: sp.Symbol, d: sp.Symbol) -> Iterator[Problem]:
+    """Further losses that papers study."""
+    exp, eighth = {"rate": "exp"}, {"level": "1/8", "rate": "exp"}
+    tied = (a**2 * b - 1) ** 2 / 2
+    yield Problem("three layers, two of them tied", (a, b), tied, eighth, "3*2**(1/3)")
+    same = {"keep": [sp.Eq(a**2, b**2), sp.Eq(b**2, c**2), sp.Eq(c**2, d**2)], **eighth}
+    four = (a * b * c * d - 1) ** 2 / 2
+    yield Problem("four layers, balanced", (a, b, c, d), four, same, "2*sqrt(2)")
+    broad = (a * b + c * d - 1) ** 2 / 2
+    yield Problem("two layers of width two", (a, b, c, d), broad, eighth, "2")
+    phase = ((a**2 - 1) ** 2 + (b**2 - 1) ** 2 + ((a + b) ** 2 - 4) ** 2) / 4
+    yield Problem("phase retrieval, three products", (a, b), phase, eighth, "")
+    oja = (a**2 + b**2) ** 2 / 4 - a**2 - b**2 / 2
+    first = {"level": "-9/10", **exp}
+    yield Problem("the first direction, Oja", (a, b), oja, first, "")
+    attends = (a * b * c - 1) ** 2 / 2 + (a * b * c) ** 2 / 4
+    lower = {"level": "1/4", **exp}
+    yield Problem("one number attends, a b c", (a, b, c), attends, lower, "3**(2/3)")
+    tensor = ((a**3 + b**3 - 1) ** 2 + (a**2 * b + a * b**2) ** 2) / 2
+    close = {"level": "1/50", **exp}
+    yield Problem("a tensor of two components", (a, b), tensor, close, "")
+    diagonal = (a**2 - b**2 - 1) ** 2 / 2
+    yield Problem("a diagonal network of one number", (a, b), diagonal, eighth, "4")
+    W, V = sp.MatrixSymbol("W", 2, 2), sp.MatrixSymbol("V", 2, 2)
+    unit, half = sp.eye(2), sp.Rational(1, 2)
+    off = [sum(x**2 for x in sp.Matrix(M) - unit) for M in (W, V)]
+    ball = {"keep": [off[0] <= half], **exp}
+    root = sum(x**2 for x in sp.Matrix(W) ** 2 - unit) / 4
+    yield Problem("a root of the unit, 2 x 2, in a ball", (W,), root, ball, "6 - 4*sqrt(2)")
+    both = {"keep": [off[0] + off[1] <= half], **exp}
+    layers = sum(x**2 for x in sp.Matrix(V) * sp.Matrix(W) - unit) / 2
+    yield Problem("two layers of matrices, 2 x 2, in a ball", (W, V), layers, both, "1")
 
 
 def misfit(X: Any) -> sp.Expr:
@@ -115,7 +181,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="Problems whose description has these words.")
     only = parser.parse_args().only
-    print("| loss | proved | by hand | degree | find, s | verify, s |\n|---|---|---|---|---|---|")
+    print("| loss | proved | by hand | law of a run | degree | find, s | verify, s |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for problem in problems():
             if only in problem.about:
@@ -130,7 +197,7 @@ def row_of(problem: Problem, path: Path) -> str:
     found = find(system, **problem.options)
     sought = time.process_time() - begun
     if not found.proved:
-        return f"| {problem.about} | {found.verdict} | {problem.sharp} | | {sought:.2f} | |"
+        return f"| {problem.about} | {found.verdict} | {problem.sharp} | | | {sought:.2f} | |"
     found.save(path, force=True)
     begun = time.process_time()
     assert flows.verify(path).accepted
@@ -140,9 +207,21 @@ def row_of(problem: Problem, path: Path) -> str:
         sign = " at least" if found.lower else ""
         law = f"{found.constant} t^(-{found.exponent}){sign}"
     degree = "balls" if problem.near else str(found.degree)
-    return (
-        f"| {problem.about} | {law} | {problem.sharp} | {degree} | {sought:.2f} | {checked:.2f} |"
-    )
+    told = [problem.about, law, problem.sharp, law_of(system, STARTS.get(problem.about)), degree]
+    return f"| {' | '.join(told)} | {sought:.2f} | {checked:.2f} |"
+
+
+def law_of(system: flows.OwnSystem, start: tuple[float, ...] | None) -> str:
+    """How the loss of a run falls in the end."""
+    if start is None:  # its potential is not the loss
+        return ""
+    law = flows.late_time_law(flows.integrate(system, np.array(start), 1e6))
+    if law.chosen is None:
+        return ""
+    one = law.laws[law.chosen]
+    if one.kind == "exponential":
+        return f"exp(-{one.rate:.6g} t)"
+    return f"{one.constant:.6g} t^(-{one.exponent})"
 
 
 if __name__ == "__main__":

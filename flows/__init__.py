@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.certify import certify as certify
     from flows.certificates.endless.relu_neuron import late_states as late_states
     from flows.certificates.minimum.find import find_potential_near as find_potential_near
+    from flows.certificates.minimum.propose import propose_potential as propose_potential
     from flows.certificates.stationary.many import stationary_ensemble as stationary_ensemble
     from flows.certificates.stationary.point import StationaryPoint as StationaryPoint
     from flows.certificates.stationary.point import stationary as stationary
@@ -85,6 +86,7 @@ _HOME = {
     "descend_ensemble": "flows.ensembles.descend",
     "find_potential": "flows.runs.find",
     "find_potential_near": "flows.certificates.minimum.find",
+    "propose_potential": "flows.certificates.minimum.propose",
     "inspect": "flows.pages.inspect",
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",

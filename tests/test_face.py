@@ -21,6 +21,7 @@ PUBLIC = {
         MatrixFactorization OwnSystem ReLUNeuron ScoreMatching StationaryPoint Trajectory
         TwoLayer certify check convergence descend descend_ensemble figures find_potential
         find_potential_near
+        propose_potential
         inspect integrate integrate_ensemble late_states late_time_law load load_certificate
         load_ensemble load_sweep local_exponent Model option report saddles sensitivity stationary
         stationary_ensemble sweep sweep_fraction tail_constant theorem threshold verify

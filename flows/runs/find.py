@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,7 @@ from flows.runs.integrate import integrate
 from potentials.search.chain import Chain, chained
 from potentials.search.find import DEGREES, RATES, Answer, Question
 from potentials.search.find import find as search
+from potentials.search.length import within_reach
 from potentials.search.polynomials import fraction, rational
 from potentials.search.printed import hypotheses, statement, theorem
 from potentials.search.rates import Found, Power, Rate
@@ -102,7 +103,8 @@ def find_potential(
         is no simple fraction, `L` less one that is at most 1e-4 above it, for exponential rates.
     keep : sequence of relations, optional
         Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
-        as they are; others become hypotheses ("as long as").
+        as they are. Of a ball, such as ``a**2 + b**2 <= 2``, starts are those whose path is too
+        short to leave it, if `V` is the loss and `q > 1`. Others become hypotheses ("as long as").
     free : bool
         The potential of a span need not be above the loss, but is not negative: whatever falls at
         the rate, with the least constant for its mean size; its largest coefficient is one.
@@ -157,15 +159,24 @@ def find_potential(
         bool(lower),
         bool(free),
     )
-    chain = None
+    chain, reason = None, ""
+
+    def begin(why: str) -> None:
+        nonlocal reason
+        reason = why
+        look()
+
     try:
         with within(limit):
             if len(levels) > 1:
-                answer, chain = chained(subject, question, levels, look)
+                answer, chain = chained(subject, question, levels, begin)
             else:
-                answer = search(subject, question, look)
+                answer = search(subject, question, begin)
+                if answer.found is not None:
+                    answer = replace(answer, found=within_reach(answer.found))
     except TimeSpent:
-        answer = Answer(None, limit.message("on the search"), degrees[-1], ())
+        spent = limit.message("on the search")
+        answer = Answer(None, f"{spent}; {reason}" if reason else spent, degrees[-1], ())
     return _told(subject, answer, chain, time.perf_counter() - begun)
 
 

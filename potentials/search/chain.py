@@ -93,7 +93,7 @@ class Chain:
 
 
 def chained(
-    subject: Subject, question: Question, levels: Sequence[fmpq], look: Callable[[], None]
+    subject: Subject, question: Question, levels: Sequence[fmpq], look: Callable[[str], None]
 ) -> tuple[Answer, Chain | None]:
     """The answer of the smallest level set, and all of them.
 

@@ -17,7 +17,7 @@ from potentials.search.jacobian import jacobian
 from potentials.search.least import Least, least_value
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
-from potentials.search.rates import Found, Goal, Power, Rate, search
+from potentials.search.rates import BEST, Found, Goal, Power, Rate, search
 from potentials.search.regions import (
     Condition,
     Set,
@@ -52,6 +52,7 @@ RATES: tuple[Rate, ...] = (
 # Where the least loss is no simple fraction, fractions so near to it take its place.
 NEAR = 1e-4
 LEVEL = "give a level, below that of other critical points"
+LESS = "give a lower level, a slower rate, or keep what the flow conserves or a ball"
 RESTS = f"no such rate holds: the flow rests at zero, where the potential is positive; {LEVEL}"
 NO_LEAST = "no least loss was proved that is a simple fraction"
 
@@ -105,8 +106,8 @@ class Answer:
     tried: tuple[tuple[Rate, int, str], ...]
 
 
-def find(subject: Subject, question: Question, look: Callable[[], None]) -> Answer:
-    """Search; ``look`` is called before each attempt, and may raise where time is spent.
+def find(subject: Subject, question: Question, look: Callable[[str], None]) -> Answer:
+    """Search; ``look`` takes why there is no answer yet, before each attempt, and may raise.
 
     Without coordinates, `X X^T` or `X^T X` of the one matrix that moves serve where the loss is a
     function of them: its minimisers are no points in the entries then. So do squared lengths of
@@ -131,7 +132,7 @@ def _symmetric(subject: Subject, question: Question) -> Iterator[Question]:
         yield replace(question, coordinates=subject.radial)
 
 
-def _found(subject: Subject, question: Question, look: Callable[[], None]) -> Answer:
+def _found(subject: Subject, question: Question, look: Callable[[str], None]) -> Answer:
     """Search in the entries, or in given coordinates."""
     flow = subject.flow
     squares = written_squares(flow, subject.loss)
@@ -144,7 +145,8 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
         written, squares = squares, ()
         with contextlib.suppress(ValueError):
             squares = tuple(in_terms(subject.flow, p, flow.images, "a square") for p in written)
-    squares = squares or squared_forms(flow, flow.loss)
+    if not squares or flow.loss.total_degree() == 2:
+        squares = squared_forms(flow, flow.loss)
     # Around the minimiser, where there is one, Newton's polytope says what vanishes there.
     point = centre(flow, squares)
     here = flow if point is None else moved(flow, point)
@@ -159,6 +161,8 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
     span = [] if template is None else [_shifted(p, point) for p in template]
     ever = replace(where, conditions=where.conditions[: len(conditions) - len(before)])
     least = _least(here, ever, question.degrees, residuals)
+    if least is not None:  # what is squared beside a least loss above zero does not vanish there
+        residuals = squared_forms(here, here.loss - here.constant(least.value)) or residuals
     if least is not None and least.above != least.value and len(span) != 1:
         # The loss less a fraction near its least value passes zero: it falls not like `t^-q`.
         rates = tuple(r for r in question.rates if r == "exp" and not (span or question.lower))
@@ -187,7 +191,7 @@ def _found(subject: Subject, question: Question, look: Callable[[], None]) -> An
             if rate == "exp" and squared is not None and factor is None and squared.fits(degree):
                 goals.insert(0, replace(plain, jacobian=squared))
             for goal in goals:
-                look()
+                look(_why(tried, question))
                 try:
                     found = search(goal, degree)
                 except NoProof as problem:
@@ -319,8 +323,10 @@ def _at(c: Condition, point: Sequence[fmpq] | None) -> Condition:
 
 
 def _why(tried: Sequence[tuple[Rate, int, str]], question: Question) -> str:
-    """The last reason, and what to try next."""
-    last = tried[-1][2] if tried else "nothing was tried"
+    """The last reason, or the last one that knows a constant, and what to try next."""
+    known = [reason for *_, reason in tried if reason.startswith(BEST)]
+    last = known[-1] if known else tried[-1][2] if tried else "nothing was tried"
     most = max((degree for _, degree, _ in tried), default=0)
-    more = "" if question.level is not None else f"; {LEVEL}"
-    return f"no certificate up to degree {most}: {last}{more}"
+    return (
+        f"no certificate up to degree {most}: {last}; {LEVEL if question.level is None else LESS}"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 import sympy as sp
 
 from potentials.search.exact import Proved, factorised
+from potentials.search.length import ball_of
 from potentials.search.polynomials import Flow, Polynomial, rational
 from potentials.search.rates import Found
 from potentials.search.regions import Condition
@@ -63,7 +64,30 @@ def law(found: Found, time: str = "t", begin: str = "V(0)") -> str:
 def _condition(found: Found, c: Condition) -> str:
     if c.level is not None:
         return f"L <= {rational(c.level)}"
+    if c.reason == "length":
+        off, radius = _around(found, c)
+        named = ", ".join(map(str, off))
+        return f"|{named if len(off) == 1 else f'({named})'}| + {_path(found)} < {radius}"
     return f"{found.flow.written(c.p)} {'=' if c.equal else '>='} 0"
+
+
+def _around(found: Found, c: Condition) -> tuple[list[sp.Expr], sp.Expr]:
+    """Displacements from the centre of a ball, and its radius."""
+    ball, x = ball_of(c.p), found.flow.symbols
+    assert ball is not None
+    off = [x[i] - rational(centre) for i, centre in ball.centre.items()]
+    return off, sp.sqrt(rational(ball.square))
+
+
+def _path(found: Found, tex: bool = False) -> str:
+    """The longest path of a start, by its `V`."""
+    d = rational(found.constant)
+    m, k = (1, 0) if found.rate == "exp" else (found.rate.m, found.rate.k)
+    times, base = sp.Rational(2 * m, m - k), 1 / d if found.rate == "exp" else d**k
+    power = f"^{{{m - k}}}" if m - k > 1 else ""
+    if tex:
+        return rf"{sp.latex(times)} \bigl({sp.latex(base)} V{power}\bigr)^{{1/{2 * m}}}"
+    return f"{times} ({base} V{power.translate({123: None, 125: None})})^(1/{2 * m})"
 
 
 def theorem(found: Found) -> str:
@@ -87,7 +111,7 @@ def theorem(found: Found) -> str:
         lines += ["Then", *_equation(r"V \ge", terms(flow, found.target)), "and"]
     sign = r"\ge" if found.lower else r"\le"
     bound = rf"\dot V {sign} {sp.latex(-rational(found.constant) * sp.Symbol('V'))}"
-    where = [_condition_tex(flow, c) for c in found.where.conditions]
+    where = [_start_tex(found, c) for c in found.where.conditions]
     on = rf" on the set where {', '.join(where)}" if where else ""
     lines += [rf"\[ {bound if rate == 'exp' else _bound(found)} \]"]
     lines += [rf"along the flow of every start{on}.", r"\end{theorem}"]
@@ -141,6 +165,11 @@ def _reasons(found: Found) -> list[str]:
             lines.append(rf"{said} stays true: for $p = {p}$, $\dot p = ({rate})\, p$.")
         elif c.reason == "assumed":
             lines.append(rf"{said} is assumed to stay true.")
+        elif c.reason == "length":
+            lines.append(
+                rf"{said} stays true: as long as it does, $|\nabla L|^2 = -\dot V$ says that the"
+                rf" path is no longer than ${_path(found, True)}$, with $V$ at the start."
+            )
         else:
             lines.append(rf"{said} is true as the functions are defined.")
     for one in flow.factored:
@@ -274,6 +303,15 @@ def _condition_tex(flow: Flow, c: Condition) -> str:
     if c.level is not None:
         return rf"$L \le {sp.latex(rational(c.level))}$"
     return rf"${_tex(flow, c.p)} {'=' if c.equal else chr(92) + 'ge'} 0$"
+
+
+def _start_tex(found: Found, c: Condition) -> str:
+    """What a start has to fulfil."""
+    if c.reason != "length":
+        return _condition_tex(found.flow, c)
+    off, radius = _around(found, c)
+    entries = ", ".join(inline(terms(found.flow, found.flow.read(x))) for x in off)
+    return rf"$|({entries})| + {_path(found, True)} < {sp.latex(radius)}$"
 
 
 def _tex(flow: Flow, p: Polynomial) -> str:

@@ -31,7 +31,7 @@ from potentials.search.program import NoProof, Program, solve, trimmed
 from potentials.search.regions import Set
 from potentials.search.squares import Affine, Ansatz, Region, Unknowns, claim_of
 
-__all__ = ["SHARP", "Found", "Goal", "Power", "Rate", "posed", "search"]
+__all__ = ["BEST", "SHARP", "Found", "Goal", "Power", "Rate", "posed", "search"]
 
 #: Constants are the simplest fractions within the first number of the best one, then those that
 # leave so much of it.
@@ -41,6 +41,8 @@ SLACK = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
 DENOMINATOR = 24
 # Programs of more unknowns take minutes.
 MOST_COLUMNS, MOST_ROOM = 4000, 2
+#: How a reason begins that knows a constant.
+BEST = "the best constant is about"
 # A best constant outside these is none.
 LEAST, MOST = 1e-7, 1e7
 
@@ -204,7 +206,7 @@ def search(goal: Goal, degree: int) -> Found:
     try:
         found = _proved(goal, degree, roomy, best)
     except NoProof as problem:
-        raise NoProof(f"the best constant is about {best:.6g}, and {problem}") from None
+        raise NoProof(f"{BEST} {best:.6g}, and {problem}") from None
     for value in sharper:
         with contextlib.suppress(NoProof):
             return _proved(goal, degree, value, best)

@@ -2,7 +2,9 @@ r"""Sets of states that a flow does not leave, each condition with the reason.
 
 A level set `\{L \le c\}`; what is zero as coordinates are defined; a polynomial `p` with
 `\dot p = \lambda p`, whose zeros and signs stay; a function of coordinates that is a sum of squares
-of what they are functions of; and conditions that are assumed, which a theorem names as hypotheses.
+of what they are functions of; a ball that a short path does not leave, see
+:mod:`potentials.search.length`; and conditions that are assumed, which a theorem names as
+hypotheses.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from potentials.search.squares import Affine, Ansatz, Region, Unknowns, claim_of
 
 __all__ = ["Condition", "Set", "composed", "condition", "identities", "level_set", "of_squares"]
 
-Reason = Literal["level", "cofactor", "identity", "squares", "assumed"]
+Reason = Literal["level", "cofactor", "identity", "squares", "length", "assumed"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Condition:
     equal : bool
         Whether it is zero.
     reason : str
-        "level", "cofactor", "identity", "squares" or "assumed".
+        "level", "cofactor", "identity", "squares", "length" or "assumed".
     level : fmpq, optional
         `c`, where `p = c - L`.
     cofactor : Polynomial, optional

@@ -36,8 +36,8 @@ def written_squares(flow: Flow, loss: sp.Expr) -> tuple[Polynomial, ...]:
 def squared_forms(flow: Flow, p: Polynomial) -> tuple[Polynomial, ...]:
     """What a polynomial is a sum of even powers of, with positive weights; or none.
 
-    Of degree two these are affine forms, by completing squares, one variable after the other. Else
-    it is one power: the product of its factors.
+    Of degree two these are affine forms, by completing squares, one variable after the other; a
+    constant beside them does not count. Else it is one power: the product of its factors.
     """
     if p.total_degree() != 2:
         weight, factors = p.factor() if p.total_degree() > 2 else (0, [])
@@ -64,7 +64,7 @@ def squared_forms(flow: Flow, p: Polynomial) -> tuple[Polynomial, ...]:
             [matrix[i][j] - pivot * row[i] * row[j] for j in range(size + 1)]
             for i in range(size + 1)
         ]
-    return tuple(found) if matrix[size][size] == 0 else ()
+    return tuple(found)
 
 
 def _coefficient(p: Polynomial, i: int, j: int, size: int) -> fmpq:

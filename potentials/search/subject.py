@@ -12,8 +12,10 @@ import sympy as sp
 
 from potentials.search.coordinates import Coordinate
 from potentials.search.polynomials import Flow, field_flow, gradient_flow
-from symbolic.language.blocks import Block, entries, explicit, shape, written_out
+from symbolic.language.blocks import Block, entries, shape, written_out
 from symbolic.language.errors import InputError
+from symbolic.language.primitives import definition
+from symbolic.systems.own.loss import in_entries
 
 __all__ = ["Subject"]
 
@@ -49,7 +51,7 @@ class Subject:
     @cached_property
     def loss(self) -> sp.Expr:
         """The loss as it is written, in entries; averages in closed form."""
-        form = explicit(self.expression, self.blocks)
+        form = in_entries(self.expression, self.blocks)
         if form.integrand != 0:
             raise InputError(
                 f"{self.name}: the loss is no polynomial, as an expectation has no closed form;"
@@ -79,9 +81,8 @@ class Subject:
                     f"{self.name}: {problem}; invariants are found of polynomial fields with"
                     " fractions as coefficients"
                 ) from None
-        loss = self.loss
         try:
-            return gradient_flow(loss, [*self._names.values()])
+            return gradient_flow(definition(self.loss), [*self._names.values()])
         except ValueError as problem:
             raise InputError(
                 f"{self.name}: {problem}; potentials are found of polynomials with fractions as"

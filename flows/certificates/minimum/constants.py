@@ -23,7 +23,7 @@ from scipy.optimize import linprog
 from flows.certificates.minimum.samples import Array
 from potentials.search.exact import simplest
 
-__all__ = ["Compared", "Part", "Solved", "Wanted", "solved"]
+__all__ = ["Compared", "Part", "Solved", "Wanted", "least_constant", "solved"]
 
 # A potential is above the loss by so much of it.
 ABOVE = 1e-3
@@ -139,8 +139,8 @@ def _best(parts: Sequence[Part], compared: Array, wanted: Wanted, room: float) -
         return None
     found = [_rounded(c) for c in x]
     numbers = np.array([float(c) for c in found])
-    need = _constant(parts, numbers, m, k)
-    grows = need > GROWS * _constant([p.far for p in parts], numbers, m, k)
+    need = least_constant(parts, numbers, m, k)
+    grows = need > GROWS * least_constant([p.far for p in parts], numbers, m, k)
     if not np.isfinite(need) or grows or _lowest(floors, numbers) < 1 - TINY:
         return None
     return Solved(found, float(need), _above(need, room), Fraction(1), 1)
@@ -162,7 +162,7 @@ def _combined(
         seen = T > TINY
         rows.append(np.c_[-V[seen] / T[seen, None], np.zeros(seen.sum())])
         limits.append(np.full(seen.sum(), -1 - ABOVE))
-    guess = _constant(parts, np.eye(size)[0], m, k)
+    guess = least_constant(parts, np.eye(size)[0], m, k)
     guess = guess if np.isfinite(guess) and guess > 0 else 1.0
     for p in some:
         usual = (np.maximum(p.V[:, 0], 0) / guess) ** (1 / m)
@@ -211,7 +211,7 @@ def _relation(p: Part, s: Array, m: int, k: int) -> Array:
     return row / np.maximum(np.abs(row[:, :-1]).max(1, keepdims=True), TINY)
 
 
-def _constant(parts: Sequence[Part], c: Array, m: int, k: int) -> float:
+def least_constant(parts: Sequence[Part], c: Array, m: int, k: int) -> float:
     """The least constant of one potential on samples; infinite where it does not fall."""
     need = 0.0
     for p in parts:

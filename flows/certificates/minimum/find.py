@@ -66,14 +66,11 @@ class _Proof:
         """The theorem for a LaTeX document with amsmath and amsthm."""
         here, d = self.here, _rational(self.proposal.constant)
         m, k, lower = self.wanted.m, self.wanted.k, self.wanted.lower
-        off = [x - _rational(p) for x, p in zip(here.symbols, here.point, strict=True)]
-        if here.axes is not None:
-            off = [sum(c * x for c, x in zip(row, off, strict=True)) for row in here.axes]
         inside = [
             rf"0 \le {sp.latex(x)} \le {sp.latex(_rational(r))}"
             if side
             else rf"|{sp.latex(x)}| \le {sp.latex(_rational(r))}"
-            for x, r, side in zip(off, here.radii, here.sides, strict=True)
+            for x, r, side in zip(here.off, here.radii, here.sides, strict=True)
         ]
         power = sp.Rational(1) if k == 0 else 1 + sp.Rational(k, m)
         root = sp.Rational(1, m) if lower else -sp.Rational(k, m)
@@ -174,7 +171,14 @@ def find_potential_near(
     sides = _sides(subject, point, keep)
     power = None if rate == "exp" else power_of(exact(rate, "rate"))
     m, k = (1, 0) if power is None else (power.m, power.k)
-    monomials = tuple(_monomial(subject, point, one) for one in template)
+    axes, shift = None, _displacements(point)
+    try:
+        monomials = _monomials(subject, shift, template)
+    except InputError:  # they may be those of a valley across the axes
+        axes = None if any(sides) else kernel_axes(subject.loss, point)
+        if axes is None:
+            raise
+        monomials = _monomials(subject, _displacements(point, axes), template)
     wanted = Wanted(m, k, monomials, not (lower and monomials), bool(lower))
     if (lower or k == 0) and len(monomials) + wanted.loss > 1:
         raise InputError("template: this rate takes one potential, not a span; leave it out")
@@ -182,10 +186,12 @@ def find_potential_near(
     try:
         with within(limit):
             try:
-                tried, proposal, said = _searched(minimum(subject.loss, point, sides, most), wanted)
+                here = minimum(subject.loss, point, sides, most, axes)
+                tried, proposal, said = _searched(here, wanted)
             except Across:
-                axes = kernel_axes(subject.loss, point)
-                if axes is None or any(sides) or monomials:
+                turned = axes or any(sides) or monomials
+                axes = None if turned else kernel_axes(subject.loss, point)
+                if axes is None:
                     raise
                 here = minimum(subject.loss, point, sides, most, axes)
                 tried, proposal, said = _searched(here, wanted)
@@ -242,7 +248,7 @@ def _found(
     seconds: float,
 ) -> FoundPotential:
     """The potential as a person reads it."""
-    off = [x - _rational(p) for x, p in zip(here.symbols, here.point, strict=True)]
+    off = here.off
     more = sum(
         _rational(c) * sp.Mul(*(x**j for x, j in zip(off, e, strict=True)))
         for c, e in proposal.terms
@@ -304,21 +310,34 @@ def _sides(
     return tuple(int(x in above) for x in point)
 
 
-def _monomial(subject: Subject, point: Mapping[sp.Symbol, Fraction], given: Any) -> tuple[int, ...]:
-    """Exponents of a product of displacements."""
-    shifted = subject.scalar(given, "template").subs(
-        {x: x + _rational(p) for x, p in point.items()}, simultaneous=True
-    )
-    try:
-        terms = sp.Poly(sp.expand(shifted), *point).terms()
-    except sp.PolynomialError:
-        terms = []
-    if len(terms) != 1 or terms[0][1].free_symbols:
-        raise InputError(
-            "template: expected powers of displacements from the minimum, such as z**3, got"
-            f" {given}"
-        )
-    return tuple(int(e) for e in terms[0][0])
+def _displacements(
+    point: Mapping[sp.Symbol, Fraction], axes: Sequence[Sequence[int]] | None = None
+) -> dict[sp.Symbol, sp.Expr]:
+    """Entries by displacements from the point, which may be combinations: rows of axes."""
+    size = len(point)
+    back = sp.eye(size) if axes is None else sp.Matrix(axes).inv()
+    off = back * sp.Matrix([*point])
+    return {x: off[i] + _rational(p) for i, (x, p) in enumerate(point.items())}
+
+
+def _monomials(
+    subject: Subject, shift: Mapping[sp.Symbol, sp.Expr], template: Sequence[Any]
+) -> tuple[tuple[int, ...], ...]:
+    """Exponents of products of displacements."""
+    found = []
+    for given in template:
+        shifted = subject.scalar(given, "template").subs(shift, simultaneous=True)
+        try:
+            terms = sp.Poly(sp.expand(shifted), *shift).terms()
+        except sp.PolynomialError:
+            terms = []
+        if len(terms) != 1 or terms[0][1].free_symbols:
+            raise InputError(
+                "template: expected powers of displacements from the minimum, such as z**3, or"
+                f" along and across its valley, got {given}"
+            )
+        found.append(tuple(int(e) for e in terms[0][0]))
+    return tuple(found)
 
 
 def _rational(x: Fraction) -> sp.Rational:

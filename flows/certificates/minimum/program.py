@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,9 +17,11 @@ from flows.certificates.verifier.near import FORMAT
 from flows.certificates.verifier.taylor import AT_ZERO
 from flows.core.errors import InputError
 from potentials.search.exact import simplest
+from symbolic.asymptotics.angles import regular
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.language.lower import lower
 
-__all__ = ["Minimum", "kernel_axes", "minimum", "program_of"]
+__all__ = ["Minimum", "apart", "kernel_axes", "minimum", "program_of"]
 
 # A box reaches along each axis to where the loss is this part of the level.
 BEYOND = 1.2
@@ -29,6 +32,8 @@ LONGER, ABOVE, TIMES = 1.15, 1.05, 40
 POINTS = 2000
 # Points of a face along each of its axes: of one axis, and of more.
 ON_FACE, ON_FACES = 41, 11
+# Angles in doubles are whole eighths of a turn to this part of one.
+EIGHTHS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,14 @@ class Minimum:
         """The loss at the minimum."""
         at = {x: sp.Rational(str(p)) for x, p in zip(self.symbols, self.point, strict=True)}
         return sp.simplify(self.loss.subs(at))
+
+    @property
+    def off(self) -> list[sp.Expr]:
+        """Displacements from the minimum, along the axes of the box."""
+        off = [x - sp.Rational(str(p)) for x, p in zip(self.symbols, self.point, strict=True)]
+        if self.axes is None:
+            return off
+        return [sp.Add(*(c * x for c, x in zip(row, off, strict=True))) for row in self.axes]
 
     def data(self) -> dict[str, Any]:
         """For a file."""
@@ -113,7 +126,15 @@ def minimum(
         for x, p, r, side in zip(symbols, center, reach, sides, strict=True)
         if p - (0 if side else r) >= 0
     }
-    program = program_of(loss.xreplace(signs), [signs.get(x, x) for x in symbols])
+    own = [signs.get(x, x) for x in symbols]
+    place = {x: sp.Rational(str(p)) for x, p in zip(own, point, strict=True)}
+    try:
+        beside = regular(loss.xreplace(signs), place)
+        beside = beside.replace(sp.atan, lambda ratio: apart(ratio, place))
+    except NoLaw as problem:
+        raise InputError(f"near: {problem}; give another point, or sides of it") from None
+    loss = beside.xreplace({x: symbol for symbol, x in signs.items()})
+    program = program_of(beside, own)
     return Minimum(symbols, loss, program, point, radii, tuple(sides), level, axes=axes)
 
 
@@ -132,6 +153,25 @@ def kernel_axes(
     across = sp.Matrix.hstack(*kernel).T.nullspace()
     rows = [*sp.GramSchmidt(kernel), *sp.GramSchmidt(across)]
     return tuple(tuple(int(c * sp.ilcm(*(x.q for x in v))) for c in v) for v in rows)
+
+
+def apart(ratio: sp.Expr, place: Mapping[sp.Basic, sp.Expr]) -> sp.Expr:
+    """An `atan` of polynomials as the sum of those of the factors of a complex number.
+
+    The angle between two vectors is the difference of theirs, whose denominators are shorter.
+    """
+    across, along = sp.fraction(sp.together(ratio))
+    if not (across.is_polynomial(*place) and along.is_polynomial(*place)):
+        return sp.atan(ratio)
+    total = sp.S.Zero
+    for factor, power in sp.factor_list(along + sp.I * across, *place, gaussian=True)[1]:
+        ahead, side = sp.expand(factor).as_real_imag()
+        if ahead.xreplace(place) == 0:
+            ahead, side = side, -ahead
+        total += power * sp.atan(side / ahead)
+    turns = float(((sp.atan(ratio) - total) * 4 / sp.pi).xreplace(place))
+    whole = math.isclose(turns, round(turns), abs_tol=EIGHTHS)  # else a number is a factor
+    return total + round(turns) * sp.pi / 4 if whole else sp.atan(ratio)
 
 
 def program_of(loss: sp.Expr, symbols: Sequence[sp.Basic]) -> list[list[Any]]:

@@ -16,7 +16,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from flows.certificates.verifier.exact import fraction, read
-from flows.certificates.verifier.potential import Fall, fall, law_of, names_of, starts
+from flows.certificates.verifier.laws import law_of, starts
+from flows.certificates.verifier.potential import Fall, fall, names_of
 from flows.certificates.verifier.reading import require
 
 __all__ = ["FORMAT", "chain"]
@@ -77,6 +78,8 @@ def _stage(data: Any) -> _Stage:
     found = fall(data)
     require("lower" not in data, "a stage is a bound from below")
     require("bounded" in data["claims"], "the flow may not exist for ever")
+    later = any(part["kept"] == "length" for part in data["region"])
+    require(not later, "a stage is about starts whose path is short")
     names = names_of(data["variables"])
     size = len(names) + 1
     loss = read(data["loss"], size)

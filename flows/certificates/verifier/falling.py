@@ -65,6 +65,7 @@ def falling(data: Any, flow: Any, pieces: Any, bits: int, radius: float) -> Fall
     for part in stated["region"]:
         if part["kept"] in ("identity", "squares"):
             continue
+        require(part["kept"] != "length", "the path from the end of the pieces may be long")
         p = _written(part["p"], stated, size)
         if part["equal"]:
             start = [Fraction(float(x)) for x in flow.start]

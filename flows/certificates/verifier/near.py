@@ -27,8 +27,9 @@ from flint import arb, fmpq
 
 from flows.certificates.verifier.charts import Box, Chart, Quotient, Region
 from flows.certificates.verifier.exact import Exact, fraction, read, whole
+from flows.certificates.verifier.laws import law_of
 from flows.certificates.verifier.models import ORDER, Models
-from flows.certificates.verifier.potential import Fall, law_of, names_of
+from flows.certificates.verifier.potential import Fall, names_of
 from flows.certificates.verifier.program import Slopes, formula, run
 from flows.certificates.verifier.reading import require
 from flows.certificates.verifier.taylor import raised

@@ -27,9 +27,11 @@ from flows.certificates.verifier.exact import (
     total,
     whole,
 )
+from flows.certificates.verifier.jacobian import jacobian
+from flows.certificates.verifier.laws import law_of, short_path, starts
 from flows.certificates.verifier.reading import require
 
-__all__ = ["FORMAT", "Fall", "fall", "law_of", "names_of", "starts"]
+__all__ = ["FORMAT", "VARIABLES", "Fall", "fall", "names_of"]
 
 FORMAT = "popflow potential 1"
 # A file that would take hours to check is refused: variables, rows of a matrix.
@@ -83,14 +85,18 @@ def fall(data: Any) -> Fall:
     matrices: list[Any] = []
     if "origin" in data:
         field, matrices = _coordinates(data["origin"], loss, size)
-    where = _where(data, names, loss, field, matrices)
     claims, d = data["claims"], fraction(data["constant"])
     require(d > 0, "the constant is not positive")
+    where = _where(data, names, loss, field, matrices)
     if target != V:
         _squares(V - target, claims["above"], where, size)
     if "bounded" in claims:
         _squares(loss - constant(fraction(data["least"]), size), claims["bounded"], where, size)
     lower = "lower" in data
+    if any(part["kept"] == "length" for part in data["region"]):
+        of_loss = "bounded" in claims and loss - constant(fraction(data["least"]), size) == V
+        plain = not (lower or where.assumed or "origin" in data)
+        require(of_loss and plain, "nothing tells how long the path is")
     decay, over = _decay(data["rate"], d, V, -V.along(field), where, lower)
     if data["rate"] != "exp":
         _squares(target, claims["positive"], where, size)
@@ -102,23 +108,19 @@ def fall(data: Any) -> Fall:
     if "squares" in data:
         plain = data["rate"] == "exp" and not lower and not {"origin", "factor"} & {*data}
         require(plain, "squares are of an exponential rate of the entries")
-        decay, over = _jacobian(data["squares"], d, V, loss, where)
+        decay, over = jacobian(data["squares"], d, V, loss, where)
     _squares(decay, claims["decay"], over, decay.size)
     # A loss that is bounded below has a flow for all times: its length grows like the root of t.
     needed = [*where.assumed, *([] if "bounded" in claims else ["the flow exists"])]
     flow = f"for the gradient flow of L = {loss.text(names)}"
     if "origin" in data:
-        flow += f", in which {_definitions(data['origin'], names, size)}"
+        image, inner = _images(data["origin"], size), names_of(data["origin"]["variables"])
+        said = (f"{name} = {p.text(inner)}" for name, p in zip(names, image[0], strict=True))
+        flow += f", in which {', '.join(said)}"
     more = "" if target == V else f", which is at least {target.text(names)}"
-    flow = f"{flow}, and V = {V.text(names)}{more}"
+    flow += f", and V = {V.text(names)}{more}"
     statement = f"{flow}: {law_of(data['rate'], d, lower)}, {starts(where.kept, needed)}"
     return Fall(statement, tuple(where.assumed), V.text(names), d, tuple(where.kept), flow)
-
-
-def starts(kept: Sequence[str], needed: Sequence[str]) -> str:
-    """Of which starts a law is true, and as long as what."""
-    on = f" where {' and '.join(kept)}" if kept else ""
-    return f"for every start{on}" + (f", as long as {' and '.join(needed)}" if needed else "")
 
 
 def _where(
@@ -149,6 +151,8 @@ def _where(
             else:
                 everywhere = _Where([constant(1, inner)], [], [], [], [], [])
                 _squares(value, part["proof"], everywhere, inner)
+        elif kept == "length":
+            text = short_path(p, equal, names, data["rate"], fraction(data["constant"]))
         else:
             require(kept == "assumed", "why a condition stays true is unknown")
         if text:
@@ -171,69 +175,6 @@ def _decay(
     s = Exact({(0,) * (V.size - 1) + (1,): Fraction(1)}, V.size)
     decay = falls * m - V * s**k * (m + k) + s ** (m + k) * (k * d)
     return decay, where._replace(above=[*where.above, *(g * s for g in where.above)])
-
-
-def _jacobian(
-    stated: Any, d: Fraction, V: Exact, loss: Exact, where: _Where
-) -> tuple[Exact, _Where]:
-    r"""`4 |J^T v|^2 - d \sum v_i^2/w_i` of `V = \sum w_i r_i^2`, and its set, with variables `v`.
-
-    Where it is not negative, so is `|\nabla V|^2 - d V`: put `v_i = w_i r_i`. Where `L \le \ell`,
-    the matrix of `\ell - L + V`, `r` and `diag(1/w)` has no negative eigenvalue.
-    """
-    size, number = V.size, len(stated)
-    w, r = zip(*((fraction(c), read(p, size).stated()) for c, p in stated), strict=True)
-    require(number <= VARIABLES and min(w) > 0, "weights of squares are not positive")
-    whole = total((p * p * c for c, p in zip(w, r, strict=True)), size) == V
-    least = (loss - V).terms
-    require(whole and {*least} <= {(0,) * size}, "the potential is another sum of squares")
-    wider, none = size + number, (0,) * number
-
-    def lifted(p: Exact) -> Exact:
-        return Exact({(*e[:-1], *none, e[-1]): c for e, c in p.terms.items()}, wider)
-
-    places = range(size - 1, wider - 1)
-    v = [Exact({tuple(int(k == j) for k in range(wider)): Fraction(1)}, wider) for j in places]
-    along = (
-        total((x * lifted(p.derivative(i)) for x, p in zip(v, r, strict=True)), wider)
-        for i in range(size - 1)
-    )
-    goal = total((p * p * 4 for p in along), wider)
-    goal = goal - total((x * x * (d / c) for x, c in zip(v, w, strict=True)), wider)
-    matrices = [[[lifted(p) for p in row] for row in matrix] for matrix in where.matrices]
-    for level in where.levels:
-        first = constant(level - sum(least.values()), wider)
-        rows = [[first, *map(lifted, r)]]
-        for i, p in enumerate(r):
-            own = (constant(1 / w[i] if i == j else 0, wider) for j in range(number))
-            rows.append([lifted(p), *own])
-        matrices.append(rows)
-    above, zero = ([lifted(p) for p in several] for several in (where.above, where.zero))
-    return goal, where._replace(above=above, zero=zero, matrices=matrices)
-
-
-def law_of(rate: Any, d: Fraction, lower: bool, time: str = "t") -> str:
-    """The rate in words: of `V`, with its constant, exactly."""
-    if lower and rate == "exp":
-        return f"dV/dt >= -{d} V, so V(t) >= V(0) exp(-{d} t)"
-    if lower:
-        q, root = Fraction(rate[1], rate[0]), f"{d}" if rate[0] == 1 else f"({d})^(1/{rate[0]})"
-        slope = root if q == 1 else f"{q} {root}"
-        return f"V(t) >= (V(0)^(-{q}) + {slope} t)^(-{1 / q})"
-    if rate == "exp":
-        return f"dV/dt <= -{d} V, so V(t) <= V(0) exp(-{d} t)"
-    m, k = rate
-    power = Fraction(m, k)
-    if m % k == 0:
-        return f"V(t) <= {d * power ** int(power)} {time}^-{power}"
-    return f"V(t) <= {d} ({power}/{time})^({power})"
-
-
-def _definitions(origin: Any, names: Sequence[str], size: int) -> str:
-    """What the functions are, for a person."""
-    image, _ = _images(origin, size)
-    inner = names_of(origin["variables"])
-    return ", ".join(f"{name} = {p.text(inner)}" for name, p in zip(names, image, strict=True))
 
 
 def _coordinates(origin: Any, loss: Exact, size: int) -> tuple[list[Exact], list[Any]]:

@@ -7,8 +7,6 @@ import re
 from fractions import Fraction
 from typing import Any, NoReturn
 
-import numpy as np
-
 MOST = 4096  # numbers of a start, coefficients of a polynomial, parts of a piece
 SHOWN = 40  # characters of the file in a message
 DOUBLE = re.compile(r"-?0x([0-9a-f]{1,16})(?:\.([0-9a-f]{0,16}))?p([+-]?[0-9]{1,4})")
@@ -88,6 +86,8 @@ def numbers(value: Any) -> Any:
         made = real.astype(complex)
         made.imag = imaginary
         return made
+    import numpy as np  # exact numbers alone need none
+
     made = np.array(value, dtype=object)
     for x in made.ravel():
         require(type(x) is float, f"{_short(x)} is not a double in hexadecimal")

@@ -67,6 +67,44 @@ def test_an_exponential_rate_bounds_runs_from_the_level_set():
     assert slow["loss"][-1] > 1 / 8 * np.exp(-2 * (1 + OFF) * 1e-4)
 
 
+def test_starts_whose_path_is_short_do_not_leave_a_ball():
+    radius, c = 0.5, sp.Rational(3, 4)
+    ball = (a - c) ** 2 + (b - c) ** 2 <= sp.Rational(1, 4)
+    found = flows.find_potential(PRODUCT, "exp", keep=[ball])
+    assert found.proved and found.hypotheses == ()
+    said = found.statement.partition("every start ")[2]
+    assert said.startswith("with |(a - 3/4, b - 3/4)| + 2 (")
+    rate, rng, inside = float(found.constant), np.random.default_rng(0), 0
+
+    def away(start, time):
+        run = flows.integrate(PRODUCT, start, time)
+        return run, np.hypot(run["a"] - float(c), run["b"] - float(c))
+
+    for start in rng.uniform(0.4, 1.3, (200, 2)):
+        if np.linalg.norm(start - float(c)) + 2 * np.sqrt(PRODUCT.loss(start) / rate) < radius:
+            inside += 1
+            run, distance = away(start, 5.0)
+            assert (distance < radius).all()
+            assert (run["loss"] <= run["loss"][0] * np.exp(-rate * run.t) * (1 + RUN)).all()
+    assert inside > 3
+    # From another start in the ball the flow leaves it.
+    _, distance = away([1.1, 0.45], 20.0)
+    assert distance[0] < radius < distance[-1]
+    # A path of a loss that falls like 1/t may have no end.
+    slow = flows.find_potential(PRODUCT, 1, "1/8", keep=[ball])
+    assert slow.proved and slow.hypotheses == ("-a**2 + 3*a/2 - b**2 + 3*b/2 - 7/8 >= 0",)
+
+
+def test_two_layers_of_matrices_have_the_rate_of_their_least_singular_values():
+    # In a ball of radius `r` around units both are `1 - r/sqrt(2)` at least.
+    system = flows.MatrixFactorization(d=2, depth=2, regularization=0)
+    off = [x for W in system.formula[0] for x in W.as_explicit() - sp.eye(2)]
+    found = flows.find_potential(system, "exp", keep=[sum(x**2 for x in off) <= sp.Rational(1, 2)])
+    assert found.proved and not found.hypotheses
+    assert 1 - OFF < found.constant <= 1 and abs(found.best - 1) < OFF
+    assert flows.verify(found).accepted
+
+
 def test_the_claim_of_a_found_potential_holds_along_runs_and_a_sharper_one_does_not():
     bowl = (a**2 + 3 * b**2) ** 2 / 4
     found = flows.find_potential(flows.OwnSystem("bowl", [a, b], bowl), rate=2)
@@ -112,6 +150,12 @@ def test_what_is_not_found_says_so_and_disproves_nothing():
     for use in (found.latex, found.claims, lambda: found.save("nothing.json")):
         with pytest.raises(InputError, match="nothing is proved"):
             use()
+
+
+def test_the_best_constant_so_far_is_told_where_no_squares_prove_it():
+    valley = flows.OwnSystem("valley", [a, b], (1 - a) ** 2 + (b - a**2) ** 2)
+    reason = flows.find_potential(valley, "exp", degree=4).reason
+    assert "up to degree 4: the best constant is about 0." in reason and "give a level" in reason
 
 
 def test_plain_data_has_exact_numbers_as_text():

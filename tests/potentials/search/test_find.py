@@ -37,7 +37,7 @@ def asked(blocks, loss, **options):
     if "level" in options:
         options["level"] = fraction(options["level"])
     subject = Subject("own", blocks, loss)
-    return find(subject, Question(**options), lambda: None)
+    return find(subject, Question(**options), lambda why: None)
 
 
 # Loss, options, constant (`d`, or `c` of exponential rates): by hand. Where `L` is the square of a
@@ -51,6 +51,7 @@ SHARP = [
     ((a, b), PRODUCT, {"keep": (sp.Eq(a**2 - b**2, 2),)}, "4"),
     ((a, b), PRODUCT, {"keep": (sp.Eq(a**2, b**2), a * b >= sp.Rational(1, 4))}, "1"),
     ((a, b), RING, {"level": "1/8"}, "4"),
+    ((a, b), (a - 1) ** 2 + (a - 2) ** 2 + b**2, {}, "4"),
     ((a, b), (a - 1) ** 2 / 2 + b**2 + sp.Rational(1, 3), {}, "2"),
     # With `u = |x|^2 - 1`: `L' = -32 |x|^2 L^(3/2)`, and `|x|^2 >= 1/2` where `L <= 1/64`.
     ((a, b), SPHERE, {"level": "1/64", "rates": (Power(2, 1),)}, "1/256"),
@@ -71,6 +72,22 @@ def test_the_best_constant_is_proved(blocks, loss, options, constant):
     assert answer.found is not None, answer.reason
     assert answer.found.constant == fraction(constant)
     assert abs(answer.found.best / float(sp.Rational(constant)) - 1) < SOLVED
+
+
+def test_squares_beside_a_least_loss_above_zero_vanish_at_the_minimum_only():
+    # With `p = a^2 b` it is `3 (p - 2/3)^2/4 + 1/6`: `V' = -3 |p'|^2 V`, and `p >= 1/3`; the least
+    # slope is that of `a^6 = 2 p^2`.
+    answer = asked(
+        (a, b),
+        (a**2 * b - 1) ** 2 / 2 + (a**2 * b) ** 2 / 4,
+        level="1/4",
+        rates=("exp",),
+        degrees=(12,),
+    )
+    assert answer.found is not None, answer.reason
+    sharp = 9 * (2 / 9) ** (2 / 3)
+    found = answer.found.constant
+    assert sharp * (1 - float(BETTER)) < float(sp.Rational(str(found))) < sharp
 
 
 # Two squares at once: for the product of complex numbers, `|J^T v|^2 = (|x|^2 + |y|^2) |v|^2` is

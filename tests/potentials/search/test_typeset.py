@@ -57,7 +57,7 @@ SEEN = 20.0
 @pytest.fixture(scope="module", params=QUESTIONS)
 def text(request):
     blocks, loss, options = QUESTIONS[request.param]
-    answer = find(Subject("own", blocks, loss), Question(**options), lambda: None)
+    answer = find(Subject("own", blocks, loss), Question(**options), lambda why: None)
     assert answer.found is not None, answer.reason
     return theorem(answer.found)
 
@@ -89,7 +89,7 @@ def test_a_theorem_is_sound_latex(text):
 def test_squares_sum_up_as_they_are_printed():
     # Read back from LaTeX: `claim = sum` in what is printed, of a proof without long fractions.
     blocks, loss, options = QUESTIONS["level of a polynomial"]
-    answer = find(Subject("own", blocks, loss), Question(**options), lambda: None)
+    answer = find(Subject("own", blocks, loss), Question(**options), lambda why: None)
     printed = theorem(answer.found)
     first = re.search(r"-\\dot V - c V\$ is\n.*?align\*\}\n(.*?)\n\\end", printed, re.S)[1]
     goal, *rest = (line.removesuffix(r" \\") for line in first.splitlines())
@@ -138,6 +138,6 @@ def test_a_theorem_compiles_and_no_line_is_wider_than_its_page(text, tmp_path, m
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
 def test_a_line_that_is_not_broken_is_wider_than_its_page(tmp_path, monkeypatch):
     blocks, loss, options = QUESTIONS["power"]
-    answer = find(Subject("own", blocks, loss), Question(**options), lambda: None)
+    answer = find(Subject("own", blocks, loss), Question(**options), lambda why: None)
     monkeypatch.setattr(typeset, "LINE", 1e9)
     assert too_wide(theorem(answer.found), tmp_path) > SEEN

@@ -12,9 +12,11 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.certificates.minimum.program import apart as apart_of
 from flows.certificates.verifier.near import near
 from flows.certificates.verifier.reading import Refused
 from flows.cli.main import main
+from symbolic import Expectation
 
 h, z, x, y = sp.symbols("h z x y", real=True)
 HALF = sp.Rational(1, 2)
@@ -71,6 +73,41 @@ def test_the_file_is_accepted_and_says_the_same(upper, lower, tmp_path):
         found.save(tmp_path / f"{k}.json")
         checked = flows.verify(tmp_path / f"{k}.json")
         assert checked.accepted and checked.potential.statement == found.statement
+
+
+def ramp(u):
+    return sp.Max(0, u)
+
+
+def test_the_expectation_over_data_is_the_same_loss(lower):
+    miss = ramp(h * x + z * y) + ramp(h * x - z * y) - ramp(x)
+    pair = flows.OwnSystem("pair", [h, z], Expectation(miss**2, (x, y)) / 4)
+    found = flows.find_potential_near(pair, rate=1, template=[z], lower=True, **PLACE)
+    assert (found.constant, found.V) == (lower.constant, z)
+    assert flows.verify(found).potential.statement == found.statement
+    program = found.data()["loss"]
+    for place in ([0.5, 0.1], [0.53, 0.02]):
+        stated = value_of(program, np.array(place, dtype=complex)).real
+        assert stated == pytest.approx(float(MIRROR.subs(dict(zip((h, z), place, strict=True)))))
+    with pytest.raises(flows.InputError, match="near a minimum") as told:
+        flows.find_potential(pair)
+    assert "atan2" in str(told.value)
+
+
+def test_an_angle_of_a_product_is_the_sum_of_angles_of_its_factors():
+    place = {h: sp.Rational(1, 2), z: sp.Rational(0), x: sp.Rational(-1, 3), y: sp.Rational(1)}
+    for product in (
+        (h + sp.I * z) ** 2,
+        (h + sp.I * z) * (y - sp.I * x),
+        (1 + sp.I) * (x + sp.I * z) ** 3,
+        (2 + sp.I) * (h + sp.I * z) ** 2,
+    ):
+        along, across = sp.expand(product).as_real_imag()
+        apart = apart_of(across / along, place)
+        ratio = sp.atan(across / along)
+        assert abs(sp.N((apart - ratio).subs(place), 30)) < 1e-25
+        beside = {k: v + sp.Rational(1, 100 + n) for n, (k, v) in enumerate(place.items())}
+        assert abs(sp.N((apart - ratio).subs(beside), 30)) < 1e-25
 
 
 def test_runs_of_another_integrator_keep_the_bounds_at_every_time(upper, lower):
@@ -377,3 +414,21 @@ def test_a_valley_across_the_axes_is_turned():
     )
     assert value(*start) <= 1e-3
     assert (value(*run.y) <= float(found.constant) / run.t**2 * (1 + SLACK)).all()
+
+
+def test_a_template_may_be_along_a_turned_valley():
+    # `w' = -4 w sinh(w^2)` of `w = x - y`, so that `V = w^2` falls like `-8 V^2`, and `L ~ V^2/2`.
+    system = flows.OwnSystem("across", [x, y], (x + y) ** 2 + sp.cosh((x - y) ** 2) - 1)
+    options = {"rate": 1, "level": "1/1000", "lower": True}
+    found = flows.find_potential_near(system, {x: 0, y: 0}, template=[(x - y) ** 2], **options)
+    assert found.proved and sp.expand(found.V - (x - y) ** 2) == 0
+    assert 8 < 1 / found.constant < 8 * (1 + CLOSE) and "L >= 125/251 V^2" in found.statement
+    data = found.data()
+    assert near(data).statement == found.statement
+    for change in ({"constant": str(8 * (1 - sp.Rational(1, 1000)))}, {"bound": "501/1000"}):
+        with pytest.raises(Refused):
+            near(data | change)
+    across = flows.find_potential_near(system, {x: 0, y: 0}, template=[x**2], **options)
+    assert "does not grow like powers" in across.reason
+    with pytest.raises(flows.InputError, match="along and across its valley"):
+        flows.find_potential_near(system, {x: 0, y: 0}, template=[x + y**2], **options)

@@ -38,6 +38,10 @@ SYSTEMS = {
         flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
         {"keep": [a**2 + b**2 >= 2], "rate": "exp"},
     ),
+    "length": (
+        flows.OwnSystem("one", [a, b], (a * b - 1) ** 2 / 2),
+        {"keep": [(a - 1) ** 2 + (b - 1) ** 2 <= sp.Rational(1, 8)], "rate": "exp"},
+    ),
     "power": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2}),
     "lower": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2, "lower": True}),
     "slow": (
@@ -214,13 +218,32 @@ def test_what_is_proved_of_random_losses_is_true(tmp_path, seed):
     assert is_true(data)
 
 
-@pytest.mark.parametrize("reason", ["level", "cofactor", "squares", "identity", "known"])
+@pytest.mark.parametrize("reason", ["level", "cofactor", "squares", "identity", "length", "known"])
 def test_a_hypothesis_is_not_dropped_by_another_reason(files, reason):
     data = json.loads(files["assumed"].read_text())
     data["region"][0]["kept"] = reason
     data["region"][0] |= {"level": "2", "cofactor": [], "proof": {"blocks": [], "multipliers": []}}
     with pytest.raises(Refused):
         fall(data)
+
+
+def test_a_ball_is_kept_only_where_something_tells_how_long_the_path_is(files):
+    data = json.loads(files["length"].read_text())
+    said = "for every start where |(a - 1, b - 1)| + 2 (4/9 V)^(1/2) < (1/8)^(1/2)"
+    assert fall(data).statement.endswith(said)
+    (part,), (first, *rest) = data["region"], data["region"][0]["p"]
+    further = {"p": [["-1", [2, 0, 0]]], "equal": 0, "kept": "assumed"}
+    for change, reason in (
+        ({"claims": {"decay": data["claims"]["decay"]}}, "how long the path is"),
+        ({"least": "-1"}, "do not sum up"),
+        ({"region": [part, further]}, "how long the path is"),
+        ({"region": [part | {"equal": 1}]}, "no ball"),
+        ({"region": [part | {"p": [["-2", first[1]], *rest]}]}, "no ball"),
+        ({"region": [part | {"p": [["1", [0, 0, 0]]]}]}, "no ball"),
+        ({"rate": [1, 1]}, "may have no end"),
+    ):
+        with pytest.raises(Refused, match=reason):
+            fall(data | change)
 
 
 @pytest.mark.parametrize(

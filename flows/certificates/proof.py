@@ -21,7 +21,7 @@ this keeps it inside the tube, it is inside.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ from numpy.polynomial.chebyshev import chebder
 
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row, Series
+from flows.certificates.verifier.reading import Refused
+from flows.certificates.verifier.segment import Segment
 from flows.core.arrays import Array
 from flows.core.balls import BallFlow, Singular, dot
 
@@ -90,6 +92,12 @@ class Approximant(NamedTuple):
         """Degree of all components."""
         return len(self.rows[0]) - 1
 
+    def segment(self) -> Segment:
+        """As the verifier reads it."""
+        rows = np.array([[arb((c, -self.bits)) for c in row] for row in self.rows])
+        span = self.span
+        return Segment(rows, span.centre - span.half, span.centre + span.half, self.signs)
+
     def slopes(self) -> list[Row]:
         """Coefficients of the derivatives."""
         return [chebyshev.differentiated(row) for row in self.rows]
@@ -134,11 +142,27 @@ def boxes(rows: Sequence[Row], parts: int, bits: int, radius: Ball) -> list[list
     return [[x + side for x, side in zip(middle, sides, strict=True)] for middle in middles]
 
 
+def checked(flow: BallFlow, asked: Callable[[Any], Ball]) -> Ball:
+    """What the verifier's equations say.
+
+    Raises
+    ------
+    Singular
+        With its reason, if they refuse.
+    """
+    try:
+        return asked(flow.equations)
+    except Refused as reason:
+        raise Singular(str(reason)) from None
+
+
 def crossing(flow: BallFlow, p: Approximant, parts: int) -> Ball:
     """Bound how far the branch of the field is from the field itself, along a segment."""
     total = arb(0)
     if not p.signs:
         return total
+    if flow.equations is not None:
+        return checked(flow, lambda of: of.branching(p.segment(), parts))
     curves: list[Any] = []
     for index, box in enumerate(boxes(p.rows, parts, p.bits, arb(0))):
         areas = flow.areas(box)

@@ -84,8 +84,8 @@ def certify(
 ) -> int:
     """Prove where the flow of SYSTEM goes, and decide its claims on the way.
 
-    Of losses of your own, polynomials can be certified. LOSS.json holds one as data, name, blocks
-    and terms, as docs/howto/own_certificates.md says.
+    Losses of your own can be certified where expectations have closed forms. LOSS.json holds one as
+    data, name, blocks, and terms or steps, as docs/howto/own_certificates.md says.
 
     Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
     PROVED or REFUTED along this flow; ENCLOSED where it leaves a constant open; HYPOTHESIS_NOT_MET

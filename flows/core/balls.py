@@ -92,6 +92,8 @@ class BallFlow(abc.ABC):
     block: int = 1
     #: What the blocks are, where proofs for all times have to know: neurons, layers, variables.
     form: str = ""
+    #: The verifier's equations, where the flow has no others.
+    equations: Any = None
     #: The minimum near which a flow ends that comes to rest, where it is known.
     optimum: list[Ball] | None = None
 

@@ -20,13 +20,20 @@ from flows.systems.own.polynomial import Residual, residuals_of, whole_terms
 from symbolic.asymptotics.given import exact
 from symbolic.language.lower import lower
 
-__all__ = ["OwnFlow", "flow_of"]
+__all__ = ["OwnFlow", "equations_of", "flow_of"]
 
 
 def flow_of(system: System, start: Array) -> BallFlow:
     """Flow of a system in balls, from which certificates are made."""
     own = getattr(system, "blocks", None) is not None
     return OwnFlow(system, start) if own else system.ball_flow(start)
+
+
+def equations_of(system: System, start: Array) -> Any:
+    """The verifier's equations of a system's flow."""
+    stated: Any = system.certified
+    kind, parameters = stated
+    return EQUATIONS[kind](parameters, start)
 
 
 class OwnFlow(BallFlow):
@@ -43,12 +50,13 @@ class OwnFlow(BallFlow):
     form = "variables"
 
     def __init__(self, system: Any, start: Array) -> None:
-        kind, parameters = system.certified
-        self.equations = EQUATIONS[kind](parameters, start)
+        self.equations = equations_of(system, start)
         self.start = [*self.equations.start]
         self.unit = max(1.0, float(np.linalg.norm(start)))
         self._y = system._loss.y
-        self._plain = exact(system._loss.form.plain) if kind == "polynomial" else None
+        self._plain = (
+            exact(system._loss.form.plain) if self.equations.form == "polynomial" else None
+        )
         self._known = system._view.known
 
     def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:

@@ -134,7 +134,7 @@ def certify(
 @_claim
 @arguments.as_json
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
-    """Check a certificate from its file alone, by code that shares nothing with its maker.
+    """Check a certificate from its file alone, by code that uses nothing of its maker.
 
     If it is accepted, the system and the start that were verified are shown, and what it says of
     the claims. With options of a flow, it must be about that flow: start, teacher and --t-end.

@@ -20,6 +20,7 @@ from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.document import Document
+from flows.certificates.own_flow import flow_of
 from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.falling import Falling
@@ -134,7 +135,7 @@ class Certificate(Document):
 
     def flow(self) -> BallFlow:
         """Flow in ball arithmetic, of the current precision."""
-        return self.system.ball_flow(self.start) if self.origin is None else self.origin.flow
+        return flow_of(self.system, self.start) if self.origin is None else self.origin.flow
 
     def span(self, index: int) -> Span:
         """Log-time of a segment."""
@@ -279,12 +280,12 @@ def load_certificate(path: str | os.PathLike[str], system: System | None = None)
             raise InputError(f"{wanted}, got the format {data['format']!r}; write it anew")
         number = float.fromhex
         pieces = tuple(map(Segment.from_json, data["pieces"]))
-        stated = make(data["system"], _doubles(data["parameters"]))
-        if system is not None and system.certified != stated.certified:
+        about = data["system"], _doubles(data["parameters"])
+        system = make(*about) if system is None else system
+        if system.certified != about:
             raise InputError(
                 f"{name}: it is about another system than {system.name}; give that one"
             )
-        system = stated if system is None else system
         start = system.check_start(unplain(_doubles(data["start"])))
         end, bits = number(data["t_end"]), int(data["bits"])
         endless = _endless(data["infinity"], bits) if "infinity" in data else None

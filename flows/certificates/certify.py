@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.certificate import Certificate, certifiable
 from flows.certificates.growing import growing
+from flows.certificates.own_flow import flow_of
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import Uncertified
 from flows.core.arrays import Array
@@ -42,8 +43,7 @@ def certify(
     ----------
     system : System
         A :class:`flows.ReLUNeuron`, a :class:`flows.MatrixFactorization`, a :class:`flows.GMMEM` of
-        means on a line, or a :class:`flows.OwnSystem` whose loss is a polynomial with rational
-        coefficients.
+        means on a line, or a :class:`flows.OwnSystem` whose expectations have closed forms.
     start : array_like
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.
@@ -93,7 +93,7 @@ def certify(
     refused = checked_system(system).certified
     if isinstance(refused, str):
         known = ", ".join(certifiable())
-        raise InputError(f"certify: {refused}; certify one of {known}, or a polynomial loss")
+        raise InputError(f"certify: {refused}; certify one of {known}, or a loss of your own")
     initial = system.check_start(start)
     forever = t_end == math.inf
     if not forever and not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
@@ -131,7 +131,7 @@ def _check_radius(system: System, start: Array, radius: Any) -> None:
     number = isinstance(radius, int | float) and not isinstance(radius, bool)
     if not (number and 0 <= radius < math.inf):
         raise InputError(f"radius: expected a length from 0 on, got {radius!r}; give another")
-    if radius and (why := system.ball_flow(start).refused(radius)):
+    if radius and (why := flow_of(system, start).refused(radius)):
         raise InputError(f"radius: {why}")
 
 

@@ -31,8 +31,10 @@ import numpy as np
 from flint import arb, arb_mat, ctx
 
 from flows.certificates import chebyshev
+from flows.certificates.bounds import is_positive
 from flows.certificates.chebyshev import Row
-from flows.certificates.proof import Approximant, is_positive, perron
+from flows.certificates.proof import Approximant
+from flows.certificates.verifier.positive import perron
 from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow, Singular, precision
 

@@ -14,11 +14,21 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from flows.certificates import axes, between, chebyshev, ellipse, ellipsoid, proof
+from flows.certificates import axes, chebyshev, ellipsoid, proof
+from flows.certificates.bounds import (
+    Bounded,
+    asked,
+    best_ellipse,
+    growth,
+    least_ellipse,
+    segment_of,
+    tube_of,
+)
 from flows.certificates.collocation import collocate, constant, continued
 from flows.certificates.ellipsoid import Ellipsoid
 from flows.certificates.proof import Approximant, Span, above
 from flows.certificates.segment import Segment
+from flows.certificates.verifier.curve import at
 from flows.core.balls import BallFlow, Singular, precision
 from flows.core.deadline import look
 
@@ -44,8 +54,8 @@ MOST_TURNS = 100
 #: The tube that is tried, in units of the error without growth, and of the error aimed at: an
 #: equilibrium has no error.
 TUBE, ROUNDING = 4.0, 1e-6
-#: The same of a ball of starts, and how many boxes are nested in its tube.
-NARROW, FEW_PARTS, NESTED = 1.3, 16, 4
+#: The same of a ball of starts.
+NARROW, FEW_PARTS = 1.3, 16
 #: And where it is an ellipsoid.
 CLOSE, AXES_PARTS = 1.1, 6
 
@@ -62,8 +72,10 @@ def bits_for(digits: int, t_end: float) -> int:
 class Steps:
     """State between two segments: time, polynomial, error, and the length to try next."""
 
-    def __init__(self, flow: BallFlow, bits: int, digits: int, radius: float = 0.0) -> None:
-        self.flow, self.bits, self.digits = flow, bits, digits
+    def __init__(
+        self, flow: BallFlow, equations: Any, bits: int, digits: int, radius: float = 0.0
+    ) -> None:
+        self.flow, self.equations, self.bits, self.digits = flow, equations, bits, digits
         self.degree = math.ceil(1.35 * digits) + 4
         self.table = chebyshev.table(self.degree, bits + BALL_GUARD)
         self.goal = 10.0 ** -(digits + 1.5) * flow.unit
@@ -74,11 +86,9 @@ class Steps:
         self.error += arb(radius)
         self.radius = radius
         # A tube of many starts is as wide as they are, and growth is bounded on all of it.
-        self.wider, self.most, self.nested = (
-            (TUBE, MOST_PARTS, 1) if radius == 0 else (NARROW, FEW_PARTS, NESTED)
-        )
+        self.wider, self.most = (TUBE, MOST_PARTS) if radius == 0 else (NARROW, FEW_PARTS)
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
-        self.turns, self.room = 0, ROOM
+        self.turns, self.room, self.rho = 0, ROOM, 1.0
         # Of a ball of starts an ellipsoid: its shape, its axes, and what |y| is at most.
         self.shape = np.eye(self.flow.size) if radius and flow.bends else None
         self.axes, self.left = np.eye(self.flow.size, dtype=object) * arb(1), self.error
@@ -190,17 +200,18 @@ class Steps:
             raise Uncertified(f"UNDECIDED: pairs align more than {MOST_TURNS} times")
 
     def _proved(self, made: Approximant, last: int) -> Segment:
-        flow, span = self.flow, made.span
-        fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
-        on = self._ellipse(made, fast)
+        equations, segment = self.equations, segment_of(made)
+        fast = GROWTH_BITS + math.ceil(1.5 * float(made.span.centre)) + 8
+        on = self._ellipse(segment, fast)
         if not on.left <= self.goal:
             raise Singular("the defect cannot be bounded")
-        defect = on.left + proof.interpolated(flow, made)
+        with asked():
+            defect = segment.defect(equations, arb(on.rho), on.most)
         begin = [
             x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
             for x, row in zip(self.state, made.rows, strict=True)
         ]
-        length = float(2 * span.half)
+        length = float(2 * made.span.half)
         allowed = self.goal * max(1.0, FIRST / length)  # what is short may be rougher
         if not defect <= 16 * allowed:
             raise Singular("the defect is too large")
@@ -209,20 +220,21 @@ class Steps:
         if self.shape is not None:
             return self._enclosed(made, last, on.rho, defect, begin, longer)
         start = (self.error + proof.norm(begin)).upper()
-        tube = above(self.wider * (start + proof.SPARE * defect * length) + ROUNDING * self.goal)
-        measured = self._growth(made, fast, arb(tube), on)
-        growth, excess = measured(PARTS)
-        # An excess shrinks with the parts, unless it comes from an angle that is lost.
-        least = EXCESS + SHARE * self.room / length
-        if excess > least:
-            more = PARTS * 2 ** math.ceil(math.log2(excess / least))
-            growth, excess = measured(min(more, self.most))
+        tube = above(self.wider * (start + 2 * defect * length) + ROUNDING * self.goal)
+        with precision(fast):
+            around: Any = tube_of(on, equations, segment, tube, self.radius > 0)
+            found, excess = growth(around, equations, segment, PARTS)
+            # An excess shrinks with the parts, unless it comes from an angle that is lost.
+            least = EXCESS + SHARE * self.room / length
+            if excess > least:
+                more = PARTS * 2 ** math.ceil(math.log2(excess / least))
+                found, excess = growth(around, equations, segment, min(more, self.most))
         # Across a kink the branch is not the field itself.
-        crossing = proof.crossing(flow, made, len(growth))
-        defect = arb(above(proof.SPARE * (defect + crossing)))
+        with asked():
+            defect = arb(above(defect + equations.branching(segment, len(found))))
         if not defect <= 64 * allowed:
             raise Singular("a pair aligns in a way that is not understood")
-        largest, error = proof.propagated(start, defect, growth, span)
+        largest, error = proof.propagated(start, defect, found, made.span)
         if not above(largest) < tube:
             raise Singular("the error grows too fast; ask for more digits")
         self.error = arb(above(error))
@@ -233,25 +245,28 @@ class Steps:
             tuple(made.signs),
             on.rho,
             float(defect),
-            growth,
+            found,
             above(largest),
             float(self.error),
             tuple(made.rows),
             on.arcs,
             on.reach,
-            between.points(on, arb(tube), span) if on.arcs > 1 else 0,
+            around.points if on.arcs > 1 else 0,
         )
 
-    def _ellipse(self, made: Approximant, prec: int) -> ellipse.Bounded:
+    def _ellipse(self, segment: Any, prec: int) -> Bounded:
         """Where the field is bounded: by its boundary, or by one box where that does not serve."""
         if self.flow.by_boundary and self.radius == 0:
+            clearance = self.flow.clearance([c.mid() for c in at(segment.p, arb(0))])
             with precision(prec):
-                found = ellipse.least_ellipse(self.flow, made, self.goal)
+                found = least_ellipse(self.equations, segment, self.goal, clearance)
             if found.arcs > 1 and self.error * WIDE < found.reach:
                 return found
             if found.arcs > 1:
                 raise Singular("the error is too large for neurons so near; ask for more digits")
-        return ellipse.best_ellipse(self.flow, made)
+        found = best_ellipse(self.equations, segment, self.rho)
+        self.rho = found.rho
+        return found
 
     def _enclosed(
         self,
@@ -272,8 +287,9 @@ class Steps:
         reach = above(CLOSE * start + ROUNDING * self.goal)
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
         growth, thin = ellipsoid.growth(flow, made, rows, AXES_PARTS, arb(reach), fast)
-        crossing = proof.crossing(flow, made, len(growth))
-        defect = arb(above(proof.SPARE * (defect + crossing)))
+        with asked():
+            crossing = self.equations.branching(segment_of(made), len(growth))
+        defect = arb(above(2 * (defect + crossing)))
         if not defect <= 64 * self.goal:
             raise Singular("a pair aligns in a way that is not understood")
         largest, left = proof.propagated(start, defect * proof.ROOM * thin, growth, span)
@@ -289,26 +305,6 @@ class Steps:
         return Segment(
             last, signs, rho, float(defect), growth, tube, error, tuple(made.rows), around=around
         )
-
-    def _growth(
-        self, made: Approximant, prec: int, tube: Ball, on: ellipse.Bounded
-    ) -> Callable[[int], tuple[tuple[float, ...], float]]:
-        """Bounds of growth on so many parts."""
-        with precision(prec):
-            if on.arcs > 1:
-                if not tube < on.reach / 2:
-                    raise Singular("the tube reaches where the field is not bounded")
-                count = between.points(on, tube, made.span)
-                lost = between.rest(on, tube, count - 1)
-                found = between.hessians(self.flow, made, tube, count)
-
-        def measured(parts: int) -> tuple[tuple[float, ...], float]:
-            with precision(prec):
-                if on.arcs > 1:
-                    return between.growth(found, parts, lost, made.span)
-                return proof.growth(self.flow, made, parts, tube, self.nested)
-
-        return measured
 
     def _move(self, made: Approximant, last: int, longer: float) -> None:
         """Go to the end of a proved segment; the next one is so much longer."""

@@ -18,6 +18,7 @@ from flows.certificates.certificate import Certificate
 from flows.certificates.steps import Steps
 from flows.certificates.tail.all_times import up
 from flows.certificates.tail.box import norm
+from flows.certificates.verifier.at_zero import without
 from flows.core.arrays import Array
 
 #: A neuron below this part of the teacher's length may be about to vanish, and has to fall so fast
@@ -93,7 +94,8 @@ def left(certificate: Certificate, found: Vanishing, steps: Steps) -> tuple[Any,
 
 def continued(steps: Steps, flow: Any, found: Vanishing) -> Steps:
     """Steps of the flow that is left, from where these are."""
-    made = Steps(flow, steps.bits, steps.digits)
+    rows = np.array(flow.start).reshape(-1, flow.q)
+    made = Steps(flow, without(steps.equations, rows), steps.bits, steps.digits)
     made.time, made.error = steps.time, made.error + steps.error + arb(found.off)
     return made
 

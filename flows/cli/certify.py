@@ -84,8 +84,8 @@ def certify(
 ) -> int:
     """Prove where the flow of SYSTEM goes, and decide its claims on the way.
 
-    Of losses of your own, polynomials can be certified. LOSS.json holds one as data, name, blocks
-    and terms, as docs/howto/own_certificates.md says.
+    Losses of your own can be certified where expectations have closed forms. LOSS.json holds one as
+    data, name, blocks, and terms or steps, as docs/howto/own_certificates.md says.
 
     Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
     PROVED or REFUTED along this flow; ENCLOSED where it leaves a constant open; HYPOTHESIS_NOT_MET
@@ -134,7 +134,7 @@ def certify(
 @_claim
 @arguments.as_json
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
-    """Check a certificate from its file alone, by code that shares nothing with its maker.
+    """Check a certificate from its file alone, by code that uses nothing of its maker.
 
     If it is accepted, the system and the start that were verified are shown, and what it says of
     the claims. With options of a flow, it must be about that flow: start, teacher and --t-end.

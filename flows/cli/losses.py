@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.core.errors import InputError
-from flows.systems.registry import POLYNOMIAL, make
+from flows.systems.registry import OWN, make
 
 if TYPE_CHECKING:
     from flows.core.system import System
 
-KEYS = ("name", "blocks", "terms")
+KEYS = "name", "blocks"
 MAX_BYTES = 2**24
 
 
 def read_loss(path: str) -> System:
-    """System of a loss file: JSON of ``name``, ``blocks`` and ``terms``, as certificates have it.
+    """System of a loss file: JSON of name, blocks, and terms or steps, as certificates have it.
 
     Raises
     ------
     InputError
         For a file that is missing or holds anything else.
     """
-    wanted = f"{path}: expected a polynomial loss, JSON with {', '.join(KEYS)}"
+    wanted = f"{path}: expected a loss, JSON with {', '.join(KEYS)}, terms or steps"
     if not Path(path).is_file():
         raise InputError(f"{wanted}, got no file; name one")
     if Path(path).stat().st_size > MAX_BYTES:
@@ -33,9 +33,10 @@ def read_loss(path: str) -> System:
         data = json.loads(Path(path).read_text("ascii"))
         if not isinstance(data, dict):
             raise InputError(f"{wanted}, got a {type(data).__name__}; mend it")
-        if {*data} != {*KEYS}:
+        kind = OWN["steps" in data]
+        if {*data} != {*KEYS, "steps" if "steps" in data else "terms"}:
             raise InputError(f"{wanted}, got {', '.join(data) or 'none'}; mend it")
-        return make(POLYNOMIAL, data)
+        return make(kind, data)
     except InputError:
         raise
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:

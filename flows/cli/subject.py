@@ -119,7 +119,7 @@ def subject_of(text: str) -> Subject | SavedRun:
     text : str
         The name of a system that comes with popflow, in a folder or a file; ``FILE.py`` or
         ``FILE.py:NAME``, which is run as Python runs it; a loss of at most 1000 characters;
-        ``FILE.json``, a polynomial loss as data; any other file, a saved run.
+        ``FILE.json``, a loss as data; any other file, a saved run.
 
     Raises
     ------

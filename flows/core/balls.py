@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,8 +88,6 @@ class BallFlow(abc.ABC):
     unit: float
     #: Whether the field is analytic inside a closed curve where it is on boxes along the curve.
     by_boundary: bool = False
-    #: Entries of a block of the state.
-    block: int = 1
     #: What the blocks are, where proofs for all times have to know: neurons, layers, variables.
     form: str = ""
     #: The minimum near which a flow ends that comes to rest, where it is known.
@@ -110,24 +108,6 @@ class BallFlow(abc.ABC):
     @abc.abstractmethod
     def hessian(self, x: Sequence[Ball]) -> Any:
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
-
-    def size_near(
-        self,
-        x: Sequence[Ball],
-        off: Sequence[Ball],
-        reach: float,
-        turned: Callable[[int, int], Ball],
-    ) -> Ball:
-        """Bound the field at complex states whose blocks are within so much of those of ``x``.
-
-        They are within ``reach`` of a curve, whose minors of ``i`` and ``j`` are within ``turned(i,
-        j)`` of those of ``x``.
-        """
-        raise undefined(self, "size_near", "by_boundary is true")
-
-    def minors(self, x: Sequence[Any], i: int, j: int) -> list[Any]:
-        """Coordinates of the area of two blocks, polynomials of the state, or of curves."""
-        raise undefined(self, "minors", "by_boundary is true")
 
     def clearance(self, x: Sequence[Ball]) -> float:
         """About how far a state is from where the field is not analytic."""
@@ -157,13 +137,6 @@ class BallFlow(abc.ABC):
         """Hessian in doubles, for Newton's method: it decides no digit."""
         return np.array([[float(c) for c in row] for row in self.hessian(x).tolist()])
 
-    def deviation(self, x: Sequence[Ball]) -> Ball:
-        """Bound how far the field of real states in a complex box is from what is bounded there.
-
-        The field itself is, unless a flow has to replace it by a function that is analytic.
-        """
-        return arb(0)
-
     def refused(self, radius: float) -> str:
         """Why a ball of starts of this radius is not followed; empty if it is."""
         return ""
@@ -177,7 +150,3 @@ class BallFlow(abc.ABC):
     def areas(self, x: Sequence[Any]) -> list[Any]:
         """Numbers that vanish at kinks of the field: polynomials of the state, or of curves."""
         return []
-
-    def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
-        """Bound how far the branch is from the true field where ``|area| <= overshoot``."""
-        raise undefined(self, "beyond", "areas names kinks")

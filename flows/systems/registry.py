@@ -13,10 +13,10 @@ from flows.core.options import Option
 if TYPE_CHECKING:
     from flows.core.system import System
 
-__all__ = ["EXAMPLES", "MODELS", "OPTIONS", "POLYNOMIAL", "SYSTEMS", "make", "recall"]
+__all__ = ["EXAMPLES", "MODELS", "OPTIONS", "OWN", "SYSTEMS", "make", "recall"]
 
-#: What a certificate calls a polynomial loss of one's own, which it states by its terms.
-POLYNOMIAL = "polynomial"
+#: What a certificate calls a loss of one's own, which it states by its terms or by its steps.
+OWN = "polynomial", "loss"
 
 _FOLDER = Path(__file__).parent
 # Folders in which a system says its options; the class is in `system.py`.
@@ -66,7 +66,7 @@ def make(name: str, parameters: dict[str, Any]) -> System:
     InputError
         For an unknown system.
     """
-    if name == POLYNOMIAL:
+    if name in OWN:
         from flows.systems.own.system import OwnSystem
 
         return OwnSystem.from_parameters(parameters)

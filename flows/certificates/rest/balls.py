@@ -29,8 +29,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, arb_mat, ctx
 
+from flows.certificates.bounds import is_positive
 from flows.certificates.chebyshev import rounded
-from flows.certificates.proof import is_positive, norm
+from flows.certificates.proof import norm
 from flows.certificates.tail.tail import Open
 from flows.core.balls import BallFlow
 from flows.core.symmetric import ROUNDED, sharp

@@ -19,7 +19,7 @@ from typing import Any
 
 from flint import fmpq, fmpq_mat
 
-from flows.certificates.proof import is_positive
+from flows.certificates.bounds import is_positive
 from flows.certificates.rest.balls import less
 
 #: What is stated of the least eigenvalue: its double, less this part of it.

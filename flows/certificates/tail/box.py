@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat
 
-from flows.certificates.proof import is_positive
+from flows.certificates.bounds import is_positive
 from flows.certificates.tail.late_flow import LateFlow, Point, Rates, Seen, Vector
 from flows.core.balls import Singular, dot
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from flows.certificates.own_flow import flow_of
 from flows.certificates.theorems.said import Ball, Enclosed, ForAllTimes
 from flows.core.arrays import Array
 from flows.core.balls import precision
@@ -53,7 +54,7 @@ class Start:
 
     def loss(self, t: float) -> Ball:
         """Return a ball that contains the loss."""
-        flow = self.system.ball_flow(self.start)
+        flow = flow_of(self.system, self.start)
         return flow.loss(flow.start)
 
 

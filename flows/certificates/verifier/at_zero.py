@@ -64,7 +64,7 @@ def at_zero(data: Any, flow: Any, pieces: Any, ends: Any, bits: int, radius: flo
     size = norm(ends[-1][index]).upper()
     near = np.delete(ends[-1], index, axis=0)
     box = near + reach * UNIT
-    others = _without(flow, np.delete(values(pieces[-1], bits, ends[-1]), index, axis=0))
+    others = without(flow, np.delete(values(pieces[-1], bits, ends[-1]), index, axis=0))
     # D moves by half of how far each of the others does.
     moved = arb(flow.n - 1).sqrt() * (reach + error) / 2
     falls(others.start.reshape(near.shape), flow.v, slope + moved, flow.d > len(flow.v))
@@ -165,7 +165,7 @@ def _speed(w: Any, v: Any) -> arb:
     return total.nonnegative_part().sqrt()
 
 
-def _without(flow: Any, rows: Any) -> Any:
+def without(flow: Any, rows: Any) -> Any:
     """The flow of all neurons but one, from where the pieces before end."""
     made = copy.copy(flow)
     made.n, made.start = flow.n - 1, rows.ravel()

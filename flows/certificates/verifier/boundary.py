@@ -24,7 +24,6 @@ import numpy as np
 from flint import acb, arb, arb_mat, fmpq
 
 from flows.certificates.verifier.curve import UNIT, norm
-from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, number, require
 from flows.certificates.verifier.tube import Ball
 
@@ -92,21 +91,15 @@ class Arcs(Ball):
         self.sizes = arb_mat([[abs(c) for c in row] for row in self.coefficients.tolist()])
         self.rest = 4 * bound / (self.far - tube) * rho**-last / (rho - 1)
 
-    def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
-        """Refuse unless ``e' <= nu e + defect``; what the defect counts is one."""
-        shift = nu * (-segment.time(part, parts)).exp() - self.rest
-        require(positive(self.hessian(part, parts), shift), "errors may grow faster")
-        return arb(1)
-
-    def hessian(self, part: int, parts: int) -> Any:
-        """All values on this part, but for what interpolation leaves in any direction."""
+    def forms(self, equations: Any, segment: Any, part: int, parts: int) -> tuple[Any, arb]:
+        """All Hessians on a part, but for what interpolation leaves in any direction."""
         count, s = self.coefficients.nrows(), arb(2 * part + 1 - parts) / parts
         middle = arb_mat([[s.chebyshev_t(k) for k in range(count)]]) * self.coefficients
         # |T_k'| <= k^2, and |T_k| <= 1.
         turns = arb_mat([[min(k * k / arb(parts), arb(2)) for k in range(count)]])
         flat = np.array(middle.entries()) + np.array((turns * self.sizes).entries()) * UNIT
         size = round(len(flat) ** 0.5)
-        return flat.reshape(size, size)
+        return flat.reshape(size, size), self.rest
 
 
 def near(w: Any, off: Any, mu: Any, reach: arb, moved: Callable[[int, int], arb]) -> arb:

@@ -51,7 +51,7 @@ def falling(data: Any, flow: Any, pieces: Any, bits: int, radius: float) -> Fall
     Refused
         With what does not hold.
     """
-    require(flow.form == "variables", "there is no polynomial loss")
+    require(flow.form == "polynomial", "there is no polynomial loss")
     stated = data["potential"]
     found = fall(stated)
     require(not found.hypotheses and "lower" not in stated, "its potential proves less")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from flows.certificates.verifier.angles import angle as turn
 from flows.certificates.verifier.reading import require
 
 UNIT = arb(0, 1)  # the interval [-1, 1]
@@ -33,7 +34,7 @@ def planar(w: Any, n: int) -> Any:
     blocks = np.array([[eye / 2] * n] * n) + arb(0)
     for i, j in combinations(range(n + 1), 2):
         apart = angle[i] - angle[j]
-        theta = arb.atan2(abs(apart.sin()), apart.cos()) + spread[i] + spread[j]
+        theta = turn(abs(apart.sin()), apart.cos()) + spread[i] + spread[j]
         theta = theta.max(arb(0)).min(arb.pi())
         for a, b, mu in ((i, j, -1 if j == n else 1), (j, i, 1)):
             if a < n:

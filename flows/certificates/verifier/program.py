@@ -1,14 +1,14 @@
-"""A loss as a program of steps: its value with its slopes, and its formula for a person."""
+"""A loss as a program of steps: its value with its slopes, as models near a point."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from flint import fmpq
 
 from flows.certificates.verifier.exact import fraction, whole
+from flows.certificates.verifier.formula import formula
 from flows.certificates.verifier.models import ORDER, Models
 from flows.certificates.verifier.reading import require
 from flows.certificates.verifier.taylor import AT_ZERO
@@ -72,29 +72,3 @@ def _function(models: Models, kind: str, rest: Any, a: Any) -> tuple[Any, Any]:
             lower = models.power(base, abs(k) - 1 if k > 0 else abs(k) + 1)
             return models.power(base, abs(k)), lower * k
     return models.series(kind, exponent, a)
-
-
-def formula(program: Any, names: Sequence[str]) -> str:
-    """A program in words, for a person."""
-    made: list[tuple[str, bool]] = []  # a text, and whether it is a sum
-    for kind, *rest in program:
-        if kind in ("number", "pi", "variable"):
-            text = {"number": str(rest[0]) if rest else "", "pi": "pi"}.get(kind) or names[rest[0]]
-            made.append((text, text.startswith("-") or "/" in text))
-            continue
-        a = made[rest[0]]
-        if kind == "plus":
-            b = made[rest[1]]
-            joined = f"{a[0]} - {b[0][1:]}" if b[0].startswith("-") else f"{a[0]} + {b[0]}"
-            made.append((joined, True))
-        elif kind == "times":
-            left, right = (f"({t})" if is_sum else t for t, is_sum in (a, made[rest[1]]))
-            text = f"-{right}" if a[0] == "-1" else f"{left}*{right}"
-            made.append((text, a[0] == "-1"))
-        elif kind == "power":
-            base = f"({a[0]})" if a[1] or "*" in a[0] else a[0]
-            up = rest[1] if rest[1].isdigit() else f"({rest[1]})"
-            made.append((f"{base}**{up}", False))
-        else:
-            made.append((f"{kind}({a[0]})", False))
-    return made[-1][0]

@@ -73,7 +73,7 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
     elif data["kind"] == flow.form == "layers":
         mu = _layers(flow, c, r, rates, away, flow.loss(end + UNIT * after).upper())
         near, lowest = r, arb(0)
-    elif data["kind"] == "squares" and flow.form == "variables":
+    elif data["kind"] == "squares" and flow.form == "polynomial":
         mu = arb(_one(rates))
         lowest = _squares(
             flow, data["squares"], c, r, mu, away, flow.loss(end + UNIT * after).upper()

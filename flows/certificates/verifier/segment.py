@@ -1,4 +1,4 @@
-r"""Independent check of the segments of a certificate; shares only python-flint with its maker.
+r"""Independent check of the segments of a certificate, whose maker asks for its bounds, too.
 
 Polynomials ``p`` approximate a gradient flow ``dx/dtau = -e^tau grad L(x)``, ``tau = log(1+t)``.
 For each segment, in ball arithmetic:

@@ -38,16 +38,21 @@ class Ball:
         found: arb = segment.most(equations, rho)
         return found
 
-    def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
-        """Refuse unless ``e' <= nu e + defect``; what the defect counts is one.
+    def forms(self, equations: Any, segment: Any, part: int, parts: int) -> tuple[Any, arb]:
+        """Mean Hessians on a part, and how far off they may be in any direction.
 
-        The mean Hessian is that between any state of the tube and its polynomial: on the way from
+        A mean Hessian is that between any state of the tube and its polynomial: on the way from
         there to the state, the ``k``-th part is within ``k/nested`` of it.
         """
-        box, slow, m = segment.box(part, parts), -segment.time(part, parts), self.nested
+        box, m = segment.box(part, parts), self.nested
         found = [equations.hessian(box + self.reach * (k + 1) / m * UNIT) for k in range(m)]
-        hessian = sum(found[1:], found[0]) / m
-        require(positive(hessian, nu * slow.exp()), "errors may grow faster")
+        return sum(found[1:], found[0]) / m, arb(0)
+
+    def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
+        """Refuse unless ``e' <= nu e + defect``; what the defect counts is one."""
+        hessian, off = self.forms(equations, segment, part, parts)
+        shift = nu * (-segment.time(part, parts)).exp() - off
+        require(positive(hessian, shift), "errors may grow faster")
         return arb(1)
 
     def end(self) -> End:

@@ -1,4 +1,4 @@
-"""Read a certificate and have it checked by code that shares nothing with its maker."""
+"""Read a certificate and have it checked by code that uses nothing of its maker."""
 
 from __future__ import annotations
 

@@ -14,10 +14,6 @@ Hence the integral of ``|P exp(-x^2/2)| / sqrt(2 pi)`` along each such line is a
 ``M = 3 (2 + B)^2 exp(c^2/2) / cos(S c)^2`` (Minkowski), and the sum over all multiples of ``h`` is
 right to ``2 M / (exp(2 pi c/h) - 1)`` (Trefethen and Weideman, SIAM Review 56 (2014), Theorem 5.1).
 Ending it at ``X >= 1`` leaves out at most ``12 (2 + R + X)^2 exp(-X^2/2) / sqrt(2 pi)``.
-
-*Complex means.* The sum over given points is a rational function of exponentials, analytic where
-``Z`` does not vanish at any of them. It is such a sum that is bounded on an ellipse; by how much
-the field of real means differs from it is :meth:`MixtureFlow.deviation`.
 """
 
 from __future__ import annotations
@@ -189,10 +185,6 @@ class MixtureFlow(BallFlow):
         overlap = averaged(psi, psi, found)
         error = ZERO if isinstance(x[0], acb) else SIDES * found.error
         return [error - dot(row, x) for row in overlap.tolist()]
-
-    def deviation(self, x: Sequence[Ball]) -> Ball:
-        """Bound the distance of the field, at real means in a box, from the sum for the box."""
-        return rule_for(x).error * arb(self.size).sqrt()
 
     def hessian(self, x: Sequence[Ball]) -> Matrix:
         """Hessian of the loss; on a box by its middle and the third derivatives."""

@@ -6,17 +6,13 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.systems.field.in_blocks import InBlocks
 from flows.systems.field.statements import statements_of
 from flows.systems.own.given import loss_of
-from flows.systems.own.polynomial import (
-    PolynomialFlow,
-    block_shapes,
-    stated_terms,
-)
+from flows.systems.own.polynomial import block_shapes, stated_terms, written_entries
 from flows.systems.own.sound_state import feature_names
+from flows.systems.own.steps import stated_steps
 from flows.systems.own.view import View
 from potentials import Statements
 from symbolic.language.blocks import Block
@@ -75,24 +71,23 @@ class Defined(InBlocks):
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:
-        """Terms of a polynomial loss, by which a certificate states it; or why it is none."""
+        """Terms of a polynomial loss, or steps of another one, by which a certificate states it.
+
+        A reason where it has neither.
+        """
+        about = {"name": self.name, "blocks": block_shapes(self.blocks)}
         terms = stated_terms(self.blocks, self._loss.form)
-        if isinstance(terms, str):
-            return f"{self.name}: {terms}"
-        return "polynomial", {
-            "name": self.name,
-            "blocks": block_shapes(self.blocks),
-            "terms": terms,
-        }
+        if not isinstance(terms, str):
+            return "polynomial", {**about, "terms": terms}
+        steps = stated_steps(self._loss.y, self._loss.form, written_entries(self.blocks))
+        if isinstance(steps, str):
+            return f"{self.name}: {steps}"
+        return "loss", {**about, "steps": steps}
 
     @property
     def formula(self) -> tuple[Sequence[Block], Any]:
         """Blocks and loss as they were given."""
         return self.blocks, self.expression
-
-    def ball_flow(self, start: Array) -> PolynomialFlow:
-        """Flow of a polynomial loss in ball arithmetic, from which certificates are made."""
-        return PolynomialFlow(self._loss.y, self._loss.form, self._view.known, start)
 
     @property
     def statements(self) -> Statements:

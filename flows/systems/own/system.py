@@ -14,7 +14,8 @@ from flows.systems.field.blocks import frozen, hold_tuples
 from flows.systems.field.metric import MetricFlow
 from flows.systems.own.followed import Followed
 from flows.systems.own.given import check
-from flows.systems.own.polynomial import blocks_of, expression_of
+from flows.systems.own.polynomial import blocks_of, expression_of, written_entries
+from flows.systems.own.steps import expression_of_steps
 from symbolic.language.stated import restated
 
 __all__ = ["OwnSystem"]
@@ -155,14 +156,18 @@ class OwnSystem(Followed):
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """Polynomial loss as a certificate states it: plain values define no other one."""
-        if {*parameters} != {"name", "blocks", "terms"}:
+        """Loss as a certificate states it, by its terms or by its steps."""
+        known = {*parameters} - {"name", "blocks"}
+        if known not in ({"terms"}, {"steps"}) or len(parameters) != 3:
             raise InputError(
                 "expected the name, blocks and terms of a polynomial loss; of another one build the"
                 " system and give it: flows.load(path, system=...)"
             )
         blocks = blocks_of(parameters["blocks"])
-        return cls(parameters["name"], blocks, expression_of(blocks, parameters["terms"]))
+        if "terms" in known:
+            return cls(parameters["name"], blocks, expression_of(blocks, parameters["terms"]))
+        made = expression_of_steps(parameters["steps"], written_entries(blocks))
+        return cls(parameters["name"], blocks, made)
 
     @classmethod
     def defined(cls, name: str, definition: Any) -> Self:

@@ -6,7 +6,7 @@ state are the coordinates ``x_{ia} = <w_i, g_a> / |g_a|``, in which distances ar
 user's own parameters.
 
 In the plane angles are signed by the areas of the pairs, and the field goes on analytically where
-a pair aligns; where a sign is wrong, :meth:`SpanFlow.beyond` bounds what the true field differs by.
+a pair aligns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from flows.core.balls import (
 )
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network
-from flows.systems.relu_neuron import bending, near, polar
+from flows.systems.relu_neuron import bending, polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -80,26 +80,6 @@ def _angle(area: Ball, cosine: Ball, product: Ball) -> Ball:
     if isinstance(half, acb) and not (half.abs_upper() < 1 or not half.real.contains(0)):
         raise Singular("an angle may leave its branch")
     return 2 * half.atan() if acute else arb.pi() - 2 * half.atan()
-
-
-def by_chord(a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
-    r"""Angle of unit vectors: ``tan^2(theta/2) = X/(1-X)`` with ``X = |a-b|^2/4``.
-
-    It is analytic for ``X`` off the rays ``(-oo, 0]`` and ``[1, oo)``: the tangent has a positive
-    real part there.
-    """
-    gap = [x - y for x, y in zip(a, b, strict=True)]
-    sine = dot(gap, gap) / 4
-    cosine = 1 - sine
-    if sine.real.mid() > 0.5:  # near pi the sum has the digits
-        both = [x + y for x, y in zip(a, b, strict=True)]
-        cosine = dot(both, both) / 4
-        sine = 1 - cosine
-    if not isinstance(sine, acb):
-        return 2 * arb.atan2(sine.nonnegative_part().sqrt(), cosine.nonnegative_part().sqrt())
-    if not ((sine.real > 0 and cosine.real > 0) or sine.imag > 0 or sine.imag < 0):
-        raise Singular("an angle may leave its branch")
-    return 2 * (sine.sqrt() / cosine.sqrt()).atan()
 
 
 @dataclass(frozen=True)
@@ -154,28 +134,6 @@ class SpanFlow(BallFlow):
     def by_boundary(self) -> bool:  # type: ignore[override]
         """Beyond the plane: squares of lengths are in a half-plane, and chords off two rays."""
         return self.q > 2
-
-    @property
-    def block(self) -> int:  # type: ignore[override]
-        """Entries of a neuron."""
-        return self.q
-
-    def size_near(
-        self,
-        x: Sequence[Ball],
-        off: Sequence[Ball],
-        reach: float,
-        turned: Callable[[int, int], Ball],
-    ) -> Ball:
-        """Bound the field at complex neurons within so much of those of ``x``."""
-        rows = self.rows(x)
-        norms = [_sqrt(dot(w, w)) for w in rows]
-        units = [[c / size for c in w] for w, size in zip(rows, norms, strict=True)]
-        # On arcs chords serve: an area may leave its branch far from real states.
-        middle = self._velocity(
-            rows, norms, [by_chord(units[i], units[j]) for i, j in self.pairs()]
-        )
-        return near.size(rows, off, middle, reach, turned)
 
     def clearance(self, x: Sequence[Ball]) -> float:
         """Least distance of two neurons at the length of the shorter one, or of one and zero."""
@@ -268,19 +226,6 @@ class SpanFlow(BallFlow):
                     weights[a][b] = -mu[b] * other
         columns = list(zip(*rows, strict=True))
         return [dot(row, column) for row in weights for column in columns]
-
-    def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
-        r"""Bound how far the branch is from the true field where ``|area| <= overshoot``.
-
-        With ``s`` the sine and ``psi <= pi/2 s`` the distance of the angle from 0 or pi, each of
-        the two gradients differs by ``(1/pi) | |b| s abar -+ psi b | <= |b| psi^2``.
-        """
-        i, j = self.pairs()[pair]
-        a, b = (dot(w, w).sqrt() for w in (self.rows(x)[i], self.rows(x)[j]))
-        psi = arb.pi() / 2 * overshoot / (a * b)
-        if not psi <= 1:
-            raise Singular("a pair is far beyond its kink")
-        return (a + b) * psi * psi
 
     def hessian(self, x: Sequence[Ball]) -> Any:
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians, kinks included."""

@@ -12,10 +12,11 @@ import flows
 from flows.certificates import axes, ellipsoid
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
-from flows.certificates.proof import perron
+from flows.certificates.own_flow import equations_of
 from flows.certificates.steps import Steps, bits_for
 from flows.certificates.verifier import ellipsoid as checker
 from flows.certificates.verifier import relu_neuron
+from flows.certificates.verifier.positive import perron
 from flows.core.balls import precision
 
 RADIUS, END = 1e-3, 0.3
@@ -294,7 +295,7 @@ def test_axes_follow_the_linear_flow():
     system = flows.ReLUNeuron(n=2, d=2)
     start, bits = system.initial(0.1, 4), bits_for(8, 1.0)
     with precision(bits + 64):
-        steps = Steps(system.ball_flow(start), bits, 8, 1e-9)
+        steps = Steps(system.ball_flow(start), equations_of(system, start), bits, 8, 1e-9)
         steps.segment(1 << bits)
         p = steps.before
         rows, shape = axes.followed(steps.flow, p, np.eye(4), 1e-9)

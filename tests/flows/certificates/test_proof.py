@@ -9,11 +9,11 @@ from oracles.certificates import ball
 from oracles.certified import means, neurons
 
 import flows
-from flows.certificates import ellipse, proof
-from flows.core.balls import Singular, precision
-
-# Sums of six doubles of size 9.
-ROUNDED = 1e-13
+from flows.certificates import proof
+from flows.certificates.bounds import best_ellipse, bounded, is_positive, segment_of
+from flows.certificates.own_flow import equations_of
+from flows.certificates.verifier.reading import Refused
+from flows.core.balls import precision
 
 
 @pytest.mark.parametrize("name", neurons.PROBLEMS)
@@ -98,29 +98,12 @@ def test_the_stated_defect_of_means_holds_between_the_nodes():
             assert worst > piece.defect * 1e-12  # nor is the bound empty
 
 
-@pytest.mark.parametrize("parts", [1, 3, 8])
-def test_the_least_value_of_a_polynomial_on_a_part_is_below_all_values_and_sharp_where_it_falls(
-    parts,
-):
-    random = np.random.default_rng(parts)
-    for falls in (False, True):
-        for _ in range(20):
-            c = random.normal(size=6) * 0.3 ** np.arange(6)
-            c[1] = -9.0 if falls else 0.1 * c[1]
-            for index in range(parts):
-                s = np.linspace(2 * index - parts, 2 * index - parts + 2, 1001) / parts
-                true = np.polynomial.chebyshev.chebval(s, c).min()
-                found = float(proof._least(np.array([arb(x) for x in c]), index, parts))
-                assert found <= true + ROUNDED
-                assert not falls or found > true - ROUNDED
-
-
 def test_positive_pivots_are_found_of_positive_matrices_only():
     positive = [[arb(2), arb(1)], [arb(1), arb(2)]]
-    assert proof.is_positive(positive)
-    assert not proof.is_positive([[arb(1), arb(2)], [arb(2), arb(1)]])
-    assert not proof.is_positive([[arb(2, 3), arb(1)], [arb(1), arb(2)]])  # not all of the box
-    assert not proof.is_positive([[arb.nan(), arb(0)], [arb(0), arb(1)]])
+    assert is_positive(positive)
+    assert not is_positive([[arb(1), arb(2)], [arb(2), arb(1)]])
+    assert not is_positive([[arb(2, 3), arb(1)], [arb(1), arb(2)]])  # not all of the box
+    assert not is_positive([[arb.nan(), arb(0)], [arb(0), arb(1)]])
 
 
 def test_growth_counts_what_a_box_does_to_slow_directions_only():
@@ -131,7 +114,7 @@ def test_growth_counts_what_a_box_does_to_slow_directions_only():
         [arb(c, r) for c, r in zip(*rows, strict=True)] for rows in zip(middle, wide, strict=True)
     ]
     with precision(100):
-        found, sharp = proof.bounded(box, arb(slow))
+        found, sharp = bounded(np.array(box), arb(0), arb(slow))
     assert sharp == pytest.approx(2e-3 / slow)
     assert found < 1.1 * sharp
     worst = -math.inf
@@ -167,14 +150,18 @@ def test_hessians_of_a_short_neuron_hardly_vary_along_it():
 
 def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
     made = neurons.certificate("plane", 8)
-    piece = made.pieces[5]
+    piece, equations = made.pieces[5], equations_of(made.system, made.start)
     with precision(made.precision):
         span = made.span(5)
-        wide = proof.Span(span.centre, 100 * span.half)
-        p = proof.Approximant(piece.rows, span, piece.signs, made.bits)
-        assert ellipse.remainder(made.flow(), p, piece.rho) <= piece.defect
-        with pytest.raises(Singular):
-            ellipse.remainder(made.flow(), p._replace(span=wide), 1e6)
+        found = best_ellipse(
+            equations, segment_of(proof.Approximant(piece.rows, span, piece.signs, made.bits))
+        )
+        assert 1 < found.rho < 1024 and found.left <= piece.defect
+        # A larger one is refused, and one before that was too large is tried no more.
+        with pytest.raises(Refused):
+            segment_of(proof.Approximant(piece.rows, span, piece.signs, made.bits)).most(
+                equations, arb(1e6)
+            )
 
 
 def test_the_loss_of_vectors_that_are_about_opposite_stays_sharp():

@@ -14,6 +14,7 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
+from flows.certificates.own_flow import OwnFlow
 from flows.certificates.rest import balls as rest
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.tail.tail import Open
@@ -324,7 +325,7 @@ def test_a_convex_quadratic_is_proved_convex_in_units_of_its_own(loss, least):
         system, start = _own(sp.expand(expression), [1e-30, 1e-40])
         with precision(BITS):
             near = [arb(x) for x in start]
-            return rest.convex(system.ball_flow(start), near, arb(0), 0.9, BITS)
+            return rest.convex(OwnFlow(system, start), near, arb(0), 0.9, BITS)
 
     assert float(found(loss).mu) == pytest.approx(0.9 * least, rel=1e-12)
     # Control: where a direction falls by more than it rises, it is a saddle.

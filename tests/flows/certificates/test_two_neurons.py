@@ -9,9 +9,10 @@ from flint import arb
 from oracles.certified.changed import of_other_bounds, refusal
 
 import flows
+from flows.certificates.bounds import growth, segment_of
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
-from flows.certificates.proof import growth
+from flows.certificates.own_flow import equations_of
 from flows.certificates.steps import Steps, bits_for
 from flows.certificates.tail.funnel import Entry, Funnel, layers, outcome, prove
 from flows.certificates.tail.funnel_tail import RADII
@@ -19,6 +20,7 @@ from flows.certificates.tail.tail import Open
 from flows.certificates.verifier import funnel as checker
 from flows.certificates.verifier.late_flow import rates
 from flows.certificates.verifier.reading import Refused
+from flows.certificates.verifier.tube import Ball
 from flows.core.balls import precision
 
 # A thousand times what boxes about one shape had allowed.
@@ -222,11 +224,15 @@ def test_nested_boxes_bound_growth_more_sharply():
     system = flows.ReLUNeuron(n=2, d=2)
     start, bits = np.array([[0.5, -0.5], [0.75, 0.25]]), bits_for(8, 1.0)
     with precision(bits + 64):
-        steps = Steps(system.ball_flow(start), bits, 8, RADIUS)
+        equations = equations_of(system, start)
+        steps = Steps(system.ball_flow(start), equations, bits, 8, RADIUS)
         piece = steps.segment(1 << bits)
-        made, tube = steps.before, arb(10 * piece.tube)
-        one, four = (growth(steps.flow, made, 4, tube, nested)[0] for nested in (1, 4))
-        thin = growth(steps.flow, made, 4, arb(0))[0]
+        made, tube = segment_of(steps.before), (10 * piece.tube).hex()
+        tubes = ({"tube": x, "error": x} for x in (tube, tube, "0x0p+0"))
+        one, four, thin = (
+            growth(Ball(x, wide), equations, made, 4)[0]
+            for x, wide in zip(tubes, (False, True, False), strict=True)
+        )
     assert all(t < b < a for a, b, t in zip(one, four, thin, strict=True))
     # Deviations grow linearly: four boxes leave five eighths of them.
     assert all(b - t < 0.75 * (a - t) for a, b, t in zip(one, four, thin, strict=True))

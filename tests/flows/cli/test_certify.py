@@ -294,7 +294,7 @@ def test_a_start_that_is_a_column_is_that_vector(popflow, loss):
         ({"terms": [[1, 1, [[2, 1]]]]}, "has other entries"),
         ({"terms": [[1.5, 1, [[0, 1]]]]}, "other numbers than integers"),
         ({"terms": [[1, 0, [[0, 1]]]]}, "a denominator below 1"),
-        ({"terms": "u**2"}, "expected a polynomial loss"),
+        ({"terms": "u**2"}, "expected a loss, JSON"),
         ({"name": "u+v"}, "name must be a plain word"),
         ({"blocks": [["u", [0]]]}, "not a name and a shape"),
         ({"loss": "u**2"}, "got name, blocks, terms, loss"),

@@ -21,11 +21,8 @@ class Straight(Piece):
 @pytest.mark.parametrize(
     ("method", "arguments", "because"),
     [
-        ("size_near", ([], [], 0.0, None), "by_boundary is true"),
-        ("minors", ([], 0, 1), "by_boundary is true"),
         ("clearance", ([],), "by_boundary is true"),
         ("slopes", ([], [], []), "bends is true"),
-        ("beyond", ([], 0, 0.0), "areas names kinks"),
     ],
 )
 def test_a_flow_of_balls_that_lacks_what_it_promises_says_so_in_one_line(

@@ -67,6 +67,7 @@ COMPLEX = flows.MatrixFactorization(d=1, depth=2, field="complex", regularizatio
 MEANS = flows.GMMEM(n=2, d=1)
 KINDS = {
     "own": certified(BOWL, [1.5, 0.25], 1.0),
+    "functions": certified(own(sp.exp(U) * V**2 + sp.tanh(U - V) ** 2), [0.5, 0.25], 1.0),
     "ball of starts": certified(BOWL, [1.5, 0.25], 1.0, radius=1e-3),
     "neurons": certified(PAIR, [[0.5, -0.5], [0.75, 0.25]], 0.5),
     "layers": certified(COMPLEX, [[[0.5 + 0.25j]], [[1.25 - 0.5j]]], 0.5),

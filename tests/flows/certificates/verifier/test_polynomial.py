@@ -12,7 +12,8 @@ from oracles.certificates import ball, put, scaled
 from oracles.certified.polynomials import FIELDS, PROBLEMS, STARTS, certificate, system
 
 import flows
-from flows.certificates.verifier.polynomial import Polynomial, entries, terms
+from flows.certificates.verifier.loss import entries
+from flows.certificates.verifier.polynomial import Polynomial, terms
 from flows.certificates.verifier.reading import Refused
 from flows.core.balls import precision
 

@@ -8,7 +8,6 @@ from oracles.certificates import ball
 from oracles.certified.means import PROBLEMS, problem
 
 import flows
-from flows.certificates import proof
 from flows.certificates.verifier import gmm_em as checker
 from flows.certificates.verifier.reading import Refused
 from flows.core.balls import Singular, precision
@@ -163,28 +162,6 @@ def test_a_rule_without_its_strip_or_its_end_has_no_bound():
     for arguments in ((0.1, 10.0, 1.6), (0.1, 0.5, 1.0)):
         with pytest.raises(Singular):
             bound(*arguments)
-
-
-def test_the_sum_that_is_continued_is_near_the_field_of_all_real_states_of_its_box():
-    system, start = problem("three")
-    generator = np.random.default_rng(1)
-    for side in (1e-3, 0.05):
-        with precision(96):
-            flow = system.ball_flow(start)
-            box = [acb(c + arb(0, side), arb(0, side)) for c in flow.start]
-            found, off = balls.rule_for(box), flow.deviation(box)
-            whole = flow.field(box)
-            for _ in range(5):
-                x = [
-                    arb(c + side * u)
-                    for c, u in zip(start.ravel(), generator.uniform(-1, 1, 3), strict=True)
-                ]
-                psi = flow.posteriors(x, found)
-                total = [-balls.dot(row, x) for row in balls.averaged(psi, psi, found).tolist()]
-                assert all(a.contains(b) for a, b in zip(whole, total, strict=True))
-            with precision(300):
-                true = [c.mid() for c in flow.field(x)]
-                assert proof.norm([a.mid() - b for a, b in zip(total, true, strict=True)]) <= off
 
 
 def test_boxes_in_which_posteriors_may_have_poles_are_refused():

@@ -117,7 +117,7 @@ def _links(made: Any) -> Any:
 
 
 class _WithSources(caching.FunctionCache):
-    """Numba's own files, whose key also tells the sources of what a function calls."""
+    """Numba's own files, whose key also holds the fingerprint of the sources."""
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return (*super()._index_key(sig, codegen), sources())
@@ -191,7 +191,7 @@ def outer(function: Callable[..., Any]) -> Any:
 
 
 def _keep(store: _Store, key: Any, code: Any) -> None:
-    """Write code; an index of other sources, which may name what is gone, is begun anew."""
+    """Write code; an index of other sources, which may name lost modules, is begun anew."""
     try:
         store.save_overload(key, code)
     except OSError:

@@ -44,7 +44,7 @@ def make_field(lanes: int) -> Callable[..., None]:
 
 
 def make_look() -> Callable[..., bool]:
-    """Compile what tells that a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
+    """Compile the test whether a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
     from flows.systems.mixture.field_compiled import components_at, small
     from flows.systems.mixture.within import outgrown
 

@@ -8,7 +8,7 @@ In products ``a.b`` without conjugation ``|(a+x).(b+y) - a.b| <= |a||y| + |x||b|
 - ``X = |u_a - u_b|^2/4``, or ``1 - X = |u_a + u_b|^2/4`` if that is smaller, is on a disc; so is
   ``X``, which must not meet the rays ``(-oo, 0]`` and ``[1, oo)``. Off these ``theta = 2 asin(sqrt
   X)`` and ``sin theta`` are analytic, with slopes ``1/sqrt(X(1-X))`` and ``(1-2X)/sqrt(X(1-X))``.
-- Where vectors nearly agree or oppose, ``sigma = 4 X(1-X) = |a^b|^2/(S_a S_b)`` tells more: minors
+- Where vectors nearly agree or oppose, ``sigma = 4 X(1-X) = |a^b|^2/(S_a S_b)`` is sharper: minors
   are small then, and move as little. ``|X(sigma) - X|`` is ``|d sigma|/(4 sqrt(1-|sigma|-|d
   sigma|))`` at most: where ``|sigma| < 1``, ``1-2X`` does not vanish and keeps the sign of its real
   part.
@@ -55,7 +55,7 @@ def size(
     """
     n, q = len(rows) - 1, len(rows[0])
     discs = [_disc(w, e) for w, e in zip(rows, [*off, arb(0)], strict=True)]
-    apart = [sum(off, arb(0)) / 2] * n
+    errors = [sum(off, arb(0)) / 2] * n
     for i, j in combinations(range(n + 1), 2):
         angle, turn, sine, bend = _angle(discs[i], discs[j], reach, partial(turned, i, j))
         for a, b in ((i, j), (j, i)):
@@ -65,9 +65,9 @@ def size(
                 bent = bend * (abs(other.root) + other.root_off) * most
                 moved = sine * (other.root_off * most + abs(other.root) * own.unit_off)
                 pulled = turn * (other.size + other.off) + angle * other.off
-                apart[a] += (bent + moved + pulled) / (2 * arb.pi())
+                errors[a] += (bent + moved + pulled) / (2 * arb.pi())
     total = arb(0)
-    for k, error in enumerate(apart):
+    for k, error in enumerate(errors):
         total += (_norm(middle[k * q : (k + 1) * q]) + error) ** 2
     return total.sqrt().upper()
 

@@ -73,6 +73,7 @@ class FieldState(State):
     rank: ClassVar[dict[str, int]] = {"x": 1, "time": 0, "seen": 1, "error": 1, "off": 1}
 
 
+@np.errstate(all="ignore")
 def observe(written: Written, x: Array, t: Array) -> FieldState:
     """States with what is observed there, whose errors are those of the last bits of entries."""
     y, times = x.reshape(-1, x.shape[-1]), np.broadcast_to(t, x.shape[:-1]).ravel()

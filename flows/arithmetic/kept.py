@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +73,7 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
         with contextlib.suppress(Exception):  # what cannot be read, or is no code, is made anew
             found = store.load_overload(key, target)
         if found is None:
+            _announce()
             with _numbered_by(name), linked():
                 function = make()
                 if arguments not in function.overloads:
@@ -85,6 +87,13 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
             function.disable_compile()
     function.kept_as = name
     return function
+
+
+@functools.cache
+def _announce() -> None:
+    """Say once, to a person at a terminal, why this call takes long and the next one does not."""
+    if sys.stderr.isatty():
+        print("popflow: compiling, once; later runs read it from the disk", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -109,6 +118,7 @@ def _links(made: Any) -> Any:
     compile_ = made._compiler.compile
 
     def compiled(*types: Any) -> Any:
+        _announce()
         with linked():
             return compile_(*types)
 

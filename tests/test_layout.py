@@ -28,7 +28,7 @@ LINES = {
     "flows/pages": 3474,
     "flows/runs": 4877,
     "flows/solvers": 3587,
-    "flows/systems": 18886,
+    "flows/systems": 18890,
     "popflow": 16,
     "potentials": 5742,
     "symbolic": 19545,

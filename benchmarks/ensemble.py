@@ -91,7 +91,7 @@ def by_hand(law: Law, pool: Executor, workers: int) -> tuple[float, Array, Array
 
 
 def one_thread() -> None:
-    """Let scripts and ensembles run with one thread of BLAS a process alike."""
+    """Let scripts and ensembles run both with one thread of BLAS a process."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)

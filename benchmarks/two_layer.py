@@ -167,7 +167,7 @@ def table(quick: bool) -> bool:
 
 
 def near(k: int, own: float, other: float, lonely: float, *beyond: Any) -> np.ndarray:
-    """Students that are alike but for those beyond, one row each."""
+    """Students that are equal but for those beyond, one row each."""
     w = np.full((k - 1 + len(beyond), k), other)
     w[np.arange(k - 1), np.arange(k - 1)] = own
     w[: k - 1, -1] = lonely

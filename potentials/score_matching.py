@@ -87,7 +87,7 @@ _LONG_ENOUGH = (
         unmet="the run is too short to converge: exp(-2 s) t_end = {value}, not >= "
         "4 n^2 (1 + 1/max |mu_i(0)|^2) = {needed}",
     ),
-    # A cluster of spread r waits at a loss near r^4 until t is near n/(8 r^2).
+    # A cluster of spread r stays at a loss near r^4 until t is near n/(8 r^2).
     Hypothesis(
         "... and for the spread r to matter, read as exp(-2 s) t_end r(t_end)^2 >= n/16, or r = 0",
         sp.Max(_SPEED * t_end * spread_end**2, n * (1 - sp.sign(spread_end))),

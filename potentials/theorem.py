@@ -17,7 +17,7 @@ from symbolic.language.rate import D
 __all__ = ["named", "power", "theorem"]
 
 Condition = Literal["<=", ">=", "<", ">"]
-#: What is claimed by a relation; a strict one is claimed as far as numbers can tell.
+#: What is claimed by a relation; a strict one is claimed to the error of the numbers.
 RELATIONS: dict[type, Relation] = {
     sp.Le: "<=",
     sp.Lt: "<=",

@@ -26,9 +26,13 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Leave what is collected, and lives to the end, out of what the garbage collector looks at."""
+    """Leave what is collected, and lives to the end, out of what the garbage collector looks at.
+
+    Derivations and compilation make millions of objects that live on: it looks more rarely, too.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +73,7 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
         with contextlib.suppress(Exception):  # what cannot be read, or is no code, is made anew
             found = store.load_overload(key, target)
         if found is None:
+            _announce()
             with _numbered_by(name), linked():
                 function = make()
                 if arguments not in function.overloads:
@@ -85,6 +87,13 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
             function.disable_compile()
     function.kept_as = name
     return function
+
+
+@functools.cache
+def _announce() -> None:
+    """Say once, to a person at a terminal, why this call takes long and the next one does not."""
+    if sys.stderr.isatty():
+        print("popflow: compiling, once; later runs read it from the disk", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -109,6 +118,7 @@ def _links(made: Any) -> Any:
     compile_ = made._compiler.compile
 
     def compiled(*types: Any) -> Any:
+        _announce()
         with linked():
             return compile_(*types)
 
@@ -117,7 +127,7 @@ def _links(made: Any) -> Any:
 
 
 class _WithSources(caching.FunctionCache):
-    """Numba's own files, whose key also tells the sources of what a function calls."""
+    """Numba's own files, whose key also holds the fingerprint of the sources."""
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return (*super()._index_key(sig, codegen), sources())
@@ -191,7 +201,7 @@ def outer(function: Callable[..., Any]) -> Any:
 
 
 def _keep(store: _Store, key: Any, code: Any) -> None:
-    """Write code; an index of other sources, which may name what is gone, is begun anew."""
+    """Write code; an index of other sources, which may name lost modules, is begun anew."""
     try:
         store.save_overload(key, code)
     except OSError:

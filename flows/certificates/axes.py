@@ -50,7 +50,7 @@ def followed(
     table = np.polynomial.chebyshev.chebvander(nodes, DEGREE)
     with precision(BITS):
         states = [chebyshev.evaluated(p.rows, arb(s), p.bits) for s in nodes]
-        hessians = np.array([flow.steering(x) for x in states])
+        hessians = flow.steering(states)
         middle, none = [x.mid() for x in states[DEGREE // 2]], np.array([[arb(0)]] * size)
         unit = np.array([[arb(int(i == k)) for i in range(size)] for k in range(size)])
         bent = np.vectorize(lambda x: float(x.mid()), "d")(flow.slopes(middle, unit, none))

@@ -40,12 +40,12 @@ def continued(last: Approximant, span: Span, nodes: Sequence[Ball]) -> Matrix:
 
 def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
     """LU factors of Newton's matrix."""
-    size = flow.size
-    matrix = np.kron(derivative, np.eye(size))
-    for i, (x, speed) in enumerate(zip(states, speeds, strict=True)):
-        block = slice(i * size, (i + 1) * size)
-        matrix[block, block] += float(speed) * flow.steering(x)
-    return scipy.linalg.lu_factor(matrix)
+    count, size = len(states), flow.size
+    matrix, each, entry = np.zeros((count, size, count, size)), np.arange(count), np.arange(size)
+    matrix[:, entry, :, entry] = derivative
+    fast = np.array([float(speed) for speed in speeds])
+    matrix[each, :, each, :] += fast[:, None, None] * flow.steering(states)
+    return scipy.linalg.lu_factor(matrix.reshape(count * size, -1), overwrite_a=True)
 
 
 def collocate(

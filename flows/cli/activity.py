@@ -85,7 +85,7 @@ class _Watched:
         self._stream, self._line = stream, line
 
     def write(self, text: str) -> int:
-        """Write, after the line is gone."""
+        """Write, after the line is removed."""
         self._line.clear()
         return int(self._stream.write(text))
 

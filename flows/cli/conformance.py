@@ -130,8 +130,8 @@ def gradient(patient: Patient) -> Iterator[Finding]:
     if y.size <= FEW:
         try:
             hessian = system.hessian(y)
-        except InputError as told:
-            yield Finding("missing", "Hessian", str(told))
+        except InputError as error:
+            yield Finding("missing", "Hessian", str(error))
             return
         yield _compared("Hessian", hessian, differences(lambda x: np.ravel(system.gradient(x)), y))
 
@@ -147,8 +147,8 @@ def starts(patient: Patient) -> Iterator[Finding]:
     else:
         yield Finding("works", "random start", f"of {first.size} numbers, by its seed")
     if getattr(system, "start", "a law") is None:
-        told = "write def initial(self, rng, scale) for the paper's law; now entries are Gaussian"
-        yield Finding("missing", "start law", told)
+        remedy = "write def initial(self, rng, scale) for the paper's law; now entries are Gaussian"
+        yield Finding("missing", "start law", remedy)
 
 
 def round_trip(patient: Patient) -> Iterator[Finding]:
@@ -195,8 +195,8 @@ def observed(patient: Patient) -> Iterator[Finding]:
     """Potentials beside the loss, or the line that gives some."""
     names = [p.name for p in patient.run.statements.potentials]
     if not names:
-        told = 'def potentials(self, y): return {"size": ...}, and runs and claims know it'
-        yield Finding("missing", "potentials", told)
+        remedy = 'def potentials(self, y): return {"size": ...}, and runs and claims know it'
+        yield Finding("missing", "potentials", remedy)
         return
     yield Finding("works", "potentials", ", ".join(names))
 
@@ -205,12 +205,14 @@ def claimed(patient: Patient) -> Iterator[Finding]:
     """Each claim on the run, how sharp it is, and whether a false one is seen."""
     claims = patient.run.statements.claims
     if not claims:
-        told = 'def claims(self, loss, t): yield theorem("upper", loss <= t**-1), and check says'
-        yield Finding("missing", "claims", f"{told} whether it holds")
+        remedy = 'def claims(self, loss, t): yield theorem("upper", loss <= t**-1), and check says'
+        yield Finding("missing", "claims", f"{remedy} whether it holds")
     for claim in claims:
         if claim.source == OWN:
-            told = f'theorem("{claim.id}", .., Source(authors, year, arxiv, place, kind)) cites it'
-            yield Finding("missing", f"source of {claim.id}", told)
+            remedy = (
+                f'theorem("{claim.id}", .., Source(authors, year, arxiv, place, kind)) cites it'
+            )
+            yield Finding("missing", f"source of {claim.id}", remedy)
         yield _one_claim(patient.run, claim)
 
 
@@ -224,12 +226,12 @@ def _one_claim(run: Trajectory, claim: Claim) -> Finding:
     if found.verdict is Outcome.INCONCLUSIVE:
         return Finding("missing", what, f"INCONCLUSIVE: {found.message}")
     tried = list(false_ones(run, claim))
-    seen = [told for told, broken in tried if _refuted(run, broken)]
+    seen = [change for change, broken in tried if _refuted(run, broken)]
     if seen:
         return Finding("works", what, f"HOLDS; seen to be false: {', '.join(seen)}")
     if not tried:
         return Finding("works", what, "HOLDS; it has no constant and no exponent to be broken")
-    held = ", ".join(told for told, _ in tried)
+    held = ", ".join(change for change, _ in tried)
     return Finding("missing", what, f"HOLDS, and so does {held}: state where it is sharp")
 
 
@@ -242,14 +244,14 @@ def false_ones(run: Trajectory, claim: Claim) -> Iterator[tuple[str, Claim]]:
     for place, one in enumerate(claim.conclusions):
         alone = replace(claim, conclusions=(one,), hypotheses=())
         if one.relation == "==":
-            rhs, told = one.rhs * (1 + A_LITTLE), "a right side that differs by 0.001"
-            yield told, replace(alone, conclusions=(replace(one, rhs=rhs),))
+            rhs, change = one.rhs * (1 + A_LITTLE), "a right side that differs by 0.001"
+            yield change, replace(alone, conclusions=(replace(one, rhs=rhs),))
         elif one.constant is not None and (tight := check(run, alone)[0].constant):
             sign = (-1 if one.relation == "<=" else 1) * np.sign(tight)
             constant = sp.Float(tight * (1 + sign * float(A_LITTLE)))
-            told = f"conclusion {place + 1} with the constant {float(constant):.6g}"
-            told = told if len(claim.conclusions) > 1 else f"the constant {float(constant):.6g}"
-            yield told, replace(alone, conclusions=(replace(one, constant=constant),))
+            change = f"conclusion {place + 1} with the constant {float(constant):.6g}"
+            change = change if len(claim.conclusions) > 1 else f"the constant {float(constant):.6g}"
+            yield change, replace(alone, conclusions=(replace(one, constant=constant),))
     if claim.exponent is not None:
         for change in (TENTH, -TENTH):
             exponent = claim.exponent + change

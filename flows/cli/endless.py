@@ -79,8 +79,8 @@ def bounds(theorem: Any) -> dict[str, Any]:
         return {"rate": theorem.rate, "amplitude": theorem.amplitude, "delay": theorem.delay}
     power = 2 if hasattr(theorem, "constant") else 3
     found = {"exponent": power, "lower": theorem.lower, "upper": theorem.upper}
-    gone = getattr(theorem, "gone", ())
-    return {**found, **({"at_zero": [zero._asdict() for zero in gone]} if gone else {})}
+    vanished = getattr(theorem, "gone", ())
+    return {**found, **({"at_zero": [zero._asdict() for zero in vanished]} if vanished else {})}
 
 
 def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
@@ -111,9 +111,9 @@ def _power(infinity: Infinity | FunnelTail | AtZero, theorem: Any) -> list[tuple
         ("for all t >= 0", _between(*infinity.all_times)),
     ]
     if theorem is not None:
-        for gone in theorem.gone:
-            when = f"between t = {_below(gone.first)} and {_above(gone.last)}"
-            rows.insert(0, (f"neuron {gone.neuron + 1}", f"is at zero from a time on, {when}"))
+        for vanished in theorem.gone:
+            when = f"between t = {_below(vanished.first)} and {_above(vanished.last)}"
+            rows.insert(0, (f"neuron {vanished.neuron + 1}", f"is at zero from a time on, {when}"))
         proved = f"{_between(theorem.lower, theorem.upper)} for all t >= 0"
         rows.append(
             ("verified theorem", f"the flow exists for all t, these limits hold, and {proved}")

@@ -215,11 +215,11 @@ def check(
     result = loaded_or_integrated(subject, options, partial(_examine, subject, asked))
     proven = certified(certificate, result, asked) if certificate is not None else None
     verdicts = verdicts_of(result, asked)
-    met, always = theorems_of(result, certificate) if theorems else ([], [])
+    applied, always = theorems_of(result, certificate) if theorems else ([], [])
     if as_json:
         certificate_of: dict[str, Any] = {"certificate": proven.to_json()} if proven else {}
         if theorems:
-            certificate_of["theorems"] = [m.to_json() for m in met]
+            certificate_of["theorems"] = [m.to_json() for m in applied]
             certificate_of["for_all_times"] = [a.to_json() for a in always]
         if claim is None:
             about = {**result.to_json(), "verdicts": [v.to_json() for v in verdicts]}
@@ -232,7 +232,7 @@ def check(
             output.show(output.run_table(result), verdict_lines(verdicts, proven))
         else:
             output.show(summary_lines(result, verdicts), verdict_table(verdicts, proven))
-        output.show(theorem_lines(met, always, in_full=full or claim is not None))
+        output.show(theorem_lines(applied, always, in_full=full or claim is not None))
     if proven and proven.refutes:
         return 1
     return exit_code(verdicts) if result.completed else 4

@@ -55,21 +55,35 @@ def _text(value: Any) -> str:
 
 def run_table(run: Trajectory) -> Table:
     """Parameters, status, end and work of a run."""
-    from flows.runs.rates import local_exponent
+    from flows.core.card import described, end_line
 
-    parameters = run.system.parameters.items()
     return table(
         ("run", run.system.name),
         [
-            ("parameters", ", ".join(f"{name} = {_text(value)}" for name, value in parameters)),
+            ("parameters", described(run.parameters).partition(", ")[2]),
             ("status", f"{run.status}: {run.message}"),
             ("t", float(run.t[-1])),
-            (run.leading, float(run[run.leading][-1])),
-            ("local exponent", float(local_exponent(run, run.leading)[-1])),
+            (run.leading, end_line(run, run.leading)),
+            ("local exponent", exponent_text(run)),
             *((event.kind, f"t = {event.time:.6g}: {event.detail}") for event in run.events),
             ("work", ", ".join(f"{_text(v)} {k.replace('_', ' ')}" for k, v in run.stats.items())),
         ],
     )
+
+
+def exponent_text(run: Trajectory) -> str:
+    """Local exponent at the end of a run, or at the last time at which it is known."""
+    import numpy as np
+
+    from flows.runs.rates import local_exponent
+
+    exponents = local_exponent(run, run.leading)
+    known = np.flatnonzero(np.isfinite(exponents))
+    if not known.any():  # at t = 0 it is zero
+        return f"not known, as {run.leading} is zero or not known"
+    last = known[-1]
+    beyond = f" at t = {run.t[last]:.6g}; beyond, {run.leading} is zero or not known"
+    return f"{exponents[last]:.6g}{beyond if last < len(run.t) - 1 else ''}"
 
 
 def course_table(run: Trajectory, name: str) -> Table:

@@ -16,7 +16,7 @@ from flows.core.errors import InputError
 from flows.core.system import System
 from flows.systems.own.model import Model
 
-__all__ = ["defined_in", "told"]
+__all__ = ["defined_in", "errors_named"]
 
 
 def defined_in(path: str, name: str | None = None) -> System | type[Model]:
@@ -49,11 +49,11 @@ def defined_in(path: str, name: str | None = None) -> System | type[Model]:
         known = f"it has {', '.join(found)}" if found else "it has none"
         raise InputError(f"{path}: expected {name} to be a flows.Model or a system; {known}")
     if len(distinct) != 1:
-        told_of = f"several, {', '.join(found)}; name one" if distinct else "none; write one"
+        count = f"several, {', '.join(found)}; name one" if distinct else "none; write one"
         example = f"{path}:{next(iter(found))}" if distinct else "popflow new NAME"
         raise InputError(
             f"{path}: expected one subclass of flows.Model, or one system such as"
-            f" flows.OwnSystem(...), got {told_of}, as in {example}"
+            f" flows.OwnSystem(...), got {count}, as in {example}"
         )
     (key,) = distinct.values()
     only: System | type[Model] = found[key]
@@ -84,7 +84,7 @@ def _run(file: Path, changed: tuple[int, int]) -> ModuleType:
     # classes are sent to other processes by what they are.
     sys.modules[module.__name__] = module
     try:
-        with told(str(file)):
+        with errors_named(str(file)):
             spec.loader.exec_module(module)
     finally:
         del sys.modules[module.__name__]
@@ -92,7 +92,7 @@ def _run(file: Path, changed: tuple[int, int]) -> ModuleType:
 
 
 @contextmanager
-def told(path: str) -> Iterator[None]:
+def errors_named(path: str) -> Iterator[None]:
     """Say what fails in a file in one line, with the line of the file."""
     try:
         yield

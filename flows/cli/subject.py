@@ -195,14 +195,14 @@ def _defined(found: Any, path: str) -> Subject:
 
     if isinstance(found, System):
         return _made(found)
-    from flows.cli.own_file import told
+    from flows.cli.own_file import errors_named
 
     own = found.options()
     names = {option.name for option in own}
 
     def build(options: Options, members: bool) -> tuple[System, Any]:
         asked = {name: options[name] for name in names if options.get(name) is not None}
-        with told(path):
+        with errors_named(path):
             system: System = found(**asked)
             return system, start_of(system, options, members)
 
@@ -244,8 +244,8 @@ def by_name(text: str) -> dict[str, float]:
         try:
             value = float(number)
         except ValueError:
-            told = f"expected numbers by name, such as x=0.5,y=0.4, got {text!r:.60}"
-            raise InputError(told) from None
+            message = f"expected numbers by name, such as x=0.5,y=0.4, got {text!r:.60}"
+            raise InputError(message) from None
         if name.strip() in found:
             raise InputError(f"expected one number a name, got two of {name.strip()}")
         found[name.strip()] = value

@@ -9,45 +9,49 @@ from flows.cli.layout import labelled, width, wrapped
 
 if TYPE_CHECKING:
     from flows.certificates.theorems.said import ForAllTimes
-    from flows.runs.theorems.meet import Met
+    from flows.runs.theorems.application import Application
     from flows.runs.trajectory import Trajectory
 
 __all__ = ["theorem_lines", "theorems_of"]
 
 
-def theorems_of(run: Trajectory, certificate: str | None) -> tuple[list[Met], list[ForAllTimes]]:
+def theorems_of(
+    run: Trajectory, certificate: str | None
+) -> tuple[list[Application], list[ForAllTimes]]:
     """Return what theorems say of a run, and of all times: from its certificate or its start."""
     from flows.certificates.theorems.decided import Start, for_all_times
-    from flows.runs.theorems.meet import meet
+    from flows.runs.theorems.application import applications
 
-    met = meet(run)
+    applied = applications(run)
     if certificate is None:
-        return met, [a for a in for_all_times(Start(run.system, run.start)) if a.proved]
+        return applied, [a for a in for_all_times(Start(run.system, run.start)) if a.proved]
     from flows.certificates.certificate import load_certificate
 
-    return met, for_all_times(load_certificate(certificate))
+    return applied, for_all_times(load_certificate(certificate))
 
 
 def theorem_lines(
-    met: Sequence[Met], always: Sequence[ForAllTimes], in_full: bool = True
+    applied: Sequence[Application], always: Sequence[ForAllTimes], in_full: bool = True
 ) -> list[str]:
     """Return lines about each theorem, those that are proved for all times last.
 
     Parameters
     ----------
-    met, always : sequence
+    applied, always : sequence
         What theorems say of a run, and of all times.
     in_full : bool
         Whether statements and hypotheses are printed too.
     """
     columns, lines = width(), []
-    for m in met:
-        state = "does not speak of this run" if not m.met else f"speaks of it from t = {m.begin:g}"
+    for m in applied:
+        state = (
+            "does not speak of this run" if not m.applies else f"speaks of it from t = {m.begin:g}"
+        )
         lines += [*([""] if in_full else []), *wrapped(f"theorem {m.name}: {state}", columns)]
         if not in_full:
             continue
         lines += labelled("says", m.says, columns)
-        if m.met:
+        if m.applies:
             held = f"the conclusion {'holds' if m.holds else 'FAILS'} at the times that were read"
             about = "the conclusion is about an expectation and was not read"
             lines += labelled("here", about if m.conclusion is None else held, columns)

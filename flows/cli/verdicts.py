@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flows.cli.layout import GAP, Table, labelled, width, wrapped
-from flows.cli.output import table
+from flows.cli.output import exponent_text, table
 from flows.core.card import described
 from flows.runs.verdict import Outcome
 
@@ -38,16 +38,14 @@ def summary_lines(run: Trajectory, verdicts: Sequence[Verdict]) -> list[str]:
     verdicts : sequence of Verdict
         Of its claims.
     """
-    from flows.runs.rates import local_exponent
-
     columns = width()
     ended = run.status if run.completed else f"{run.status} ({run.message})"
-    loss, exponent = float(run["loss"][-1]), float(local_exponent(run, "loss")[-1])
+    ended_at = f"{run.leading} {float(run[run.leading][-1]):.6g}"
     counts = Counter(v.verdict for v in verdicts)
     found = ", ".join(f"{counts[o]} {o}" for o in MEANING if counts[o]) or "no claims"
     about = f"{described(run.parameters)}: {ended} at t = {run.t[-1]:.6g}"
     return [
-        *wrapped(f"{about}, loss {loss:.6g}, local exponent {exponent:.6g}", columns),
+        *wrapped(f"{about}, {ended_at}, local exponent {exponent_text(run)}", columns),
         *wrapped(found, columns),
     ]
 

@@ -133,9 +133,10 @@ class BallFlow(abc.ABC):
     def restore(self, x: Sequence[Ball]) -> list[Any]:
         """User's parameters, nested lists of their shape."""
 
-    def steering(self, x: Sequence[Ball]) -> Array:
-        """Hessian in doubles, for Newton's method: it decides no digit."""
-        return np.array([[float(c) for c in row] for row in self.hessian(x).tolist()])
+    def steering(self, states: Sequence[Sequence[Ball]]) -> Array:
+        """Hessians in doubles, (K, N, N), for Newton's method: they decide no digit."""
+        tables = [self.hessian(x).tolist() for x in states]
+        return np.array([[[float(c) for c in row] for row in table] for table in tables])
 
     def refused(self, radius: float) -> str:
         """Why a ball of starts of this radius is not followed; empty if it is."""

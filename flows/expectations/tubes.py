@@ -207,7 +207,7 @@ def _softplus(a: Tube) -> Tube:
 
 
 def _log_cosh(a: Tube) -> Tube:
-    """On both sides of zero alike, `log(1 + e^{-2 |z|}) + |z| - log 2`."""
+    """The same on both sides of zero, `log(1 + e^{-2 |z|}) + |z| - log 2`."""
     size = Tube(a.least, a.most, a.width)
     found = _add(_softplus(_scaled(size, -2.0)), size)
     beyond = Tube(found.low - math.log(2), found.high - math.log(2), found.width)

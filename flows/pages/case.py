@@ -1,4 +1,4 @@
-"""What a report's page tells: a story, and runs, each a system, a start, and how to draw it."""
+"""The content of a report's page: a story, and runs, each a system, a start, and how to draw it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scaled(claim: Claim, factor: float | str, index: int = 0) -> Claim:
 
 @dataclass(frozen=True)
 class Story:
-    """What a page tells before its verdicts.
+    """What a page says before its verdicts.
 
     Parameters
     ----------

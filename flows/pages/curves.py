@@ -115,7 +115,7 @@ def loss_panel(run: Run) -> Panel:
             kind = "measured" if comparison.asymptotic else "stated"
             side = "upper" if isinstance(claim, UpperBound) else "lower"
             label = f"{side} bound ({brief(claim.source.locator)}), {kind} constant {constant:.3g}"
-            # Two curves of one name could not be told apart.
+            # Two curves of one name could not be distinguished.
             label = f"{label}: {claim.id}" if label in {s.label for s in series} else label
             series.append(Series(label, np.where(drawn, bound, np.nan)))
     title = run.leading.replace("_", " ").capitalize()

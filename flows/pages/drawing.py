@@ -78,7 +78,7 @@ P = ParamSpec("P")
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw within the style, which is gone afterwards."""
+    """Draw within the style, which is undone afterwards."""
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -125,13 +125,13 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def time_axis(axes: Axes, flow: str = FLOW) -> None:
-    """Logarithmic axis of time, whose unit the equation of the flow tells."""
+    """Logarithmic axis of time, whose unit the equation of the flow fixes."""
     time_label(axes, flow)
     log_axis(axes, "x")
 
 
 def time_label(axes: Axes, flow: str = FLOW) -> None:
-    """Name the axis of time, whose unit the equation of the flow tells."""
+    """Name the axis of time, whose unit the equation of the flow fixes."""
     axes.set_xlabel(f"$t$   (time of ${flow}$)")
 
 

@@ -32,6 +32,9 @@ BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)
 NAMES = "sinh?|cosh?|tanh?|log|operatorname"
 FUNCTION = re.compile(rf"(?<!^)(?<![({{\[])\\({NAMES})\b")
 ARGUMENT = re.compile(rf"\\((?:{NAMES})\b(?: ?\^ ?(?:\w|{{[^{{}}]*}}))?) ?(?=\w|\\(?!left|,))")
+# Of MathML inside HTML: what goes without saying, and signs that are written by their numbers.
+NEEDLESS = re.compile(r' (?:xmlns|fence)="[^"]*"')
+NUMBERED = re.compile(r"&#x([0-9A-F]+);")
 # Where a formula can be cut, and what must not be.
 OPEN = r"\\left ?(?:\\[A-Za-z]+|\\?.)|\\begin|[{(\[]"
 CLOSE = r"\\right ?(?:\\[A-Za-z]+|\\?.)|\\end|[})\]]"
@@ -201,9 +204,15 @@ def _math(latex: str) -> Markup:
     paired = BARS.sub(r"\\left|\1\\right|", upright)
     spaced = FUNCTION.sub(r"\\,\\\1", ARGUMENT.sub(r"\\\1\\, ", paired))
     for formula in spaced.split(r" \qquad "):
-        row = Markup("").join(Markup(convert(x, display="block")) for x in pieces(formula))
+        row = Markup("").join(_mathml(x) for x in pieces(formula))
         rows.append(Markup('<div class="math">{}</div>').format(row))
     return Markup("\n").join(rows)
+
+
+def _mathml(formula: str) -> Markup:
+    """Formula as HTML needs it."""
+    found = NEEDLESS.sub("", convert(formula, display="block"))
+    return Markup(NUMBERED.sub(lambda sign: str(escape(chr(int(sign[1], 16)))), found))
 
 
 def pieces(formula: str) -> list[str]:

@@ -165,8 +165,9 @@ def _problem(system: Any) -> list[tuple[str, str]]:
 def _metric(system: Any) -> str:
     """Rates and metric of a flow in one, in words."""
     parameters = system.parameters if isinstance(system, FieldFlow) else {}
-    told = [f"{label} {parameters[label]}" for label in ("rates", "metric") if label in parameters]
-    return f" In the metric: {'; '.join(told)}." if told else ""
+    kinds = ("rates", "metric")
+    words = [f"{kind} {parameters[kind]}" for kind in kinds if kind in parameters]
+    return f" In the metric: {'; '.join(words)}." if words else ""
 
 
 def _sized(block: Block) -> str:

@@ -50,7 +50,7 @@ class Page:
     name : str
         The system.
     story : Story
-        What it tells before its verdicts.
+        What the page says before its verdicts.
     text : str
         The page as HTML.
     papers : tuple of str

@@ -5,7 +5,7 @@ A change `x` per unit of `\log t` that looks like one power of time may be a sum
 .. math:: x = \sum_{j=1}^3 b_j e^{-r_j \log t}, \qquad \text{which adds up to} \quad
    \sum_j b_j e^{-r_j \log t}/r_j
 
-from here on: what is slow and cancels now does not later. No single look tells these sums apart,
+from here on: what is slow and cancels now does not later. No single look distinguishes these sums,
 and a stretch does, the better the longer it is. So all sums of three rates of a list are fitted to
 it, and of those that fit about as well as the best one the extremes are taken.
 """
@@ -33,7 +33,7 @@ SUMS = np.array([(*k, COUNT, COUNT + 1) for k in itertools.combinations(range(CO
 # those of the change. Of 5000 random laws of three powers and a logarithm, of which a third cancel,
 # three are beside their limit with 10, and none with 20.
 FITS = 20.0
-# Fewer times do not tell three powers apart.
+# Fewer times do not separate three powers.
 LEAST = 6
 
 
@@ -66,8 +66,8 @@ def reach(change: Array, log_t: Array, noise: float, rate: float, left: float) -
     powers = np.exp(-np.outer(rates, log_t - log_t[-1])) * weight
     design = np.swapaxes(powers[SUMS], 1, 2)
     parts = np.linalg.pinv(design) @ (change * weight)
-    apart = (design @ parts[..., None])[..., 0] - change * weight
-    misfit = np.sqrt(np.mean(apart**2, axis=1))
+    residual = (design @ parts[..., None])[..., 0] - change * weight
+    misfit = np.sqrt(np.mean(residual**2, axis=1))
     fits = misfit <= max(FITS * float(misfit.min()), noise * float(weight.min()))
     sums = np.sum(parts / rates[SUMS], axis=1)[fits]
     return float(np.abs(sums - left).max())

@@ -108,7 +108,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
     chosen = [selected(run.quantities, c) for c in claim.comparisons]
     times = np.any([mask.reshape(len(run.t), -1).any(axis=1) for mask in chosen], axis=0)
     hypotheses = tuple(_hypothesis(run.quantities, h, times) for h in claim.hypotheses)
-    met = all(h.holds for h in hypotheses)
+    within = all(h.holds for h in hypotheses)
 
     results = [
         measure(run, claim, k, mask, regime=regime, uncertainty=uncertainty)
@@ -117,15 +117,15 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
     worst = _worst(results)
     exponents = [r.exponent_resolution for r in results if r.exponent_resolution is not None]
     exponent = min(exponents) if worst.holds and exponents else None
-    told = ""
+    resolved = ""
     if worst.resolution is not None and worst.compared == "sides":
-        told = f"; {resolution_text(worst.resolution, exponent)}"
+        resolved = f"; {resolution_text(worst.resolution, exponent)}"
     failed = any(not h.holds and h.known for h in hypotheses)
     if worst.holds:
-        outcome = Outcome.HOLDS if met else Outcome.HOLDS_BEYOND
-    elif failed or not (met or worst.defined):
+        outcome = Outcome.HOLDS if within else Outcome.HOLDS_BEYOND
+    elif failed or not (within or worst.defined):
         outcome = Outcome.HYPOTHESIS_NOT_MET  # whatever becomes of the conclusion
-    elif met and worst.holds is False:
+    elif within and worst.holds is False:
         outcome = Outcome.VIOLATED
     else:
         outcome = Outcome.INCONCLUSIVE
@@ -142,7 +142,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
         constant=worst.constant,
         attained_at=worst.attained_at,
         message=worst.message
-        + told
+        + resolved
         + (note if missing else "")
         + (f"; {claim.reading}" if claim.reading else ""),
         resolution=worst.resolution,

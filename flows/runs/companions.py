@@ -2,11 +2,11 @@ r"""A run along a ridge, or past a saddle, and companions, which are runs of oth
 
 There an error grows by `e^G` more than the flow does (`System.outgrown`), and decides when the run
 leaves, and to which side. While `\epsilon e^G` is small for the tolerance `\epsilon` of a step, the
-error is linear in the tolerance: the distance to companions of larger tolerances tells it at each
+error is linear in the tolerance: the distance to companions of larger tolerances gives it at each
 time. Where `\epsilon e^G` is not small, the run is led anew with a smaller tolerance. Where it is
 not small for the smallest one, errors of steps are rounding, which two tolerances may have in
-common: then all companions must leave alike. If they do not, the run ends, as it is not known in
-which valley it goes on.
+common: then all companions must leave the same way. If they do not, the run ends, as the valley in
+which it goes on is not known.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ COARSER, COARSEST = (10.0, 100.0), 0.1
 # A smaller tolerance is smaller by this factor, at least. Below the second number the errors of
 # steps are rounding, and do not fall with the tolerance.
 FINER, FINEST = 10.0, 1e-13
-# Two runs that leave alike have integrals `G` that differ by the first number and the second part
-# of `G`, at most, as they are sums over different steps. Two runs that leave by the errors of their
-# own steps have integrals that differ by the logarithm of the ratio of their tolerances.
+# Two runs that leave the same way have integrals `G` that differ by the first number and the
+# second part of `G`, at most, as they are sums over different steps. Two runs that leave by the
+# errors of their own steps have integrals that differ by the logarithm of the ratio of their
+# tolerances.
 ALIKE, PART = 0.1, 0.02
 # A companion may take the first number times the steps of the run, and the second number more.
 TIMES, MORE = 2, 500
@@ -83,7 +84,7 @@ def confirmed(
     if is_exact(run.provenance) or not grown[-1] > FREE:
         return run
     if run.status in STOPPED:  # nothing is known from where errors outgrow the flow
-        return _beside(run, run, request.rtol, *_alike(run, [], False), [run])
+        return _bounded(run, run, request.rtol, *_agreeing(run, [], False), [run])
     runs, rtol = {request.rtol: run}, request.rtol
     most = min(request.max_steps, TIMES * int(run.stats["steps"]) + MORE)
 
@@ -109,7 +110,7 @@ def confirmed(
             if all(each.status not in STOPPED for each in runs.values()):
                 others.append(led(coarser))
         linear = rtol * math.exp(_grown(runs[rtol])[-1]) <= LINEAR
-        known, near = _alike(runs[rtol], others, linear)
+        known, near = _agreeing(runs[rtol], others, linear)
         ended = any(each.status in STOPPED for each in runs.values())
         if ended or rtol <= FINEST or known == len(_whole(runs[rtol]).t):
             break
@@ -117,7 +118,7 @@ def confirmed(
         if len(led(finer).t) < len(runs[rtol].t):
             break
         rtol = finer
-    return _beside(run, runs[rtol], rtol, known, near, list(runs.values()))
+    return _bounded(run, runs[rtol], rtol, known, near, list(runs.values()))
 
 
 def _measured(
@@ -146,23 +147,23 @@ def _measured(
     return replace(found, status=ended[0], message=ENDED) if ended else found
 
 
-def _alike(fine: Trajectory, others: list[Trajectory], linear: bool) -> tuple[int, list[Any]]:
+def _agreeing(fine: Trajectory, others: list[Trajectory], linear: bool) -> tuple[int, list[Any]]:
     """How many states are known, and those of others that have gone the same way.
 
     One other shows it where errors are linear in the tolerance; elsewhere all of them must.
     """
-    grown, alike = _grown(fine), []
+    grown, agreeing = _grown(fine), []
     known = int(np.sum(np.cumsum(grown > FREE) == 0))
     for other in map(_whole, others):
         count = min(len(grown), len(other.t))
-        apart = np.abs(_grown(other)[:count] - grown[:count]) > ALIKE + PART * grown[:count]
-        alike.append(int(np.sum(np.cumsum(apart) == 0)))
-    known = max(known, (max if linear else min)(alike, default=0))
-    ends = [min(known, count) for count in alike]
+        differs = np.abs(_grown(other)[:count] - grown[:count]) > ALIKE + PART * grown[:count]
+        agreeing.append(int(np.sum(np.cumsum(differs) == 0)))
+    known = max(known, (max if linear else min)(agreeing, default=0))
+    ends = [min(known, count) for count in agreeing]
     return known, [_whole(x).states.at(slice(0, end)) for x, end in zip(others, ends, strict=True)]
 
 
-def _beside(
+def _bounded(
     run: Trajectory,
     fine: Trajectory,
     rtol: float,
@@ -190,8 +191,7 @@ def _beside(
     if ended:
         return replace(found, status=ended[0], message=ENDED)
     grown = float(_grown(fine)[min(known, len(whole.t) - 1)])
-    told = UNKNOWN.format(math.exp(grown), rtol)
-    return replace(found, status=FIELD_FAILED, message=told)
+    return replace(found, status=FIELD_FAILED, message=UNKNOWN.format(math.exp(grown), rtol))
 
 
 def _whole(run: Trajectory) -> Trajectory:

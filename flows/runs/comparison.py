@@ -78,8 +78,8 @@ def measure(
             margin = c.rhs - c.lhs if c.relation == "<=" else c.lhs - c.rhs
             turned = turning(run, margin, error, chosen)
             if turned is not None:
-                told = f"between t = {turned[0]:.4g} and {turned[1]:.4g} its margin turns"
-                message = f"{found.message}; {told} and may be negative: ask for more outputs"
+                where = f"between t = {turned[0]:.4g} and {turned[1]:.4g} its margin turns"
+                message = f"{found.message}; {where} and may be negative: ask for more outputs"
                 return replace(found, holds=None, message=message)
         if c.lasting and found.holds and regime.begun:
             free = replace(c, constant=None)

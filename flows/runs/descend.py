@@ -202,7 +202,7 @@ class Iterates:
                     return
                 there = piece.decode(ahead)
                 other = system.piece(frame, there, 0.0)
-                same = _alike(piece.chart, other.chart) and (
+                same = _same_coordinates(piece.chart, other.chart) and (
                     not piece.chart.clock.exponential or self._same_sides(now, there)
                 )
                 if not same and count > 1:
@@ -251,7 +251,7 @@ class Iterates:
         )
 
 
-def _alike(chart: Chart, other: Chart) -> bool:
+def _same_coordinates(chart: Chart, other: Chart) -> bool:
     """Whether a raw state reads the same in both charts."""
     return np.array_equal(chart.shape, other.shape) and np.array_equal(chart.weights, other.weights)
 
@@ -260,7 +260,7 @@ def _alike(chart: Chart, other: Chart) -> bool:
 def _advance(field: Callable[..., None]) -> Callable[..., bool]:
     """Steps of a wrapped field, compiled if the field is (:func:`flows.core.chart.wrap`).
 
-    The result moves ``x`` in place and tells whether it remained bounded.
+    The result moves ``x`` in place and says whether it remained bounded.
     """
     import numba
 

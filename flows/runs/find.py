@@ -177,7 +177,7 @@ def find_potential(
     except TimeSpent:
         spent = limit.message("on the search")
         answer = Answer(None, f"{spent}; {reason}" if reason else spent, degrees[-1], ())
-    return _told(subject, answer, chain, time.perf_counter() - begun)
+    return _answered(subject, answer, chain, time.perf_counter() - begun)
 
 
 def _levels(level: Any, lower: bool) -> list[fmpq]:
@@ -191,7 +191,9 @@ def _levels(level: Any, lower: bool) -> list[fmpq]:
     return found
 
 
-def _told(subject: Subject, answer: Answer, chain: Chain | None, seconds: float) -> FoundPotential:
+def _answered(
+    subject: Subject, answer: Answer, chain: Chain | None, seconds: float
+) -> FoundPotential:
     """The answer as a person reads it."""
     found = answer.found
     if found is None:

@@ -61,7 +61,7 @@ class FoundPotential:
     constant : Expr, optional
         `C` or `c`, exactly as it is proved.
     best : float
-        The best one of this degree, as far as a solver in doubles tells it; NaN without any.
+        The best one of this degree, as far as a solver in doubles finds it; NaN without any.
     exponent : Fraction, optional
         `q`; None of an exponential rate.
     statement : str

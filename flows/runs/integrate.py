@@ -1,4 +1,4 @@
-"""Integrate a gradient flow: piece after piece, collect outputs, tell how it ended."""
+"""Integrate a gradient flow: piece after piece, collect outputs, report how it ended."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _alone(
 
 
 class Halfway(NamedTuple):
-    """How far a run has come: from where it goes on, and what it has told until then.
+    """How far a run has come: from where it goes on, and what it has reported until then.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def follow_in_pieces(
     system, start, request
         As for :func:`follow`.
     events : bool
-        Whether the run is to tell its events.
+        Whether the run is to report its events.
 
     Yields
     ------
@@ -391,7 +391,7 @@ def _pieces(
             frame, state, now, new, failure, failed, _ = restart = piece.restart(stop)
             happened.append(new)
             status, message = COMPLETED, "reached the end"
-    except TimeSpent:  # between two pieces, or in balls; solvers have told their own
+    except TimeSpent:  # between two pieces, or in balls; solvers have reported their own
         status = TIME_BUDGET
     if status == TIME_BUDGET:
         last = times[done - 1] if done else 0.0

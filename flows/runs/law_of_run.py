@@ -30,7 +30,7 @@ from symbolic.evidence.identity import Evidence
 
 # A rate at the end of a run is that of its law to this.
 RATE = 1e-3
-# A loss above its limit is told by a difference of both where it is this part of the limit.
+# A loss above its limit is read from the difference of both where it is this part of the limit.
 TOLD = 1e-10
 # The loss at the end of a run in a valley is that of the valley's law to this.
 VALLEY = 0.1
@@ -43,7 +43,7 @@ READABLE = 60
 EARLIER = 1e-4
 # The form at the end of a run differs by less than this from its value at the attractor.
 ARRIVED = 1e-3
-# A curvature of the form that is larger, relative to its value, holds a direction that has arrived.
+# A curvature of the form that is larger, relative to its value, is of a converged direction.
 STEEP = 1.0
 
 
@@ -60,8 +60,8 @@ def law_of_run(
     if system.no_law:
         return refused(system.no_law)
     last, end = run.states.at(-1), float(run.t[-1])
-    if (gone := system.escape(run.frame, last)) is not None:
-        return _escaping(system, run.state_at(-1), gone)
+    if (escape := system.escape(run.frame, last)) is not None:
+        return _escaping(system, run.state_at(-1), escape)
     # An exponential fall looks the same before a slower tail: the law at the limit says if one can
     # follow.
     if not regime.begun and "exponentially" not in regime.reason:
@@ -97,7 +97,7 @@ def law_of_run(
             )
         return refused(
             f"the loss falls with the rate {measured:.4g}, from most starts in the end with"
-            f" {rate:.4g}: the states do not tell whether anything of the slower direction is there"
+            f" {rate:.4g}: the states do not show whether they have a part in the slower direction"
         )
     if not regime.begun:
         return refused(f"{EARLY}: {regime.reason}")
@@ -188,12 +188,12 @@ def _seen(laws: tuple[Law, ...], chosen: int | None) -> tuple[Law, ...]:
     )
 
 
-def _escaping(system: System, where: NDArray[Any], gone: Escape) -> LateLaw:
+def _escaping(system: System, where: NDArray[Any], escape: Escape) -> LateLaw:
     """Law of a run that goes to infinity."""
-    derived = escape_law(gone.loss, gone.radius, gone.mass)
+    derived = escape_law(escape.loss, escape.radius, escape.mass)
     # log(time_unit t) ~ log t
-    derived = in_units(derived, Minimiser(where, None, time_unit=gone.time_unit))
-    return _readable(LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks))
+    derived = in_units(derived, Minimiser(where, None, time_unit=escape.time_unit))
+    return _readable(LateLaw(system.name, system.parameters, where, derived, notes=escape.remarks))
 
 
 def _running(run: Trajectory, found: LateLaw) -> tuple[LateLaw, str]:

@@ -75,12 +75,12 @@ def load(
         system = recall(parameters.pop("system"), parameters, system, about.get("definition"))
         frame_type, state_type = system.containers
         rtol = float(about["rtol"])
-        told = system.at_tolerance(rtol, rtol, damped=True)
+        tolerant = system.at_tolerance(rtol, rtol, damped=True)
         run = Trajectory(
             system=system,
             t=arrays["t"],
             frame=_collect(frame_type, "frame", arrays),
-            states=told.recorded(_collect(state_type, "sound", arrays)),
+            states=tolerant.recorded(_collect(state_type, "sound", arrays)),
             start=(
                 arrays["start"]
                 if "start" in arrays
@@ -94,7 +94,7 @@ def load(
             provenance=dict(about["provenance"]),
         )
         if "followed_t" in arrays:
-            more = told.recorded(_collect(state_type, "followed", arrays))
+            more = tolerant.recorded(_collect(state_type, "followed", arrays))
             run = replace(run, followed=replace(run, t=arrays["followed_t"], states=more))
         consistent = len(run.t) == len(run[run.leading]) and np.isfinite(run.t).all()
     except InputError:

@@ -175,7 +175,7 @@ def decide_open(
     relation = ">=" if sense * base * p < 0 else "<="
     measured = p * lhs_slope[half:].mean() / base
     if regime.kind == "exponential":
-        # Both slopes grow with time: their quotient tells, and may have a limit all the same.
+        # Both slopes grow with time: their quotient decides, and may have a limit all the same.
         quotients = p * lhs_slope / rhs_slope
         ends = quotients[:half].mean(), quotients[half:].mean()
         spread = CONTINUATION * abs(ends[1] - ends[0]) + 2 * abs(p / base) * noise

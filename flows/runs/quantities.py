@@ -52,7 +52,7 @@ class Run(Protocol):
 
     @property
     def leading(self) -> str:
-        """Observable by which the run is told."""
+        """Observable that stands for the run in a summary."""
 
     @property
     def statements(self) -> Statements:

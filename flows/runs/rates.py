@@ -295,12 +295,12 @@ def tail_constant(
         return TailConstant(*known, exponent, window)
     falls, late = moves.falls(ORDER), max(1.0, float(log_t[-1]))
     rate, slow = min(moves.rate, 1.0) if falls else ORDER / late, SAFETY * late / SLOWEST
-    left = moves.last / moves.rate if falls and moves.stands and resolved else 0.0
+    left = moves.last / moves.rate if falls and moves.is_power and resolved else 0.0
     far = reach(change[part], log_t[part], noise, moves.rate, left) if resolved else 0.0
     if resolved and not falls:
         error = max(far, last) + numerical if name == "loss" and last > 0 > moves.last else np.inf
         return TailConstant(last, error, exponent, window, "it moves like a power of log t")
-    if falls and moves.stands:
+    if falls and moves.is_power:
         far = max(far, (0.1 / moves.rate + slow * moves.hidden) * abs(moves.last))
     else:  # as large as the two changes is each of two that cancel
         far = max(far, slow * (abs(moves.middle) + abs(moves.last)))

@@ -16,7 +16,7 @@ so fast that less than the loss is left to fall (``L - L* ~ t^-q`` with ``q > p`
 follow, or the loss has fallen to the end of doubles at the rate of the output time before;
 
 and in each case no event lies in the stretch, and no eigenvalue of the Hessian says that the state
-is beside a saddle: whether a run leaves it, as almost all do, is not told by eigenvalues.
+is beside a saddle: whether a run leaves it, as almost all do, is not decided by eigenvalues.
 """
 
 from __future__ import annotations

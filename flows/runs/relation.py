@@ -109,7 +109,7 @@ def _stated(run: Run, relation: Boolean, left: sp.Expr, kind: Relation, right: s
     first, equal = run.quantities.at(sides, "state"), False
     if kind != "==" and len(run.t) > 1:
         equal = bool(abs(first[0][0] - first[1][0]) <= ROUNDED * abs(first[1][0]))
-    since, told = (run.t[1] * JUST_BEFORE, "equal at the start, then ") if equal else (0.0, "")
+    since, prefix = (run.t[1] * JUST_BEFORE, "equal at the start, then ") if equal else (0.0, "")
     compared = Comparison(
         sides[0], kind, sides[1], sp.S.One, (symbol("t") - since,), lasting=kind != "=="
     )
@@ -118,7 +118,7 @@ def _stated(run: Run, relation: Boolean, left: sp.Expr, kind: Relation, right: s
         statement=str(relation),
         source=HERE,
         conclusions=(compared,),
-        reading=f"{told}compared at the outputs of this run, to t = {float(run.t[-1]):.4g}",
+        reading=f"{prefix}compared at the outputs of this run, to t = {float(run.t[-1]):.4g}",
         names={p.name: p.latex_symbol for p in run.statements.potentials},
     )
 

@@ -80,15 +80,15 @@ class Request:
         """Output times after ``t = 0``."""
         return output_times(self.t_end, self.t_eval)
 
-    def followed(self, apart: float) -> Array:
+    def followed(self, factor: float) -> Array:
         """Times whose states are kept: with usual ones where outputs are apart by such a factor."""
-        if self.t_eval is None or math.isinf(apart) or self.method == "reference":
+        if self.t_eval is None or math.isinf(factor) or self.method == "reference":
             return self.times
         grid = output_times(self.t_end)
         grid = grid[grid < self.times[-1]]
         following = np.searchsorted(self.times, grid)
         before = np.concatenate([[0.0], self.times])[following]
-        return np.union1d(self.times, grid[self.times[following] > apart * before])
+        return np.union1d(self.times, grid[self.times[following] > factor * before])
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class DescentRequest:
         """Times of the gradient flow at these."""
         return self.step_size * self.counts.astype(np.float64)
 
-    def followed(self, apart: float) -> Array:
+    def followed(self, factor: float) -> Array:
         """Times whose states are kept: no others."""
         return self.times
 

@@ -1,4 +1,4 @@
-"""What the tolerance of a run's steps leaves in its quantities, as far as its method tells."""
+"""Error that a run's tolerance leaves in its quantities, where its method gives one."""
 
 from __future__ import annotations
 

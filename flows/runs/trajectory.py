@@ -352,7 +352,7 @@ class Trajectory:
         return self.system.later_errors(*given)
 
     def _of_excess(self) -> Array:
-        """Error of the excess, as far as its system tells one."""
+        """Error of the excess, where its system gives one."""
         found = self.excess.error
         return np.zeros(len(self.t)) if found is None else found
 

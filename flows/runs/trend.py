@@ -20,7 +20,7 @@ __all__ = ["Trend", "trend"]
 #: The rate of one power of time stands still: from one third of a stretch to the next it keeps this
 #: part, at least. The rate of two powers, or of a power and a logarithm, falls below that until
 #: the slower one leads.
-STANDS = 0.9
+STEADY = 0.9
 #: A change that falls by so many times the power of `log t` that is asked for dies out even while
 #: its rate falls: the first of two powers has to die out before the slower one leads.
 FAST = 2.0
@@ -59,7 +59,7 @@ class Trend:
 
     def falls(self, order: float) -> bool:
         """Whether its size falls like a power of time, faster than `(log t)^-order`."""
-        steady = self.rate >= STANDS * self.before
+        steady = self.rate >= STEADY * self.before
         return bool(self.rate > 0 and steady and self.rate * self.time >= order)
 
     def dies_out(self, order: float) -> bool:
@@ -80,9 +80,9 @@ class Trend:
         return float(abs(self.rate - self.before) / self.rate * fallen / known**2)
 
     @property
-    def stands(self) -> bool:
+    def is_power(self) -> bool:
         """Whether one power of time is left: two of them, before they cancel, fall ever faster."""
-        return bool(self.one_sign and STANDS * self.before <= self.rate <= self.before / STANDS)
+        return bool(self.one_sign and STEADY * self.before <= self.rate <= self.before / STEADY)
 
 
 def trend(change: Array, log_t: Array, noise: float) -> Trend:

@@ -43,7 +43,7 @@ def propagated(
     *,
     difference: bool = False,
 ) -> tuple[list[Array], list[Array]]:
-    """Evaluate expressions, and tell how far errors of their arguments move them.
+    """Evaluate expressions, and bound how far errors of their arguments move them.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ class Invariants:
         `P/N` with derivative 1: along each flow on which `N` does not vanish it is `t + const`.
     complete : bool
         Whether there are no other Darboux polynomials of this degree. False where the flow has
-        infinitely many, and where there are too many monomials: then those are told that divide the
-        loss, a right side, or one of the conserved ones found, as far as these have few terms.
+        infinitely many, and where there are too many monomials: then those are listed that
+        divide the loss, a right side, or a conserved one, as far as these have few terms.
     """
 
     conserved: tuple[sp.Expr, ...]

@@ -17,9 +17,12 @@ from potentials.search.polynomials import Exponents, Polynomial
 
 __all__ = ["Polytope", "Signs", "added", "null_space"]
 
+#: Exponents are whole numbers: one outside a hull is farther from it than this, rounding is less.
+OUTSIDE = 1e-8
+
 
 class Polytope:
-    """The convex hull of exponents: membership by bounds, then by a linear program."""
+    """The convex hull of exponents: membership by bounds, then by least squares."""
 
     def __init__(self, points: Iterable[Exponents]) -> None:
         self._known = dict.fromkeys(points, True)
@@ -43,8 +46,7 @@ class Polytope:
 
     def _combined(self, x: Any) -> bool:
         rows = np.vstack([self._points.T, np.ones(len(self._points))])
-        none = np.zeros(len(self._points))
-        return bool(scipy.optimize.linprog(none, A_eq=rows, b_eq=[*x, 1]).status == 0)
+        return bool(scipy.optimize.nnls(rows, np.append(x, 1.0))[1] < OUTSIDE)
 
 
 class Signs:

@@ -106,7 +106,7 @@ class Program:
 def trimmed(claim: Claim) -> Claim:
     """The claim without entries of bases whose squares nothing else could cancel."""
     while True:
-        met = {e for p in claim.rest.parts.values() for e in p.to_dict()}
+        bound = {e for p in claim.rest.parts.values() for e in p.to_dict()}
         occurs = defaultdict(list)
         for place, block in enumerate(claim.blocks):
             for i, j, p in supports(block):
@@ -115,7 +115,7 @@ def trimmed(claim: Claim) -> Claim:
         dead = set()
         for e, found in occurs.items():
             alone = all(i == j for _, i, j, _ in found) and len({sign for *_, sign in found}) == 1
-            if alone and e not in met:
+            if alone and e not in bound:
                 dead |= {(place, i) for place, i, _, _ in found}
         if not dead:
             return claim

@@ -81,7 +81,7 @@ class Found:
     constant : fmpq
         `d`, or `c` of an exponential rate.
     best : float
-        The best one of this degree, as far as the solver tells it.
+        The best one of this degree, as far as the solver finds it.
     factor : Polynomial, optional
         By which the claim of the rate is multiplied.
     least : fmpq, optional
@@ -135,8 +135,8 @@ class Goal:
     jacobian : Jacobian, optional
         Of the squares that `V` is a sum of: its rate is to follow from their Jacobian.
     sizes : tuple of fmpq
-        Of a span that nothing else tells how large `V` is: numbers by which members count, so that
-        the sum of coefficients times these is one.
+        Of a span in which nothing else fixes the size of `V`: numbers by which members count, so
+        that the sum of coefficients times these is one.
     """
 
     flow: Flow

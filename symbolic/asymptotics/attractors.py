@@ -26,7 +26,7 @@ from symbolic.asymptotics.valley import Valley
 from symbolic.evidence.identity import Basis, Evidence, Finding
 from symbolic.evidence.step import Step, computed
 
-__all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "told_apart", "valley_law"]
+__all__ = ["LEAVES", "attractors_of", "cone_of", "positive_minima", "power_law", "valley_law"]
 
 #: Note of a point that attracts from some directions only.
 LEAVES = "the point is no minimum: from other directions the flow leaves it"
@@ -64,8 +64,8 @@ def attractors_of(
     numerical = form_of(
         form.subs(parameters), z, float(reduced.degree), reduced.metric.subs(parameters), cone
     )
-    positive, told, flat = told_apart(numerical, reduced.degree, follow)
-    notes = list(told)
+    positive, remarks, flat = positive_minima(numerical, reduced.degree, follow)
+    notes = list(remarks)
     turning = rotations(
         form, z, reduced.metric, lambda points: np.stack([numerical.value(v)[1] for v in points])
     )
@@ -104,7 +104,7 @@ def attractors_of(
     return found, tuple(notes), flat, known, why
 
 
-def told_apart(
+def positive_minima(
     numerical: Form, degree: sp.Rational, follow: bool
 ) -> tuple[list[Minimum], tuple[str, ...], bool]:
     """Minima of a form on its sphere with a positive value, notes, and whether some are zeros.

@@ -3,7 +3,7 @@ r"""An expectation over one number as a sum over nodes, whose series has decimal
 .. math:: E f(x) \approx \sum_k w_k f(x_k)
 
 By the rule of a run the sum is right to 1e-30 of the loss; what a law is read off, the Hessian and
-the leading form, has the digits that tell what is zero from what is not.
+the leading form, has the digits that separate zeros from the rest.
 """
 
 from __future__ import annotations

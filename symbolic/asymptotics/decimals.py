@@ -1,7 +1,7 @@
 r"""The late-time law at a point that is known to many digits, not exactly: every step is sampled.
 
 A run ends somewhere on a family of minimisers, at numbers that are no fractions. With sixty digits
-of them, what is zero is told from what is not: the kernel of the Hessian by its eigenvalues, the
+of them, zeros are separated from the rest: the kernel of the Hessian by its eigenvalues, the
 tangents of the family as the directions in which the leading form on that kernel does not change.
 """
 
@@ -15,7 +15,7 @@ import sympy as sp
 from mpmath import mp
 from numpy.typing import NDArray
 
-from symbolic.asymptotics.attractors import told_apart
+from symbolic.asymptotics.attractors import positive_minima
 from symbolic.asymptotics.law import LateTimeLaw, Law
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.polar import constant, exponent, gamma, polar_steps
@@ -137,21 +137,21 @@ def _attracting(
 ) -> tuple[Form, list[Minimum], tuple[str, ...]]:
     """Minima of the form, on the cone of conserved quantities where they do not decide alone."""
     free = Form(form, z, float(degree), sp.eye(len(z)))
-    told, reason = None, None
+    found, reason = None, None
     try:
-        told = told_apart(free, degree, False)
+        found = positive_minima(free, degree, False)
     except NoLaw as problem:
         reason = problem
-    if told is not None and not told[1]:
-        return free, told[0], ()
+    if found is not None and not found[1]:
+        return free, found[0], ()
     if cone := _cone(point, slow):
         confined = Form(form, z, float(degree), sp.eye(len(z)), cone)
-        minima, notes, _ = told_apart(confined, degree, False)
+        minima, notes, _ = positive_minima(confined, degree, False)
         return confined, minima, notes
-    if told is None:
+    if found is None:
         assert reason is not None
         raise reason
-    return free, told[0], told[1]
+    return free, found[0], found[1]
 
 
 def _eigen(hessian: sp.MatrixBase) -> tuple[list[Any], sp.MatrixBase]:

@@ -31,7 +31,7 @@ from symbolic.evidence.step import computed
 
 __all__ = ["law_at"]
 
-# Eigenvalues in doubles are told from zero beyond this part of the largest one; smaller ones are
+# Eigenvalues in doubles count as nonzero beyond this part of the largest one; smaller ones are
 # computed with so many digits.
 ROUNDED, DIGITS = 1e-12, 60
 SOURCE = "Adams & Simon 1988; Choi & Hung 2024, arXiv 2405.17510; derived here"
@@ -155,8 +155,8 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
         more.append(step.verify())
         if attractor.order is not None:
             more.append(resting_step(reduced.degree, attractor.order))
-    alike = {(valley.degree, valley.value): valley for valley in reversed(bottoms)}
-    for valley in sorted(alike.values(), key=bottoms.index):
+    distinct = {(valley.degree, valley.value): valley for valley in reversed(bottoms)}
+    for valley in sorted(distinct.values(), key=bottoms.index):
         seen = tuple(step.verify() for step in valley.steps)
         laws.append(valley_law(valley, {**known, **_evidence(seen, found)}))
         more += seen
@@ -189,7 +189,7 @@ def _positive(hessian: sp.MatrixBase, parts: Split) -> None:
     if not across.rows:
         return
     values = np.linalg.eigvalsh(np.array(numbers.evalf(17), dtype=float)).tolist()
-    if values[0] <= ROUNDED * values[-1]:  # doubles do not tell its sign
+    if values[0] <= ROUNDED * values[-1]:  # doubles do not give its sign
         with mp.workdps(DIGITS):
             digits = mp.matrix(numbers.evalf(DIGITS).tolist())
             values = [min(mp.eigsy(digits, eigvals_only=True))]

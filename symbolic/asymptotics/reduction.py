@@ -134,7 +134,7 @@ def slaved_series(
         slope: Series = {}
         for w, part in series.items():
             if d := part.diff(ring.ring.gens[first + k]):
-                slope[w - 2] = d  # the variable's own weight is gone
+                slope[w - 2] = d  # the variable's own weight is subtracted
         gradients.append(slope)
     # The part that is linear in s with constant coefficients is the quadratic form's.
     rest = [_without_linear(ring, g, first, len(s)) for g in gradients]

@@ -38,7 +38,7 @@ DENOMINATOR = 60
 # Null vectors of equations in doubles: an eigenvalue per equation, whose rows have length one; and
 # what rounding makes of a fraction.
 NULL, ROUNDING = 1e-13, 1e-6
-# Decimals that tell fractions apart: rounding hides in the others, so that zeros are alike.
+# Decimals in which fractions differ: the others hold rounding, and zeros are equal without them.
 ROUNDED = 12
 SEED = 20
 

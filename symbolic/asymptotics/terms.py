@@ -79,9 +79,9 @@ class Terms:
 
     def _felt(self, z: Sequence[Any], numbers: Sequence[Any], order: int) -> Iterator[Any]:
         """Terms of which a derivative of an order does not vanish: entries may be exactly zero."""
-        gone = {k for k, v in enumerate(z) if v == 0}
+        zeros = {k for k, v in enumerate(z) if v == 0}
         for c, powers in zip(numbers, self.powers, strict=True):
-            if not gone or sum(e for k, e in powers if k in gone) <= order:
+            if not zeros or sum(e for k, e in powers if k in zeros) <= order:
                 yield c, powers
 
     def _table(self, z: Sequence[Any]) -> list[list[Any]]:

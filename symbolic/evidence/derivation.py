@@ -141,9 +141,9 @@ class Derivation:
             for step in chain:
                 number += 1
                 rule = f"{latex.text(step.rule)}{_after(step, numbers)}."
-                arrived = stated and step is chain[-1]
+                is_last = stated and step is chain[-1]
                 what = rf"Step {number}" + (
-                    rf", which arrives at \eqref{{{name}}}" if arrived else ""
+                    rf", which arrives at \eqref{{{name}}}" if is_last else ""
                 )
                 proof.append(rf"\par\noindent {what}: {rule}")
                 known = stated and step.displayed == ends.displayed

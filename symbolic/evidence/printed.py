@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from symbolic.evidence.derivation import Document, Step
 
-__all__ = ["Arrived", "PrintedForm"]
+__all__ = ["PrintedForm", "Reached"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PrintedForm:
 
 
 @dataclass(frozen=True)
-class Arrived:
+class Reached:
     """Printed formulas that the derivations of a document arrive at.
 
     Parameters

@@ -70,11 +70,11 @@ def instances(expressions: list[sp.Expr], domain: Domain) -> Iterator[list[sp.Ex
     for values in combinations[:INSTANCES]:
         put = dict(zip(integers, values, strict=True))
         concrete = [evaluated(e.subs(put)) if put else e for e in expressions]
-        stand_ins = _stand_ins(concrete)
-        yield [e.xreplace(stand_ins) for e in concrete]
+        substitutes = _substitutes(concrete)
+        yield [e.xreplace(substitutes) for e in concrete]
 
 
-def _stand_ins(entries: list[sp.Expr]) -> dict[sp.Expr, sp.Symbol]:
+def _substitutes(entries: list[sp.Expr]) -> dict[sp.Expr, sp.Symbol]:
     """Symbols for derivatives, functions, norms and indexed entries, outermost first.
 
     What depends on a variable of integration or summation is no constant and gets none.
@@ -175,9 +175,9 @@ def _sample_instance(
             # An integral without parameters is the same number at every point.
             fixed = sorted(_constant_integrals(both), key=str)
             numbers = lower(fixed, (), "mpmath")() if fixed else ()
-            stand_ins = {whole: sp.Dummy(real=True) for whole in fixed}
+            substitutes = {whole: sp.Dummy(real=True) for whole in fixed}
             compiled = lower(
-                [e.xreplace(stand_ins) for e in both], (*symbols, *stand_ins.values()), "mpmath"
+                [e.xreplace(substitutes) for e in both], (*symbols, *substitutes.values()), "mpmath"
             )
             points = _points(symbols, domain, RANDOM_POINTS[relation])
             for point in points:

@@ -149,7 +149,7 @@ def _expression(q: Polynomial, gens: Sequence[sp.Symbol]) -> sp.Expr:
 
 
 def _monomials(wanted: Polynomial) -> list[list[Powers]]:
-    """Monomials of half the Newton polytope, in blocks that changes of signs tell apart."""
+    """Monomials of half the Newton polytope, in blocks that changes of signs separate."""
     support = np.array(list(wanted), dtype=float)
     high = [int(k) // 2 for k in support.max(axis=0)]
     degrees = support.sum(axis=1) / 2

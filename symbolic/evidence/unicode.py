@@ -151,9 +151,9 @@ def _rows(pictures: list[list[str]]) -> list[str]:
     """The pictures of a sum, the first without its plus, set apart where they have exponents."""
     first, *rest = pictures
     lines = [re.sub(r"^\+ ", "  ", line) for line in first]
-    apart = [""] if any(len(picture) > 1 for picture in pictures) else []
+    gap = [""] if any(len(picture) > 1 for picture in pictures) else []
     for picture in rest:
-        lines += [*apart, *picture]
+        lines += [*gap, *picture]
     return lines
 
 

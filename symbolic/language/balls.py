@@ -40,7 +40,7 @@ class NoBall(NotImplementedError):
     """An expression contains what has no ball arithmetic here."""
 
 
-# The method of a ball for each function of one argument that SymPy and FLINT define alike.
+# The method of a ball for each function of one argument that SymPy and FLINT define equally.
 METHODS: dict[Any, str] = {
     **{
         getattr(sp, name): name

@@ -230,10 +230,10 @@ def _merged(scalar: sp.Expr, parts: dict[Any, Average]) -> Explicit:
             "expected one long sum over data and closed forms beside it, got averages over"
             f" {len(densities)} densities without closed forms; take fewer rows"
         )
-    stands = {node: sp.Dummy(real=True) for node in parts}
-    left = scalar.xreplace(stands)
-    slopes = {node: sp.diff(left, stand) for node, stand in stands.items()}
-    if any(slope.has(*stands.values()) for slope in slopes.values()):
+    symbols = {node: sp.Dummy(real=True) for node in parts}
+    left = scalar.xreplace(symbols)
+    slopes = {node: sp.diff(left, symbol) for node, symbol in symbols.items()}
+    if any(slope.has(*symbols.values()) for slope in slopes.values()):
         raise ValueError(
             "expected a loss that is linear in its expectations, got a function or"
             " a product of them"
@@ -245,7 +245,7 @@ def _merged(scalar: sp.Expr, parts: dict[Any, Average]) -> Explicit:
             for node, a in parts.items()
         )
     )
-    plain = left.xreplace(dict.fromkeys(stands.values(), sp.S.Zero))
+    plain = left.xreplace(dict.fromkeys(symbols.values(), sp.S.Zero))
     return Explicit(plain, integrand, common, next(iter(densities), None))
 
 

@@ -125,14 +125,14 @@ def matrix_gradient(expression: sp.Expr, block: sp.MatrixSymbol) -> Any | None:
     (-I + W*W.T)*W
     """
     traces = sorted(expression.atoms(sp.Trace), key=sp.default_sort_key)
-    stands = {trace: sp.Dummy(real=True) for trace in traces if trace.has(block)}
-    outer = expression.xreplace(stands)
+    symbols = {trace: sp.Dummy(real=True) for trace in traces if trace.has(block)}
+    outer = expression.xreplace(symbols)
     if outer.has(block):
         return None
-    back = {stand: trace for trace, stand in stands.items()}
+    back = {symbol: trace for trace, symbol in symbols.items()}
     total: Any = sp.ZeroMatrix(*block.shape)
-    for trace, stand in stands.items():
-        slope = sp.diff(outer, stand).xreplace(back)
+    for trace, symbol in symbols.items():
+        slope = sp.diff(outer, symbol).xreplace(back)
         size = sp.Identity(trace.arg.shape[0])
         try:
             total += slope * sp.MatAdd(*_shares(trace.arg, size, block)).doit()

@@ -53,7 +53,7 @@ def read_expression(text: str, known: Mapping[str, Any]) -> Any:
     Parameters
     ----------
     text : str
-        At most 1000 characters, such as ``(x*y - 1)**2/2`` or ``W.T*W``.
+        At most 1000 characters, such as ``(x*y - 1)**2/2`` or ``W.T*W``; ``^`` is a power too.
     known : mapping of str to Symbol or MatrixSymbol
         Meaning of the names; a function of one argument has a name such as ``D()``.
 
@@ -92,7 +92,7 @@ def _tree(text: str) -> ast.expr:
     if len(text) > LONGEST:
         raise InputError(f"expected at most {LONGEST} characters, got {len(text)}; use a file")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        return ast.parse(text.strip().replace("^", "**"), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InputError(f"expected a formula such as (x*y - 1)**2/2, got {text!r:.60}") from None
 
@@ -140,6 +140,5 @@ def _combined(node: ast.BinOp, left: Any, right: Any) -> Any:
     wrong = {
         ast.Div: "a quotient by zero",
         ast.Pow: f"a power above {MOST_POWER} or with letters",
-        ast.BitXor: "the sign ^; write ** for a power",
     }.get(type(node.op), "a sign other than + - * / **")
     raise InputError(f"{ast.unparse(node):.60} is not read: it has {wrong}")

@@ -48,8 +48,8 @@ def composed(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     """
     known = {e: applied(e, x) for e in integrand.atoms(Application) if e.has(*x)}
     forms = {sp.Dummy(real=True): form for form in known.values() if form}
-    stands = dict(zip((e for e, form in known.items() if form), forms, strict=True))
-    rest = integrand.xreplace(stands)
+    forms_of = dict(zip((e for e, form in known.items() if form), forms, strict=True))
+    rest = integrand.xreplace(forms_of)
     seen = all(_is_that(e, *form, x) for e, form in known.items() if form)
     if not seen or len(forms) < len(known) or not rest.is_polynomial(*forms, *x):
         return None

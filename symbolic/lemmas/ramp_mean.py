@@ -101,10 +101,10 @@ def _term(used: Mapping[Row, int], rest: sp.Expr, x: tuple[sp.Symbol, ...]) -> s
     ((*a, b), p), ((*other, c), q) = used.items()
     crosses = (a[i] * other[j] - a[j] * other[i] for i, j in _pairs(len(a)))
     area = sp.S.Zero if parallel else sp.Add(*(cross**2 for cross in crosses))
-    apart = [c * e - b * f for e, f in zip(a, other, strict=True)]
+    difference = [c * e - b * f for e, f in zip(a, other, strict=True)]
     law = (
         *(b, c, _dot(a, a), _dot(a, other), _dot(other, other), area),
-        *(_dot(a, apart), -_dot(other, apart)),
+        *(_dot(a, difference), -_dot(other, difference)),
     )
     total = []
     for powers, coefficient in coefficients(rest, x, HERMITE).items():

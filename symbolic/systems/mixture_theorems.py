@@ -130,9 +130,9 @@ def cap() -> Theorem:
     """`B - E p^2 |x|^2 >= 0`."""
     k, j = mean("k"), mean("l")
     inside = [given(INSIDE, i=i) for i in ("k", "l")]
-    apart = norm_sign(k - j)
-    product = add((HALF, [apart]), *((HALF, [th]) for th in inside))  # M - <mu_k, mu_l>
-    square = add(apart, *((2, [th]) for th in inside))  # 4 M - |mu_k + mu_l|^2
+    distance = norm_sign(k - j)
+    product = add((HALF, [distance]), *((HALF, [th]) for th in inside))  # M - <mu_k, mu_l>
+    square = add(distance, *((2, [th]) for th in inside))  # 4 M - |mu_k + mu_l|^2
     grown = _exp_order(RADIUS, k.dot(j), product)
     norms = add(norm_sign(k + j), ROOM)
     pair = add((1, [grown, norms]), (1, [kernel.exp_sign(RADIUS), square]))

@@ -20,7 +20,7 @@ from symbolic.theorem.checker_terms import (
 )
 
 __all__ = [
-    *("Step", "apart_from", "eq", "fair", "ge", "gt", "hyps_of", "kinds_of", "names", "natural"),
+    *("Step", "need_free", "eq", "fair", "ge", "gt", "hyps_of", "kinds_of", "names", "natural"),
     *("put_in", "quotient", "read_formula", "read_value", "rel", "says", "value_of"),
 ]
 
@@ -125,7 +125,7 @@ def says(*pairs: Any) -> None:
     need(all(step[1] == wanted for step, wanted in pairs), "a premise says something else")
 
 
-def apart_from(taken: Any, *formulas: Any) -> None:
+def need_free(taken: Any, *formulas: Any) -> None:
     """Refuse formulas in which one of the names is free."""
     used = set().union(*map(names, formulas))
     need(not used & set(taken), f"one of {sorted(map(str, taken))} is free elsewhere")

@@ -14,7 +14,7 @@ from flint import arb, fmpq, fmpq_mpoly_ctx
 from symbolic.theorem import checker_formulas as forms
 from symbolic.theorem import checker_terms as terms
 from symbolic.theorem.checker_curves import never_negative
-from symbolic.theorem.checker_formulas import apart_from, eq, fair, ge, gt, hyps_of, put_in, rel
+from symbolic.theorem.checker_formulas import eq, fair, ge, gt, hyps_of, need_free, put_in, rel
 from symbolic.theorem.checker_terms import P, dot, free, fun, melt, need, norm, num, put, sym, total
 
 __all__ = ["FACTS", "RULES"]
@@ -40,7 +40,7 @@ def r_subst(p: Any, by: Any) -> Any:
 def r_cut(p: Any, f: Any) -> Any:
     need(f in p[0][0] and f[0] != "apart", "what is cut is no such hypothesis")
     rest = p[1][0] - set(f[2]) if f[0] == "all" else p[1][0]
-    apart_from(f[1] if f[0] == "all" else (), *rest)
+    need_free(f[1] if f[0] == "all" else (), *rest)
     forms.says((p[1], f[3] if f[0] == "all" else f))
     return (p[0][0] - {f}) | rest, p[0][1]
 
@@ -56,7 +56,7 @@ def r_exhaust(p: Any, f: Any) -> Any:
     need(f[3][1] == ">", "the family must be positive")
     forms.says((p[1], p[0][1]))
     rest = p[1][0] - set(f[2]) - {ge(-melt(f[3][2]))}
-    apart_from(f[1], p[1][1], *rest)
+    need_free(f[1], p[1][1], *rest)
     return (p[0][0] - {f}) | rest, p[0][1]
 
 
@@ -115,12 +115,12 @@ def r_root(p: Any, name: str, k: Any) -> Any:
     need(n > 0 and p[1][1][1] != "=", "a root needs a number >= 0")
     rest = p[0][0] - {ge(sym(name)), eq(sym(name) ** n - e)}
     need(name not in free(e) | {"t", "n", "pi"} and name[:1] not in ("_", "~"), f"{name} is taken")
-    apart_from({name}, p[0][1], *rest)
+    need_free({name}, p[0][1], *rest)
     return rest | p[1][0], p[0][1]
 
 
 def r_sum_up(p: Any, k: str) -> Any:
-    apart_from({k}, *p[0][0])
+    need_free({k}, *p[0][0])
     return p[0][0], rel("=" if p[0][1][1] == "=" else ">=", total(k, forms.value_of(p[0])))
 
 
@@ -133,7 +133,7 @@ def r_pick(p: Any, k: str, at: Any) -> Any:
     a, hyps = forms.value_of(p[0]), p[0][0]
     need(p[0][1][1] != "=" and len(at) in (1, 2), "one or two of what is not negative")
     need(not any(s.startswith("X") for s in (k, *at)), "a sample is no index")
-    apart_from({k}, *hyps)
+    need_free({k}, *hyps)
     legs = sum((put(a, fair({k: i})) for i in at), num(0))
     return hyps | ({("apart", *sorted(at))} if len(at) == 2 else set()), ge(total(k, a) - legs)
 
@@ -170,7 +170,7 @@ def window(hyps: Any, start: str, end: str) -> Any:
         need(name not in ("t", "n", "pi") and name[:1] not in ("", "_", "~"), "no constant")
     ends = ((start, "t"), ("t", end)) if end != "t" else ((start, "t"),)
     rest = frozenset(hyps) - {rel(op, span(*pair)) for op in (">=", ">") for pair in ends}
-    apart_from({"t"}, *rest)
+    need_free({"t"}, *rest)
     return rest
 
 
@@ -213,7 +213,7 @@ def r_dini_sum(p: Any, m: Any, a: Any, e: Any, k: str) -> Any:
     forms.says((p[0], ge(m * fun("low", a) + e)), (p[1], gt(m)))
     need(k not in free(m) and not k.startswith("X"), f"{k} is free elsewhere")
     tame(a)
-    apart_from({k}, *hyps_of(*p))
+    need_free({k}, *hyps_of(*p))
     return hyps_of(*p), ge(m * fun("low", total(k, a)) + total(k, e))
 
 
@@ -246,7 +246,7 @@ def r_bounded(p: Any, m: Any, g: Any, start: str, end: str, name: str) -> Any:
     hyps = p[0][0] - {("all", ("t",), (ge(span(start, "t")), ge(span("t", end))), roof)}
     hyps = hyps | p[1][0]
     need(name not in free(m) | free(g) | {start, end, "n", "pi"}, f"{name} is taken")
-    apart_from({name}, p[0][1], *hyps)
+    need_free({name}, p[0][1], *hyps)
     return hyps, p[0][1]
 
 
@@ -268,8 +268,8 @@ def r_bootstrap(p: Any, f: Any, start: str, end: str, last: str, side: Any) -> A
     forms.says((p[0], gt(put(u, {"t": end}))), (p[1], gt(put(u, {"t": start}))))
     guards = frozenset(f[2]) - inside
     hyps = ((p[0][0] - {f, ge(grown), gt(grown), ge(left)}) | p[1][0]) - guards
-    apart_from({"t", end}, *guards)
-    apart_from({"t", end, *bound}, *hyps)
+    need_free({"t", end}, *guards)
+    need_free({"t", end, *bound}, *hyps)
     return hyps | guards | {ge(whole)}, gt(put(u, {"t": last}))
 
 

@@ -20,7 +20,7 @@ __all__ = [
 
 RATE, TIMED = ("d", "low"), ("s", "v", "dv")
 Q1, FRESH = fmpq(1), count()
-# Names are those of which one can be told from another when a formula is printed.
+# Names are restricted so that they stay distinct when a formula is printed.
 NAME = re.compile(r"(?!(sin|cos|exp|angle)$)[A-Za-z][A-Za-z0-9]*(_[A-WYZ])?")
 INDEX, BOUND = re.compile(r"[a-z][a-z0-9]*|X[0-9]*"), re.compile(r"_X?[0-9]{1,2}")
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9]*")

@@ -26,7 +26,7 @@ ROUNDING = 1e-9
 
 
 class Unread(LookupError):
-    """An expectation is met, and the model has no samples."""
+    """A formula has an expectation, and the model has no samples."""
 
 
 @dataclass(frozen=True)

@@ -102,13 +102,13 @@ def cut(th: Theorem, by: Theorem, f: Formula) -> Theorem:
     return _made("cut", (th.hyps - {f}) | rest, th.concl, (th, by), f)
 
 
-def index_cases(apart: Theorem, same: Theorem, p: str, q: str) -> Theorem:
+def index_cases(distinct: Theorem, same: Theorem, p: str, q: str) -> Theorem:
     """From `H, p != q |- c` and `G |- c[q:=p]`, `G` within `H[q:=p]`, follows `H |- c`."""
-    hyps = apart.hyps - {Distinct(p, q)}
+    hyps = distinct.hyps - {Distinct(p, q)}
     by = terms.fair({q: p})
-    _need(same.concl == put(apart.concl, by), "the case of equal indices proves something else")
+    _need(same.concl == put(distinct.concl, by), "the case of equal indices proves something else")
     _need(same.hyps <= {put(h, by) for h in hyps}, "the case of equal indices assumes more")
-    return _made("index_cases", hyps, apart.concl, (apart, same), p, q)
+    return _made("index_cases", hyps, distinct.concl, (distinct, same), p, q)
 
 
 def exhaust(all_: Theorem, some: Theorem, f: Forall) -> Theorem:

@@ -1,6 +1,7 @@
 """``(1+t)^power L`` on the pieces of a certificate, before its tail; and the loss of neurons."""
 
 import functools
+import math
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import combinations
@@ -54,15 +55,16 @@ def before(
     def extreme(sign: int) -> arb:
         """Bound ``sign (1+t)^power L`` from above."""
         parts: list[tuple[float, int, float, float]] = []
-        seen: list[float] = []
+        seen = -math.inf
 
         def bound(k: int, low: float, high: float) -> arb:
             late, early = (high, low) if sign > 0 else (low, high)
             return sign * factors(k, late)[0] * factors(k, early)[1]
 
         def look(k: int, low: float, high: float) -> None:
-            first, last = (factors(k, s) for s in (low, high))
-            seen.extend(float((sign * x * y).lower()) for x, y in (first, last))
+            nonlocal seen
+            ends_of = (factors(k, s) for s in (low, high))
+            seen = max(seen, *(float((sign * x * y).lower()) for x, y in ends_of))
             heappush(parts, (-float(bound(k, low, high).upper()), k, low, high))
 
         for k in range(len(pieces)):
@@ -70,7 +72,7 @@ def before(
         for _ in range(halvings):
             most, k, low, high = parts[0]
             fixed = ends[k].shape != ends[k + 1].shape
-            if fixed or not -most - max(seen) > SHARP * abs(max(seen)):
+            if fixed or not -most - seen > SHARP * abs(seen):
                 break
             heappop(parts)
             look(k, low, (low + high) / 2)

@@ -7,6 +7,7 @@ power of `y` times a quotient.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -50,8 +51,14 @@ class Box(NamedTuple):
 
     def powers(self, i: int, most: int) -> list[arb]:
         """Of a variable, as narrow as they are."""
-        x = arb(self.low[i]).union(arb(self.high[i]))
-        return [raised(x, k) for k in range(most + 1)]
+        return _powers(self.low[i], self.high[i], most)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _powers(low: float, high: float, most: int) -> list[arb]:
+    """Of an interval; parts of a box share their sides, and nobody changes the list."""
+    x = arb(low).union(arb(high))
+    return [raised(x, k) for k in range(most + 1)]
 
 
 class Chart(NamedTuple):
@@ -172,31 +179,41 @@ class Quotient:
             kept[key] = kept[key] + size if key in kept else size
         self.rows = list(kept.items())
         self.most = [max((e[i] for e in kept), default=0) for i in range(n)]
-        self.slopes = [
-            [((*e[:i], e[i] - 1, *e[i + 1 :]), c * e[i]) for e, c in self.rows if e[i]]
+        self._nested = _nested(self.rows)
+        self._slopes = [
+            _nested([((*e[:i], e[i] - 1, *e[i + 1 :]), c * e[i]) for e, c in self.rows if e[i]])
             for i in range(n)
         ]
 
     def __call__(self, box: Box) -> arb:
         """Over a box of the chart: as it stands, or by middle and slopes if that is narrower."""
         powers = [box.powers(i, most) for i, most in enumerate(self.most)]
-        found = _total(self.rows, powers)
+        found = _total(self._nested, powers)
         if found > 0 or box.low == box.high:
             return found
         middle = box.middle
-        total = _total(self.rows, [middle.powers(i, most) for i, most in enumerate(self.most)])
-        for i, slope in enumerate(self.slopes):
+        total = _total(self._nested, [middle.powers(i, most) for i, most in enumerate(self.most)])
+        for i, slope in enumerate(self._slopes):
             off = arb(box.low[i]).union(arb(box.high[i])) - arb(middle.low[i])
             total += _total(slope, powers) * off
         return total if total.rad() < found.rad() else found
 
 
-def _total(rows: Sequence[Any], powers: Sequence[Sequence[arb]]) -> arb:
-    """A polynomial of its terms."""
-    total = arb(0)
+def _nested(rows: Sequence[Any]) -> Any:
+    """Coefficients of a polynomial as one in the last variable of those in the others."""
+    if rows and not rows[0][0]:
+        return rows[0][1]
+    parts: dict[int, list[Any]] = {}
     for e, c in rows:
-        for table, k in zip(powers, e, strict=True):
-            if k:
-                c = c * table[k]
-        total += c
+        parts.setdefault(e[-1], []).append((e[:-1], c))
+    return [(k, _nested(part)) for k, part in parts.items()]
+
+
+def _total(nested: Any, powers: Sequence[Sequence[arb]]) -> arb:
+    """A polynomial of its terms."""
+    *others, table = powers
+    total = arb(0)
+    for k, part in nested:
+        value = _total(part, others) if others else part
+        total += value * table[k] if k else value
     return total

@@ -141,7 +141,7 @@ def _serve(pipe: Connection, stop: Any) -> None:
     while True:
         try:
             pipe.send(_answer(pipe.recv(), pipe, stop))
-        except (EOFError, BrokenPipeError):  # the server has gone
+        except (EOFError, BrokenPipeError):  # the server has ended
             return
 
 

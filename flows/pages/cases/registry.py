@@ -40,7 +40,7 @@ def endless(name: str) -> Endless | None:
 
 
 def story(name: str) -> Story:
-    """What the page of a system tells before its verdicts."""
+    """What the page of a system says before its verdicts."""
     found: Story = _module(name).STORY
     return found
 

@@ -116,7 +116,7 @@ STORY = Story(
     found=(
         "The regimes part at M^2 = log(1/sigma) plus a constant, where sigma is the size of the"
         " offsets in the cluster; with gradient EM it is 2 log(1/sigma) plus another one.",
-        "Once one of n components has arrived and the others recede, t log t L has the limit"
+        "Once one of n components has converged and the others recede, t log t L has the limit"
         " 2 (n - 1) (claim `far_rate`). So the bound L = O(1/t) can be improved, and the lower"
         " bound c/t^(1+eps) would be false without its eps.",
     ),
@@ -175,7 +175,7 @@ def cases() -> tuple[Case, ...]:
         Case(
             "Stationary point",
             "Two opposite components just beyond the distance s*, one at the target: the gradient"
-            " is nearly zero, the loss is not, and waits on a plateau until the two recede.",
+            " is nearly zero, the loss is not, and stays on a plateau until the two recede.",
             ScoreMatching(3, 1),
             rest,
             "--initial rest.json",

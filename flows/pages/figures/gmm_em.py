@@ -38,7 +38,7 @@ FLOW = r"d\mu/dt = -\nabla L"
 # The paper's experiment: numbers of components, here in the plane.
 COMPONENTS = (2, 5, 10)
 MOMENTS = 4  # times at which the density is drawn
-WAITING = 1e-6  # tolerance where a run waits long beside a saddle: it multiplies an error
+WAITING = 1e-6  # tolerance where a run stays long beside a saddle: it multiplies an error
 LOWEST = -3.0  # an exponential decay leaves the panel of the local exponent here
 
 

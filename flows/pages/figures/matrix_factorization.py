@@ -273,8 +273,8 @@ def _loss_rate_least(
     for index, (name, (system, start)) in enumerate(cases.items()):
         run = integrate(system, start, t_end, t_eval=times[1:], rtol=PAST_SADDLES)
         loss, (rate,) = run["loss"], rate_panel(run).series
-        arrived = np.flatnonzero(loss < BOTTOM)
-        last = max(last, run.t[arrived[0]] if len(arrived) else 0.0)
+        at_bottom = np.flatnonzero(loss < BOTTOM)
+        last = max(last, run.t[at_bottom[0]] if len(at_bottom) else 0.0)
         # Where the loss has left its panel, its rate has few digits and says no more.
         rates = np.where(loss > BOTTOM, rate.values, np.nan)
         for axes, value in zip(

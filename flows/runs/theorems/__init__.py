@@ -1,1 +1,1 @@
-"""Theorems met by runs: what their names stand for along a run, and whether they speak of it."""
+"""Theorems that apply to runs: the values of their names along a run, and whether they apply."""

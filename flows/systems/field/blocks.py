@@ -165,7 +165,7 @@ def check_expression(label: str, name: str, given: Any) -> None:
 
 
 def derived(label: str, name: str, derive: Callable[[], Any]) -> Any:
-    """Derive, or tell in one line why that is not possible."""
+    """Derive, or say in one line why that is not possible."""
     try:
         return derive()
     except REFUSALS as problem:  # no expression, or none that can be differentiated or printed

@@ -240,7 +240,7 @@ class FieldFlow(InBlocks):
     def decay_rates(self, state: Array, t: float) -> Array:
         """Real parts of the eigenvalues of minus the Jacobian, increasing, shape (N,).
 
-        Zero for deviations that decay and turn: an oscillation does not tell that a law has begun.
+        Zero for deviations that decay and turn: an oscillation does not show that a law has begun.
         """
         values = -np.linalg.eigvals(self.jacobian(state, t))
         return np.sort(np.where(values.imag == 0, values.real, np.minimum(values.real, 0)))

@@ -143,10 +143,10 @@ class MetricFlow(FieldFlow):
         """Shapes of the blocks, loss, rates and metric as text for people, and constants."""
         weights = isinstance(self.metric, tuple)
         metric = _listed_pairs(self.metric) if weights else str(self.metric)
-        told = {"rates": _listed_pairs(self.rates), "metric": metric if self.metric else ""}
+        words = {"rates": _listed_pairs(self.rates), "metric": metric if self.metric else ""}
         return self._stated(
             formula=str(self.expression),
-            **{label: text for label, text in told.items() if text},
+            **{label: text for label, text in words.items() if text},
             fingerprint=fingerprint(self.blocks, self.expression, self.rates, self.metric),
             features=list(self._features),
         )

@@ -21,6 +21,11 @@ __all__ = ["FieldPiece", "field_piece"]
 
 # Blocks that have grown, or shrunk, by these factors want another absolute tolerance.
 GROWN, SHRUNK = 10.0, 1e-3
+# Blocks below it are zero to the solver: a little further down doubles lose their digits.
+SMALLEST = 1e-250
+# Times that differ by less than this part are one in doubles.
+LAST_BITS = 4 * float(np.finfo(float).eps)
+INFINITE = "the flow ends in finite time: its field becomes infinite"
 
 
 @dataclass(frozen=True)
@@ -68,15 +73,26 @@ class FieldPiece(Piece):
         return Watch(alarm, check)
 
     def restart(self, stop: Stop) -> Restart:
-        """Go on with tolerances that fit the new state."""
-        return Restart(self.frame, self.at(stop.tau, stop.y), self.time(stop.tau))
+        """Go on with tolerances that fit the new state, unless the field becomes infinite there."""
+        time = self.time(stop.tau)
+        failure = INFINITE if _ends(self.written, stop.y, time) else ""
+        return Restart(self.frame, self.at(stop.tau, stop.y), time, failure=failure)
+
+
+@np.errstate(all="ignore")
+def _ends(written: Written, y: Array, t: float) -> bool:
+    """Whether the speed doubles within the last bits of the time."""
+    slope = written.slope(y, t)
+    gained = slope @ written.jacobian(y, t) @ slope * (LAST_BITS * t)
+    return bool(not np.isfinite(slope).all() or gained > slope @ slope)
 
 
 def sizes(y: Array, blocks: tuple[int, ...]) -> Array:
     """Largest entry of each block, at each of its entries."""
     parts = np.split(np.abs(y), np.cumsum(blocks)[:-1])
     largest = float(np.abs(y).max(initial=0.0)) or 1.0
-    return np.repeat([float(part.max()) or largest for part in parts], blocks)
+    found = np.repeat([float(part.max()) or largest for part in parts], blocks)
+    return np.maximum(found, SMALLEST)
 
 
 def field_piece(

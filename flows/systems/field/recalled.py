@@ -24,9 +24,9 @@ def recalled(name: str, parameters: Mapping[str, Any], definition: Mapping[str, 
     InputError
         Where the file does not carry it, or carries another one than its fingerprint says.
     """
-    told = f"{name}: build the system and read the file with flows.load(path, system=...)"
+    remedy = f"{name}: build the system and read the file with flows.load(path, system=...)"
     if definition.get("nodes") is None:
-        raise InputError(f"{told}; its expressions are not in the file")
+        raise InputError(f"{remedy}; its expressions are not in the file")
     try:
         left = list(restated(definition["nodes"]))
         groups = {
@@ -37,9 +37,9 @@ def recalled(name: str, parameters: Mapping[str, Any], definition: Mapping[str, 
         constants = {k: float(x) for k, x in parameters.items() if k in CONSTANTS}
         found = _made(definition["kind"], name, blocks, groups, constants)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise InputError(f"{told}; its definition is damaged") from None
+        raise InputError(f"{remedy}; its definition is damaged") from None
     if found.parameters["fingerprint"] != parameters["fingerprint"]:
-        raise InputError(f"{told}; its definition belongs to another system")
+        raise InputError(f"{remedy}; its definition belongs to another system")
     return found
 
 

@@ -140,7 +140,7 @@ def reduced(system: System, potentials: Any, keep: Any = ()) -> ODE:
         found = closed(flow, polynomials, symbols, kept)
         if all(one is not None for one in found):
             return _ode(system, subject, exact, [one for one in found if one is not None], kept)
-    told = next(
+    remedy = next(
         f"the rate of {name} is {sp.factor(flow.written(flow.along(p)))!s:.200}"
         for (name, _), p, one in zip(exact, polynomials, found, strict=True)
         if one is None
@@ -148,7 +148,7 @@ def reduced(system: System, potentials: Any, keep: Any = ()) -> ODE:
     names = ", ".join(name for name, _ in exact)
     raise InputError(
         f"{system.name}: {names} are not closed: expected rates that are polynomials in them, up"
-        f" to degree {MOST_DEGREE}; {told}; add potentials, or keep=[Eq(..)] that the flow keeps"
+        f" to degree {MOST_DEGREE}; {remedy}; add potentials, or keep=[Eq(..)] that the flow keeps"
     )
 
 

@@ -73,6 +73,7 @@ class FieldState(State):
     rank: ClassVar[dict[str, int]] = {"x": 1, "time": 0, "seen": 1, "error": 1, "off": 1}
 
 
+@np.errstate(all="ignore")
 def observe(written: Written, x: Array, t: Array) -> FieldState:
     """States with what is observed there, whose errors are those of the last bits of entries."""
     y, times = x.reshape(-1, x.shape[-1]), np.broadcast_to(t, x.shape[:-1]).ravel()
@@ -147,7 +148,7 @@ def _largest(values: Array, t: Array, side: int) -> Array:
     reach, places = NEAR * np.log(10.0), np.arange(len(t))
     low = np.searchsorted(logs, logs - reach, side="left") if side < 0 else places
     high = np.searchsorted(logs, logs + reach, side="right") if side > 0 else places + 1
-    high[0] = 1  # the start is known, and what comes later is not for it to tell
+    high[0] = 1  # the start is known, and what comes later does not change that
     return np.array([values[a:b].max(axis=0) for a, b in zip(low, high, strict=True)])
 
 

@@ -104,7 +104,7 @@ def expressions(
     found: list[sp.Expr] = []
     for block, given in zip(blocks, field, strict=True):
         derive = functools.partial(_parts, block, given, moving)
-        found += _told(f"the right side of {block.name}", derive)
+        found += _labelled(f"the right side of {block.name}", derive)
     plain = None if loss is None else in_closed_form("the loss", loss, blocks)
     known = tuple((k, in_closed_form(f"potential {k!r}", e, blocks)) for k, e in potentials)
     return Expressions(tuple(y), time, tuple(found), plain, known)
@@ -112,11 +112,11 @@ def expressions(
 
 def in_closed_form(label: str, given: Any, blocks: Sequence[Block]) -> sp.Expr:
     """A number or an expression of the blocks and the time, in entries."""
-    found: sp.Expr = _told(label, lambda: closed_form((*blocks, TIME), _timed(given)))
+    found: sp.Expr = _labelled(label, lambda: closed_form((*blocks, TIME), _timed(given)))
     return found
 
 
-def _told(label: str, derive: Callable[[], Any]) -> Any:
+def _labelled(label: str, derive: Callable[[], Any]) -> Any:
     """What is derived, or one line about why it is not."""
     try:
         return derive()

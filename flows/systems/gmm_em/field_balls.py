@@ -241,10 +241,10 @@ class MixtureFlow(BallFlow):
         slope = dot(self.field(x), [SIDES * c.rad() for c in x])
         return (SIDES * found.error - dot(found.weights, logs) + slope).nonnegative_part()
 
-    def steering(self, x: Sequence[Ball]) -> Array:
-        """Hessian in doubles, for Newton's method."""
+    def steering(self, states: Sequence[Sequence[Ball]]) -> Array:
+        """Hessians in doubles, for Newton's method."""
         with precision(STEERING):
-            return super().steering([c.mid() for c in x])
+            return super().steering([[c.mid() for c in x] for x in states])
 
     def restore(self, x: Sequence[Ball]) -> list[Any]:
         """Means, nested lists of shape (n, 1)."""

@@ -249,6 +249,6 @@ def _em_distance(sample: Sample) -> tuple[float, float]:
             axis=0
         ) * np.linalg.norm(mu, axis=1)
     # The update of one of the user's components, of which a distinct one may stand for several.
-    apart = np.linalg.norm(step / share - sample.velocity, axis=1)
+    deviation = np.linalg.norm(step / share - sample.velocity, axis=1)
     doubt = sample.doubt + max(DEFINED, sample.found.error) * size / share[:, 0]
-    return tuple(float(np.sqrt(np.sum(share[:, 0] * x**2))) for x in (apart, doubt))  # type: ignore[return-value]
+    return tuple(float(np.sqrt(np.sum(share[:, 0] * x**2))) for x in (deviation, doubt))  # type: ignore[return-value]

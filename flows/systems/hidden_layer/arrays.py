@@ -107,9 +107,9 @@ def gradient(network: Network, y: Array) -> Array:
         # The coefficient of `a` and of `b = |b|(abar - (abar - bbar))` in terms of the difference.
         alpha, beta, _ = found.sizes
         along = np.sum(weighted * beta / alpha, axis=-1)[..., None] * found.w
-        apart = np.einsum("...iq,...iqd->...id", weighted * beta, found.minus)
+        opposite = np.einsum("...iq,...iqd->...id", weighted * beta, found.minus)
         residual = np.sum(mu[..., None] * found.u, axis=-2)[..., None, :]
-        slope = kernel.linear * residual + kernel.kink * (own + along - apart)
+        slope = kernel.linear * residual + kernel.kink * (own + along - opposite)
         by_output = kernel.linear * np.sum(found.w * residual, axis=-1)
         by_output = by_output + kernel.kink * np.sum(mu[..., None, :] * value, axis=-1)
         dead = np.isnan(alpha[..., 0])

@@ -38,7 +38,7 @@ class PairBalls:
         Students and teachers.
     """
 
-    #: More bits always tell more.
+    #: More bits always give more digits.
     known: ClassVar[float] = 0.0
     network: Network
 
@@ -140,7 +140,7 @@ class PairBalls:
         Raises
         ------
         ValueError
-            Where no number of bits tells the Hessian.
+            Where no number of bits gives the Hessian.
         """
         for bits in BITS_OF_AXES:
             with precision(bits):
@@ -225,16 +225,16 @@ def _blocks(
     x, z = [c / alpha for c in u], [c / beta for c in v]
     cosine, sine = theta.cos(), theta.sin()
     total = [p + q for p, q in zip(x, z, strict=True)]
-    apart = [p - q for p, q in zip(x, z, strict=True)]
+    minus = [p - q for p, q in zip(x, z, strict=True)]
     mine = _spread(spread, x, [q - cosine * p for p, q in zip(x, z, strict=True)], sine)
     theirs = _spread(other, z, [p - cosine * q for p, q in zip(x, z, strict=True)], sine)
-    near, far = dot(apart, apart), dot(total, total)
+    near, far = dot(minus, minus), dot(total, total)
     size = len(u)
     if near.contains(0) or far.contains(0):
         cross = [[_within(twist)] * size for _ in range(size)]
     else:
         cross = [
-            [twist * (total[i] * total[k] / far - apart[i] * apart[k] / near) for k in range(size)]
+            [twist * (total[i] * total[k] / far - minus[i] * minus[k] / near) for k in range(size)]
             for i in range(size)
         ]
     cross = [

@@ -110,8 +110,8 @@ def _kinked(
         ]
         area[i, q] = area[q, i] = b.root(b.dot(minors, minors))
         angle[i, q] = angle[q, i] = b.angle(area[i, q], dot)
-        apart = b.add(area[i, q], b.multiply(b.minus(angle[i, q]), dot))
-        terms.append(b.multiply(mu[i], mu[q], apart))
+        kinked = b.add(area[i, q], b.multiply(b.minus(angle[i, q]), dot))
+        terms.append(b.multiply(mu[i], mu[q], kinked))
     half = b.constant(kernel.linear / 2)
     constant = b.constant(_rest(network, kernel))
     loss = b.add(

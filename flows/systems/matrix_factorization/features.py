@@ -211,8 +211,8 @@ def loss_errors(point: Point, strength: float, rounding: Array) -> dict[str, Arr
     size = np.exp(-point.decay)
     known = EPSILON * (np.abs(point.decay) + point.layers.shape[-1]) * norms
     # What has decayed to nothing is left out, and its magnitude says how large it may be.
-    gone = (norms == 0) & (point.decay != 0)
-    doubt = size * (np.where(gone, 1.0, known) + rounding)
+    vanished = (norms == 0) & (point.decay != 0)
+    doubt = size * (np.where(vanished, 1.0, known) + rounding)
     parts = np.array([0.5, 0.25 * strength]) * doubt * (2 * size * norms + doubt)
     return {
         "loss_fit_error": parts[..., 0],

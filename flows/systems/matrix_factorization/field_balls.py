@@ -162,10 +162,10 @@ class ChainFlow(BallFlow):
                     found.append(root * rows[i + d][j])
         return found
 
-    def steering(self, x: Sequence[Ball]) -> Array:
-        """Hessian in doubles, for Newton's method."""
-        numbers = np.array([float(c) for c in x])
-        return np.asarray(self.system.hessian(self._shaped(numbers)))
+    def steering(self, states: Sequence[Sequence[Ball]]) -> Array:
+        """Hessians in doubles, for Newton's method."""
+        numbers = np.array([[float(c) for c in x] for x in states])
+        return np.array([self.system.hessian(self._shaped(row)) for row in numbers])
 
     def loss(self, x: Sequence[Ball]) -> Ball:
         """Population loss."""

@@ -155,7 +155,7 @@ def feature_errors(
         ),
         "main": np.repeat(pair[:, None], d, axis=1),
         "main_dot": doubt[:, None]
-        + 2 * moving[:, None] * np.minimum(1.0, pair[:, None] / _apart(features["main"])),
+        + 2 * moving[:, None] * np.minimum(1.0, pair[:, None] / _gaps(features["main"])),
     }
     for name in ("skew", "even"):
         errors[name] = root * pair
@@ -206,7 +206,7 @@ def _slopes(size: Array) -> Array:
     return _total(np.stack(each, axis=1)) if count else np.zeros(len(size))
 
 
-def _apart(values: Array) -> Array:
+def _gaps(values: Array) -> Array:
     """Distance of each singular value from the next one, zero between those of both signs."""
     gaps = np.abs(np.diff(values, axis=1))
     edge = np.full((len(values), 1), np.inf)

@@ -87,7 +87,7 @@ class MatrixFactorization(Defined):
     layers; `L_ori` carries the factor 1/2, `L_reg` the factor a/4.
     Source: Luo, Xu, Gao, Fazel & Du, arXiv 2511.09925, section 2.
     Accuracy: along a run both parts of the loss keep their relative accuracy down to 1e-290, and
-    the features `loss_fit_error`, `loss_balance_error` and `loss_error` tell their rounding;
+    the features `loss_fit_error`, `loss_balance_error` and `loss_error` are their rounding;
     `loss` of a given state has the rounding of `Sigma - W`.
 
     Examples

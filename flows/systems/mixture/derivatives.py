@@ -42,7 +42,7 @@ def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
     basis = frame.basis
     d, r = basis.shape
     inside = d == r
-    if not inside:  # all directions across the span are alike: one of them stands for all
+    if not inside:  # the directions across the span are equivalent: one serves for all
         state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
     from flows.systems.mixture.curves import curve as curve_by  # Numba, where it is first needed
 

@@ -1,4 +1,4 @@
-"""Expectations of a Gaussian mixture, by rules whose error its distances tell."""
+"""Expectations of a Gaussian mixture, by rules whose error follows from its distances."""
 
 from __future__ import annotations
 

@@ -55,15 +55,15 @@ def magnified(frame: Frame, states: SoundState, tolerance: float, stretch: float
     """By how much errors of steps grow on the way: see `travel.magnification`."""
     mu, deviation, mean, form = parts(frame, states)
     left = exponent(frame.weight, frame.rate, mean, stretch)
-    apart, spread = form == FAR, longest(deviation)
+    distant, spread = form == FAR, longest(deviation)
     local = ATOL_PER_RTOL * fineness(left, tolerance) * spread
-    local = np.where(apart, longest(mu), local)
+    local = np.where(distant, longest(mu), local)
     worst = np.zeros(len(left))
     if grows(left):
         worst = magnification(left, mean, deviation, local)
     # Each mean with those near it is a cluster, too, while others are far from it.
     furthest = stretch * frame.rate.max() / frame.rate.min() / 2 * (mu * mu).sum(axis=-1)
-    if apart.any() and grows(furthest[apart].max(axis=-1)):
+    if distant.any() and grows(furthest[distant].max(axis=-1)):
         for i in range(len(frame.weight)):
             own = _cluster(frame, mu, i, stretch)
             if own is not None:

@@ -64,7 +64,11 @@ assert _density_coefficients() == TERMS
 def _divergence_series() -> Callable[..., Any]:
     """`(delta s - delta + log(1 + delta))/(2 s)`, of `s^2`, for `s = delta/(2 + delta)`."""
     delta, s, square = mixture_node.DELTA_0, sp.Symbol("s"), sp.Symbol("square")
-    small = mixture_node.kl_integrands()[0].args[0][0].subs(delta / (2 + delta), s)
+    small = (
+        mixture_node.kl_integrands()[0]
+        .args[0][0]
+        .replace(lambda e: e.is_Pow and e.base == 2 + delta, lambda e: (delta / s) ** e.exp)
+    )
     series = sp.Poly(sp.expand((delta * s - small) / (2 * s)), s)
     terms = [c * square ** (power // 2) for (power,), c in series.terms()]
     return lower((sp.horner(sp.Add(*terms)),), (square,), "numba")

@@ -117,7 +117,7 @@ def components_of(means: Means, axes: Any = None) -> Components:
     """Components of one state or several as compiled sums take them.
 
     ``axes`` are those along which nodes are given, the coordinates' own by default. Who is at home
-    is decided once, by the means: two that are equally near are told apart by last bits.
+    is decided once, by the means: last bits decide between two that are equally near.
     """
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
     home: Any = np.zeros(mu.shape[:-2], np.int64)

@@ -105,17 +105,17 @@ def positions(x, weight, rate, kind, mu, deviation, mean):
             for a in range(r):
                 deviation[i, a] = mu[i, a] - mean[a]
         return q
-    alike = True
+    equal = True
     for i in range(k):
         q += weight[i] * rate[i]
-        alike = alike and rate[i] == rate[0]
+        equal = equal and rate[i] == rate[0]
     for a in range(r):
         mean[a], first = x[a], 0.0
         for j in range(1, k):
             first -= weight[j] * rate[j] / (weight[0] * rate[0]) * x[j * r + a]
         for i in range(k):
             slow = first if i == 0 else x[i * r + a]
-            shift = 0.0 if alike else (rate[i] / q - 1.0) * mean[a]
+            shift = 0.0 if equal else (rate[i] / q - 1.0) * mean[a]
             deviation[i, a] = rate[i] * slow + shift
             mu[i, a] = mean[a] + deviation[i, a]
     return q

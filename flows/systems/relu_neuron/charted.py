@@ -50,11 +50,11 @@ def charted(
     kinds = np.where(near, RESIDUAL, DIRECT)
     kinds = np.where(beside, np.where(far, LONE, BESIDE), kinds)
     # Those that have neurons in the same order and the same ones at zero are one group.
-    alike: dict[bytes, list[int]] = {}
+    groups: dict[bytes, list[int]] = {}
     dead = np.take_along_axis(~neurons.any(axis=-1), order, axis=-1)
     for k, key in enumerate(np.column_stack([order, dead, kinds])):
-        alike.setdefault(key.tobytes(), []).append(k)
-    for some in alike.values():
+        groups.setdefault(key.tobytes(), []).append(k)
+    for some in groups.values():
         kind, alive = int(kinds[some[0]]), order[some[0]][~dead[some[0]]]
         mu, x = multiplicity[alive], neurons[np.ix_(some, alive)]
         there = np.eye(len(mu))

@@ -18,7 +18,7 @@ over one kind of thing. The state has ``k`` blocks of ``q`` numbers:
 * parallel chart, for neurons that all lie along the teacher: block 0 is the residual of those on
   its side, block 1 the sum of those opposite, both linear: ``x' = -M/2 x``;
 * lone chart, for one neuron beside the teacher and others on the far side: block 0 is
-  ``d = mu_0 w_0 - v``, block ``i`` the far neuron ``w_i``. All of them decay alike;
+  ``d = mu_0 w_0 - v``, block ``i`` the far neuron ``w_i``. All of them decay at one rate;
 * chart of short neurons beside a lone one: block 0 is the residual ``r``, block ``i`` the deviation
   ``w_i - r/M``.
 
@@ -98,9 +98,9 @@ def shared(m: Arithmetic) -> Shared:
         here, there = get(u, i * q), get(u, j * q)
         short = get(u, rows + j) - get(u, rows + i)
         short = pick(here, zero(), -short, short)
-        alike, none = here * there, zero()
-        gap = pick(none, alike, short, here - there)
-        both = pick(none, alike, here + there, short)
+        product, none = here * there, zero()
+        gap = pick(none, product, short, here - there)
+        both = pick(none, product, here + there, short)
         chord, antichord = gap * gap, both * both
         for a in range(1, q):
             here, there = get(u, i * q + a), get(u, j * q + a)

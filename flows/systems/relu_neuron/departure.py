@@ -89,7 +89,7 @@ class Departure:
 
     def note(self, tau: float, value: float, where: Array) -> None:
         """Remember an answer."""
-        # One answer does not tell where D goes.
+        # One answer does not show where D goes.
         wait = max(ASK_AGAIN, self.later * tau) if np.isfinite(self.value) else ASK_SOON
         if value < self.value and np.isfinite(self.value):
             ahead = value * (tau - self.tau) / (self.value - value)

@@ -31,19 +31,19 @@ def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
 
     Returns
     -------
-    apart, relative : ndarray, shape (...)
-        `max |w_i - w|` in units of ``|v|``, and `x`; zero where nothing can be told apart.
+    spread, relative : ndarray, shape (...)
+        `max |w_i - w|` in units of ``|v|``, and `x`; zero where no two neurons differ.
     """
     mu = multiplicity * ((state.h != 0) | (state.z != 0).any(axis=-1))
     neurons = state.neurons
     count = np.maximum(np.sum(mu, axis=-1), 1.0)[..., None, None]
     mean = np.sum(mu[..., None] * neurons, axis=-2, keepdims=True) / count
-    apart = np.max(np.where(mu > 0, np.linalg.norm(neurons - mean, axis=-1), 0.0), axis=-1)
+    spread = np.max(np.where(mu > 0, np.linalg.norm(neurons - mean, axis=-1), 0.0), axis=-1)
     reach = np.max(np.linalg.norm(state.z, axis=-1), axis=-1)
-    known = (np.sum(mu > 0, axis=-1) > 1) & (apart > 0)
+    known = (np.sum(mu > 0, axis=-1) > 1) & (spread > 0)
     error = ROUNDINGS * np.finfo(float).eps * reach
-    error = np.where(apart < COINCIDENT * reach, UNFOLLOWED * error, error)
-    return apart, np.where(known, error / np.where(known, apart, 1.0), 0.0)
+    error = np.where(spread < COINCIDENT * reach, UNFOLLOWED * error, error)
+    return spread, np.where(known, error / np.where(known, spread, 1.0), 0.0)
 
 
 def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -> dict[str, Array]:
@@ -73,12 +73,12 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     """
     relative = np.maximum.accumulate(features["rounding"], axis=-1)
     shrunk, off = _shrunk(features["norm"], tolerance)
-    apart, fading = features["apart"], features["fading"]
+    spread, fading = features["spread"], features["fading"]
     before = np.maximum.accumulate(np.where(fading > 0, 0.0, shrunk), axis=-1)
     shrunk = np.where(fading > 0, before, shrunk)
     off = np.where(fading > 0, before * fading, off)
-    apart = np.where(fading > 0, np.minimum(apart, fading), apart)
-    absolute = np.maximum(relative * apart, off)
+    spread = np.where(fading > 0, np.minimum(spread, fading), spread)
+    absolute = np.maximum(relative * spread, off)
     relative = np.maximum(relative, shrunk)
     slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
 
@@ -86,7 +86,7 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         """Error of a quantity that distances determine as a power, at most this."""
         return np.minimum(np.expm1(power * np.log1p(relative)) * np.abs(features[name]), most)
 
-    left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, apart) / (1 + t / 2)
+    left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, spread) / (1 + t / 2)
     fastest = np.abs(features["distance_dot"]).max(axis=-1, initial=0.0)
     closing = np.minimum(np.expm1(2 * np.log1p(relative)) * fastest, count * absolute)
     # Directions of neurons at zero are not known at all.
@@ -109,28 +109,28 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         "kappa": pairs,
         "kappa_dot": turning,
     }
-    for name, error in _gone(features).items():
+    for name, error in _vanished(features).items():
         known[name] = known[name] + error if name in known else error
     return known
 
 
-def _gone(features: dict[str, Array]) -> dict[str, Array]:
+def _vanished(features: dict[str, Array]) -> dict[str, Array]:
     """Errors where the loss is below all doubles: neurons stay, which would fall on."""
     loss, fading = features["loss"], features["fading"]
-    gone = np.where(loss < GONE * loss[..., :1], fading, 0.0)
-    if not gone.any():
+    vanished = np.where(loss < GONE * loss[..., :1], fading, 0.0)
+    if not vanished.any():
         return {}
-    found, turned = {}, np.where(gone > 0, np.pi, 0.0)[..., None]
+    found, turned = {}, np.where(vanished > 0, np.pi, 0.0)[..., None]
     for name in ("h", "zeta", "norm", "distance"):
         for each in (name, f"{name}_dot"):
-            found[each] = np.broadcast_to(gone[..., None], features[each].shape)
+            found[each] = np.broadcast_to(vanished[..., None], features[each].shape)
     for name in ("rho", "rho_dot", "residual_norm"):
-        found[name] = gone
+        found[name] = vanished
     for name in ("kappa", "kappa_dot", "theta_pair", "theta_pair_dot"):
         found[name] = np.broadcast_to(turned, features[name].shape)
     norm = np.maximum(np.nan_to_num(features["norm"]), np.finfo(float).tiny)
     for name in ("theta", "theta_dot"):
-        found[name] = np.minimum(turned, np.pi * gone[..., None] / norm)
+        found[name] = np.minimum(turned, np.pi * vanished[..., None] / norm)
     return found
 
 
@@ -178,8 +178,8 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         "rho_dot": np.sum(frame.multiplicity * slope[..., 0], axis=-1) * unit,
         "residual_norm": size * unit,
     }
-    apart, out["rounding"] = rounding(frame.multiplicity, state)
-    out["apart"] = apart * unit
+    spread, out["rounding"] = rounding(frame.multiplicity, state)
+    out["spread"] = spread * unit
     out["fading"] = _fading(frame.multiplicity, state, g, alone) * unit
     m = frame.member
     h, z = state.h[:, m], state.z[:, m, :]

@@ -272,10 +272,9 @@ class SpanFlow(BallFlow):
             ]
         )
 
-    def steering(self, x: Sequence[Ball]) -> Array:
-        """Hessian in doubles."""
-        network = self._network
-        return arrays.hessian(network, np.array([float(c) for c in x]))
+    def steering(self, states: Sequence[Sequence[Ball]]) -> Array:
+        """Hessians in doubles."""
+        return arrays.hessian(self._network, np.array([[float(c) for c in x] for x in states]))
 
     @functools.cached_property
     def _network(self) -> Network:

@@ -27,7 +27,7 @@ PARALLEL = 4 * np.finfo(float).eps
 # Neurons nearer to their mean than this part of their transverse length are followed no closer: the
 # rounding of the field moves them by more than tight steps could bear.
 COINCIDENT = 1e-8
-# Neurons below this length are no longer told apart from zero.
+# Neurons below this length count as zero.
 SMALLEST = 1e-290
 # Cosine between the teacher and a neuron that is well on its far side.
 OPPOSED = -0.5

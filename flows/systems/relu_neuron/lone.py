@@ -127,9 +127,9 @@ def _pull(s: Lone) -> Array:
     """Sum over the other neurons of what they pull at each neuron, shape (..., k, q)."""
     k = s.norms.shape[-1]
     theta, sign = s.pairs.theta[..., :k, :k], s.pairs.sign[..., :k]
-    alike = sign[..., :, None] == sign[..., None, :]
+    same_sign = sign[..., :, None] == sign[..., None, :]
     both = s.near[..., :, None] & s.near[..., None, :]
-    open_ = np.where(both, -theta, np.where(alike, np.pi - theta, theta))
+    open_ = np.where(both, -theta, np.where(same_sign, np.pi - theta, theta))
     weight = (s.mu * s.norms)[..., None, :] / (2 * np.pi)
     along = np.sum(weight * np.sin(theta), axis=-1)[..., None] * s.units
     return along + np.sum((weight * open_)[..., None] * s.units[..., None, :, :], axis=-2)
@@ -155,10 +155,10 @@ def energy(multiplicity: Array, state: SoundState, known: Lone | None = None) ->
     far = np.sum(s.units * together(s.units, s.d[..., None, :], False), axis=-1)
     first = np.where(s.near, _near_energy(s), far)
     theta, sign = s.pairs.theta[..., :k, :k], s.pairs.sign[..., :k]
-    alike = sign[..., :, None] == sign[..., None, :]
+    same_sign = sign[..., :, None] == sign[..., None, :]
     both = s.near[..., :, None] & s.near[..., None, :]
     # The kernel is e(a, -b), the pair energy of a vector and the opposite of the other.
-    pair = _cap(np.where(both | ~alike, theta, np.pi - theta))
+    pair = _cap(np.where(both | ~same_sign, theta, np.pi - theta))
     weight = s.mu * s.norms
     each = first + np.sum(weight[..., None, :] * pair, axis=-1) / 2
     value: Array = np.sum(s.r**2, axis=-1) / 4 - bend + np.sum(weight * each, axis=-1)

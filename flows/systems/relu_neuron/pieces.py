@@ -42,7 +42,7 @@ from flows.systems.relu_neuron.watch import (
 )
 from flows.systems.relu_neuron.zero import SPROUT, dying, names, wake, without
 
-# Neurons are alike if they are nearer to their mean than this part of their transverse length.
+# Neurons count as equal if they are nearer to their mean than this part of their transverse length.
 ALIKE = 0.1
 # Size of the residual in units of the squared spread: errors of steps are small parts of it.
 GRADIENT = 60.0

@@ -139,8 +139,8 @@ def _carried(multiplicity: Array, states: SoundState, t: Array, rtol: float) -> 
     if dies.any():
         late, so_far = _late(dead, velocity, t, each, rtol), np.maximum.accumulate(each, axis=1)
         each = np.where(dies[..., None], np.where(dead[..., None], late, so_far), each)
-        gone = np.where(dead & dies, multiplicity * each[..., 0], 0.0)
-        seen[..., 1] += gone.sum(axis=-1)
+        vanished = np.where(dead & dies, multiplicity * each[..., 0], 0.0)
+        seen[..., 1] += vanished.sum(axis=-1)
     return Carried(seen[..., 0], seen[..., 1], each[..., 0], each[..., 1])
 
 

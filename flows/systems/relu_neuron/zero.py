@@ -83,9 +83,9 @@ def descent(
 def without(frame: Frame, state: SoundState, which: NDArray[np.intp]) -> SoundState:
     """State in which neurons are at zero."""
     h, z = state.h.copy(), state.z.copy()
-    gone = frame.multiplicity[which] @ np.column_stack([h, z])[which]
+    vanished = frame.multiplicity[which] @ np.column_stack([h, z])[which]
     h[which], z[which] = 0.0, 0.0
-    return SoundState(h, z, state.r - gone)
+    return SoundState(h, z, state.r - vanished)
 
 
 def names(users: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""Compiled: who is on the target, who recedes, and whether the loss waits, at several states.
+"""Compiled: who is on the target, who recedes, whether the loss is on a plateau.
 
 A regime changes where one of a few smooth functions of the state, its *marks*, passes through zero.
 """
@@ -88,7 +88,8 @@ def regimes(
     Returns
     -------
     found : ndarray, shape (T, 2 k + 1)
-        Who is on the target, who recedes while another one is there, and whether the loss waits.
+        Who is on the target, who recedes while another one is there, and whether the loss is
+        on a plateau.
     marks : ndarray, shape (T, 3 k + 1)
         Functions of the state one of which changes its sign where the regime changes.
     """

@@ -277,8 +277,8 @@ def _events(frame: Frame, time: float, before: Array, after: Array) -> tuple[Eve
         )
         if (new[some] & ~old[some]).any()
     ]
-    waits = bool(new[-1])
-    if waits != old[-1] and time * float(np.min(frame.rate)) > LONG:
-        words = ("plateau", "the loss waits") if waits else ("escape", "the plateau ends")
+    plateau = bool(new[-1])
+    if plateau != old[-1] and time * float(np.min(frame.rate)) > LONG:
+        words = ("plateau", "the loss stays") if plateau else ("escape", "the plateau ends")
         events.append(Event(time, *words))
     return tuple(events)

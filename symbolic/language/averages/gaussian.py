@@ -147,14 +147,14 @@ def _factor(covariance: sp.ImmutableMatrix) -> sp.ImmutableMatrix:
     found = sp.zeros(size, size)
     for k in range(size):
         pivot, whole = left[k, k], abs(covariance[k, k])
-        gone = pivot == 0 if exact else abs(pivot) <= NOTHING * whole
+        vanishes = pivot == 0 if exact else abs(pivot) <= NOTHING * whole
         beside = [left[i, k] for i in range(k + 1, size)]
         small = 0 if exact else math.sqrt(NOTHING) * float(max(map(abs, covariance)))
-        if (not gone and pivot < 0) or (gone and any(abs(e) > small for e in beside)):
+        if (not vanishes and pivot < 0) or (vanishes and any(abs(e) > small for e in beside)):
             raise InputError(
                 f"the covariance must be positive semidefinite, got {covariance.tolist()}"
             )
-        if gone:
+        if vanishes:
             continue
         for i in range(k, size):
             found[i, k] = left[i, k] / sp.sqrt(pivot)

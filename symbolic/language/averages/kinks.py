@@ -114,7 +114,7 @@ class _NotFlat(Exception):
 
 
 class _Writer:
-    """Forms that were met, and the rules of each function."""
+    """Forms that occurred, and the rules of each function."""
 
     def __init__(self, x: tuple[sp.Symbol, ...]) -> None:
         self.x = x

@@ -231,11 +231,11 @@ def in_digits() -> Ramps:
         if not area:  # parallel forms: the smaller one decides, or both share the line
             return mp.ncdf(min(h, k)) if cross > 0 else max(mp.ncdf(h) - mp.ncdf(-k), mp.mpf(0))
         side, turned = 1 if cross >= 0 else -1, mp.atan2(cross, mp.sqrt(area))
-        apart = h - side * k
+        distance = h - side * k
 
         # What the probability grows by with the angle (Plackett 1954), where nothing cancels.
         def growth(angle: Any) -> Any:
-            sharp = apart**2 / (2 * mp.cos(angle) ** 2) if apart else 0
+            sharp = distance**2 / (2 * mp.cos(angle) ** 2) if distance else 0
             return mp.exp(-sharp - side * h * k / (1 + side * mp.sin(angle)))
 
         joint = mp.quad(growth, [0, turned / 2, turned]) / (2 * mp.pi)

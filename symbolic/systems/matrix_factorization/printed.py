@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.printed import Arrived, PrintedForm
+from symbolic.evidence.printed import PrintedForm, Reached
 from symbolic.evidence.step import Step
 from symbolic.systems.matrix_factorization.chain import PAPER
 from symbolic.systems.matrix_factorization.document import derive
@@ -28,8 +28,8 @@ def printed_forms() -> tuple[PrintedForm, ...]:
     tuple of PrintedForm
         In the order of the paper.
     """
-    arrived = Arrived(derive(), PAPER)
-    step, holds = arrived.step, arrived.holds
+    reached = Reached(derive(), PAPER)
+    step, holds = reached.step, reached.holds
     skew = step("skew error", "the rate of the skew error")
     return (
         holds("section 2, gradient of L_ori", "gradient of L_ori", "the gradient"),

@@ -17,7 +17,7 @@ from symbolic.language.expressions import as_expression
 from symbolic.language.lower import lower
 from symbolic.language.primitives import definition
 from symbolic.lemmas.composition import composed
-from symbolic.systems.own.loss import Loss, apart, in_entries
+from symbolic.systems.own.loss import Loss, in_entries, split
 
 __all__ = ["Check", "by_kernels", "by_moments"]
 
@@ -80,7 +80,7 @@ class Check:
     def __call__(self, lhs: Any, rhs: Any) -> Finding:
         """Evidence for the equality of two sides."""
         left, right = (self._written_out(side) for side in (lhs, rhs))
-        pairs = [(apart(a), apart(b)) for a, b in zip(left, right, strict=True)]
+        pairs = [(split(a), split(b)) for a, b in zip(left, right, strict=True)]
         (plain, inner), (its_plain, its_inner) = (
             [sp.ImmutableMatrix([pair[side][part] for pair in pairs]) for part in (0, 1)]
             for side in (0, 1)

@@ -83,7 +83,7 @@ def hessian_of(loss: Loss) -> Derivation:
     ]
 
     def entry(i: int, j: int) -> sp.Expr:
-        # Above the diagonal only, so that equal entries look alike.
+        # Above the diagonal only, so that equal entries have equal expressions.
         row, direction = min(i, j), max(i, j)
         unit = {v: sp.Integer(k == direction) for k, v in enumerate(directions)}
         return loss.joined(*(simplest(rates[row].xreplace(unit)) for rates in parts))

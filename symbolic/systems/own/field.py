@@ -142,14 +142,14 @@ def _rate(
     if closure is None or name not in closure.sides:
         rule = "no factor changes its sign" if rate.is_Mul else "each term has this sign"
         return Derivation(f"{name} along the flow", SOURCE, (*steps, *signed(rate, rule)))
-    stands = {
+    symbols = {
         sp.Symbol(key, real=True): on.quantity(key, rf"\mathrm{{{key}}}".replace("_", r"\_"))
         for key in values
     }
-    side = closure.sides[name].xreplace(stands)
+    side = closure.sides[name].xreplace(symbols)
     rests = sp.Add(*(q * g for q, g in closure.rests.get(name, ())))
     rest = rests.xreplace(on.on_paper)
-    whole = {stands[sp.Symbol(key, real=True)]: e for key, e in values.items()}
+    whole = {symbols[sp.Symbol(key, real=True)]: e for key, e in values.items()}
     rule = "in the potentials themselves"
     if rest != 0:
         rule += ", and a part that vanishes on the invariant set"

@@ -16,7 +16,7 @@ from symbolic.language.factors import factored
 from symbolic.language.latex import raised
 from symbolic.lemmas.activation_mean import activation_mean
 
-__all__ = ["Loss", "Quantity", "apart", "in_entries", "joined", "numbers_of", "shown", "simplest"]
+__all__ = ["Loss", "Quantity", "in_entries", "joined", "numbers_of", "shown", "simplest", "split"]
 
 # Larger expressions are not put in their simplest form: polynomials, others.
 SIMPLE, SIMPLE_OTHER = 2000, 60
@@ -133,13 +133,13 @@ def joined(plain: sp.Expr, integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Exp
     return plain if integrand == 0 else plain + Expectation(integrand, sp.Tuple(*x))
 
 
-def apart(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+def split(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     """The part without expectations, and what is averaged; linear in expectations."""
     nodes = sorted(expression.atoms(Expectation), key=sp.default_sort_key)
-    stands = {node: sp.Dummy(real=True) for node in nodes}
-    left = expression.xreplace(stands)
-    averaged = sp.Add(*(sp.diff(left, s) * node.integrand for node, s in stands.items()))
-    return left.xreplace(dict.fromkeys(stands.values(), sp.S.Zero)), averaged
+    symbols = {node: sp.Dummy(real=True) for node in nodes}
+    left = expression.xreplace(symbols)
+    averaged = sp.Add(*(sp.diff(left, s) * node.integrand for node, s in symbols.items()))
+    return left.xreplace(dict.fromkeys(symbols.values(), sp.S.Zero)), averaged
 
 
 def simplest(expression: sp.Expr) -> sp.Expr:

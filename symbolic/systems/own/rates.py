@@ -16,7 +16,7 @@ from symbolic.language.averages.expectation import Expectation
 from symbolic.language.matrices import squared_norms
 from symbolic.systems.own.check import Check
 from symbolic.systems.own.derivatives import SOURCE, anew, as_matrix, definition, slopes_of
-from symbolic.systems.own.loss import Loss, apart, in_entries, joined, simplest
+from symbolic.systems.own.loss import Loss, in_entries, joined, simplest, split
 
 __all__ = ["Kept", "invariants", "rate_of", "signed"]
 
@@ -53,7 +53,7 @@ def rate_of(loss: Loss, name: str, given: Any) -> Derivation:
 def _rate_in_entries(loss: Loss, potential: sp.Expr) -> sp.Expr:
     slopes = [sp.diff(potential, s) for s in loss.names]
     total = sp.Add(*(-a * b for a, b in zip(slopes, slopes_of(loss), strict=True)))
-    plain, averaged = apart(total)
+    plain, averaged = split(total)
     return joined(simplest(plain), simplest(averaged), loss.numbers)
 
 
@@ -118,7 +118,7 @@ class Kept(NamedTuple):
 
 
 def invariants(loss: Loss, kept: Kept | None = None) -> list[Derivation]:
-    """What the flow keeps; without being told, quadratics that a linear symmetry conserves."""
+    """What the flow keeps; if none is given, quadratics that a linear symmetry conserves."""
     if kept is None:
         column = sp.Matrix(loss.y)
         found = conserved(loss.form.plain + loss.form.integrand, loss.y)

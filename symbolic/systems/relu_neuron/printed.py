@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.printed import Arrived, PrintedForm
+from symbolic.evidence.printed import PrintedForm, Reached
 from symbolic.evidence.step import Step
 from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
 from symbolic.systems.relu_neuron.bounds import FRACTIONS, NEURONS, N, P, V
@@ -23,8 +23,8 @@ def printed_forms() -> tuple[PrintedForm, ...]:
         In the order of the paper. Statements about phases and probabilities are no algebra; they
         are claims, which `flows.check` measures.
     """
-    arrived = Arrived(derive(), PAPER)
-    step, holds = arrived.step, arrived.holds
+    reached = Reached(derive(), PAPER)
+    step, holds = reached.step, reached.holds
     flow, decay = "flow of z, h, theta and r", "decay of the pairwise distance"
     return (
         holds("section 2, loss", "loss", "the form stated in the paper"),

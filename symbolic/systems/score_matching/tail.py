@@ -1,6 +1,6 @@
 r"""Score matching with components far out: how the loss falls while one of them stays.
 
-`p` components have converged to 0 and `k` have gone to `R e_1`, `R` large; `kappa = k/p`. The
+`p` components have converged to 0 and `k` have reached `R e_1`, `R` large; `kappa = k/p`. The
 posterior of the far ones is a logistic function `sigma` of `z = R (x - R/2) + log kappa`, and the
 loss lives where `z` is of order one, near `x = R/2`.
 

@@ -298,7 +298,7 @@ def derive_one_teacher() -> Derivation:
     linear, kink = (f.subs(SLOPE, 0) for f in pair)
     (a, b, c), e = DOTS, sp.Symbol("e", real=True)
     ones = {OUTPUT: 1, SLOPE: 0}
-    met = OUTPUT**2 * pair.linear * a / 2 + OUTPUT * MU * (pair.linear * c + pair.kink * e)
+    pair_loss = OUTPUT**2 * pair.linear * a / 2 + OUTPUT * MU * (pair.linear * c + pair.kink * e)
     slope = sp.Symbol("e_w", real=True)
     pulled = OUTPUT * (OUTPUT * pair.linear * W[0] + MU * (pair.linear * U[0] + pair.kink * slope))
     one = ("a = 1, lambda = 0; mu = 1 of a student, -1 of the teacher", OF_ONE)
@@ -315,7 +315,7 @@ def derive_one_teacher() -> Derivation:
                 fresh=True,
             ),
             Step(
-                sp.Subs(met, tuple(ones), tuple(ones.values())),
+                sp.Subs(pair_loss, tuple(ones), tuple(ones.values())),
                 (a + MU**2 * b + 2 * MU * c) / 4 - MU**2 * b / 4 + MU * e,
                 "a student's part of L is that of |r|^2/4 + sum mu mu e/2",
                 assumptions=(*one, "|w + mu u|^2 = A + 2 mu C + mu^2 B", "e = e(w, u)"),

@@ -2,16 +2,19 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+import sympy as sp
 from mpmath import mp
 
 import flows
 import potentials
+from flows.cli import output
 from flows.cli.layout import Table, counted, labelled, wrapped
 from flows.cli.verdicts import verdict_lines, verdict_table
 from flows.pages.formulas import plain
@@ -296,3 +299,12 @@ def test_a_measured_constant_below_every_double_is_not_said_to_be_zero(run):
     assert "the sharpest" in dict(v.said())["constant"]
     least = dict(replace(v, constant=0.0).said())["constant"]
     assert least.startswith("one below 2e-308 is")
+
+
+def test_the_table_of_a_run_has_the_last_exponent_that_is_known_and_no_fingerprint():
+    x = sp.Symbol("x")
+    run = flows.integrate(flows.OwnSystem("well", [x], (x - 1) ** 2 / 2), [2.0], 1e4)
+    rows = dict(output.run_table(run).rows)
+    assert "fingerprint" not in rows["parameters"] and "last known" in rows["loss"]
+    value, when = re.match(r"(-\S+) at t = (\S+);", rows["local exponent"]).groups()
+    assert float(value) == pytest.approx(-2 * float(when), rel=1e-4)  # the loss is exp(-2t)/2

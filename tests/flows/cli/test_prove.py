@@ -7,7 +7,7 @@ import pytest
 import symbolic
 from flows.cli.main import main
 from flows.cli.theorems import theorem_lines
-from flows.runs.theorems.meet import Met
+from flows.runs.theorems.application import Application
 
 
 def asked(capsys, *words):
@@ -93,7 +93,7 @@ def test_check_says_which_theorems_speak_of_a_run(capsys):
     main([*words, "--theorems", "--json"])
     said = json.loads(capsys.readouterr()[0])
     upper = next(m for m in said["theorems"] if m["theorem"] == "loss_upper")
-    assert upper["met"] and upper["begin"] == 0 and upper["conclusion"] > 0
+    assert upper["applies"] and upper["begin"] == 0 and upper["conclusion"] > 0
     (always,) = said["for_all_times"]  # the start is known exactly
     assert always["theorem"] == "loss_upper" and always["proved"] and always["begin"] == 0
     main([*words[:-2], "--theorems"])
@@ -106,9 +106,11 @@ def test_check_says_which_theorems_speak_of_a_run(capsys):
 
 
 def test_a_conclusion_that_was_not_read_is_not_said_to_fail():
-    lines = theorem_lines([Met("x", "E f = 0", 0.0, (("t >= T", 1.0), ("axiom", None)), None)], [])
+    lines = theorem_lines(
+        [Application("x", "E f = 0", 0.0, (("t >= T", 1.0), ("axiom", None)), None)], []
+    )
     assert any("was not read" in line for line in lines)
     assert any("statements about expectations: 1" in line for line in lines)
     assert not any("FAILS" in line for line in lines)
-    failing = theorem_lines([Met("x", "u > 0", 0.0, (("t >= T", 1.0),), -0.5)], [])
+    failing = theorem_lines([Application("x", "u > 0", 0.0, (("t >= T", 1.0),), -0.5)], [])
     assert any("FAILS" in line for line in failing)

@@ -137,7 +137,7 @@ def test_one_power_of_time_is_extrapolated_and_a_logarithm_is_not(monkeypatch):
     assert abs(known.value - 1) <= known.error < 1e-3 and not known.reason
     # Control: 1/log t taken for a power of time is beside its limit.
     monkeypatch.setattr(rates, "ORDER", 1.0)
-    monkeypatch.setattr(trend, "STANDS", 0.5)
+    monkeypatch.setattr(trend, "STEADY", 0.5)
     monkeypatch.setattr(rates, "SAFETY", 0.0)
     monkeypatch.setattr(rates, "reach", lambda *given: 0.0)
     found = tail_constant(scaled(SLOW["1/log t"][0], 1e12), exponent=1.0)

@@ -81,8 +81,8 @@ def reach(x: str) -> Theorem:
 def pair_bound(k: str, j: str) -> Theorem:
     """`S^2 - 4 (1 - c) |z_k||z_j| >= 0`."""
     half = Fraction(1, 2)
-    apart = (2, [OPEN, kernel.square(size(k) - size(j))])
-    return add((half, [reach(k)]), (half, [reach(j)]), apart)
+    gap = (2, [OPEN, kernel.square(size(k) - size(j))])
+    return add((half, [reach(k)]), (half, [reach(j)]), gap)
 
 
 @cache

@@ -218,14 +218,14 @@ def spread() -> Theorem:
     r_e = RESIDUAL.dot(E)
     off = RESIDUAL - E * r_e
     sums = add(given(SUM, y=E), (-V, [unit()]))  # <r, e> = h - |v|
-    apart = add(
+    gap = add(
         kernel.square(off.norm()),
         (-1, [kernel.norm_square(off)]),
         (-1 * r_e**2, [unit()]),
         residual(),
         (r_e + H - V, [sums]),
     )
-    within(apart, ge(8 * LOSS - (H - V) ** 2))
+    within(gap, ge(8 * LOSS - (H - V) ** 2))
     squares = kernel.sum_up(times(up("i"), kernel.pick(up("k"), "k", ("i",))), "i")
     # lam <= 1/100
     tiny = add(
@@ -243,7 +243,7 @@ def spread() -> Theorem:
             (-3, [kernel.sum_up(parts, "i")]),
             (3, [square_h, across_]),
             (3, [kernel.square(H - V), squares]),
-            (3, [square_h, apart]),
+            (3, [square_h, gap]),
             (1, [square_h, *teacher, lam, lam, room]),
         ),
         ge(SPEED * CUBE * H**2 * V**2 * LAM**2 - 3 * SPREAD),

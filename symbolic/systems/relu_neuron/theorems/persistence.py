@@ -70,8 +70,8 @@ def size_rate(i: str) -> Theorem:
 def gaps(i: str, j: str) -> Theorem:
     """`sum_k (pi - theta_ik)(<z_k, z_j> - c |z_k||z_j|) >= 0`, `k = j` included."""
     same = add((1, [OPEN, kernel.square(size(j))]), (-1, [kernel.norm_square(z(j))]))
-    apart = add(given(ACUTE_PAIRS, p=j, q="k"), (0, [OPEN]))
-    gap = kernel.index_cases(apart, same, j, "k")
+    distinct = add(given(ACUTE_PAIRS, p=j, q="k"), (0, [OPEN]))
+    gap = kernel.index_cases(distinct, same, j, "k")
     return kernel.sum_up(times(kernel.angle_most(w(i), w("k")), gap), "k")
 
 

@@ -64,13 +64,13 @@ def _pulls(p: str, q: str) -> Theorem:
     def cauchy(k: str) -> Theorem:
         return add((1, [COSINE, norm_q, kernel.cauchy(z(k), z(p))]))
 
-    apart = add((1, [norm_p, given(WIDEST, k=q, l="k")]), cauchy("k"), (0, [OPEN]))
+    gap = add((1, [norm_p, given(WIDEST, k=q, l="k")]), cauchy("k"), (0, [OPEN]))
     same = add(
         (1, [norm_p, norm_q, norm_q, OPEN]),
         (-1 * size(p), [kernel.norm_square(z(q))]),
         cauchy(q),
     )
-    each = kernel.index_cases(apart, same, q, "k")
+    each = kernel.index_cases(gap, same, q, "k")
     weighted = times(kernel.angle_most(w(p), w("k")), each)
     return kernel.pick(weighted, "k", (q,))
 
@@ -100,11 +100,11 @@ def separation() -> Theorem:
         )
         halves.append(derived.cancel(product, signs[p], goal))
     square = times(OPEN, turn, add(COSINE, (1, [OPEN]), (1, [COSINE])))
-    apart = kernel.square(size(P) - size(Q))
+    gap = kernel.square(size(P) - size(Q))
     u = z(P).dot(z(Q))
     both = add(
         *halves,
-        (1, [square, apart]),
+        (1, [square, gap]),
         (-2 * PI, [kernel.derive(u)]),
         (2 * PI * C, [kernel.derive(BOTH)]),
     )

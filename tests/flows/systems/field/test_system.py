@@ -206,8 +206,26 @@ def test_a_start_without_a_value_is_refused_and_one_that_leads_there_ends():
     system = flows.ODE("root", [X], [-1 / X], {"square": X**2})
     with pytest.raises(InputError, match="has no value there"):
         flows.integrate(system, [0.0], 1.0)
-    run = flows.integrate(system, [1.0], 1.0, max_steps=2000)  # at t = 1/2 it is at zero
-    assert not run.completed and 0 < run.t[-1] <= 0.5
+    run = flows.integrate(system, [1.0], 1.0)  # at t = 1/2 it is at zero
+    assert run.status == "field_failed" and 0 < run.t[-1] <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("field", "t_end"), [([X**2], 1.0), ([X**3 - X / 2], np.log(2.0)), ([1 + X**2], np.pi / 4)]
+)
+def test_a_flow_that_becomes_infinite_ends_soon_and_in_one_line(field, t_end):
+    system = flows.ODE("pole", [X], field, {"size": X})
+    run = flows.integrate(system, [1.0], 2.0)
+    assert "ends in finite time" in run.message and "\n" not in run.message
+    # The time of the pole in closed form, to the tolerance of the run.
+    assert float(run.message.split("t = ")[1].split(")")[0]) == pytest.approx(t_end, rel=1e-6)
+    assert run.stats["steps"] < 10_000  # with its three companions; the budget is 800 000
+    assert flows.integrate(system, [1.0], 0.99 * t_end).completed
+
+
+@pytest.mark.parametrize("field", [[1 + 0 * X], [X], [-1e3 * X]])
+def test_a_flow_that_passes_zero_grows_or_decays_fast_does_not_end(field):
+    assert flows.integrate(flows.ODE("goes_on", [X], field, {}), [-1.0], 30.0).completed
 
 
 @pytest.mark.parametrize("phase, times", [(0.3, 2 * np.pi), (0.64, np.pi), (-0.5, 6 * np.pi)])

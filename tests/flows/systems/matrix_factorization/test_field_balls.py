@@ -30,7 +30,7 @@ def test_field_hessian_and_loss_are_those_of_the_system(name):
         again = problem.hessian(problem.start)
         assert all(abs(a - b) < SAME for a, b in zip(whole.ravel(), again.ravel(), strict=True))
         assert np.abs(whole.astype(float) - system.hessian(w)).max() < ROUNDED
-        assert np.abs(flow.steering(flow.start) - system.hessian(w)).max() < ROUNDED
+        assert np.abs(flow.steering([flow.start])[0] - system.hessian(w)).max() < ROUNDED
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

@@ -9,7 +9,7 @@ import pytest
 
 import flows
 import symbolic
-from flows.runs.theorems.meet import ROUNDING, meet, reading_of
+from flows.runs.theorems.application import ROUNDING, applications, reading_of
 from flows.runs.theorems.readings import Path, gaussian, polar
 from symbolic.theorem.evaluate import holds, margin, solved
 from symbolic.theorem.formulas import Forall, Rel, ge
@@ -100,23 +100,23 @@ def witness(system, name):
 
 @pytest.mark.parametrize(("system", "name"), CASES)
 def test_a_theorem_speaks_of_a_run_and_is_right_there(system, name):
-    (found,) = meet(witness(system, name), name)
-    assert found.met and found.holds, found
+    (found,) = applications(witness(system, name), name)
+    assert found.applies and found.holds, found
     # In the plane, on a line and without expectations nothing is left unread.
     assert all(m is not None for _, m in found.hypotheses)
 
 
 def test_a_theorem_about_expectations_is_read_without_them_in_five_dimensions():
-    (found,) = meet(run("any"), "loss_upper")
-    assert not found.met and found.hypotheses[-1][0].startswith("at time T: L <=")
+    (found,) = applications(run("any"), "loss_upper")
+    assert not found.applies and found.hypotheses[-1][0].startswith("at time T: L <=")
 
 
 @pytest.mark.parametrize(
     ("start", "name"), [("any", "parallel"), ("any", "equal"), ("cone", "mirror_lower")]
 )
 def test_a_theorem_about_other_runs_does_not_speak_of_this_one(start, name):
-    (found,) = meet(run(start), name)
-    assert not found.met and found.conclusion is None
+    (found,) = applications(run(start), name)
+    assert not found.applies and found.conclusion is None
 
 
 # --- each axiom at states of order one ----------------------------------------------------------
@@ -286,7 +286,7 @@ def test_gaussian_nodes_have_the_moments_of_a_gaussian():
 
 def test_of_complex_chains_and_systems_without_theorems_nothing_is_said():
     system = flows.MatrixFactorization(d=2, field="complex")
-    assert meet(flows.integrate(system, system.initial(0.5), t_end=0.1)) == []
+    assert applications(flows.integrate(system, system.initial(0.5), t_end=0.1)) == []
 
 
 def test_of_means_with_noise_the_theorems_do_not_speak():
@@ -297,5 +297,5 @@ def test_of_means_with_noise_the_theorems_do_not_speak():
 
 
 def test_the_local_rate_is_not_read_off_a_chain_with_a_penalty():
-    (found,) = meet(run("penalty"), "local_rate")
-    assert not found.met
+    (found,) = applications(run("penalty"), "local_rate")
+    assert not found.applies

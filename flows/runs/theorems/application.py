@@ -21,7 +21,7 @@ from symbolic.theorem.evaluate import Unread, margin, solved
 from symbolic.theorem.formulas import Forall, Formula, free
 from symbolic.theorem.proving import Statement
 
-__all__ = ["Met", "meet", "reading_of"]
+__all__ = ["Application", "applications", "reading_of"]
 
 #: Here lie the readings, each in a file of the name of its system.
 PLACE = "flows.runs.theorems"
@@ -34,7 +34,7 @@ LEAST_LOSS = 1e-14
 
 
 @dataclass(frozen=True)
-class Met:
+class Application:
     """What a theorem says of a run.
 
     Parameters
@@ -57,7 +57,7 @@ class Met:
     conclusion: float | None
 
     @property
-    def met(self) -> bool:
+    def applies(self) -> bool:
         """Whether no hypothesis fails."""
         return all(m is None or m >= -ROUNDING for _, m in self.hypotheses)
 
@@ -68,12 +68,13 @@ class Met:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
-        about = {"theorem": self.name, "says": self.says, "begin": self.begin, "met": self.met}
+        about = {"theorem": self.name, "says": self.says, "begin": self.begin}
         lines = [{"hypothesis": label, "margin": m} for label, m in self.hypotheses]
-        return {**about, "hypotheses": lines, "conclusion": self.conclusion}
+        about |= {"applies": self.applies, "hypotheses": lines}
+        return {**about, "conclusion": self.conclusion}
 
 
-def meet(run: Trajectory, theorem: str | None = None) -> list[Met]:
+def applications(run: Trajectory, theorem: str | None = None) -> list[Application]:
     """Return what the theorems about a system say of a run.
 
     Parameters
@@ -85,7 +86,7 @@ def meet(run: Trajectory, theorem: str | None = None) -> list[Met]:
 
     Returns
     -------
-    list of Met
+    list of Application
         For each theorem the first time of the run from which its hypotheses hold, or the start.
     """
     name = run.parameters["system"]
@@ -107,34 +108,34 @@ def reading_of(path: Path) -> Reading:
     return found
 
 
-def _first(s: Statement, reading: Reading) -> Met:
-    best: Met | None = None
+def _first(s: Statement, reading: Reading) -> Application:
+    best: Application | None = None
     for begin in reading.model.times:
         found = _read(s, reading, begin)
-        if found.met:
+        if found.applies:
             return found
         best = best or found
     assert best is not None
     return best
 
 
-def _read(s: Statement, reading: Reading, begin: float) -> Met:
+def _read(s: Statement, reading: Reading, begin: float) -> Application:
     """Read what is quickly read first, and no more once something has failed."""
     try:
         places = list(_places(s, reading, begin))
     except (KeyError, ZeroDivisionError):
-        return Met(s.name, s.says, begin, (("it is about other runs", -np.inf),), None)
+        return Application(s.name, s.says, begin, (("it is about other runs", -np.inf),), None)
     lines: list[tuple[str, float | None]] = []
-    met = True
+    applies = True
     for f in sorted(s.theorem.hyps, key=lambda f: (isinstance(f, Forall), s.labels.get(f, ""))):
         where = places[:1] if "t" not in free(f) else places
         least = _least(f, reading, where)
         lines.append((s.labels.get(f, "the indices differ"), least))
-        met = least is None or least >= -ROUNDING
-        if not met:
+        applies = least is None or least >= -ROUNDING
+        if not applies:
             break
-    concl = _least(s.theorem.concl, reading, places) if met else None
-    return Met(s.name, s.says, begin, tuple(lines), concl)
+    concl = _least(s.theorem.concl, reading, places) if applies else None
+    return Application(s.name, s.says, begin, tuple(lines), concl)
 
 
 def _places(s: Statement, reading: Reading, begin: float) -> Iterator[Mapping[str, Any]]:

@@ -18,20 +18,20 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
 LINES = {
-    "flows": 124,
-    "flows/arithmetic": 1336,
-    "flows/certificates": 11072,
-    "flows/cli": 3592,
-    "flows/core": 2997,
+    "flows": 126,
+    "flows/arithmetic": 1473,
+    "flows/certificates": 11574,
+    "flows/cli": 3607,
+    "flows/core": 2989,
     "flows/ensembles": 3393,
     "flows/expectations": 1403,
-    "flows/pages": 3468,
-    "flows/runs": 4874,
-    "flows/solvers": 3587,
-    "flows/systems": 18685,
+    "flows/pages": 3474,
+    "flows/runs": 5059,
+    "flows/solvers": 4164,
+    "flows/systems": 18754,
     "popflow": 16,
-    "potentials": 5742,
-    "symbolic": 19544,
+    "potentials": 5815,
+    "symbolic": 19545,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 19, 6

@@ -167,7 +167,7 @@ def _measured(copies: Copies, value: Array, hessian: Array) -> Seen:
     own, since = slope[:, 0], copies.t + copies.unit
     square = (own**2).sum(axis=-1)
     length = np.sqrt(square)
-    whole = np.isfinite(hessian).all(axis=(1, 2))
+    whole: Any = np.isfinite(hessian).all(axis=(1, 2))
     curvature, axes = np.linalg.eigh(np.where(whole[:, None, None], hessian, 0.0))
     across, steep = far @ axes, (slope[:, 1:] + slope[:, :1]) @ axes
     of_loss = (np.abs(steep) * np.abs(across)).sum(axis=-1).max(axis=1) / 2

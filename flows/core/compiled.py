@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.axis_field import AxisTerms
+from flows.core.axis_field import AxisTerms, PairCodes
 from flows.core.chart import Lanes
 from flows.core.errors import undefined
 from flows.core.excess import Excess
@@ -25,11 +25,8 @@ class Compiled:
     #: From so many members on compiled steps along axes take less time, compiling included.
     many: ClassVar[int] = 128
 
-    def pair_codes(self, state: Any) -> tuple[Any, Any] | None:
-        """Programs of the gradient, and of loss and gradient, that pairs of doubles follow.
-
-        They are taken for a run alone that begins with a state. None where there are none.
-        """
+    def pair_codes(self, state: Any) -> PairCodes | None:
+        """Programs by which pairs of doubles follow a run from a state; None without them."""
         return None
 
     def rest_of(

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.axis_field import Code
+from flows.core.axis_field import Code, PairCodes
 from flows.core.deadline import deadline, look
 from flows.core.piece import Restart
 from flows.core.problem import COMPLETED, INTERRUPTED, STOPS, TIME_BUDGET, status_of
@@ -33,7 +33,7 @@ __all__ = ["ahead"]
 Show = Callable[[float], None]
 
 # Copies of a run; what becomes of one, as of `flows.solvers.pair_runs`, which Numba compiles.
-ROLES, DONE, STUCK = 4, 1, 4
+ROLES, DONE, REST, STUCK = 4, 1, 3, 4
 # Steps are asked for this part of the tolerance of a run.
 LOOSER = 0.5
 # Rows beside those that are asked for: so many a decade, from this part of the first time on.
@@ -114,19 +114,18 @@ def rows_of(times: Array, unit: float) -> Array:
 
 
 def followed(
-    start: Array, unit: float, times: Array, code: Code, rtol: float, show: Show | None = None
+    start: Array, unit: float, times: Array, codes: PairCodes, rtol: float, show: Show | None = None
 ) -> Copies:
     """Follow four copies of a run from a start, of doubles, as far as they tell its way."""
-    from flows.solvers.pair_runs import follow, runs_of  # Numba, where it is needed
+    from flows.solvers.pair_runs import Terms, follow, runs_of  # Numba, where it is needed
 
     rows, size = rows_of(times, unit), len(start)
     places = np.zeros((1, ROLES, size, 2))
     places[..., 0] = start
-    runs, begins = runs_of(1, len(rows), size), np.zeros(1, dtype=np.int64)
-    halt, clock, linear = np.zeros(1, dtype=bool), np.zeros(1), np.ones(1, dtype=bool)
+    runs, halt, clock = runs_of(1, len(rows), size), np.zeros(1, dtype=bool), np.zeros(1)
     stop: BaseException | None = None
-    asked = LOOSER * rtol
-    given: Any = places, np.array([unit]), begins, rows, code, asked, linear, runs, halt, clock
+    terms = Terms(rows, codes.gradient, LOOSER * rtol, codes.like, codes.sign)
+    given: Any = places, np.array([unit]), terms, runs, halt, clock
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(follow, *given)
         try:
@@ -197,53 +196,50 @@ def _measured(copies: Copies, value: Array, hessian: Array) -> Seen:
 def ahead(
     system: System, restart: Restart, times: Array, rtol: float, show: Show | None = None
 ) -> tuple[Restart, int] | None:
-    """Where pairs of doubles lead a run from its start, with the states on the way, and steps.
+    """Where pairs of doubles lead a run from its start: to its end; and how many steps that took.
 
-    None where they do not tell the way.
+    Where it is to end on its way, up to there. None where they do not tell the way.
     """
     codes = system.pair_codes(restart.state)
     if codes is None:
         return None
-    copies = followed(restart.state.x, restart.frame.unit, times, codes[0], rtol, show)
-    seen = seen_at(copies, codes[1])
+    copies = followed(restart.state.x, restart.frame.unit, times, codes, rtol, show)
+    seen, since = seen_at(copies, codes.value), copies.t + copies.unit
     known: Any = np.asarray(seen.numbers[:, 5] == 1)
     # Whatever the output times are: of rows that all runs have.
     off = seen.numbers[known & ~np.isin(copies.t, times), 3].max(initial=0.0)
-    whole = seen.lost == len(copies.t) and known.any() and off <= max(TOLD, ROUGH * rtol)
-    if not whole or (copies.stop is None and copies.outcome == STUCK):
+    if seen.lost < len(copies.t) or not known.any() or off > max(TOLD, ROUGH * rtol):
         return None
-    return _led(system, copies, seen, times), copies.steps
-
-
-def _led(system: System, copies: Copies, seen: Seen, times: Array) -> Restart:
-    """How a run goes on from the last row that is known, and its states up to there."""
-    last, since = len(copies.t) - 1, copies.t + copies.unit
-    rest = None
+    rest, reached = None, times[times <= copies.t[-1]]
     if copies.stop is None and copies.outcome != DONE:
-        known = np.flatnonzero(seen.numbers[:, 5] == 1)
-        last = int(known[-1])
-        frame, _ = system.along_axes(
-            copies.places[:1, 0], seen.error[:1], since[:1], seen.numbers[:1]
-        )
-        rest = system.rest_of(frame, copies.places[:, 0], seen.error, since, times)
-        if rest is not None:
-            count = len(times) - len(rest.states)
-            last = int(np.searchsorted(copies.t, times[count - 1])) if count else 0
-    asked = np.flatnonzero(np.isin(copies.t[: last + 1], times))
-    rows = np.append(asked, last)
-    frame, states = system.along_axes(
-        copies.places[rows, 0], seen.error[rows], since[rows], seen.numbers[rows]
-    )
-    before, state, time = states.at(slice(0, len(asked))), states.at(len(asked)), copies.t[last]
-    events, failure, status = (), "", COMPLETED
+        if copies.outcome != STUCK:
+            given = copies.places[:, 0], seen.error, since, times
+            rest = system.rest_of(restart.frame, *given)
+        # Beside a saddle that a symmetry does not let it leave, it stays.
+        if rest is None and not (copies.outcome == REST and codes.holds):
+            return None
+        reached = times if rest is None else times[: len(times) - len(rest.states)]
+    frame, states = _states_at(system, copies, seen, np.append(0.0, reached))
+    states = states.at(slice(1, None))
     if rest is not None:
-        before, events = type(state).join([before, rest.states]), rest.events
-        time = times[-1]
-    if copies.stop is not None:
-        status = status_of(copies.stop)
-        failure = STOPPED_AT[status]()
+        states = type(states).join([states, rest.states])
+    stopped = "" if copies.stop is None else status_of(copies.stop)
 
     def passed(at: Array) -> Any:
-        return before.at(np.searchsorted(times, at))
+        return states.at(np.searchsorted(times, at))
 
-    return Restart(frame, state, float(time), events, failure, status, passed)
+    end = float(copies.t[-1] if stopped else times[-1])
+    events = () if rest is None else rest.events
+    failure, status = (STOPPED_AT[stopped](), stopped) if stopped else ("", COMPLETED)
+    return Restart(frame, restart.state, end, events, failure, status, passed), copies.steps
+
+
+def _states_at(system: System, copies: Copies, seen: Seen, times: Array) -> tuple[Any, Any]:
+    """Frame and states at rows; those behind the last row stay there, and are seen anew."""
+    rows = np.minimum(np.searchsorted(copies.t, times), len(copies.t) - 1)
+    numbers = seen.numbers[rows]
+    numbers[times > copies.t[-1], 5] = 0.0
+    found: tuple[Any, Any] = system.along_axes(
+        copies.places[rows, 0], seen.error[rows], times + copies.unit, numbers
+    )
+    return found

@@ -21,7 +21,7 @@ from flows.core.limit import FAST
 from flows.solvers.pair_steps import attempt, attempt_of
 from flows.solvers.program import registers_of
 
-__all__ = ["DONE", "LINEAR", "REST", "ROLES", "STUCK", "Runs", "follow", "runs_of"]
+__all__ = ["DONE", "LINEAR", "REST", "ROLES", "STUCK", "Runs", "Terms", "follow", "runs_of"]
 
 #: Lanes of a member: tolerances in units of the first one's, parts of its own error by which each
 #: step is moved, and noise.
@@ -62,6 +62,21 @@ def runs_of(members: int, rows: int, size: int) -> Runs:
         np.zeros(members, dtype=np.int64),
         np.zeros((members, 2), dtype=np.int64),
     )
+
+
+class Terms(NamedTuple):
+    """What is followed, and how.
+
+    ``times`` (R,): of rows, the first one 0; ``program``: of the gradient; ``rtol``: tolerance;
+    ``like``, ``sign`` (N,): the entry that each one equals on the way, and its sign relative to
+    that one, zero of what stays zero.
+    """
+
+    times: Any
+    program: Any
+    rtol: Any
+    like: Any
+    sign: Any
 
 
 class Lanes(NamedTuple):
@@ -105,13 +120,13 @@ def lanes_of(n):
 
 
 @lean
-def take(lane, slot, places, unit, now, row, rtol):
-    """Let a member begin in the lanes of a slot, at a row."""
+def take(lane, slot, places, unit, rtol):
+    """Let a member begin in the lanes of a slot."""
     for role in range(ROLES):
         e = slot * ROLES + role
         for i in range(places.shape[1]):
             lane.y[2 * i, e], lane.y[2 * i + 1, e] = places[role, i, 0], places[role, i, 1]
-        lane.since[e], lane.row[e] = unit + now, row
+        lane.since[e], lane.row[e] = unit, 1
         lane.rtol[e] = rtol * _looser[role]
         lane.step[e] = BEGINS * (lane.rtol[e] / 1e-8) ** 0.2
         lane.louder[e] = max(1.0, _noises[role] / UNIT)
@@ -142,8 +157,9 @@ def noisy(lane, e):
 
 
 @lean
-def accept(lane, e, role, n, work):
+def accept(lane, e, role, terms, work):
     """Let a lane stand at the end of its step, moved by its error and by noise."""
+    n = len(terms.like)
     first, kick = 2 * 7 * n, _kicks[role]
     for i in range(n):
         high, low = work.after[2 * i, e], work.after[2 * i + 1, e]
@@ -153,6 +169,13 @@ def accept(lane, e, role, n, work):
             low -= total - high
             high = total
         lane.y[2 * i, e], lane.y[2 * i + 1, e] = high, low
+    for i in range(n):
+        k, sign = terms.like[i], terms.sign[i]
+        if k != i or sign == 0.0:
+            lane.y[2 * i, e], lane.y[2 * i + 1, e] = (
+                sign * lane.y[2 * k, e],
+                sign * lane.y[2 * k + 1, e],
+            )
 
 
 @lean
@@ -191,7 +214,7 @@ def is_linear(lane, e, work, matrix, way):
     return square <= WAY * WAY * work.size[e] and along * since > FAST * square
 
 
-def _follow(starts, units, begins, times, program, rtol, linear, runs, halt, clock):
+def _follow(starts, units, terms, runs, halt, clock):
     """Follow members from row to row.
 
     Parameters
@@ -200,16 +223,8 @@ def _follow(starts, units, begins, times, program, rtol, linear, runs, halt, clo
         Places of the lanes of each member.
     units : ndarray, shape (M,)
         `T_0`, the time at which the flow begins to move.
-    begins : ndarray of int, shape (M,)
-        Rows in which members stand; 0 is the start.
-    times : ndarray, shape (R,)
-        Times of rows, the first one 0.
-    program : Code
-        Of the gradient.
-    rtol : float
-        Tolerance.
-    linear : ndarray of bool, shape (M,)
-        Whether a member ends where its flow is linear.
+    terms : Terms
+        What is followed, and how.
     runs : Runs
         To be filled.
     halt : ndarray of bool, shape (1,)
@@ -217,7 +232,7 @@ def _follow(starts, units, begins, times, program, rtol, linear, runs, halt, clo
     clock : ndarray, shape (1,)
         Where other threads read the time of the first lane.
     """
-    members, n, rows = len(starts), starts.shape[2], len(times)
+    members, n, times, program = len(starts), starts.shape[2], terms.times, terms.program
     lane, work, at = lanes_of(n), attempt_of(n), registers_of(n, program)
     owner, last = np.full(WIDTH // ROLES, -1), np.zeros(WIDTH // ROLES, np.int64)
     matrix, way = np.zeros((n, n)), np.zeros(n)
@@ -225,18 +240,13 @@ def _follow(starts, units, begins, times, program, rtol, linear, runs, halt, clo
     while True:
         lanes = 0
         for slot in range(len(owner)):
-            while owner[slot] < 0 and member < members and not halt[0]:
-                k, row = member, begins[member]
-                member += 1
+            if owner[slot] < 0 and member < members and not halt[0]:
                 for role in range(ROLES):
-                    runs.places[k, row, role] = starts[k, role]
-                runs.rows[k] = row + 1
-                if row + 1 < rows:
-                    take(lane, slot, starts[k], units[k], times[row], row + 1, rtol)
-                    owner[slot], last[slot] = k, rows
-                    runs.outcome[k] = DONE
-                else:
-                    runs.outcome[k] = DONE
+                    runs.places[member, 0, role] = starts[member, role]
+                take(lane, slot, starts[member], units[member], terms.rtol)
+                runs.rows[member], runs.outcome[member] = 1, DONE
+                owner[slot], last[slot] = member, len(times)
+                member += 1
             lanes = (slot + 1) * ROLES if owner[slot] >= 0 else lanes
         if lanes == 0:
             return
@@ -254,10 +264,9 @@ def _follow(starts, units, begins, times, program, rtol, linear, runs, halt, clo
                 e = slot * ROLES + role
                 if not lane.live[e]:
                     continue
-                stands = lane.landed[e] and role == 0 and linear[k]
-                if stands and is_linear(lane, e, work, matrix, way):
+                if lane.landed[e] and role == 0 and is_linear(lane, e, work, matrix, way):
                     last[slot], runs.outcome[k] = min(last[slot], lane.row[e]), LINEAR
-                conclude(lane, e, role, n, k, units[k], times, runs, work)
+                conclude(lane, e, role, k, units[k], terms, runs, work)
                 lane.live[e] = lane.live[e] and lane.row[e] < last[slot] and not halt[0]
                 moving = moving or lane.live[e]
             if not moving:
@@ -271,7 +280,7 @@ def _follow(starts, units, begins, times, program, rtol, linear, runs, halt, clo
 
 
 @lean
-def conclude(lane, e, role, n, k, unit, times, runs, work):
+def conclude(lane, e, role, k, unit, terms, runs, work):
     """Accept or refuse the step of a lane, and put it down where it has reached a row."""
     wrong, row, lane.landed[e] = work.wrong[e], lane.row[e], False
     if not (work.bad[e] > 0.0 and wrong < np.inf):
@@ -288,13 +297,13 @@ def conclude(lane, e, role, n, k, unit, times, runs, work):
         if not lane.step[e] > SHORTEST:
             runs.outcome[k], lane.live[e] = STUCK, False
         return
-    accept(lane, e, role, n, work)
+    accept(lane, e, role, terms, work)
     lane.taken[e] += 1
     lane.step[e] = max(lane.step[e], step * change) if change > 1.0 else step * change
-    stop = times[row] + unit
+    stop = terms.times[row] + unit
     if length >= 0.999 * (stop - lane.since[e]):
         lane.since[e], lane.landed[e] = stop, True
-        for i in range(n):
+        for i in range(len(terms.like)):
             runs.places[k, row, role, i, 0] = lane.y[2 * i, e]
             runs.places[k, row, role, i, 1] = lane.y[2 * i + 1, e]
         lane.row[e] += 1

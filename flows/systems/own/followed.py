@@ -12,13 +12,14 @@ from flint import arb
 
 from flows.core.altered import altered
 from flows.core.arrays import Array
-from flows.core.axis_field import AxisTerms, Code
+from flows.core.axis_field import AxisTerms, Code, PairCodes
 from flows.core.errors import InputError
 from flows.core.limit import Limit
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
+from flows.systems.own.alike import kept_alike
 from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls
@@ -147,10 +148,12 @@ class Followed(Evaluated):
             pieces.Pace(time, state.x),
         )
 
-    def pair_codes(self, state: SoundState) -> tuple[Code, Code] | None:
+    def pair_codes(self, state: SoundState) -> PairCodes | None:
         """Programs of a loss in closed form that two doubles compute, of few entries."""
         codes = self.axis_codes() if state.exact else None
-        return None if codes is None else codes[:2]
+        if codes is None:
+            return None
+        return PairCodes(*codes[:2], *kept_alike(lambda y: self._loss.at(y)[1], state.x))
 
     def rest_of(
         self, frame: Frame, digits: Array, error: Array, since: Array, times: Array

@@ -196,3 +196,37 @@ def falls_like_its_slowest_exponential(run: Any, symbols: Any, loss: Any) -> Non
         took = mp.mpf(run.t[ends[1]]) - mp.mpf(run.t[ends[0]])
         assert abs(fell / (rate * took) - 1) < SLOPE
         assert abs(fell / (rate * took * mp.mpf("1.001")) - 1) > SLOPE
+
+
+def test_a_start_with_equal_exponentials_keeps_them_equal_to_the_saddle() -> None:
+    """Biggs EXP6, whose standard start has two exponentials of three equal; rounding parts them."""
+    times = [R(i, 10) for i in range(1, 14)]
+    values = [sp.exp(-t) - 5 * sp.exp(-10 * t) + 3 * sp.exp(-4 * t) for t in times]
+    a, b, c, d, e, f = X
+    residuals = [
+        c * sp.exp(-t * a) - d * sp.exp(-t * b) + f * sp.exp(-t * e) - v
+        for t, v in zip(times, values, strict=True)
+    ]
+    system = flows.OwnSystem("biggs", X, sum(r**2 for r in residuals) / 2)
+    run = flows.integrate(system, [1, 2, 1, 1, 1, 1], 1e12, [10.0, 1e3, 1e6, 1e12])
+    assert run.completed
+    assert (run.state[:, 0] == run.state[:, 4]).all() and (run.state[:, 2] == run.state[:, 5]).all()
+    # Their common value moves half as fast as it would for the loss of the shared entries.
+    shared = [r.subs({e: a, f: c}) for r in residuals]
+    slope = sp.lambdify([X[:4]], [sp.diff(sum(r**2 for r in shared) / 2, x) for x in X[:4]])
+    half = np.array([0.5, 1.0, 0.5, 1.0])
+    found = solve_ivp(
+        *(lambda t, y: -half * np.array(slope(y)), (0, 1e3), [1.0, 2.0, 1.0, 1.0]),
+        method="Radau",
+        t_eval=[10.0, 1e3],
+        rtol=1e-11,
+        atol=1e-14,
+    )
+    value = sp.lambdify([X[:4]], sum(r**2 for r in shared) / 2)
+    exact = np.array([value(y) for y in found.y.T])
+    assert (np.abs(run["loss"][1:3] / exact - 1) < run.errors()[1:3] + ORACLE).all()
+    # The paper tells twice this loss of a stationary point.
+    assert run["loss"][-1] == pytest.approx(5.65565e-3 / 2, rel=1e-6)
+    # Control: a start that is not as symmetric leaves to one of the minima, where the loss is zero.
+    other = flows.integrate(system, [1, 2, 1, 1, 1.001, 1], 1e9, [1e9])
+    assert not other.completed or not other["loss"][-1] > 1e-3

@@ -14,6 +14,7 @@ from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.verify import EQUATIONS
 from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow, Singular
+from flows.core.errors import InputError
 from flows.core.system import System
 from flows.systems.own.numeric import numeric
 from flows.systems.own.polynomial import Residual, residuals_of, whole_terms
@@ -30,10 +31,19 @@ def flow_of(system: System, start: Array) -> BallFlow:
 
 
 def equations_of(system: System, start: Array) -> Any:
-    """The verifier's equations of a system's flow."""
+    """The verifier's equations of a system's flow.
+
+    Raises
+    ------
+    InputError
+        For a loss that the verifier does not read.
+    """
     stated: Any = system.certified
     kind, parameters = stated
-    return EQUATIONS[kind](parameters, start)
+    try:
+        return EQUATIONS[kind](parameters, start)
+    except Refused as reason:
+        raise InputError(f"certify: {system.name}: {reason}; give another loss") from None
 
 
 class OwnFlow(BallFlow):

@@ -52,6 +52,8 @@ __all__ = ["Attempt", "attempt", "attempt_of"]
 TINY = 1e-20
 # An error of the energy counts by so many times the energy's share in a unit of log-time, at most.
 STEEPEST = 1e4
+# The gradient is asked for to so many times the tolerance.
+SLOPES = 30.0
 _LEAST = 1e-300
 _stages, _gamma, _a, _c, _m = STAGES, GAMMA, A, C, M
 
@@ -166,12 +168,14 @@ def measure(y, n, since, rtol, louder, program, at, work):
     the largest of
 
     .. math:: w \frac{|e \cdot g|}{s |g|^2}, \quad w \frac{|e \cdot H e|}{s |g|^2}, \quad
-        \frac{|e|}{|y|}, \quad \frac{|e_i|}{|y_i| + s |g_i|}, \qquad w = \max(1, 2 s \kappa)
+        \frac{|e|}{|y|}, \quad \frac{|H e|}{30 |g|}, \quad \frac{|e_i|}{|y_i| + s |g_i|},
+        \qquad w = \max(1, 2 s \kappa)
 
     Of them the first two are parts of the energy that is left.
     """
     none = spread(0.0)
     along, speed, bent, square, curved, alive, hum = none, none, none, none, none, none, none
+    bends = none
     size, least = spread(_LEAST), spread(np.inf)
     for i in range(n):
         e, g, row, turned = load(work.filtered, 2 * i), load(work.slope, 2 * i), none, none
@@ -179,7 +183,7 @@ def measure(y, n, since, rtol, louder, program, at, work):
             h = load(work.hessian, 2 * (i * n + j if j <= i else j * n + i))
             row = row + h * load(work.filtered, 2 * j)
             turned = turned + h * load(work.slope, 2 * j)
-        along, speed = along + e * g, speed + g * g
+        along, speed, bends = along + e * g, speed + g * g, bends + row * row
         bent, curved = bent + e * row, curved + g * turned
         wide = larger(magnitude(load(y, 2 * i)), magnitude(load(work.after, 2 * i)))
         square, size = square + e * e, size + wide * wide
@@ -194,6 +198,7 @@ def measure(y, n, since, rtol, louder, program, at, work):
     rise = magnitude(bent) / length / since * weight
     wrong = larger(shift * shift, rise) / (rtol * rtol)
     wrong = larger(wrong, square / size / (rtol * rtol))
+    wrong = larger(wrong, bends / length / (SLOPES * SLOPES * rtol * rtol))
     for i in range(n):
         wide = larger(magnitude(load(y, 2 * i)), magnitude(load(work.after, 2 * i)))
         noise = load(at.noise, program.results[i]) * louder

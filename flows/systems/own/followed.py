@@ -149,8 +149,12 @@ class Followed(Evaluated):
         )
 
     def pair_codes(self, state: SoundState) -> PairCodes | None:
-        """Programs of a loss in closed form that two doubles compute, of few entries."""
-        codes = self.axis_codes() if state.exact else None
+        """Programs of a loss in closed form that two doubles compute, of few entries.
+
+        Potentials may be made of what is small beside the energy, as across a valley: there charts
+        in units of energy are more accurate.
+        """
+        codes = self.axis_codes() if state.exact and not self.potentials else None
         if codes is None:
             return None
         return PairCodes(*codes[:2], *kept_alike(lambda y: self._loss.at(y)[1], state.x))

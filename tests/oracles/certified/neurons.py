@@ -15,7 +15,7 @@ PROBLEMS = {"span": (2, 3, 0), "plane": (2, 2, 3)}
 SETTINGS = (8, 14)  # digits asked for, coarse ones included
 TIMES = np.geomspace(1e-3, 20.0, 260)
 # The oracle has 36 digits and keeps 20 of them.
-DIGITS, KEPT = 36, 1e-20
+DIGITS, KEPT = 36, 1e-23
 
 
 def textbook_field(teacher, plane):

@@ -48,6 +48,8 @@ LOST = 0.03
 KNOWN, TRUSTED = 1e-12, 0.1
 # Where an error is more than this, or so many times the tolerance, a run in balls may tell more.
 TOLD, ROUGH = 1e-5, 1e3
+# Curvature times time of what leaves.
+FALLS = -0.5
 STOPPED_AT = {
     INTERRUPTED: lambda: "interrupted; what was computed is kept",
     TIME_BUDGET: lambda: deadline().message("on the way"),
@@ -210,15 +212,19 @@ def ahead(
     off = seen.numbers[known & ~np.isin(copies.t, times), 3].max(initial=0.0)
     if seen.lost < len(copies.t) or not known.any() or off > max(TOLD, ROUGH * rtol):
         return None
-    rest, reached = None, times[times <= copies.t[-1]]
+    rest, stays, reached = None, False, times[times <= copies.t[-1]]
     if copies.stop is None and copies.outcome != DONE:
         if copies.outcome != STUCK:
             given = copies.places[:, 0], seen.error, since, times
             rest = system.rest_of(restart.frame, *given)
         # Beside a saddle that a symmetry does not let it leave, it stays.
-        if rest is None and not (copies.outcome == REST and codes.holds):
+        stays = rest is None and copies.outcome == REST and codes.holds
+        if rest is None and not stays:
             return None
         reached = times if rest is None else times[: len(times) - len(rest.states)]
+    # Where a saddle, a ridge or a plateau is left errors outgrow the flow: charts tell by how much.
+    if not stays and (seen.curvature[:, 0] * since < FALLS).any():
+        return None
     frame, states = _states_at(system, copies, seen, np.append(0.0, reached))
     states = states.at(slice(1, None))
     if rest is not None:

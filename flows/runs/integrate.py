@@ -307,7 +307,10 @@ def _ahead(
     if way.restart.failure or not (usual and request.atol is None):
         return way
     times, rtol = request.followed(system.max_output_ratio), request.rtol
-    found = ahead(_tolerant(system, request)[0], way.restart, times, rtol, show)
+    try:
+        found = ahead(_tolerant(system, request)[0], way.restart, times, rtol, show)
+    except TimeSpent:  # on what it needs before its first step; the next look tells it again
+        found = None
     if found is None:
         return way
     restart, steps = found

@@ -100,7 +100,7 @@ REASONS = {
         X**2 / 2 + Y**2,
         [0.0, 1.0],
         30,
-        "do not tell whether anything of the slow",
+        "do not show whether they have a part in the slow",
     ),
     "at a saddle for ever": (X**2 / 2 - Y**2 / 2, [1.0, 0.0], 1e3, "the run is beside a saddle"),
     "at a limit without a series": (

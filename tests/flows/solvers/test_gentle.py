@@ -13,7 +13,7 @@ from flows.solvers import gentle, gentle_formulas
 from flows.solvers.many import STIFF
 from flows.solvers.rodas_tableau import dense_output
 
-SYSTEM = flows.MatrixFactorization(2)
+SYSTEM = flows.GMMEM(n=3, d=1)
 T_END = 5.0
 # A global error is a few local ones.
 FACTOR = 100.0

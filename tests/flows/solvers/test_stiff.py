@@ -16,6 +16,7 @@ from flows.solvers.stiff import steps_of
 from flows.systems.gmm_em.system import GMMEM
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron
+from flows.systems.two_layer.system import TwoLayer
 
 # Local errors add up, and the loss is a cube of small angles: a hundred tolerances.
 FACTOR = 100.0
@@ -173,8 +174,8 @@ def test_the_status_tells_the_truth():
     system = ReLUNeuron(2, 3)
     run = follow(system, system.initial(0.1, seed=0), 1e9, 1e-8, max_steps=20)
     assert run.status == "step_budget" and 1 < len(run.t) < 50
-    matrices = MatrixFactorization(2)
-    run = follow(matrices, matrices.initial(0.1, seed=0), 1.0, 1e-8)
+    plain = TwoLayer(students=2, teachers=1, d=2, activation="erf")
+    run = follow(plain, plain.initial(0.1, seed=0), 1.0, 1e-8)
     assert run.status == "solver_failed" and "compiled field" in run.message
 
 

@@ -142,7 +142,7 @@ NAMES = ("h", "z_norms", "norms", "pairwise_distance", "residual_projection")
 @pytest.mark.parametrize("known", [True, False])
 def test_neurons_below_all_doubles_are_not_known(known, monkeypatch):
     if not known:
-        monkeypatch.setattr(features, "_gone", lambda features: {})
+        monkeypatch.setattr(features, "_vanished", lambda features: {})
     neurons, start = started((2, 2, 1.0, 86))
     one, other = (
         flows.integrate(neurons, start, 1e6, method=m, rtol=RTOL) for m in ("auto", "Rodas5P")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 
-__all__ = ["AxisField", "AxisTerms", "Code", "PairCodes"]
+__all__ = ["AxisField", "AxisTerms", "Code"]
 
 
 class Code(NamedTuple):
@@ -43,29 +43,6 @@ class Code(NamedTuple):
     operands: NDArray[np.int64]
     constants: Array
     results: NDArray[np.int64]
-
-
-class PairCodes(NamedTuple):
-    """A flow in pairs of doubles.
-
-    Parameters
-    ----------
-    gradient, value : Code
-        Of the gradient; of the loss, then the gradient.
-    like, sign : ndarray, shape (N,)
-        Entry that each entry equals on the way, and its sign relative to that one, zero where it
-        stays zero: see :func:`flows.systems.own.alike.kept_alike`.
-    """
-
-    gradient: Code
-    value: Code
-    like: NDArray[np.int64]
-    sign: Array
-
-    @property
-    def holds(self) -> bool:
-        """Whether some entries stay equal, opposite or zero."""
-        return bool((self.like != np.arange(len(self.like))).any() or (self.sign == 0).any())
 
 
 class AxisField(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.axis_field import AxisTerms, PairCodes
+from flows.core.axis_field import AxisTerms
 from flows.core.chart import Lanes
 from flows.core.errors import undefined
 from flows.core.excess import Excess
@@ -24,16 +24,6 @@ class Compiled:
     explicit: ClassVar[Lanes | None] = None
     #: From so many members on compiled steps along axes take less time, compiling included.
     many: ClassVar[int] = 128
-
-    def pair_codes(self, state: Any) -> PairCodes | None:
-        """Programs by which pairs of doubles follow a run from a state; None without them."""
-        return None
-
-    def rest_of(
-        self, frame: Any, digits: Array, error: Array, since: Array, times: Array
-    ) -> Any | None:
-        """States of the last times of a run that has come to rest, and events; None if unknown."""
-        raise undefined(self, "rest_of", "pair_codes has programs")
 
     def axis_codes(self) -> tuple[Any, ...] | None:
         """Programs of gradient, of loss and gradient, and of rates, for compiled steps along axes.

@@ -32,7 +32,6 @@ from flows.core.system import System, checked_system
 from flows.core.threads import one_thread
 from flows.runs.companions import confirmed
 from flows.runs.given import given_at
-from flows.runs.in_pairs import ahead
 from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory
@@ -157,7 +156,7 @@ def _alone(
             reached = _Reached(frame, *solve_with_digits(system, frame, state, request, show))
         else:
             solver = solver_for(request.method, system)
-            way = _ahead(system, _at_start(system, frame, state, request), request, show)
+            way = _at_start(system, frame, state, request)
             reached = _solve(_pieces(system, way, request, show), solver)
     return _trajectory(system, initial, request, reached, begun)
 
@@ -297,24 +296,6 @@ def _at_start(system: System, frame: Any, state: Any, request: Request) -> Halfw
     stats = dict.fromkeys(("steps", "field_evaluations", "jacobian_evaluations", "pieces"), 0)
     tolerant, _ = _tolerant(system, request)
     return Halfway(tolerant.begin(frame, state), state.at(None), stats)
-
-
-def _ahead(
-    system: System, way: Halfway, request: Request, show: Callable[[float], None] | None
-) -> Halfway:
-    """A run that has begun, led on by pairs of doubles if they tell its way."""
-    usual = request.method == "auto" and request.max_steps == MAX_STEPS
-    if way.restart.failure or not (usual and request.atol is None):
-        return way
-    times, rtol = request.followed(system.max_output_ratio), request.rtol
-    try:
-        found = ahead(_tolerant(system, request)[0], way.restart, times, rtol, show)
-    except TimeSpent:  # on what it needs before its first step; the next look tells it again
-        found = None
-    if found is None:
-        return way
-    restart, steps = found
-    return way._replace(restart=restart, stats={**way.stats, "steps": steps, "pieces": 1})
 
 
 def _pieces(

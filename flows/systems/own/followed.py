@@ -12,14 +12,13 @@ from flint import arb
 
 from flows.core.altered import altered
 from flows.core.arrays import Array
-from flows.core.axis_field import AxisTerms, Code, PairCodes
+from flows.core.axis_field import AxisTerms, Code
 from flows.core.errors import InputError
 from flows.core.limit import Limit
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
-from flows.systems.own.alike import kept_alike
 from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls
@@ -27,7 +26,6 @@ from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
-from flows.systems.own.rest import Rest, rest_of
 from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
@@ -147,24 +145,6 @@ class Followed(Evaluated):
             sizes,
             pieces.Pace(time, state.x),
         )
-
-    def pair_codes(self, state: SoundState) -> PairCodes | None:
-        """Programs of a loss in closed form that two doubles compute, of few entries.
-
-        Potentials may be made of what is small beside the energy, as across a valley: there charts
-        in units of energy are more accurate.
-        """
-        codes = self.axis_codes() if state.exact and not self.potentials else None
-        if codes is None:
-            return None
-        return PairCodes(*codes[:2], *kept_alike(lambda y: self._loss.at(y)[1], state.x))
-
-    def rest_of(
-        self, frame: Frame, digits: Array, error: Array, since: Array, times: Array
-    ) -> Rest | None:
-        """End of a run on an exponential tail: see :mod:`flows.systems.own.rest`."""
-        view = self._view.exact_view(None)
-        return rest_of(view, frame.unit, digits, error, since, frame.unit + times)
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a loss in closed form that two doubles compute, of few entries."""

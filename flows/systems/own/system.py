@@ -65,11 +65,8 @@ class OwnSystem(Followed):
         `G(y)`, symmetric and positive definite, with a row for each entry: natural gradient,
         mirror flow. Of a mapping, the factor by which a block's gradient is divided.
     arithmetic : {"auto", "balls", "doubles"}
-        How states are kept. `balls`: exact states. A loss in closed form of up to 64 entries is
-        followed in pairs of doubles, with errors that four copies of the run measure
-        (:mod:`flows.runs.in_pairs`). Where these do not know the way, and for other losses, states
-        have about 160 bits, and more where it takes them, the gradient is one of ball arithmetic,
-        and increments are in units of the energy that is left
+        How states are kept. `balls`: exact states, of about 160 bits and of more where it takes
+        them, the gradient in ball arithmetic, increments in units of the energy that is left
         (:mod:`flows.systems.own.energy`); expectations in one dimension by a trapezoidal rule
         that is proved to be right to 1e-30, and in more dimensions by nodes in the planes of affine
         forms, right to 1e-13 of the terms by proof; where these cancel, the error is the difference

@@ -64,8 +64,6 @@ def test_a_loss_without_a_least_value_is_followed_to_the_end_of_doubles_and_is_n
 def test_a_run_that_stays_at_a_saddle_is_not_said_to_leave_it():
     # By symmetry `y = -x` for ever: 1/x^2 + 1 = (1/x(0)^2 + 1) exp(2 t).
     run = run_of((X * Y - 1) ** 2 / 2, [0.5, -0.5], 1e6)
-    x = 1 / np.sqrt(5 * np.exp(2 * np.minimum(run.t, 300.0)) - 1)
-    assert np.abs(run["loss"] - (x**2 + 1) ** 2 / 2).max() <= 1e-9
-    assert run.completed and (run.state[:, 0] == -run.state[:, 1]).all()
-    # Control: a start that is a thousandth less symmetric leaves to the minimum.
-    assert np.nanmin(run_of((X * Y - 1) ** 2 / 2, [0.5, -0.4995], 1e3)["loss"]) < 1e-9
+    t, x = run.t, 1 / np.sqrt(5 * np.exp(2 * run.t) - 1)
+    assert np.abs(run["loss"] - (x**2 + 1) ** 2 / 2).max() <= 1e-9 and t[-1] > 20
+    assert "not known whether" in run.message

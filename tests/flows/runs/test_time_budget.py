@@ -112,7 +112,6 @@ def test_deadlines_nest_and_the_earlier_one_counts(ticks):
 
 
 def test_a_budget_that_ends_during_companions_keeps_what_they_have_shown(ticks, monkeypatch):
-    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
     x, y = sp.symbols("x y", real=True)
     ridge = flows.OwnSystem("ridge", [x, y], -x + ((y - x**2 / 4) ** 2 - 1) ** 2)
     asked = {"start": [0.0, 0.0280603403615326], "t_end": 8.0, "rtol": 1e-8}
@@ -152,8 +151,7 @@ def test_a_law_on_the_command_line_has_a_budget(capsys, tmp_path):
     assert "its budget of 0.001 s was spent" in capsys.readouterr().err
 
 
-def test_members_that_have_not_ended_have_the_status_and_are_no_trials(ticks, monkeypatch):
-    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
+def test_members_that_have_not_ended_have_the_status_and_are_no_trials(ticks):
     starts = np.linspace(0.2, 0.6, 6)[:, None] * np.array([1.0, 1.2])
     begun = ticks()
     whole = flows.integrate_ensemble(OWN, starts, 3.0, max_seconds=1e9, chunk_size=6)

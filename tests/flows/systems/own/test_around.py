@@ -23,12 +23,6 @@ DIGITS = 1e-27
 ROUNDING = 1e-12
 
 
-@pytest.fixture(autouse=True)
-def charts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs take charts in units of energy, which pairs of doubles would otherwise go before."""
-    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
-
-
 def place(seed):
     """A random loss, with a point, axes and a short displacement."""
     generator = np.random.default_rng(seed)

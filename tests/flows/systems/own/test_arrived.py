@@ -21,12 +21,6 @@ TELLING = 30.0
 DIGITS = 2e-8
 
 
-@pytest.fixture(autouse=True)
-def charts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs take charts in units of energy, which pairs of doubles would otherwise go before."""
-    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
-
-
 def valley(k, at_floor=True):
     """`k (y - x^2)^2/2 + x^4/4`: `x^2` is like `1/2t`, and `y - x^2` like `2 x^4/k`."""
     loss = k * (Y - X**2) ** 2 / 2 + X**4 / 4

@@ -25,12 +25,6 @@ PUSHED = flows.OwnSystem(
 )
 
 
-@pytest.fixture(autouse=True)
-def charts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs take charts in units of energy, which pairs of doubles would otherwise go before."""
-    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
-
-
 def of_equal(t: float) -> Any:
     """Loss of `SQUARES` at a time, from equal entries of 1e-3, by bisection."""
 

@@ -111,7 +111,6 @@ def test_without_the_gradient_such_a_run_ends_and_says_so(monkeypatch: pytest.Mo
     def unled(self: Errors, *arguments: Any) -> Any:
         return original(self, *arguments[:-1], None)
 
-    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
     monkeypatch.setattr(Errors, "_led", unled)
     run = flows.integrate(SQUARES, (1e-3, 1e-3), 6e5)
     assert run.status == "field_failed" and "the gradient grows" in run.message
@@ -250,7 +249,6 @@ def test_two_plateaus_are_left_of_one_curvature_and_of_others(
         off = np.array([float(abs(a - b) / b) for a, b in zip(run["loss"][1:], exact, strict=True)])
     assert run.completed and (off <= run.errors("loss")[1:]).all()
     if part < 1.01:
-        monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
         monkeypatch.setattr(carried_errors, "ALIKE", -1.0)
         monkeypatch.setattr(carried_errors, "ALONE", 0.0)
         assert flows.integrate(TWO, np.repeat(starts, 2), times[-1]).status == "field_failed"

@@ -56,7 +56,6 @@ def test_a_generic_start_is_known_to_the_smallest_energy(start):
 def test_on_a_linear_tail_compiled_steps_are_those_of_balls_and_a_wrong_curvature_is_seen(
     monkeypatch,
 ):
-    monkeypatch.setattr(flows.OwnSystem, "pair_codes", lambda system, state: None)
     start, times, called = (0.5, 1.7), [5.0, 25.0], []
     fast = flows.integrate(VALLEY, start, 25.0, times)["loss"][1:]
     taken, made = increment.Increment._linear, increment.linear_field

@@ -73,10 +73,11 @@ def integrate_ensemble(
     t_end, t_eval, method, rtol, atol, max_steps
         As for :func:`flows.integrate`; they concern each member. The method ``auto`` takes
         compiled steps side by side where the system has a field in lanes: Rodas5P up to 40
-        unknowns; mixtures begin with explicit steps (DOP853) and go on with Rodas5P. It takes what a single run takes after that, where these fail, and
-        below ``rtol = 1e-11``; so a member agrees with a single run to the tolerance, not bit for
-        bit. Methods of diffrax solve all members of a chunk by one compiled program, on the device
-        that JAX has (CPU or GPU), in 64 bits (``JAX_ENABLE_X64=1``), for ``ReLUNeuron`` and
+        unknowns; mixtures begin with explicit steps (DOP853) and go on with Rodas5P. It takes what
+        a single run takes after that, where these fail, and below ``rtol = 1e-11``; so a member
+        agrees with a single run to the tolerance, not bit for bit. Methods of diffrax solve all
+        members of a chunk by one compiled program, on the device that JAX has (CPU or GPU), in 64
+        bits (``JAX_ENABLE_X64=1``), for ``ReLUNeuron`` and
         ``MatrixFactorization``. By ``auto``, at least 128 members of an ``OwnSystem`` in closed
         form with at most 64 unknowns, and at least 48 of a ``TwoLayer`` of few unknowns, are
         followed along the axes of charts, 16 side by side, in threads: by explicit steps (DOP853)

@@ -27,15 +27,26 @@ APART = "a function may not be smooth there"
 def power(x: Any, k: Fraction) -> Any:
     """Power; a whole one of a real ball is as narrow as it is."""
     if k.denominator == 1:
-        n = abs(k.numerator)
-        if n % 2 == 0 and isinstance(x, arb) and x.contains(0):
-            found = arb(0).union(x.abs_upper() ** n)
-        else:
-            found = x * x if n == 2 else x**n
+        found = _whole(x, abs(k.numerator))
         return found if k.numerator > 0 else 1 / found
     require(_right(x) > 0, APART)
     root = x.sqrt() if k.denominator == 2 else x ** arb(fmpq(1, k.denominator))
     return power(root, Fraction(k.numerator))
+
+
+def _whole(x: Any, n: int) -> Any:
+    """Power, of what may contain zero too."""
+    if isinstance(x, arb) and x.contains(0):  # even ones have their least value there
+        ends = [arb(0)] if n % 2 == 0 else [x.lower() ** n, x.upper() ** n]
+        return ends[0].union(x.abs_upper() ** n if n % 2 == 0 else ends[1])
+    if n == 2:
+        return x * x
+    found = x**n
+    if not found.is_finite():  # as of a box around zero
+        found = x
+        for _ in range(n - 1):
+            found = found * x
+    return found
 
 
 def _right(x: Any) -> Any:

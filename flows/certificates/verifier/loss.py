@@ -97,12 +97,15 @@ class Loss(Equations):
         total = arb(0)
         for part in range(parts if self.by.kinks else 0):
             box = segment.box(part, parts)
-            for k, (area, sign) in enumerate(zip(self.areas(box), segment.signs, strict=True)):
-                if area * sign >= 0:
+            before = [a * s >= 0 for a, s in zip(self.areas(box), segment.signs, strict=True)]
+            # Kink after kink is passed: others that may be passed too are on any side.
+            sides = [None if known else UNIT for known in before]
+            for k, sign in enumerate(segment.signs):
+                if before[k]:
                     continue
                 beyond = -self._lowest(segment, k, sign, part, parts).lower()
                 if not beyond <= 0:
-                    total += segment.time(part, parts).exp() * self.beyond(box, k, beyond)
+                    total += segment.time(part, parts).exp() * self.beyond(box, k, beyond, sides)
         return total
 
     def _lowest(self, segment: Segment, k: int, sign: int, part: int, parts: int) -> arb:
@@ -116,9 +119,9 @@ class Loss(Equations):
             return arb.min(*(sign * self.areas(at(segment.p, s))[k] for s in ends))
         return sign * run[k]
 
-    def beyond(self, box: Any, k: int, off: arb) -> arb:
+    def beyond(self, box: Any, k: int, off: arb, sides: Any = ()) -> arb:
         """Bound what the branch is off where what stands within a kink is beyond it by so much."""
-        signs = self.signed(())
+        signs = [*self.signed(sides)]
         signs[k] = off * UNIT, UNIT
         found = np.array(self.by.across[k].run(box, signs))
         side, sign = np.abs(found[: len(box)]), np.abs(found[len(box) :])

@@ -15,9 +15,11 @@ from oracles.certified.functions import DIGITS, LOSSES, STARTS, gradient, system
 
 import flows
 from flows.certificates.certify import Uncertified
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.functions import OF_ONE, OF_TWO, angle, power
 from flows.certificates.verifier.loss import Loss
 from flows.certificates.verifier.reading import Refused
+from flows.certificates.verifier.segment import Segment
 from flows.certificates.verifier.steps import read
 from flows.core.balls import precision
 
@@ -127,6 +129,33 @@ def test_beyond_a_kink_the_branch_is_off_by_no_more_than_what_is_said(off):
         said = problem.beyond(np.array([c + arb(0, off) for c in x]), k, arb(off))
         # Both are of second order, and what is said is no thousand times as much.
         assert off**2 / 100 < gap <= said < 100 * off**2
+
+
+def test_two_kinks_that_are_passed_at_once_are_passed_one_after_the_other():
+    """`|u|^3 exp(-8 |v|^3)`: where the first is passed, the second is still on its branch."""
+    steps = [["variable", 0], ["variable", 1], ["side", 0], ["side", 1]]
+    steps += [["power", 2, "3"], ["power", 3, "3"], ["number", "-8"], ["times", 6, 5]]
+    steps += [["exp", 7], ["times", 4, 8]]
+    problem = Loss({**KINKED, "steps": steps}, np.array([0.5, 1.0]))
+    p = np.array([[arb("-0.3"), arb(0)], [arb("-0.4"), arb(0)]])
+    segment, x = Segment(p, arb(0), arb(1e-9), (1, 1)), p[:, 0]
+    gap = norm(problem.field(x, (1, 1)) - problem.field(x, ()))
+    assert 0.5 < gap <= problem.branching(segment, 1)
+    # The slope by the first side on the branch of the second, where `exp(-8 v^3)` is large, counts.
+    across = problem.by.across[0]
+    (slope, *_), (known, *_) = (across.run(x, [(arb(0.3) * UNIT, UNIT), s]) for s in (UNIT, None))
+    (branch, *_) = across.run(x, [(arb(0.3), arb(1)), arb(1)])
+    assert slope.contains(branch) and not known.contains(branch)
+
+
+def test_powers_of_what_contains_zero_are_as_narrow_as_they_are():
+    around = arb(1, 2)
+    for n, least, most in ((2, 0, 9), (3, -1, 27), (4, 0, 81), (5, -1, 243)):
+        found = power(around, Fraction(n))
+        assert abs(found.lower() - least) < 1e-6 * most and abs(found.upper() - most) < 1e-6 * most
+    box = acb(arb(0, 1), arb(0, 1))
+    assert power(box, Fraction(3)).contains(acb(1, 1) ** 3)
+    assert not power(box, Fraction(3)).contains(acb(9, 0))
 
 
 @pytest.mark.parametrize(

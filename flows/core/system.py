@@ -26,6 +26,7 @@ from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
 from flows.core.state import State
+from flows.core.subspace import Subspace
 from potentials import Statements
 
 if TYPE_CHECKING:
@@ -175,10 +176,6 @@ class System(Formula, Compiled, abc.ABC):
         """Elements of the largest array that features of a state of ``unknowns`` numbers need."""
         return unknowns**2
 
-    def with_compiled_steps(self) -> Self:
-        """System as members are followed that compiled code has left, where compiling is done."""
-        return self
-
     def in_doubles(self) -> Self:
         """System whose charts hold the user's parameters, linearly and in doubles."""
         return self
@@ -219,6 +216,10 @@ class System(Formula, Compiled, abc.ABC):
         Others, and all where a system does not tell at once, are for that.
         """
         return np.zeros(len(starts), dtype=bool)
+
+    def subspace(self, start: Array) -> Subspace | None:
+        """A subspace that holds the start and is kept by the flow, where runs are led in one."""
+        return None
 
     @abc.abstractmethod
     def reduce(self, start: Array) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +15,11 @@ from flows.core.arrays import Array
 from flows.core.deadline import deadline, look, unlimited
 from flows.core.piece import Restart
 from flows.core.problem import ATOL_PER_RTOL, COMPLETED, STOPPED
+from flows.core.subspace import Subspace
 from flows.core.system import Excess, System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
-from flows.runs.integrate import Halfway, follow, go_on
+from flows.runs.integrate import Halfway, follow, go_on, lifted
 from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory
@@ -55,7 +57,8 @@ def follow_along_axes(
     time alone has the same bits.
     """
     given = _checked(system, starts)
-    sound = [k for k, one in enumerate(given) if not isinstance(one, Exception)]
+    inside = _in_subspaces(system, given, request)
+    sound = [k for k, x in enumerate(given) if not isinstance(x, Exception) and k not in inside]
     begun = time.perf_counter()
     found, above = None, Above()
     if sound:
@@ -72,8 +75,8 @@ def follow_along_axes(
         )
     rows = {k: row for row, k in enumerate(sound)}
     for k in sorted({*range(len(given))} - {sound[row] for row in joined}):
-        one = given[k]
-        if isinstance(one, Exception):
+        one = inside.get(k, given[k])
+        if not isinstance(one, np.ndarray):
             yield [k], one
             continue
         try:
@@ -109,6 +112,41 @@ def _checked(system: System, starts: Iterable[Callable[[], Array]]) -> list[Arra
         except FAILURES as problem:
             given[k] = problem
     return given
+
+
+def _in_subspaces(
+    system: System, given: list[Array | Exception], request: Request
+) -> dict[int, Trajectory | Exception]:
+    """Runs of members whose flow keeps a subspace, by their numbers.
+
+    Members of one subspace are followed together. What they are told does not depend on how many
+    they are.
+    """
+    groups: dict[System, list[tuple[int, Subspace]]] = {}
+    for k, start in enumerate(given):
+        found = None if isinstance(start, Exception) else system.subspace(start)
+        if found is not None:
+            groups.setdefault(found.system, []).append((k, found))
+    runs: dict[int, Trajectory | Exception] = {}
+    for inner, members in groups.items():
+        starts = [functools.partial(np.asarray, each.start) for _, each in members]
+        if served(inner, request, inner.many):
+            together = (run for _, run in follow_along_axes(inner, starts, request))
+        else:
+            together = (_alone(inner, start(), request) for start in starts)
+        for (k, each), run in zip(members, together, strict=True):
+            whole: Any = given[k]
+            runs[k] = run if isinstance(run, Exception) else lifted(run, system, whole, each)
+    return runs
+
+
+def _alone(system: System, start: Array, request: Request) -> Trajectory | Exception:
+    """Run of a member, or what prevented it."""
+    look()
+    try:
+        return follow(system, start, request)
+    except FAILURES as problem:
+        return problem
 
 
 def _told(found: Any) -> list[int]:

@@ -28,6 +28,7 @@ from flows.core.problem import (
     Stop,
 )
 from flows.core.progress import time_bar
+from flows.core.subspace import Subspace
 from flows.core.system import System, checked_system
 from flows.core.threads import one_thread
 from flows.runs.companions import confirmed
@@ -129,8 +130,21 @@ def follow(
     progress: bool | Callable[[float], None] = False,
 ) -> Trajectory:
     """Run of :func:`integrate` as ``request`` asks for it."""
+    initial = checked_system(system).check_start(start)
+    inside = system.subspace(initial)
+    if inside is not None:
+        run = follow(inside.system, inside.start, request, progress=progress)
+        return lifted(run, system, initial, inside)
     found = _alone(system, start, request, progress)
     return _confirmed(found, system, start, request)
+
+
+@unlimited()
+def lifted(run: Trajectory, system: System, start: Array, inside: Subspace) -> Trajectory:
+    """The run of the whole system, from one in a subspace that its flow keeps."""
+    whole = None if run.followed is None else lifted(run.followed, system, start, inside)
+    states = inside.lift(run.states)
+    return replace(run, system=system, start=start, states=states, followed=whole)
 
 
 def _confirmed(run: Trajectory, system: System, start: ArrayLike, request: Request) -> Trajectory:
@@ -184,7 +198,7 @@ def go_on(system: System, start: ArrayLike, request: Request, way: Halfway) -> T
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     with one_thread(initial.size):
-        pieces = _pieces(system.with_compiled_steps(), way, request)
+        pieces = _pieces(system, way, request)
         reached = _solve(pieces, solver_for(request.method, system))
     run = _trajectory(system, initial, request, reached, begun)
     return _confirmed(run, system, start, request)

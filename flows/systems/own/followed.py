@@ -17,6 +17,7 @@ from flows.core.errors import InputError
 from flows.core.limit import Limit
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
+from flows.core.subspace import Subspace
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
@@ -29,6 +30,7 @@ from flows.systems.own.reading import rough_at
 from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
+from flows.systems.own.subspace import Alike, found_alike, lifted, moved, restricted
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
@@ -52,6 +54,26 @@ class Followed(Evaluated):
     def in_doubles(self) -> Self:
         """Return the system with states that are doubles."""
         return altered(self, arithmetic="doubles")
+
+    def subspace(self, start: Array) -> Subspace | None:
+        """Entries that the flow of a loss in closed form keeps equal, opposite or zero."""
+        found = self._alike(start)
+        if found is None:
+            return None
+        alike, inner = found
+        losses = self._loss, inner._loss
+        lift = functools.partial(lifted, alike=alike, losses=losses, start=start)
+        return Subspace(inner, start @ alike.basis, lift)
+
+    def _alike(self, start: Array) -> tuple[Alike, Any] | None:
+        """Which entries of a start its flow keeps alike, and the system of these subspaces."""
+        alike = found_alike(self._loss, start)
+        if alike is None:
+            return None
+        known = tuple(self._view.known.items())
+        blocks, expression, potentials = restricted(self._loss, known, alike)
+        made: Any = type(self)
+        return alike, made(self.name, blocks, expression, potentials, arithmetic=self.arithmetic)
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with what is observed there."""
@@ -100,6 +122,12 @@ class Followed(Evaluated):
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
+        inside = self._alike(states.x[0])
+        if inside is not None:
+            alike, inner = inside
+            known = moved(states, alike, (self._loss, inner._loss), up=False)
+            found: Excess = inner.at_tolerance(*self.steps).excess(frame, known, t, loss)
+            return found
         rate = self.features(frame, states)["loss_dot"]
         return self._view.excess(states, t, rate, self.steps[0])
 

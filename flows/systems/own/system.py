@@ -98,6 +98,8 @@ class OwnSystem(Followed):
     and what is not known is NaN. In doubles it is that of the expressions, and it is measured: a
     loss, gradient or potential is NaN where its error is a tenth of it or more, and below that the
     error adds to ``run.errors()``.
+    Entries that the flow of a loss in closed form keeps equal, opposite or zero stay so to all
+    digits, also beside a saddle (:mod:`flows.systems.own.subspace`).
     The derived code grows with the number of entries, which is at most 500. A loss in traces of
     matrix expressions, and potentials that are too, may have 2000: beyond 500 they are evaluated by
     matrix code, and states are doubles.

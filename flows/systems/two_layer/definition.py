@@ -40,7 +40,6 @@ class Defined(System):
     biases: bool
     teacher_biases: Any
     doubles: bool
-    coded: bool
     steps: tuple[float, float, bool, bool]
 
     name: ClassVar[str] = "two_layer"
@@ -126,7 +125,7 @@ class Defined(System):
         network = self.network()
         if is_one_neuron(network):
             return OneTeacher(network)
-        return SpanRun(network, self.doubles, self.steps, self.coded)
+        return SpanRun(network, self.doubles, self.steps)
 
     @property
     def _as_average(self) -> Averaged:

@@ -78,14 +78,11 @@ class SpanRun:
         Whether states are doubles, however few.
     steps : tuple
         Tolerances of steps, as of :func:`flows.systems.own.energy.energy_piece`.
-    coded : bool
-        Whether they take compiled steps where two doubles serve.
     """
 
     network: Network
     doubles: bool
     steps: tuple[float, float, bool, bool]
-    coded: bool = False
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     lanes: ClassVar[None] = None
@@ -214,7 +211,7 @@ class SpanRun:
         """Programs of the gradient and of its rates, in the coordinates of the run."""
         network = self._within(frame)
         few = network.size <= energy.MOST_TOGETHER and not network.counts
-        found = codes_of(network) if self.coded and few else None
+        found = codes_of(network) if few else None
         if found is None:
             return None, None
         gradient, _, rates = found

@@ -105,7 +105,6 @@ class TwoLayer(Followed):
     biases: bool = False
     teacher_biases: Any = None
     doubles: bool = field(default=False, init=False, compare=False, repr=False)
-    coded: bool = field(default=False, init=False, compare=False, repr=False)
     steps: tuple[float, float, bool, bool] = field(
         default=(0.0, 0.0, True, False), init=False, compare=False, repr=False
     )
@@ -195,10 +194,6 @@ class TwoLayer(Followed):
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Know what steps leave."""
         return with_settings(self, steps=(rtol, atol, damped, multistep))
-
-    def with_compiled_steps(self) -> Self:
-        """Return the system whose runs take compiled steps where two doubles serve."""
-        return with_settings(self, coded=True)
 
     def in_doubles(self) -> Self:
         """Return the system with states that are doubles."""

@@ -11,6 +11,7 @@ import pytest
 import flows
 from flows.core.problem import COMPLETED, KINK_REACHED
 from flows.ensembles import along_axes
+from flows.runs import integrate as runs
 from flows.runs.request import Request
 
 # A hundred times the tolerance of a step is what a run states.
@@ -122,7 +123,7 @@ def test_members_that_two_doubles_do_not_tell_are_runs_alone(found: list[Any]) -
 def test_a_student_that_reaches_zero_takes_few_steps_alone(
     seed: int, scale: float, found: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes on from where compiled code sees it fall; from its start it takes a hundred."""
+    """It goes on from where compiled code sees it fall, with fewer steps than from its start."""
     begun, times = PAIRS.initial(scale, seed)[None], np.geomspace(1e-2, 10.0, 16)
     e = flows.integrate_ensemble(PAIRS, begun, 10.0, times, rtol=RTOL)
     fine = flows.integrate(PAIRS, begun[0], 10.0, times, rtol=1e-11)
@@ -131,7 +132,7 @@ def test_a_student_that_reaches_zero_takes_few_steps_alone(
     assert (np.abs(e["loss"][0, :known] - fine["loss"]) <= e["loss_error"][0, :known]).all()
     assert np.isnan(e["loss"][0, known:]).all()
     assert _zero_at(e["message"][0]) == pytest.approx(_zero_at(fine.message), rel=1e-6)
-    assert e["steps"][0] - found[0].counts[0, 0] < 30
+    last = e["steps"][0] - found[0].counts[0, 0]
 
     def nowhere(*given: Any) -> Any:
         found[0].reached[:] = 0
@@ -140,7 +141,7 @@ def test_a_student_that_reaches_zero_takes_few_steps_alone(
     monkeypatch.setattr(along_axes, "_followed", nowhere)
     anew = flows.integrate_ensemble(PAIRS, begun, 10.0, times, rtol=RTOL)
     assert anew.status.tolist() == [KINK_REACHED]
-    assert anew["steps"][0] > 100
+    assert last < 0.7 * anew["steps"][0] < 50
 
 
 def _zero_at(message: str) -> float:
@@ -160,16 +161,16 @@ def test_a_student_that_nearly_vanishes_takes_compiled_steps(found: list[Any]) -
     off = np.abs(e["loss"][0] - fine["loss"])[known]
     assert (off <= e["loss_error"][0, known]).all()
     assert (off + fine["loss"][known] > e["loss_error"][0, known]).all()
-    assert e["steps"][0] < 300 < alone.stats["steps"] / 4
+    assert max(e["steps"][0], alone.stats["steps"]) < 300
 
 
 @pytest.mark.parametrize("seed", [60, 467])
 def test_compiled_steps_stop_where_a_student_reaches_zero(seed: int) -> None:
-    """They know nothing of students, so that each of them is looked at, as those of a run alone."""
+    """They know nothing of students, so that each of them is looked at, as those of SciPy."""
     start = PAIRS.initial(1.0, seed)
     coded, alone = (
-        flows.integrate(system, start, 10.0, rtol=RTOL)
-        for system in (PAIRS.with_compiled_steps(), PAIRS)
+        flows.integrate(PAIRS, start, 10.0, rtol=RTOL, method=method)
+        for method in ("auto", "Radau")
     )
     assert coded.status == alone.status == KINK_REACHED
     assert _zero_at(coded.message) == pytest.approx(_zero_at(alone.message), rel=1e-6)
@@ -245,21 +246,18 @@ def test_outputs_inside_charts_are_right_within_what_is_stated(seed: int, found:
 def test_a_member_beside_a_saddle_has_companions_as_its_run_alone_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two students that are one but for `1e-6`, which the flow of one leads to a saddle."""
+    """Two students that are one but for `1e-8`, which the flow of one leads to a saddle."""
     system = flows.TwoLayer(2, [[1.0, 0.2], [0.3, 1.1]], activation="quadratic")
-    start, times = np.array([[0.1, 0.05], [0.1, 0.05 + 1e-6]]), np.geomspace(0.1, 10.0, 10)
+    start, times = np.array([[0.1, 0.05], [0.1, 0.05 + 1e-8]]), np.geomspace(0.1, 15.0, 10)
 
     def parts() -> Any:
-        e = flows.integrate_ensemble(system, start[None], 10.0, times, rtol=RTOL)
+        e = flows.integrate_ensemble(system, start[None], 15.0, times, rtol=RTOL)
         return e["loss_error"][0, 1:] / alone.absolute_errors("loss")[1:]
 
-    alone = flows.integrate(system, start, 10.0, times, rtol=RTOL)
-    assert (parts() < 2).all() and (parts() > 0.5).all()
-    terms = flows.TwoLayer.axis_terms
-    monkeypatch.setattr(
-        flows.TwoLayer, "axis_terms", lambda *given: terms(*given)._replace(looks=False)
-    )
-    assert (parts() < 0.1).any()
+    alone = flows.integrate(system, start, 15.0, times, rtol=RTOL)
+    assert (parts() < 1.1).all() and (parts() > 0.9).all()
+    monkeypatch.setattr(runs, "confirmed", lambda run, *others: run)
+    assert (parts() < 0.7).any()
 
 
 def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(

@@ -46,10 +46,13 @@ def test_a_gradient_whose_square_is_beyond_doubles_is_followed() -> None:
 
 
 def test_beside_a_saddle_a_huge_run_ends_and_says_why() -> None:
-    """What is not known of `a - b` grows like `1/a`, by thirty decades."""
-    run = flows.integrate(PLATEAU, (1e30, 1e30), 1e3)
+    """What is not known of `a - b` grows like `1/a`, by thirty decades, but where it stays zero."""
+    run = flows.integrate(PLATEAU, (1e30, np.nextafter(1e30, 2e30)), 1e3)
     assert run.status == "field_failed" and "beside a saddle" in run.message
     assert len(run.t) == 1 or np.isnan(run["loss"][1:]).all()
+    kept = flows.integrate(PLATEAU, (1e30, 1e30), 1.0, [1e-12, 1.0])
+    x = (6e-12) ** (-1 / 6)  # of `x' = -x^7`
+    assert kept.completed and kept["loss"][1] == pytest.approx(x**8 / 4, rel=1e-6)
 
 
 @pytest.mark.parametrize("start", [(1e60, 1e60), (1e30, 1e30), (1e30, 1e31)])

@@ -1,0 +1,31 @@
+"""A subspace that a flow does not leave, with the flow in it as a system of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flows.core.arrays import Array
+
+if TYPE_CHECKING:
+    from flows.core.system import System
+
+__all__ = ["Subspace"]
+
+
+class Subspace(NamedTuple):
+    """A subspace that holds a start, and which the flow keeps.
+
+    Parameters
+    ----------
+    system : System
+        The flow in coordinates of the subspace.
+    start : ndarray
+        The start in these.
+    lift : callable
+        From states in the subspace to those of the whole system.
+    """
+
+    system: System
+    start: Array
+    lift: Callable[[Any], Any]

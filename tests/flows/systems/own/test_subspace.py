@@ -1,0 +1,118 @@
+"""Starts whose entries are alike, and which the flow keeps so, beside saddles too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import solve_ivp
+
+import flows
+from flows.systems.own.subspace import Alike, alike_at
+
+P, Q, R = sp.symbols("p q r")
+# Of the stated error a hundredth is what steps leave; the oracle's own error is far below.
+ORACLE = {"rtol": 1e-13, "atol": 1e-15, "method": "DOP853"}
+
+
+def wells(x: sp.Expr, y: sp.Expr) -> sp.Expr:
+    """Four minima, with saddles between two of them on the axes."""
+    return (x**2 - 1) ** 2 / 4 + (y**2 - 1) ** 2 / 4
+
+
+TURNED = flows.OwnSystem("turned", [P, Q], wells((P + Q) / 2, (P - Q) / 2))
+
+
+def triple(y):
+    """Gradient of `(y0 y1 y2 - 1)^2/2`."""
+    product = y[0] * y[1] * y[2]
+    return [(product - 1) * product / x for x in y]
+
+
+@pytest.mark.parametrize(
+    ("gradient", "start", "of", "sign"),
+    [
+        (triple, [2.0, 2.0, 1.0], (0, 0, 1), (1, 1, 1)),
+        (triple, [2.0, -2.0, 1.0], (0, 0, 1), (1, -1, 1)),
+        (triple, [2.0, 2.0, -2.0], (0, 0, 0), (1, 1, -1)),
+        (lambda y: [y[1], y[0]], [1.0, -1.0], (0, 0), (1, -1)),
+        # A saddle between two sides, and one whose side is pushed.
+        (lambda y: [y[0], y[1] ** 3 - y[1]], [1.0, 0.0], (0, -1), (1, 0)),
+        (lambda y: [y[0], y[1] ** 3 - y[1] + y[0]], [1.0, 0.0], None, None),
+        # Equal at the start alone, and led apart by one part in 1e50.
+        (lambda y: [y[0], y[1] * (1 + tiny(y))], [1.0, 1.0], None, None),
+        (lambda y: [y[0], y[1]], [1.0, 2.0], None, None),
+    ],
+)
+def test_the_largest_subspace_that_holds_a_start_and_is_kept_is_found(gradient, start, of, sign):
+    assert alike_at(gradient, np.array(start)) == (None if of is None else Alike(of, sign))
+
+
+def tiny(y):
+    """One part in 1e50, as a ball."""
+    return type(y[0])(10) ** -50
+
+
+@pytest.mark.parametrize("arithmetic", ["auto", "doubles"])
+def test_a_start_between_two_valleys_stays_between_them(arithmetic):
+    """The other coordinate is a saddle's: rounding would leave it near t = 35."""
+    system = flows.OwnSystem(
+        "turned", [P, Q], TURNED.expression, {"apart": (P - Q) ** 2}, arithmetic=arithmetic
+    )
+    run = flows.integrate(system, (1.3, 1.3), 1e6)
+    assert run.completed and (run.state[:, 0] == run.state[:, 1]).all()
+    line = solve_ivp(
+        lambda t, x: -(x**3 - x) / 2, (0, 30), [1.3], t_eval=run.t[run.t < 30], **ORACLE
+    )
+    x = line.y[0]
+    assert run.state[: len(x), 0] == pytest.approx(x, rel=1e-9)
+    off = np.abs(run["loss"][: len(x)] - (x**2 - 1) ** 2 / 4 - 0.25)
+    assert (off <= run.errors("loss")[: len(x)]).all()
+    assert run["loss"][-1] == 0.25 and (run["apart"] == 0).all()
+
+
+def test_a_start_beside_the_symmetric_one_leaves():
+    run = flows.integrate(TURNED, (1.3, 1.3 * (1 + 1e-6)), 1e6)
+    assert run.completed and not (run["loss"][-1] > 1e-20)
+    assert run.state[-1] == pytest.approx([0.0, 2.0], abs=1e-12)
+
+
+def test_the_loss_above_its_limit_is_that_in_the_subspace(tmp_path):
+    run = flows.integrate(TURNED, (1.3, 1.3), 40.0, [10.0, 40.0])
+    x = solve_ivp(lambda t, x: -(x**3 - x) / 2, (0, 10.0), [1.3], **ORACLE).y[0, -1:]
+    above, early = run.excess, 1
+    assert above.limit == 0.25
+    assert above.value[early] == pytest.approx((x[0] ** 2 - 1) ** 2 / 4, rel=1e-8)
+    # `x - 1` falls like exp(-t), and its square tells 1e-35 beside 1/4.
+    assert above.value[-1] == pytest.approx(above.value[early] * np.exp(-60), rel=1e-3)
+    run.save(tmp_path / "run.npz")
+    again = flows.load(tmp_path / "run.npz", system=TURNED)
+    assert again.excess.value == pytest.approx(above.value, rel=1e-12)
+    assert again.errors("loss") == pytest.approx(run.errors("loss"), rel=1e-6)
+
+
+def test_members_of_one_subspace_are_followed_as_alone():
+    starts = np.random.default_rng(0).normal(size=(12, 2))
+    starts[[2, 5, 9], 1] = starts[[2, 5, 9], 0]
+    starts[[3, 7], 1] = -starts[[3, 7], 0]
+    many = flows.integrate_ensemble(TURNED, starts, 1e4)
+    assert (many.status == "completed").all()
+    for k in (2, 3, 9):
+        alone = flows.integrate(TURNED, starts[k], 1e4)
+        assert many["loss"][k] == pytest.approx(alone["loss"], rel=2e-8)
+        assert many["loss"][k, -1] == 0.25
+
+
+def test_the_classic_fit_of_six_exponentials_goes_to_the_saddle_between_its_minima():
+    """Biggs EXP6 from its standard start keeps x1 = x5 and x3 = x6: Moré, Garbow, Hillstrom, 18."""
+    x = sp.symbols("x1:7")
+    loss = 0
+    for i in range(1, 14):
+        t = sp.Rational(i, 10)
+        data = sp.exp(-t) - 5 * sp.exp(-10 * t) + 3 * sp.exp(-4 * t)
+        fit = x[2] * sp.exp(-t * x[0]) - x[3] * sp.exp(-t * x[1]) + x[5] * sp.exp(-t * x[4])
+        loss += (fit - data) ** 2 / 2
+    run = flows.integrate(flows.OwnSystem("biggs", list(x), loss), (1, 2, 1, 1, 1, 1), 1e9)
+    assert run.completed
+    assert (run.state[:, 0] == run.state[:, 4]).all() and (run.state[:, 2] == run.state[:, 5]).all()
+    assert run["loss"][-1] == pytest.approx(5.655649925e-3 / 2, rel=1e-9)

@@ -221,6 +221,10 @@ class System(Formula, Compiled, abc.ABC):
         """A subspace that holds the start and is kept by the flow, where runs are led in one."""
         return None
 
+    def may_have_subspace(self, starts: Array) -> NDArray[np.bool_]:
+        """Starts of many, one behind the other, that may be in such a subspace."""
+        return np.zeros(len(starts), dtype=bool)
+
     @abc.abstractmethod
     def reduce(self, start: Array) -> tuple[Any, Any]:
         """Frame (what translates back) and state in sound coordinates."""

@@ -123,9 +123,10 @@ def _in_subspaces(
     they are.
     """
     groups: dict[System, list[tuple[int, Subspace]]] = {}
-    for k, start in enumerate(given):
-        found = None if isinstance(start, Exception) else system.subspace(start)
-        if found is not None:
+    sound: Any = {k: x for k, x in enumerate(given) if not isinstance(x, Exception)}
+    may = system.may_have_subspace(np.array(list(sound.values()))) if sound else ()
+    for (k, start), asked in zip(sound.items(), may, strict=True):
+        if asked and (found := system.subspace(start)):
             groups.setdefault(found.system, []).append((k, found))
     runs: dict[int, Trajectory | Exception] = {}
     for inner, members in groups.items():

@@ -137,14 +137,19 @@ def _measured(
         states = whole.system.beside(whole.frame, whole.states, near)
     every = [run, *others]
     stats = {name: sum(each.stats[name] for each in every) for name in run.stats}
-    remark = whole.system.remark(whole.frame, states, whole.t)
-    message = f"{run.message}; {remark}" if remark and remark not in run.message else run.message
+    message = _remarked(run.message, whole, states)
     found = replace(whole, states=states, stats=stats, message=message)
     if run.followed is not None:
         states = states.at(np.isin(whole.t, run.t))
         found = replace(run, states=states, followed=found, stats=stats, message=message)
     ended = [each.status for each in others if each.status in STOPPED]
     return replace(found, status=ended[0], message=ENDED) if ended else found
+
+
+def _remarked(message: str, whole: Trajectory, states: Any) -> str:
+    """Message of a run with what its system says of states that companions have shown."""
+    remark = whole.system.remark(whole.frame, states, whole.t[: len(states)])
+    return f"{message}; {remark}" if remark and remark not in message else message
 
 
 def _agreeing(fine: Trajectory, others: list[Trajectory], linear: bool) -> tuple[int, list[Any]]:
@@ -180,7 +185,8 @@ def _bounded(
     if fine.followed is not None:
         asked = np.isin(found.t, fine.t)
         found = replace(fine, t=found.t[asked], states=states.at(asked), followed=found)
-    found = replace(found, rtol=run.rtol, provenance=run.provenance, stats=stats)
+    message = _remarked(fine.message, whole, states)
+    found = replace(found, rtol=run.rtol, provenance=run.provenance, stats=stats, message=message)
     # A companion has a budget of steps of its own: where that ends it, nothing more is known.
     spent = fine is not run and fine.status == STEP_BUDGET
     if known == len(whole.t) and not spent:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from flint import arb
+from numpy.typing import NDArray
 
 from flows.core.altered import altered
 from flows.core.arrays import Array
@@ -30,7 +31,7 @@ from flows.systems.own.reading import rough_at
 from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
-from flows.systems.own.subspace import Alike, found_alike, lifted, moved, restricted
+from flows.systems.own.subspace import Alike, found_alike, lifted, may_be_alike, moved, restricted
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
@@ -64,6 +65,13 @@ class Followed(Evaluated):
         losses = self._loss, inner._loss
         lift = functools.partial(lifted, alike=alike, losses=losses, start=start)
         return Subspace(inner, start @ alike.basis, lift)
+
+    def may_have_subspace(self, starts: Array) -> NDArray[np.bool_]:
+        """Those of a loss in closed form with entries, or slopes, of one size or none."""
+        loss = self._loss
+        if not isinstance(loss, Loss) or loss.averaged:
+            return super().may_have_subspace(starts)
+        return may_be_alike(starts, loss.at(starts)[1])
 
     def _alike(self, start: Array) -> tuple[Alike, Any] | None:
         """Which entries of a start its flow keeps alike, and the system of these subspaces."""

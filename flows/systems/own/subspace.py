@@ -1,7 +1,7 @@
-r"""Entries that a flow keeps equal, opposite or zero, from a start in which they are.
+r"""Entries that a flow keeps equal, opposite or where they are, from a start in which they are so.
 
-.. math:: y_i = \frac{\sigma_i}{\sqrt{m_c}} z_c, \qquad \sigma_i \in \{-1, 0, 1\}, \qquad
-   \dot z = -\nabla_z L(y(z))
+.. math:: y_i = \frac{\sigma_i}{\sqrt{m_c}} z_c \text{ or } y_i = y_i(0), \qquad
+   \sigma_i \in \{-1, 1\}, \qquad \dot z = -\nabla_z L(y(z))
 
 for the `m_c` entries `i` of a class `c`. They make a subspace, and the flow stays in it where the
 gradient does. Rounding would lead a run away beside a saddle, so the run takes the coordinates `z`,
@@ -33,13 +33,15 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.sound_state import SoundState
 from symbolic.language.lower import NoBall, Undecided
 
-__all__ = ["Alike", "alike_at", "found_alike", "lifted", "moved", "restricted"]
+__all__ = ["Alike", "alike_at", "found_alike", "lifted", "may_be_alike", "moved", "restricted"]
 
 # Bits at a random place, at which entries of a gradient are equal that differ by less than the
 # second number times the largest one.
 BITS, EQUAL = 400, 1e-60
 # Random places of a division, and parts of a class's size by which these differ from the start.
 PLACES, PARTS = 2, 1024
+# A gradient that may be zero is below this part of the largest one, in doubles.
+ROUNDED = 1e-12
 # Functions that are not analytic: the gradient may be alike on one side of a kink alone.
 KINKS = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 # Bits of a coordinate beyond those of an entry.
@@ -55,13 +57,16 @@ class Alike(NamedTuple):
     Parameters
     ----------
     of : tuple of int, length N
-        The class of each entry, from 0 on; -1 of an entry that stays zero.
+        The class of each entry, from 0 on; -1 of an entry that stays where it is.
     sign : tuple of int, length N
-        Its sign relative to its class, 0 of an entry that stays zero.
+        Its sign relative to its class, 0 of an entry that stays.
+    held : tuple of float, length N
+        Where an entry stays; 0 of others.
     """
 
     of: tuple[int, ...]
     sign: tuple[int, ...]
+    held: tuple[float, ...]
 
     @property
     def sizes(self) -> list[int]:
@@ -78,8 +83,18 @@ class Alike(NamedTuple):
         return found
 
 
+def may_be_alike(starts: Array, slopes: Array) -> NDArray[np.bool_]:
+    """Which of some starts may have entries that are kept so, by their gradients in doubles."""
+    sizes, steep = np.sort(np.abs(starts), axis=-1), np.abs(slopes)
+    alike = (sizes[..., 0] == 0) | (np.diff(sizes, axis=-1) == 0).any(axis=-1)
+    found: NDArray[np.bool_] = alike | (
+        steep <= ROUNDED * steep.max(axis=-1, keepdims=True, initial=0.0)
+    ).any(axis=-1)
+    return found
+
+
 def alike_at(gradient: Gradient, start: Array) -> Alike | None:
-    """Entries that the flow from a start keeps equal, opposite or zero; None where there are none.
+    """Entries that the flow from a start keeps alike; None where there are none.
 
     Parameters
     ----------
@@ -91,63 +106,67 @@ def alike_at(gradient: Gradient, start: Array) -> Alike | None:
     Examples
     --------
     >>> alike_at(lambda y: [y[1], y[0], y[2]], np.array([1.0, -1.0, 2.0]))
-    Alike(of=(0, 0, 1), sign=(1, -1, 1))
+    Alike(of=(0, 0, 1), sign=(1, -1, 1), held=(0.0, 0.0, 0.0))
     """
-    sizes, of = np.unique(np.abs(start), return_inverse=True)
-    if len(sizes) == len(start) and sizes[0] > 0:
+    _, of = np.unique(np.abs(start), return_inverse=True)
+    draw, largest = np.random.default_rng(0), float(np.abs(start).max(initial=0.0)) or 1.0
+    sign, size = np.where(start < 0, -1, 1), np.where(start == 0, largest, np.abs(start))
+
+    def led(part: Array, held: NDArray[np.bool_]) -> tuple[list[Any], float]:
+        """Gradient where entries are these parts of their sizes, and below which it is none."""
+        each = zip(start.tolist(), held, (sign * size).tolist(), part.tolist(), strict=True)
+        with precision(BITS):
+            place = [arb(x) if still else arb(y) * arb(p) for x, still, y, p in each]
+            found = [g * int(s) for g, s in zip(gradient(place), sign, strict=True)]
+        steep = max(float(abs(g).upper()) for g in found)
+        if not steep < math.inf:
+            raise Undecided
+        return found, EQUAL * steep
+
+    try:
+        slopes, small = led(np.ones(len(start)), start == 0)
+        held = np.array([float(abs(g).upper()) <= small for g in slopes])
+        # What moves one that may stay holds it to no other.
+        of = np.where(held | (start == 0), len(start) + np.arange(len(start)), of).astype(np.int64)
+        while True:
+            before = of, held
+            for _ in range(PLACES):
+                part = 1 + draw.integers(-PARTS // 4, PARTS // 4, of.max() + 1) / PARTS
+                of, held = _divided(*led(part[of], held), of, held)
+            if all(np.array_equal(x, y) for x, y in zip(before, (of, held), strict=True)):
+                break
+    except Undecided:
         return None
-    draw = np.random.default_rng(0)
-    of, sign = of.astype(np.int64), np.sign(start).astype(np.int64)
-    while True:
-        before = of, sign
-        for _ in range(PLACES):
-            part = 1 + draw.integers(-PARTS // 4, PARTS // 4, of.max() + 1) / PARTS
-            size = np.where(start == 0, float(sizes[-1] or 1.0), np.abs(start))
-            try:
-                with precision(BITS):
-                    place = [arb(s) * arb(p) for s, p in zip(sign * size, part[of], strict=True)]
-                    of, sign = _divided(gradient(place), of, sign)
-            except Undecided:
-                return None
-        if all(np.array_equal(x, y) for x, y in zip(before, (of, sign), strict=True)):
-            break
-    known = sorted({int(c) for c, s in zip(of, sign, strict=True) if s})
-    if not known or (len(known) == len(start)):
+    known = sorted({int(c) for c, still in zip(of, held, strict=True) if not still})
+    if not known or len(known) == len(start):
         return None
     first = {c: int(sign[np.argmax(of == c)]) for c in known}
+    each = list(zip(of.tolist(), sign.tolist(), held.tolist(), start.tolist(), strict=True))
     return Alike(
-        tuple(known.index(int(c)) if s else -1 for c, s in zip(of, sign, strict=True)),
-        tuple(int(s) * first[int(c)] if s else 0 for c, s in zip(of, sign, strict=True)),
+        tuple(-1 if still else known.index(c) for c, _, still, _ in each),
+        tuple(0 if still else s * first[c] for c, s, still, _ in each),
+        tuple(x if still else 0.0 for _, _, still, x in each),
     )
 
 
-def _divided(slopes: Sequence[Any], of: Numbers, sign: Numbers) -> tuple[Numbers, Numbers]:
+def _divided(
+    slopes: Sequence[Any], small: float, of: Numbers, held: NDArray[np.bool_]
+) -> tuple[Numbers, NDArray[np.bool_]]:
     """Classes whose entries the gradient at a place of the subspace does not tell apart."""
-    most = max(float(abs(g).upper()) for g in slopes)
-    if not most < math.inf:
-        raise Undecided
-
-    def same(one: Any, other: Any) -> bool:
-        return bool(float(abs(one - other).upper()) <= EQUAL * most)
-
-    sign, led = sign.copy(), [g * int(s) if s else g for g, s in zip(slopes, sign, strict=True)]
-    kinds: dict[int, list[tuple[Any, int]]] = {}
-    found = np.zeros_like(of)
-    count = 0
+    found, still, kinds = np.zeros_like(of), held.copy(), dict[int, list[tuple[Any, int]]]()
     for i, c in enumerate(of.tolist()):
-        still = sign[i] == 0
-        if still and same(led[i], arb(0)):
-            led[i] = arb(0)
-        elif still:  # something moves it, and nothing holds it to others
-            sign[i], found[i], count = 1, count, count + 1
+        if held[i] and float(abs(slopes[i]).upper()) > small:
+            still[i] = False  # something moves it, and nothing holds it to others
+            found[i] = len(of) + i
             continue
         known = kinds.setdefault(c, [])
-        number = next((n for slope, n in known if same(slope, led[i])), None)
+        seen = (n for g, n in known if float(abs(g - slopes[i]).upper()) <= small)
+        number = next(seen, None)
         if number is None:
-            number, count = count, count + 1
-            known.append((led[i], number))
+            number = i
+            known.append((slopes[i], number))
         found[i] = number
-    return found, sign
+    return np.unique(found, return_inverse=True)[1].astype(np.int64), still
 
 
 @functools.lru_cache(maxsize=64)
@@ -167,8 +186,8 @@ def restricted(
     """
     z = [sp.Symbol(f"kept{c}", real=True) for c in range(len(alike.sizes))]
     places = {
-        y: sign * z[c] / sp.sqrt(alike.sizes[c]) if sign else sp.S.Zero
-        for y, c, sign in zip(loss.y, alike.of, alike.sign, strict=True)
+        y: sign * z[c] / sp.sqrt(alike.sizes[c]) if sign else sp.Rational(at)
+        for y, c, sign, at in zip(loss.y, *alike, strict=True)
     }
     found = [
         e.subs(places, simultaneous=True) for e in (loss.form.plain, *dict(potentials).values())
@@ -179,6 +198,8 @@ def restricted(
 def found_alike(loss: Any, start: Array) -> Alike | None:
     """Entries of a start that the flow of an analytic loss in closed form keeps alike."""
     if not isinstance(loss, Loss) or loss.averaged or loss.form.plain.has(*KINKS):
+        return None
+    if not may_be_alike(start, loss.at(start)[1]):
         return None
     try:
         exact = balls(loss)
@@ -241,8 +262,8 @@ def lifted(states: SoundState, alike: Alike, losses: tuple[Loss, Loss], start: A
 def _lifted(known: list[Any], alike: Alike, scale: list[Any]) -> list[Any]:
     """Entries from coordinates."""
     parts = [(z / s).mid() for z, s in zip(known, scale, strict=True)]
-    each = zip(alike.of, alike.sign, strict=True)
-    return [parts[c] * sign if sign else arb(0) for c, sign in each]
+    each = zip(*alike, strict=True)
+    return [parts[c] * sign if sign else arb(at) for c, sign, at in each]
 
 
 def _lowered(known: list[Any], alike: Alike, scale: list[Any]) -> list[Any]:

@@ -273,3 +273,19 @@ def test_a_run_that_leaves_the_ridge_of_a_spiral_is_off_by_less_than_it_states(
         return off(run, np.array(losses)).max()
 
     assert beyond(1.0) <= 1 < beyond(1.05)
+
+
+def test_a_run_says_what_its_companions_have_shown_not_to_be_known(monkeypatch):
+    """Here, by a state from elsewhere, that its loss is not known."""
+    system, start = flows.OwnSystem("ridge", [X, Y], CURVED), (0.0, STARTS[1])
+    assert "not known" not in flows.integrate(system, start, 5.0).message
+    beside = flows.OwnSystem.beside
+
+    def lost(system, frame, states, others):
+        found = beside(system, frame, states, others)
+        seen = found.seen.copy()
+        seen[-1] = np.nan
+        return replace(found, seen=seen)
+
+    monkeypatch.setattr(flows.OwnSystem, "beside", lost)
+    assert "the loss is NaN where it is not known" in flows.integrate(system, start, 5.0).message

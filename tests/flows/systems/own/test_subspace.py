@@ -39,13 +39,19 @@ def triple(y):
         # A saddle between two sides, and one whose side is pushed.
         (lambda y: [y[0], y[1] ** 3 - y[1]], [1.0, 0.0], (0, -1), (1, 0)),
         (lambda y: [y[0], y[1] ** 3 - y[1] + y[0]], [1.0, 0.0], None, None),
+        # At a maximum along one entry, which another one pushes, or does not.
+        (lambda y: [y[0], (y[1] - 3) ** 3 - y[1] + 3], [1.0, 3.0], (0, -1), (1, 0)),
+        (lambda y: [y[0], (y[1] - 3) * y[0]], [3.0, 3.0], (0, -1), (1, 0)),
+        (lambda y: [y[0], y[1] - 3 + y[0] - 1], [1.0, 3.0], None, None),
         # Equal at the start alone, and led apart by one part in 1e50.
         (lambda y: [y[0], y[1] * (1 + tiny(y))], [1.0, 1.0], None, None),
         (lambda y: [y[0], y[1]], [1.0, 2.0], None, None),
     ],
 )
 def test_the_largest_subspace_that_holds_a_start_and_is_kept_is_found(gradient, start, of, sign):
-    assert alike_at(gradient, np.array(start)) == (None if of is None else Alike(of, sign))
+    found = alike_at(gradient, np.array(start))
+    held = None if of is None else tuple(x * (s == 0) for x, s in zip(start, sign, strict=True))
+    assert found == (None if of is None else Alike(of, sign, held))
 
 
 def tiny(y):

@@ -132,7 +132,14 @@ def _reduced(system: Any, potentials: Any, keep: Any) -> Any:
     return reduced(system, potentials, keep)
 
 
-VIEWS["plot"], VIEWS["reduced"] = _plot, _reduced
+def _general(system: Any) -> Any:
+    """The loss that a system states as one's own; `general` of a system, whose room knows none."""
+    from flows.systems.own.system import OwnSystem
+
+    return OwnSystem(f"general_{system.name}", *system.formula)
+
+
+VIEWS["plot"], VIEWS["reduced"], VIEWS["general"] = _plot, _reduced, _general
 
 
 def __getattr__(name: str) -> Any:

@@ -18,20 +18,20 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # Lines that hold code: neither docstrings nor comments nor blank lines. Who needs more takes them
 # from somewhere else.
 LINES = {
-    "flows": 126,
+    "flows": 129,
     "flows/arithmetic": 1343,
     "flows/certificates": 11589,
-    "flows/cli": 3607,
-    "flows/core": 2997,
+    "flows/cli": 3622,
+    "flows/core": 3000,
     "flows/ensembles": 3422,
     "flows/expectations": 1403,
     "flows/pages": 3474,
     "flows/runs": 4900,
     "flows/solvers": 3587,
-    "flows/systems": 18830,
+    "flows/systems": 18837,
     "popflow": 16,
     "potentials": 5815,
-    "symbolic": 19545,
+    "symbolic": 19611,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 19, 6

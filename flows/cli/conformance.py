@@ -25,6 +25,7 @@ from flows.runs.load import load
 from flows.runs.trajectory import Trajectory
 from flows.runs.verdict import Outcome
 from flows.systems.field.flow import FieldFlow
+from flows.systems.own.system import OwnSystem
 from potentials import Claim
 from potentials.theorem import OWN
 
@@ -134,6 +135,22 @@ def gradient(patient: Patient) -> Iterator[Finding]:
             yield Finding("missing", "Hessian", str(error))
             return
         yield _compared("Hessian", hessian, differences(lambda x: np.ravel(system.gradient(x)), y))
+
+
+def defined(patient: Patient) -> Iterator[Finding]:
+    """Loss and gradient of a system that evaluates them itself, against its formula."""
+    system, y = patient.system, np.asarray(patient.start)
+    if isinstance(system, FieldFlow | OwnSystem) or np.iscomplexobj(y) or y.size > FEW:
+        return
+    general, flat = system.general, system.flat(y)
+    off = max(
+        _agree(np.array([system.loss(y)]), np.array([general.loss(flat)])),
+        _agree(system.flat(system.gradient(y)), general.gradient(flat)),
+    )
+    good = off <= AGREEMENT
+    text = f"loss and gradient agree with the formula to {off:.0e}"
+    text = text if good else f"loss or gradient is off by {off:.1e} from the formula; mend one"
+    yield Finding("works" if good else "WRONG", "formula", text)
 
 
 def starts(patient: Patient) -> Iterator[Finding]:
@@ -285,6 +302,7 @@ def certificates(patient: Patient) -> Iterator[Finding]:
 #: All checks, in their order.
 CHECKS: tuple[Check, ...] = (
     gradient,
+    defined,
     starts,
     round_trip,
     falling,

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.views import VIEWS
@@ -38,10 +40,32 @@ class Formula:
         InputError
             For a system that states none.
         """
-        raise InputError(
-            f"{self.name}: its loss is no polynomial; potentials are found of polynomials with"
-            " fractions as coefficients"
-        )
+        raise InputError(f"{self.name} states no loss as a formula of its blocks")
+
+    @property
+    def general(self) -> Any:
+        """The system of :attr:`formula`, as a loss of one's own: the general path, beside this one.
+
+        Its states are flat arrays of the entries of the blocks.
+
+        Raises
+        ------
+        InputError
+            For a system that states no formula.
+
+        Examples
+        --------
+        >>> import flows
+        >>> neuron = flows.ReLUNeuron(n=2, d=2)
+        >>> start = [[0.5, 0.1], [0.2, 0.3]]
+        >>> abs(neuron.general.loss([0.5, 0.1, 0.2, 0.3]) - neuron.loss(start)) < 1e-15
+        True
+        """
+        return VIEWS["general"](self)
+
+    def flat(self, state: Any) -> Array:
+        """State as the flat array of the entries of the blocks."""
+        return np.ravel(state)
 
     def unpack(self, state: Any) -> Mapping[str, Array]:
         """Arrays of the blocks by name; none of a system whose state is one array."""

@@ -6,7 +6,7 @@ r"""One Gaussian learnt by a Gaussian mixture with gradient EM, as a gradient fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,6 +32,8 @@ from flows.systems.mixture.means import FAR
 from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
+from symbolic.language.blocks import Block
+from symbolic.systems.averages import mixture_loss
 from symbolic.systems.gmm_em import document as gmm_em
 
 if TYPE_CHECKING:
@@ -136,6 +138,11 @@ class GMMEM(MixtureSystem):
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """System of ``n``, ``d`` and ``weights``."""
         return cls(parameters["n"], parameters["d"], parameters["weights"])
+
+    @property
+    def formula(self) -> tuple[Sequence[Block], Any]:
+        """Means `mu`, and the average over inputs."""
+        return mixture_loss(self.weights, self.d)
 
     @property
     def parameters(self) -> dict[str, Any]:

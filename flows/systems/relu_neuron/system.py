@@ -6,7 +6,7 @@ r"""One ReLU neuron learnt by a sum of ReLU neurons, as a gradient flow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
     from flows.systems.hidden_layer.network import Network
     from flows.systems.relu_neuron.field_balls import SpanFlow
+    from symbolic.language.blocks import Block
 
 # Squares of sizes stay doubles, and so do losses at any time that is run.
 SMALLEST = 1e-140
@@ -125,6 +126,13 @@ class ReLUNeuron(System):
         return cls(parameters["n"], parameters["d"], parameters["teacher"])
 
     @property
+    def formula(self) -> tuple[Sequence[Block], Any]:
+        """Neurons `w`, and the average over inputs."""
+        from symbolic.systems.averages import neurons_loss
+
+        return neurons_loss(self.n, self.teacher)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """``n``, ``d``, ``teacher`` and ``teacher_norm``."""
         return {
@@ -135,19 +143,14 @@ class ReLUNeuron(System):
         }
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
-        """Random start ``w_i ~ N(0, scale^2 I_d)``, the paper's initial law with ``sigma = scale``.
+        """Random start ``w_i ~ N(0, scale^2 I_d)``, shape (n, d), of the paper's law.
 
         Parameters
         ----------
         scale : float
-            Standard deviation of each entry, non-negative.
+            Standard deviation ``sigma`` of each entry, non-negative.
         seed : int
             Seed; the same seed gives the same start.
-
-        Returns
-        -------
-        ndarray, shape (n, d)
-            The start.
 
         Raises
         ------

@@ -6,10 +6,12 @@ r"""One Gaussian learnt by a Gaussian mixture with score matching, as a gradient
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array, check_integer, check_shape, checked
@@ -28,6 +30,8 @@ from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
+from symbolic.language.blocks import Block
+from symbolic.systems.averages import score_loss
 from symbolic.systems.score_matching import calculus
 
 if TYPE_CHECKING:
@@ -126,6 +130,12 @@ class ScoreMatching(MixtureSystem):
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """System of ``n``, ``d``, ``noise_time`` and ``target``."""
         return cls(parameters["n"], parameters["d"], parameters["noise_time"], parameters["target"])
+
+    @property
+    def formula(self) -> tuple[Sequence[Block], Any]:
+        """Means `nu` before the noise, and the average over inputs."""
+        target = (0.0,) * self.d if self.target is None else self.target
+        return score_loss(self.n, self.d, sp.exp(-sp.Rational(self.noise_time)), target)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from flows.systems.own.sound_state import Frame, SoundState
 from flows.systems.own.system import OwnSystem
 from potentials import Statements
 from potentials.two_layer_potentials import BIASES
-from symbolic.language.averages.expectation import Expectation
+from symbolic.systems.averages import Taught, layers_loss
+from symbolic.systems.averages import layers as students_of
 from symbolic.systems.two_layer.pair import named
 
 __all__ = ["Averaged"]
@@ -234,31 +235,17 @@ class Averaged:
 @functools.lru_cache(maxsize=16)
 def _system(layers: Averaged) -> OwnSystem:
     """Loss of layers, in closed form where it has one, with what is observed."""
-    n, d = layers.students, len(layers.teachers[0])
-    activation = named(layers.activation)
-    x = sp.MatrixSymbol("x", d, 1)
-    w, c, a = (sp.MatrixSymbol(*of) for of in (("w", n, d), ("c", n, 1), ("a", n, 1)))
-
-    def neuron(row: Sequence[Any], shift: Any) -> Any:
-        return activation.of(sp.Add(*(e * x[k, 0] for k, e in enumerate(row)), shift))
-
-    rows = [[w[i, k] for k in range(d)] for i in range(n)]
-    shifts = [c[i, 0] if layers.biases else sp.S.Zero for i in range(n)]
-    outputs = list(map(sp.Rational, layers.outputs)) or [a[i, 0] for i in range(n)]
-    taught = zip(layers.weights, layers.teachers, layers.shifts, strict=True)
-    parts = [o * neuron(v, e) for o, v, e in zip(outputs, rows, shifts, strict=True)]
-    parts += [
-        -sp.Rational(b) * neuron(list(map(sp.Rational, v)), sp.Rational(e)) for b, v, e in taught
-    ]
+    activation, outputs = named(layers.activation), layers.outputs
+    made = students_of(layers.students, len(layers.teachers[0]), outputs, layers.biases)
+    loss = layers_loss(made, Taught(layers.teachers, layers.weights, layers.shifts), activation.of)
     observed: dict[str, Any] = {}
-    for i, (row, shift, output) in enumerate(zip(rows, shifts, outputs, strict=True), 1):
+    for i, (row, shift, output) in enumerate(zip(*made[1:], strict=True), 1):
         square = sp.Add(*(e**2 for e in row))
         observed[f"square_{i}"] = square
         observed |= {f"bias_{i}": shift} if layers.biases else {}
-        if not layers.outputs:
+        if not outputs:
             observed[f"output_{i}"] = output
             if activation.degree is not None:
                 balance = activation.degree * output**2 - square - shift**2
                 observed[f"layer_balance_of_{i}"] = balance
-    blocks = [w, *[c] * layers.biases, *[a] * (not layers.outputs)]
-    return OwnSystem("two_layers", blocks, Expectation(sp.Add(*parts) ** 2, x) / 2, observed)
+    return OwnSystem("two_layers", made.blocks, loss, observed)

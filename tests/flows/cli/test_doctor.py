@@ -69,7 +69,15 @@ def test_nothing_is_wrong_with_a_shipped_system(name):
     found = examined(*system_of(name).problem(asked), checks)
     outcomes = {f.what: f.outcome for f in found}
     assert "WRONG" not in outcomes.values(), found
-    for what in ("gradient", "Hessian", "round trip", "run", "save and load", "random start"):
+    for what in (
+        "gradient",
+        "formula",
+        "Hessian",
+        "round trip",
+        "run",
+        "save and load",
+        "random start",
+    ):
         assert outcomes[what] == "works"
     assert any(f.what.startswith("claim") and "seen to be false" in f.text for f in found)
 

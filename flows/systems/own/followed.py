@@ -81,7 +81,12 @@ class Followed(Evaluated):
         known = tuple(self._view.known.items())
         blocks, expression, potentials = restricted(self._loss, known, alike)
         made: Any = type(self)
-        return alike, made(self.name, blocks, expression, potentials, arithmetic=self.arithmetic)
+        try:
+            return alike, made(
+                self.name, blocks, expression, potentials, arithmetic=self.arithmetic
+            )
+        except InputError:  # where the formula is 0/0, and its limit is not
+            return None
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with what is observed there."""

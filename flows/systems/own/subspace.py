@@ -189,9 +189,7 @@ def restricted(
         y: sign * z[c] / sp.sqrt(alike.sizes[c]) if sign else sp.Rational(at)
         for y, c, sign, at in zip(loss.y, *alike, strict=True)
     }
-    found = [
-        e.subs(places, simultaneous=True) for e in (loss.form.plain, *dict(potentials).values())
-    ]
+    found = [e.xreplace(places) for e in (loss.form.plain, *dict(potentials).values())]
     return z, found[0], dict(zip(dict(potentials), found[1:], strict=True))
 
 

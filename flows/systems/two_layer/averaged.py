@@ -48,7 +48,7 @@ class Averaged:
     teachers, weights, shifts : tuples of float
         `v_j`, a row each, `b_j`, and the teachers' biases.
     outputs : tuple of float
-        Those of the students; empty where they are trained.
+        Outputs of the students; empty where they are trained.
     activation : str
         Its name.
     biases : bool
@@ -152,7 +152,7 @@ class Averaged:
     # Runs ----------------------------------------------------------------------------------
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
-        """Entries as they are, with what is observed there."""
+        """Entries as they are, with the observables there."""
         return self.own.reduce(self.flat(start))
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
@@ -168,7 +168,7 @@ class Averaged:
         return self.own.piece(frame, state, time)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with so many digits, of a loss in closed form."""
+        """Flow with this many digits, of a loss in closed form."""
         return self.own.exact_flow(frame, state, digits)
 
     def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
@@ -233,7 +233,7 @@ class Averaged:
 
 @functools.lru_cache(maxsize=16)
 def _system(layers: Averaged) -> OwnSystem:
-    """Loss of layers, in closed form where it has one, with what is observed."""
+    """Loss of layers, in closed form where it has one, with its observables."""
     n, d = layers.students, len(layers.teachers[0])
     activation = named(layers.activation)
     x = sp.MatrixSymbol("x", d, 1)

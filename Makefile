@@ -30,9 +30,11 @@ help:
 report: .venv/installed
 	$(BIN)/popflow report --out report --force
 
-# A file's tests share one process, and so what they made; files in order: the last ones are quick.
+# A room's tests share one process with its kernels and derivations (tests/conftest.py); the last
+# rooms are quick. The dearest tests are listed at the end.
 test: .venv/installed
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder \
+	  --durations=20 --durations-min=5
 
 fuzz: .venv/installed
 	POPFLOW_FUZZ=500 POPFLOW_FUZZ_FROM=$(or $(FROM),0) \

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 
@@ -10,19 +11,47 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-# The first files. Notebooks take longest; the largest kernel takes a minute to compile, and others
-# read it: side by side two workers would compile each kernel twice. Proofs compile few.
-FIRST = ("test_notebooks.py", "test_along_axes.py", "certificates", "test_documentation.py")
+# Where tests begin, in this order: two workers are then in rooms that compile different functions.
+# What is not named here comes last, and each of its rooms is short.
+ROOMS = (
+    "flows/systems/own",
+    "symbolic",
+    "test_documentation.py",
+    "flows/certificates",
+    "flows/ensembles",
+    "test_notebooks.py",
+    "flows/systems",
+    "flows/runs",
+)
+# Up to so many workers take whole rooms: each kernel is compiled, and each derivation made, by one
+# of them. More workers would wait for the longest room, so they take files.
+FEW = 4
 
 
 def pytest_collection_modifyitems(items):
-    """Put the longest files first, and what compiles the same kernels well behind each other."""
+    """Put the longest rooms first."""
+    root = Path(__file__).parent
 
     def place(item):
-        found = [k for k, name in enumerate(FIRST) if name in item.path.parts]
-        return found[0] if found else len(FIRST)
+        name = item.path.relative_to(root).as_posix() if item.path.is_relative_to(root) else ""
+        return next((k for k, room in enumerate(ROOMS) if name.startswith(room)), len(ROOMS))
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker a room at a time; of the folder `tests` itself, a file at a time."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.partition("::")[0]
+            folder = path.rpartition("/")[0]
+            return path if folder == "tests" else folder
+
+    by_file = config.getoption("dist") != "loadfile" or len(config.getoption("tx")) > FEW
+    return None if by_file else ByRoom(config, log)
 
 
 def pytest_collection_finish():

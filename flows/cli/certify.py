@@ -13,6 +13,7 @@ import click
 from flows.cli import arguments, endless, examples, output, theorem_files
 from flows.cli.command import FlowCommand
 from flows.cli.late_states import prove_late
+from flows.cli.layout import counted
 from flows.cli.options import flow_options, one_of, refuse
 from flows.cli.runs import solver
 from flows.cli.subject import asked_of, system_of
@@ -277,7 +278,10 @@ def _tables(
         ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters.items())),
         ("start", str(plain(start))),
         *(_ball(certificate) if checked is None or checked.accepted else []),
-        ("proved to", f"t = {certificate.t_end:g}, in {len(certificate.pieces)} pieces"),
+        (
+            "flow enclosed",
+            f"to t = {certificate.t_end:g}, {counted(len(certificate.pieces), 'piece')}",
+        ),
         (
             "distance from the polynomial",
             f"at most {certificate.error:.3g} at every time,"

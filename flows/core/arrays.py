@@ -88,7 +88,7 @@ def check_masks(values: object, label: str) -> None:
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
-    """Refuse a start of so many numbers that not even it could be handled.
+    """Refuse a start that is itself too large for the memory.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def check_integer(value: object, label: str, least: int = 1) -> None:
     Raises
     ------
     InputError
-        With what was expected and what came.
+        With the expected and the given value.
     """
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or value < least:  # type: ignore[operator]
@@ -135,7 +135,7 @@ def lengths(vectors: Array) -> Array:
 
 
 def rows_of(values: NDArray[Any], count: int) -> NDArray[Any]:
-    """Values of so many runs, with as many times each, one behind the other: one run a row."""
+    """Values of ``count`` runs one behind the other, with equally many times, one run a row."""
     return values.reshape(count, len(values) // count, *values.shape[1:])
 
 
@@ -147,7 +147,7 @@ def plain(values: Array) -> Any:
 
 
 def unplain(values: Any) -> Array:
-    """Array of what :func:`plain` made."""
+    """Array from the lists that :func:`plain` made."""
     if not isinstance(values, dict):
         return np.array(values)
     made = np.array(values["real"], dtype=complex)

@@ -15,7 +15,7 @@ from flows.core.problem import INTERRUPTED, STEP_BUDGET
 
 __all__ = ["Card", "described", "end_line"]
 
-# A value with more characters than this is told by its shape, and a line is cut.
+# A longer value is replaced by its shape, and a longer line is cut.
 MOST_VALUE, MOST_LINE = 24, 160
 
 
@@ -57,7 +57,7 @@ class Card:
 
 
 def described(parameters: Mapping[str, Any]) -> str:
-    """System and parameters in one line; an array is told by its shape.
+    """System and parameters in one line; an array is given by its shape.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _value(value: Any) -> str:
         short = f"[{', '.join(map(_value, value))}]" if np.ndim(value) == 1 else ""
         return short if 0 < len(short) <= MOST_VALUE else f"of shape {np.shape(value)}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {tuple(shape)}" for key, shape in value.items())
+        return ", ".join(f"{key} {tuple(shape)}" if shape else key for key, shape in value.items())
     return str(value)
 
 

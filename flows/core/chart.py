@@ -152,7 +152,7 @@ class Chart:
     axis_field : AxisField, optional
         The flow as data for compiled steps.
     slack : ndarray, shape (N,), optional
-        Factors of absolute tolerances for steps that damp the errors of what is slaved.
+        Factors of absolute tolerances for steps that damp the errors of slaved directions.
     """
 
     clock: Clock

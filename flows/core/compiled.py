@@ -22,7 +22,7 @@ class Compiled:
     lanes: ClassVar[Lanes | None] = None
     #: The same where explicit steps serve.
     explicit: ClassVar[Lanes | None] = None
-    #: From so many members on compiled steps along axes take less time, compiling included.
+    #: From this many members on compiled steps along axes take less time, compiling included.
     many: ClassVar[int] = 128
 
     def axis_codes(self) -> tuple[Any, ...] | None:

@@ -1,7 +1,7 @@
 """Double-double arithmetic on arrays: about 32 digits, for the few places where 16 do not do.
 
 A number is the unevaluated sum of two doubles ``(high, low)``. Used to bring a start into sound
-coordinates: what is left after the projection on the teacher may be 1e-15 of what was there.
+coordinates: the rest after the projection on the teacher may be 1e-15 of the whole.
 Algorithms: Dekker (1971), Knuth's two-sum.
 """
 

@@ -12,7 +12,7 @@ __all__ = ["InputError", "nearest", "of_kind", "undefined", "unknown"]
 
 # Names of many words are near each other at a lower ratio than difflib's 0.6.
 NEAR = 0.5
-# What came is shown up to so many characters.
+# The value that was given is shown up to this many characters.
 LONGEST = 60
 
 
@@ -67,7 +67,7 @@ def of_kind(what: str, value: Any, kind: type, advice: str) -> Any:
 
 
 def undefined(what: object, method: str, because: str) -> NotImplementedError:
-    """Error for a method that a class has to define because of what else it says.
+    """Error for a method that a class must define because of its other declarations.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        For what is no path, holds a NUL character or is too long.
+        If it is no path, holds a NUL character or is too long.
     """
     try:
         name = os.fsdecode(path)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Formula"]
 
-#: Largest degree of what is sought among invariants: larger ones take minutes.
+#: Largest degree of invariants that are sought: higher degrees take minutes.
 MOST = 6
-# Degree, and number of monomials, of what is sought without being asked for: it takes a second.
+# Degree and number of monomials of invariants that are sought by default: it takes a second.
 USUAL, FEW = 2, 200
 
 

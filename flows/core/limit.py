@@ -64,7 +64,7 @@ class Balls(NamedTuple):
     coarse : callable, optional
         `coarse(y)`, the Hessian in two doubles, an `arb_mat`, or None where they do not tell it.
     known : float
-        Part of a number to which it is told at best; 0 where more bits always tell more.
+        Relative error of a number at best; 0 where more bits always give more digits.
     """
 
     both: Callable[[Sequence[Any]], list[Any]]
@@ -127,7 +127,7 @@ def find_limit(loss: Balls, state: Sequence[Any], t: float, passing: bool = Fals
     t : float
         The time.
     passing : bool
-        Whether slow directions may be those of a saddle.
+        Whether slow directions may belong to a saddle.
     """
     try:
         with precision(BITS):
@@ -210,15 +210,15 @@ def _descend(
     for _ in range(MOVES):
         settled, failing = _settle(loss, where, turn, slow, matrix)
         if failing and _shrunk(moves):
-            break  # beyond convergence: nothing of what is fast now is more than rounding
+            break  # converged: fast moves are rounding now
         if failing:
             return failing
         where = settled
         if slow == 0:
             return where, moves
-        # What vanishes at the limit, two doubles do not tell next to it.
-        told = moves and getattr(loss, "coarse", None) is not None
-        known = loss._replace(coarse=None) if told else loss
+        # Two doubles do not resolve, next to the limit, a quantity that vanishes there.
+        drops_coarse = moves and getattr(loss, "coarse", None) is not None
+        known = loss._replace(coarse=None) if drops_coarse else loss
         gradient, matrix = _slopes(loss, where, back), _curved(known, where, turn, back)
         if all(x.is_zero() for x in gradient):
             return where, moves

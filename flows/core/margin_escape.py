@@ -30,7 +30,7 @@ from symbolic.language.lower import lower
 
 __all__ = ["margin_escape"]
 
-# Terms are kept down to this power of the loss, of which products of the leading ones are a square.
+# Terms are kept down to this power of the loss; products of leading ones have its square.
 KEPT = 1.9
 # Numbers of the least norm that are this part of the largest one are zero.
 ZERO = 1e-9
@@ -39,12 +39,12 @@ ZERO = 1e-9
 STEPS, LEFT, NEAR = 20, 1e-12, 0.9
 # Its square is taken for a fraction, or the root of one, with a denominator up to this.
 DENOMINATOR = 1000
-# Largest degree of exponents: that of a network of so many layers.
+# Largest degree of exponents: a network with this many layers has it.
 MOST = 12
 
 
 class Direction(NamedTuple):
-    """The shortest vector: as text, its square, the exponents that decide it, and who ties."""
+    """The shortest vector: as text, its square, the deciding exponents, and those that tie."""
 
     text: str
     square: sp.Expr
@@ -67,7 +67,7 @@ def margin_escape(
     state : sequence of float
         The last state.
     above : float
-        The size of what is left of the loss there.
+        The size of the remainder of the loss there.
     most : int
         Largest degree of exponents.
     """

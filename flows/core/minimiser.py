@@ -38,7 +38,7 @@ class Minimiser:
     tangents : int
         Dimension of the family, where the Hessian in doubles is used.
     remarks : tuple of str
-        What a person is told about the point.
+        A sentence about the point, for a person.
     guessed : bool
         Whether the point is a guess of where a run goes, which the run must confirm.
     summed : callable, optional
@@ -91,7 +91,7 @@ class Escape:
     time_unit : Expr
         As of a `Minimiser`.
     remarks : tuple of str
-        What a person is told.
+        The message for a person.
     """
 
     loss: sp.Expr
@@ -104,9 +104,9 @@ class Escape:
 class Escapes(NoLaw):
     """A run that has no limit: it goes to infinity."""
 
-    def __init__(self, gone: Escape) -> None:
+    def __init__(self, escape: Escape) -> None:
         super().__init__("the run goes to infinity")
-        self.gone = gone
+        self.escape = escape
 
 
 def fraction(value: float) -> sp.Rational:
@@ -115,7 +115,7 @@ def fraction(value: float) -> sp.Rational:
 
 
 def flattened(rows: Array, columns: int) -> Array:
-    """Rows in so many coordinates of their span, the largest ones: a rotation of them."""
+    """Rows in this many coordinates of their span, the largest ones: a rotation of them."""
     _, _, axes = np.linalg.svd(rows, full_matrices=True)
     turned = rows @ axes[: min(columns, rows.shape[1])].T
     return np.pad(turned, [(0, 0), (0, max(0, columns - turned.shape[1]))])

@@ -24,7 +24,7 @@ __all__ = ["digest", "is_damaged", "read_netcdf", "write_dataset", "write_netcdf
 # How the name of a dimension without values begins in HDF5.
 DIMENSION = b"This is a netCDF dimension but not a netCDF variable"
 
-# Bytes of one place of all numbers stand together, and are compressed fast.
+# Bytes of one significance are stored together, which compresses well and fast.
 PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 # What follows HDF5's own bytes, which HDF5 never reads, with the digest of these.
@@ -160,7 +160,7 @@ def digest(values: Arrays, types: bool = True) -> str:
     values : mapping
         Arrays by name.
     types : bool
-        Whether numbers other than doubles are told apart from them: not so in files from before.
+        Whether the file distinguishes other numbers from doubles; older files do not.
     """
     seen = hashlib.sha256()
     for name in sorted(values):

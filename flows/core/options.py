@@ -60,7 +60,7 @@ class Option:
     help : str
         What it says, without a full stop.
     metavar : str, optional
-        What stands for the value in a help text.
+        Placeholder of the value in a help text.
     default : float or str, optional
         What holds if it is not given: a number, or words about it.
     meaning : str

@@ -61,7 +61,7 @@ class Events(Sequence[Event]):
         return self._found[index]
 
     def __repr__(self) -> str:
-        """As those of a tuple."""
+        """Length and items, as of a tuple."""
         return repr(self._found)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -85,8 +85,8 @@ class Restart(NamedTuple):
     before: Callable[[Array], Any] | None = None
 
     @property
-    def told(self) -> str:
-        """Why it cannot go on, and when, where it is for its field."""
+    def reason(self) -> str:
+        """Why the run cannot go on; with the time where its field failed."""
         return (
             f"{self.failure} (at t = {self.time:.6g})"
             if self.status == FIELD_FAILED

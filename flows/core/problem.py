@@ -77,7 +77,7 @@ class Watch:
         ``settle(tau, y)`` after the step that covers the last output; it returns a stop, as
         ``check``, or None.
     noted : callable, optional
-        ``noted(taus, states)`` is told the steps that the alarm does not see.
+        ``noted(taus, states)`` is called with the steps that the alarm does not see.
 
     Notes
     -----
@@ -165,7 +165,7 @@ class Recorder:
     reason: str = ""
 
     def crawls(self, count: int, tau: float, y: Array) -> bool:
-        """Whether so many steps have led to no more than this, and there is a reason for it."""
+        """Whether this many steps have led no farther, and a reason is known."""
         steps, before = self.looked
         if count - steps < CRAWL:
             return False

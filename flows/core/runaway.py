@@ -22,9 +22,9 @@ __all__ = ["runaway"]
 RAYS = ((1, 0.1), (12, 2e-2))
 # A run that goes to infinity moves by this part of its distance in its time, for logarithms of it.
 MOVES = 1e-3
-# The loss is looked at so many times farther out, at so many places a factor of ten.
+# The loss is evaluated farther out by this factor, at this many places a factor of ten.
 FARTHER, PLACES, DIGITS = 1e3, 10, 50
-# Rounding of a ratio that is one, as where all directions are alike.
+# Rounding of a ratio that is one, as where all directions are equivalent.
 SLACK = 1e-6
 
 
@@ -67,10 +67,10 @@ def _straight(point: Point, y: Array) -> Escape | None:
                 return None
             break
     else:
-        gone = valley_escape(point, y.tolist()) if off <= near else None
-        return gone if gone and _falls(gone.loss, gone.radius, largest) else None
+        escape = valley_escape(point, y.tolist()) if off <= near else None
+        return escape if escape and _falls(escape.loss, escape.radius, largest) else None
     along = point.plain.xreplace(where)
-    # In its simplest form a loss may be a difference of what grows.
+    # In its simplest form a loss may be a difference of growing terms.
     forms = (e for e in (sp.simplify(along), along) if e.free_symbols == {radius})
     loss = next((e for e in forms if _falls(e, radius, largest)), None)
     if loss is None:

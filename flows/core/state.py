@@ -25,8 +25,8 @@ class State:
         """State(s) at ``index`` along the leading axis."""
         return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def apart(self, count: int) -> Self:
-        """Return states of so many runs, with as many times each, apart: one run a row."""
+    def in_rows(self, count: int) -> Self:
+        """Return the states of ``count`` runs with equally many times, one run a row."""
         return type(self)(**{f.name: rows_of(getattr(self, f.name), count) for f in fields(self)})
 
     def __len__(self) -> int:

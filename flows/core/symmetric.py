@@ -11,7 +11,7 @@ from flows.core.arrays import Array
 
 __all__ = ["RESOLVED", "ROUNDED", "eigen", "sharp"]
 
-#: Eigenvalues are told from zero beyond this part of the largest one: rounding and quadrature.
+#: Eigenvalues below this part of the largest one count as zero: rounding and quadrature.
 RESOLVED = 1e-9
 #: Rounding of LAPACK's eigenvalues for each row, relative to the largest one.
 ROUNDED = 1e-15

@@ -46,7 +46,7 @@ __all__ = [
 
 
 def checked_system(system: Any) -> System:
-    """System, or an :class:`~flows.core.errors.InputError` for what is none."""
+    """System, or an :class:`~flows.core.errors.InputError` for anything else."""
     found: System = of_kind(
         "system", system, System, "make one, such as flows.ReLUNeuron(n=2, d=3)"
     )
@@ -77,7 +77,7 @@ class System(Formula, Compiled, abc.ABC):
     axes: ClassVar[tuple[str, ...]] = ("n", "d")
     #: What these axes run over, in labelled arrays.
     dimensions: ClassVar[tuple[str, ...]] = ("neuron", "coordinate")
-    #: Options that a person has beside those of every system, ``flows.core.options.START``.
+    #: Options of this system beside the common ones, ``flows.core.options.START``.
     options: ClassVar[tuple[Option, ...]] = ()
 
     @classmethod
@@ -153,7 +153,7 @@ class System(Formula, Compiled, abc.ABC):
         return None
 
     def recorded(self, states: Any) -> Any:
-        """States of a file, with what this system observes there."""
+        """States of a file, with this system's observables."""
         return states
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
@@ -293,7 +293,7 @@ class System(Formula, Compiled, abc.ABC):
 
     @property
     def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
-        """Features that few ask for, apart from :meth:`features`; `X_error` is that of `X`."""
+        """Features beyond :meth:`features` that are seldom asked for; `X_error` is that of `X`."""
         return {}
 
     @abc.abstractmethod

@@ -29,7 +29,7 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def one_thread(unknowns: int = WAKES) -> Iterator[None]:
-    """Let BLAS use one thread inside, where matrices of so many rows would wake several.
+    """Let BLAS use one thread inside, where matrices with this many rows would wake several.
 
     Quasi-Newton searches of SciPy wake them however few the unknowns are.
     """
@@ -43,7 +43,7 @@ def one_thread(unknowns: int = WAKES) -> Iterator[None]:
 @functools.cache
 def _controller() -> Any:
     # Imported where it is needed: small runs do without. SciPy brings a BLAS of its own, which must
-    # be there before it can be told.
+    # be loaded before its threads can be set.
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 

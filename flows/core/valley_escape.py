@@ -24,9 +24,9 @@ from symbolic.language.lower import lower
 
 __all__ = ["valley_escape"]
 
-# Entries that follow are at most so many; the run is as near to the valley as this.
+# The most entries that follow the others; the largest distance of the run from the valley.
 FOLLOWERS, NEAR = 4, 0.1
-# The valley is looked for at radii a factor apart, with so many digits, by so many steps.
+# The valley is sought at radii with this ratio, with this number of digits and of steps.
 FARTHER, PLACES, DIGITS, STEPS, CONVERGED = 100, 4, 60, 40, 1e-40
 # Powers and coefficients are fractions with a denominator up to the first number that are as near.
 DENOMINATOR, POWER, COEFFICIENT = 12, 1e-3, 1e-2
@@ -144,7 +144,7 @@ def _followed(
     powers: Sequence[sp.Expr],
     radius: sp.Symbol,
 ) -> bool:
-    """Whether the others follow: limits of what they leave, of their rates and of their moves."""
+    """Whether the others follow: limits of their residuals, rates and moves."""
     inverse = curved.inv()
     left = (slope.T * inverse * slope)[0, 0] / along
     slow = -sp.diff(along, radius) / radius

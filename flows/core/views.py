@@ -11,5 +11,5 @@ from typing import Any
 
 __all__ = ["VIEWS"]
 
-#: From the name of a method to what it calls, which imports its room when it is called.
+#: From the name of a method to its function, which imports its room when it is called.
 VIEWS: dict[str, Callable[..., Any]] = {}

@@ -35,7 +35,7 @@ Above = dict[int, Excess | None]
 
 
 def served(system: System, request: Request, members: int) -> bool:
-    """Whether compiled code follows an ensemble of so many members, as a request asks for.
+    """Whether compiled code follows an ensemble of this size for a request.
 
     It depends on nothing else: not on workers, chunks, and what is on the disk.
     """
@@ -49,12 +49,11 @@ def served(system: System, request: Request, members: int) -> bool:
 def follow_along_axes(
     system: System, starts: Iterable[Callable[[], Array]], request: Request, *, joins: bool = False
 ) -> Iterator[tuple[list[int], Trajectory | Exception]]:
-    """Runs, or what prevented them, with the numbers of the members that they are of.
+    """Runs, or the errors that prevented them, each with the numbers of its members.
 
-    What two doubles do not tell, and who fails, is followed on as a run alone. Where it ``joins``
-    members, those of whom compiled code tells all are one run, in which the times of each one
-    follow on those of another: that takes as long as a few runs, and everything that is told of a
-    time alone has the same bits.
+    A member that fails, or that two doubles do not resolve, is followed as a run alone. With
+    ``joins`` all other members are one run, whose times are those of one member behind those of
+    another: it costs as much as a few runs, and quantities of one time have the same bits.
     """
     given = _checked(system, starts)
     inside = _in_subspaces(system, given, request)
@@ -65,8 +64,8 @@ def follow_along_axes(
         places: list[Any] = [system.axis_start(given[k]) for k in sound]  # type: ignore[arg-type]
         found, above = _followed(system, np.array(places), request)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
-    told = _told(found) if joins and sound else []
-    joined = [k for k in told if (one := above.get(k)) and np.isfinite(one.value).any()]
+    complete = _complete(found) if joins and sound else []
+    joined = [k for k in complete if (one := above.get(k)) and np.isfinite(one.value).any()]
     if joined:
         first: Any = given[sound[joined[0]]]
         yield (
@@ -102,9 +101,9 @@ def _checked(system: System, starts: Iterable[Callable[[], Array]]) -> list[Arra
             given.append(start())
         except FAILURES as problem:
             given.append(problem)
-    alike = {x.shape if isinstance(x, np.ndarray) else None for x in given}
+    shapes = {x.shape if isinstance(x, np.ndarray) else None for x in given}
     sound = np.zeros(len(given), dtype=bool)
-    if len(alike) == 1 and None not in alike:
+    if len(shapes) == 1 and None not in shapes:
         sound = system.are_sound(np.array(given))
     for k in np.flatnonzero(~sound):
         try:
@@ -119,8 +118,8 @@ def _in_subspaces(
 ) -> dict[int, Trajectory | Exception]:
     """Runs of members whose flow keeps a subspace, by their numbers.
 
-    Members of one subspace are followed together. What they are told does not depend on how many
-    they are.
+    Members of one subspace are followed together, in lanes however few they are, so that no number
+    depends on other members.
     """
     groups: dict[System, list[tuple[int, Subspace]]] = {}
     sound: Any = {k: x for k, x in enumerate(given) if not isinstance(x, Exception)}
@@ -150,8 +149,8 @@ def _alone(system: System, start: Array, request: Request) -> Trajectory | Excep
         return problem
 
 
-def _told(found: Any) -> list[int]:
-    """Members of which compiled code tells everything at every time."""
+def _complete(found: Any) -> list[int]:
+    """Members whose numbers compiled code knows at every time."""
     known = (found.reached == found.digits.shape[1]) & (found.numbers[:, :, 5] == 1).all(axis=1)
     return [int(k) for k in np.flatnonzero(known)]
 
@@ -193,7 +192,7 @@ def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Abo
             halt[0] = limit.spent
             for one in running:
                 one.result()
-        except BaseException:  # Ctrl-C, of which compiled code hears nothing
+        except BaseException:  # Ctrl-C, which compiled code does not see
             halt[0] = True
             raise
     return found, above
@@ -210,7 +209,7 @@ def _run(
     seconds: float,
 ) -> Trajectory:
     """Run of a member that has reached the end, or of several, one behind the other."""
-    # Rows in order, of which as many as there are members are all: these are not copied.
+    # Rows in order, as many as there are members, are all rows: they are not copied.
     of = slice(None) if len(rows) == len(found.digits) else rows
     parts = (part[of] for part in (found.digits, found.error, found.since, found.numbers))
     frame, states = system.along_axes(*(x.reshape(-1, *x.shape[2:]) for x in parts))

@@ -1,14 +1,14 @@
 r"""Compiled: errors of outputs of a chart, from those at its begin and at its end.
 
-Where errors and gradients are sums of what decays, or grows, like `e^{-h t}` or `t^{-p}`, their
+Where errors and gradients are sums of terms that decay, or grow, like `e^{-h t}` or `t^{-p}`, their
 logarithms are convex functions of time. So between times `a` and `b` such a number `x` is at most
 
 .. math:: x(t) = x_a^{1 - \theta} x_b^\theta, \qquad \theta = \frac{t - t_a}{t_b - t_a}
 
-Where `x` rises, the parts are those of log-time: a power of time is then told exactly, and what
-grows exponentially too large. In one chart time changes by a factor that is given, at most. At its
-begin, what its steps will leave is counted among the errors. The error of a loss is told by its
-ratio to the length of the gradient, which is known at each output.
+Where `x` rises, the parts are those of log-time: the bound is then exact for a power of time, and
+too large for an exponential. In one chart time changes by a factor that is given, at most. At its
+begin, what its steps will leave is counted among the errors. The error of a loss follows from
+its ratio to the length of the gradient, which is known at each output.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -29,13 +29,13 @@ __all__ = ["fill", "part_of", "tell_briefly"]
 
 # Plain doubles see a loss and a gradient to this part, or to that to which a field is known, or two
 # are taken.
-ALIKE = KNOWN / 2
+LEAST_KNOWN = KNOWN / 2
 
 
 @lean
 def part_of(terms):
     """Part of a loss and of a gradient to which plain doubles see them."""
-    return max(ALIKE, terms.known)
+    return max(LEAST_KNOWN, terms.known)
 
 
 @lean

@@ -1,7 +1,7 @@
 """Compiled: where charts begin, seen side by side: starts, and ends of the charts before.
 
 A chart is as long as its state, to plain doubles, is that of two. Then a member gives its lane to
-another one and waits until axes and errors at its end are seen, with those of others.
+another one, until the axes and errors at its end are evaluated together with others'.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -21,11 +21,11 @@ from flows.ensembles.axis_line import NEARLY, line_of, see_errors, stand_in
 from flows.ensembles.axis_members import (
     MOST_STEPS,
     NOISE,
-    arrived,
+    centre_chart,
+    enter_start,
     fresh,
     measure,
-    met,
-    stand,
+    place_of_lane,
 )
 from flows.ensembles.axis_outputs import length_at, put_down
 from flows.solvers.near_lanes import LANES
@@ -69,7 +69,7 @@ def ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found)
         found.reached[k] = here.row[k]
         return False
     since = here.charts.since[k] * math.exp(lane.tau[e])
-    off = arrived(lane, here, k, e, programs)
+    off = place_of_lane(lane, here, k, e, programs)
     if outcome == SHORT and not vanishes(loss, here.whole, n, terms.short):
         lane.outcome[e], lane.live[e] = GOES_ON, True
         return True
@@ -86,7 +86,7 @@ def ends_chart(lane, near, out, ends, here, k, e, programs, terms, times, found)
         return True
     put_down(lane, here, out, k, e, programs, terms, times, found)
     here.step[k], line = lane.step[e], ends.line
-    stand(here, k, loss, terms)
+    centre_chart(here, k, loss, terms)
     count = stand_in(line, out, programs.gradient.read, here, k, e, since)
     line.carry.anew[count - 1] = min(ANEW, lane.left[e])
     if count == LANES:
@@ -100,7 +100,7 @@ def meet(starts, first, ends, here, programs, terms, found):
     line, n = ends.line, starts.shape[1]
     carry = line.carry
     for k in range(first, min(first + LANES, len(starts))):
-        if not met(starts, k, programs, terms, here, found):
+        if not enter_start(starts, k, programs, terms, here, found):
             continue
         w = line.count[0]
         line.member[w], carry.since[w], line.count[0] = k, here.unit[k], w + 1
@@ -132,7 +132,7 @@ def see_ends(ends, here, programs, terms, found):
 
 @lean
 def begin_all(ends, here, programs, terms, found):
-    """Begin the charts of all who wait, along the axes that have been seen."""
+    """Begin the charts of all members in the line, along the axes just evaluated."""
     line, charts, carry, n = ends.line, here.charts, ends.line.carry, len(ends.axes)
     sharpened(ends.axes, ends.low, line.careful)
     for w in range(line.count[0]):

@@ -10,14 +10,14 @@ __all__ = ["Found", "found_of"]
 
 
 class Found(NamedTuple):
-    """What became of members, the first axis.
+    """Results of members, the first axis.
 
     ``digits`` (M, T, N, 2), ``error`` (M, T, N), ``since`` (M, T), ``numbers`` (M, T, 6): states at
     the output times, the start first; ``counts`` (M, 4): steps, fields,
     charts, Jacobians; ``reached`` (M,): output times that are there. Behind them is the place from
-    which a member who has not reached the end can go on, with its error and time, if there is one.
+    which a member that has not reached the end can go on, with its error and time, if any.
     ``curvature`` (M, N), ``axes`` (M, N, N): at the end, eigenvalues of the Hessian, increasing,
-    and its axes in columns; ``slope`` (M, N): along them the gradient, as the last chart tells it.
+    and its axes in columns; ``slope`` (M, N): the gradient along them, of the last chart.
     """
 
     digits: Any
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 def found_of(members: int, times: int, size: int) -> Found:
-    """Room for what becomes of members."""
+    """Arrays for the results of members."""
     return Found(
         np.zeros((members, times, size, 2)),
         np.zeros((members, times, size)),

@@ -44,7 +44,7 @@ def registers_of(n, code):
 
 @inner
 def near_of(n, count):
-    """Room for charts in lanes, of programs with so many registers."""
+    """Work space of charts in lanes, for programs with this number of registers."""
     return Near(
         np.zeros((count, PARTS, LANES)),
         np.zeros((n, LANES)),

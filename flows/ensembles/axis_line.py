@@ -93,7 +93,7 @@ def stand_in(line, out, read, here, k, e, since):
 
 @lean
 def see_errors(line, gradient, here):
-    """Put down axes and errors of all who wait."""
+    """Record axes and errors of all members in the line."""
     n, carry, near = len(line.slope), line.carry, line.near
     change(gradient, near.registers)
     hessian(near, gradient, line.matrix)

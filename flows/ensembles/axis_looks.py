@@ -27,7 +27,7 @@ __all__ = ["Looks", "forget_outgrown", "look_at_all", "look_between", "look_firs
 __all__ += ["look_within", "looks_of"]
 
 # One explicit step in this many, times half the number of axes, is looked at.
-APART = 4
+LOOK_SPACING = 4
 # Halvings of the logarithm of an eigenvalue, which need be known to a tenth only.
 HALVINGS = 6
 
@@ -51,7 +51,7 @@ class Looks(NamedTuple):
 
 @inner
 def looks_of(n, count):
-    """Room for looks, of programs with so many registers."""
+    """Work space of looks, for programs with this number of registers."""
     return Looks(
         near_of(n, count),
         np.zeros((n, LANES)),
@@ -141,9 +141,9 @@ def look_at_all(looks, program, here):
 @lean
 def look_between(looks, lane, owner, near, program, work, stages, here):
     """Let ends of explicit steps, where registers are, wait for a look: not all of a member."""
-    n, apart = len(near.size), APART * ((len(near.size) + 1) // 2)
+    n, spacing = len(near.size), LOOK_SPACING * ((len(near.size) + 1) // 2)
     for e in range(LANES):
-        if owner[e] < 0 or not stages.good[e] or lane.steps[e] % apart != 0:
+        if owner[e] < 0 or not stages.good[e] or lane.steps[e] % spacing != 0:
             continue
         w = looks.count[0]
         looks.member[w], looks.count[0] = owner[e], w + 1

@@ -1,8 +1,8 @@
 """Compiled: members of an ensemble from chart to chart, several side by side.
 
-Explicit steps lead as far as the flow is gentle, in the coordinates of states; who has come there
-is followed by Radau from then on, along axes. The lanes take their steps together; whose chart has
-ended gives its lane away and waits. Nothing in a member depends on the others.
+Explicit steps go as far as the flow is gentle, in the coordinates of states; from there on Radau's
+method follows a member along its axes. The lanes take their steps together; a member whose chart
+has ended leaves its lane and joins the queue. Nothing in a member depends on the others.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -35,12 +35,12 @@ from flows.ensembles.axis_looks import (
     looks_of,
 )
 from flows.ensembles.axis_members import (
+    dequeue,
+    enqueue,
     leave,
-    let_wait,
     members_of,
-    next_of,
     takes_long,
-    waits,
+    waiting_count,
 )
 from flows.ensembles.axis_outputs import outputs_of
 from flows.solvers.axis_steps import EPSILON
@@ -62,7 +62,7 @@ from flows.solvers.near_state import (
 
 __all__ = ["Found", "follow", "found_of"]
 
-# Explicit steps are asked for this part of what a chart's steps may leave.
+# Explicit steps have this part of the error allowed in a chart's steps.
 EXPLICIT = 0.01
 # They lead to where curvature times time is this, if that is not nearer than the other part of the
 # time: beyond it stability allows shorter steps than Radau takes.
@@ -98,13 +98,13 @@ def take_place(lane, out, read, here, k, e, times, before, terms, found):
 
 @lean
 def few_are_left(alive, ends):
-    """Whether lanes are empty, and those who could fill them are not fewer than who is left."""
+    """Whether lanes are empty, and at least as many members could fill them as are left."""
     return alive < LANES and 0 < ends.line.count[0] >= alive
 
 
 @lean
 def only_halts(lane, here, k, e, times, before, terms, found):
-    """Whether a lane stands at an output alone, from which its chart goes on."""
+    """Whether a lane stopped only for an output, so that its chart goes on."""
     if lane.outcome[e] != STOPPED or not terms.halts:
         return False
     aim(lane, here, k, e, times, before, True, found)
@@ -114,8 +114,8 @@ def only_halts(lane, here, k, e, times, before, terms, found):
 class Walk(NamedTuple):
     """Lanes in which members take steps.
 
-    ``lane``, ``work``: where they stand, and room; ``owner`` (lanes,): whose they are, -1 where
-    nobody's; ``u`` (N,): room; ``looks``: at curvatures on the way.
+    ``lane``: their states; ``work``, ``u`` (N,): work space; ``owner`` (lanes,): the member in a
+    lane, -1 if none; ``looks``: the looks at curvatures on the way.
     """
 
     lane: Any
@@ -134,14 +134,14 @@ def walk_of(n, rtol, terms, count):
 
 @lean
 def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, found, halt):
-    """Follow members by explicit steps, until those who are late wait."""
+    """Follow members by explicit steps, until only members that need Radau's are left."""
     lane, work, owner, u, looks = walk
     gradient, n, late, read = programs.gradient, len(u), here.late, programs.value.read
     while not halt[0]:
         alive = 0
         for e in range(LANES):
-            while owner[e] < 0 and waits(here) > 0:
-                k = next_of(here)
+            while owner[e] < 0 and waiting_count(here) > 0:
+                k = dequeue(here)
                 before = gentle_until(here, k, terms)
                 late[k] = before == 0.0
                 if not late[k]:
@@ -196,19 +196,19 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
     look_at_all(looks, gradient, here)
     for k in range(len(late)):
         if late[k]:
-            let_wait(here, k)
+            enqueue(here, k)
 
 
 @lean
 def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends, found, halt):
-    """Follow those who are late by Radau."""
+    """Follow members at late times by Radau's method."""
     lane, work, owner, u, looks = walk
     gradient, n, read = programs.gradient, len(u), programs.value.read
     while not halt[0]:
         alive, anew = 0, False
         for e in range(LANES):
-            if owner[e] < 0 and waits(here) > 0:
-                k = next_of(here)
+            if owner[e] < 0 and waiting_count(here) > 0:
+                k = dequeue(here)
                 take_place(lane, out, read, here, k, e, times, np.inf, terms, found)
                 owner[e], anew = k, True
             alive += 1 if owner[e] >= 0 else 0

@@ -23,23 +23,23 @@ __all__ = [
     "NEAREST",
     "NOISE",
     "Members",
-    "arrived",
+    "centre_chart",
+    "dequeue",
+    "enter_start",
     "fresh",
     "leave",
     "measure",
     "members_of",
-    "met",
-    "next_of",
+    "place_of_lane",
     "record",
-    "stand",
     "takes_long",
-    "waits",
+    "waiting_count",
 ]
 
-# Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
+# Plain doubles may differ from two by this many times the allowed error, a part of the tolerance.
 NOISE = 100.0
-# They differ by rounding, with the square of the way in a chart, of which the longest is 1. The
-# next chart is as long as they would differ by the first number, in what is allowed; it changes by
+# They differ by rounding, with the square of the path in a chart, whose longest is 1. The next
+# chart is so long that they would differ by the first number, in allowed errors; it changes by
 # the next two factors at most and is no shorter than the last one. What is not known begins anew.
 GOAL, NEARER, FARTHER, NEAREST = 2.0, 8.0, 3.0, 0.1
 # At the end of a chart rounding may be small by chance, and yet so large between that steps become
@@ -47,7 +47,7 @@ GOAL, NEARER, FARTHER, NEAREST = 2.0, 8.0, 3.0, 0.1
 # that one is this part as long.
 ATTEMPTS, PART = 25, 0.5
 # The Hessian of plain doubles serves as that of two along an axis where its rounding, that of the
-# largest curvature, is this part of what is to be known of a slope there, or less.
+# largest curvature, is this part of the error allowed in a slope, or less.
 ROUNDING = 0.05
 # From where the way to the limit is this part of the state on, the flow is linear.
 LINEAR = 1e-14
@@ -58,20 +58,27 @@ MOST_STEPS = 20_000
 class Members(NamedTuple):
     """Members with their charts, and room for one place.
 
-    ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
-    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``gone``,
-    ``doubt`` (M,): whether something has reached zero, and the radius of the loss; ``late`` (M,):
-    whether steps are those of Radau; ``outgrown`` (M,), ``looked`` (M, 2): by how much errors have
-    outgrown the flow, when that was looked at last, and how fast they did; ``passed`` (M, T, N):
-    increments at outputs of the chart, before that in the coordinates of states; ``value`` (M, R):
-    registers at centres, of the loss, which begin with those of the gradient; ``slopes`` (M, N, 3),
-    ``matrix`` (M, N, N): gradients
-    there in two doubles, and Hessians along the axes; ``queue`` (M,): who has a chart and no lane,
-    from the first to before the second of ``queued`` (2,), which count on; ``error`` (M, N),
-    ``numbers`` (M, 6): what is seen where the chart begins, as of `Seen`.
-    ``whole``: registers at the last place; ``found`` (N, 3), ``there`` (N, 3), ``u`` (N,): the
-    gradient along the axes, the state, and an increment; ``room`` (4, width); ``careful`` (N,):
-    axes.
+    Each member has:
+
+    - ``unit`` (M,): `T_0`.
+    - ``reach`` (M,): the factor by which energy and time may change in a chart.
+    - ``step`` (M,): the length of the next step, or 0.
+    - ``row`` (M,): the number of outputs before the chart.
+    - ``vanished`` (M,): whether a quantity has reached zero.
+    - ``doubt`` (M,): the radius of the loss.
+    - ``late`` (M,): whether Radau's method takes the steps.
+    - ``outgrown`` (M,): the factor by which errors have outgrown the flow.
+    - ``looked`` (M, 2): the time of the last look at that growth, and its rate.
+    - ``passed`` (M, T, N): increments at the outputs of the chart; states before the chart.
+    - ``value`` (M, R): registers of the loss at the centre.
+    - ``slopes`` (M, N, 3): the gradient at the centre, in two doubles.
+    - ``matrix`` (M, N, N): the Hessian at the centre, along the axes.
+    - ``error`` (M, N), ``numbers`` (M, 6): the fields of `Seen` at the start of the chart.
+
+    ``queue`` (M,) holds the members that have a chart and no lane, from the first up to the second
+    number of ``queued`` (2,). ``whole`` holds the registers at the last place, ``found`` (N, 3) the
+    gradient along the axes, ``there`` (N, 3) the state, ``u`` (N,) an increment, ``careful`` (N,)
+    axes; ``room`` (4, width) is work space.
     """
 
     charts: Any
@@ -79,7 +86,7 @@ class Members(NamedTuple):
     reach: Any
     step: Any
     row: Any
-    gone: Any
+    vanished: Any
     doubt: Any
     late: Any
     outgrown: Any
@@ -135,28 +142,28 @@ def members_of(count, times, n, loss, reach):
 
 
 @lean
-def waits(here):
-    """How many members have a chart and no lane."""
+def waiting_count(here):
+    """Number of members that have a chart and no lane."""
     return here.queued[1] - here.queued[0]
 
 
 @lean
-def let_wait(here, k):
-    """Let a member wait for a lane."""
+def enqueue(here, k):
+    """Put a member at the end of the queue for a lane."""
     here.queue[here.queued[1] % len(here.queue)] = k
     here.queued[1] += 1
 
 
 @lean
-def next_of(here):
-    """The member that has waited longest."""
+def dequeue(here):
+    """Take the first member out of the queue."""
     here.queued[0] += 1
     return here.queue[(here.queued[0] - 1) % len(here.queue)]
 
 
 @lean
 def difference(lane, here, k, e):
-    """By how much of what is allowed plain doubles differ from two, or infinity."""
+    """Difference of plain doubles from two, in units of the allowed error, or infinity."""
     charts, most = here.charts, 0.0
     since = charts.since[k] * math.exp(lane.tau[e])
     for i in range(len(lane.u)):
@@ -171,37 +178,37 @@ def difference(lane, here, k, e):
 
 @lean
 def way(part):
-    """Way in a chart that leaves this part of the energy, or of what a time was when it began."""
+    """Length of the path after which this part of the energy, or of the time, is left."""
     return 1.0 - math.sqrt(part)
 
 
 @lean
-def gone_in(lane, e):
-    """Way that a lane has gone in its chart."""
+def fraction_done(lane, e):
+    """Length of the path of a lane in its chart, between 0 and 1."""
     return way(min(math.exp(-lane.tau[e]), max(0.0, lane.left[e])))
 
 
 @lean
 def takes_long(lane, e):
-    """Whether a chart has taken so many steps that a new one is worth it."""
-    return lane.attempts[e] > ATTEMPTS and gone_in(lane, e) >= NEAREST
+    """Whether a chart has taken enough steps for a new one to pay."""
+    return lane.attempts[e] > ATTEMPTS and fraction_done(lane, e) >= NEAREST
 
 
 @lean
 def measure(lane, here, k, e, off, terms):
     """Choose how long the next chart of a member may be, by the one that has ended."""
-    gone = gone_in(lane, e)
+    done = fraction_done(lane, e)
     before = way(1.0 / here.reach[k])
-    wanted = gone * math.sqrt(GOAL / off) if off > 0.0 else 1.0
+    wanted = done * math.sqrt(GOAL / off) if off > 0.0 else 1.0
     if lane.attempts[e] > ATTEMPTS:
-        wanted = min(wanted, PART * gone)
+        wanted = min(wanted, PART * done)
     rest = 1.0 - max(NEAREST, before / NEARER, min(FARTHER * before, wanted))
     here.reach[k] = min(terms.reach, 1.0 / rest**2) if rest > 0.0 else terms.reach
 
 
 @lean
 def record(found, k, row, there, since, seen):
-    """Put a state down."""
+    """Record a state."""
     for i in range(len(there)):
         found.digits[k, row, i, 0], found.digits[k, row, i, 1] = there[i, 0], there[i, 1]
         found.error[k, row, i] = seen.error[i]
@@ -211,8 +218,8 @@ def record(found, k, row, there, since, seen):
 
 
 @lean
-def stand(here, k, loss, terms):
-    """Let the next chart of a member be around the last place, whose registers are known."""
+def centre_chart(here, k, loss, terms):
+    """Centre the next chart of a member at the last place, whose registers are known."""
     for i in range(len(here.there)):
         for digit in range(3):
             here.charts.centre[k, i, digit] = here.there[i, digit]
@@ -220,7 +227,7 @@ def stand(here, k, loss, terms):
     for i in range(len(here.whole)):
         here.value[k, i] = here.whole[i, 0]
     here.doubt[k] = here.whole[loss.results[0], 2]
-    here.gone[k] = vanishes(loss, here.whole, len(here.there), terms.short)
+    here.vanished[k] = vanishes(loss, here.whole, len(here.there), terms.short)
 
 
 @lean
@@ -244,19 +251,19 @@ def rests(here, k, loss, terms):
     value = here.value[k, loss.results[0]]
     left = abs(value - terms.constant) <= 2.0 * energy + KNOWN * abs(terms.constant)
     zero = fast == terms.squares and left
-    told = fast == n and here.doubt[k] <= KNOWN * abs(value - energy)
-    return (zero or told) and way <= LINEAR * LINEAR * size
+    known = fast == n and here.doubt[k] <= KNOWN * abs(value - energy)
+    return (zero or known) and way <= LINEAR * LINEAR * size
 
 
 @lean
 def fresh(here, k, programs, terms, found):
-    """Begin the chart of a member where it stands, whose axes are known; whether it is known.
+    """Begin the chart of a member at its state, whose axes are known; return whether it is known.
 
-    There is none where the run goes to its end in closed form. The Hessian along the axes, in plain
-    doubles, is that in two along those that others hide.
+    No chart begins where a closed form holds to the end of the run. The Hessian along the axes is
+    in plain doubles; axes whose curvature plain doubles would lose have it in two.
     """
     charts = here.charts
-    if here.gone[k] or not begin(charts, k, here.slopes[k], terms):
+    if here.vanished[k] or not begin(charts, k, here.slopes[k], terms):
         return False
     if rests(here, k, programs.loss, terms):
         return True
@@ -275,13 +282,13 @@ def fresh(here, k, programs, terms, found):
             return False
     found.counts[k, 2] += 1
     here.row[k] = found.reached[k] = max(1, found.reached[k])
-    let_wait(here, k)
+    enqueue(here, k)
     return True
 
 
 @lean
-def met(starts, k, programs, terms, here, found):
-    """Put down a start, whose Hessian stays in `seen`; whether it is known."""
+def enter_start(starts, k, programs, terms, here, found):
+    """Record a start and keep its Hessian in `seen`; return whether the start is known."""
     loss, rates = programs.loss, programs.rates
     for i in range(starts.shape[1]):
         here.there[i, 0] = starts[k, i]
@@ -293,13 +300,13 @@ def met(starts, k, programs, terms, here, found):
     here.charts.since[k] = here.unit[k]
     look_first(here.whole, loss, here.unit[k], terms.rough, here.seen)
     record(found, k, 0, here.there, here.unit[k], here.seen)
-    stand(here, k, loss, terms)
+    centre_chart(here, k, loss, terms)
     return True
 
 
 @lean
-def arrived(lane, here, k, e, programs):
-    """State of a lane in `there`, in two doubles; by how much plain ones differ there."""
+def place_of_lane(lane, here, k, e, programs):
+    """Write the state of a lane into `there`, in two doubles; return the error of plain doubles."""
     for i in range(len(lane.u)):
         here.u[i] = lane.u[i, e]
     place(here.charts, k, here.u, programs.loss, here.whole, here.found, here.there)
@@ -308,7 +315,7 @@ def arrived(lane, here, k, e, programs):
 
 @lean
 def leave(here, found):
-    """Put down axes, and where members who have not reached the end have begun a chart, or not."""
+    """Record axes, and the start of the last chart of members that have not reached the end."""
     charts = here.charts
     for k in range(len(found.reached)):
         row = found.reached[k]

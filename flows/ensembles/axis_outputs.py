@@ -34,7 +34,7 @@ class Outputs(NamedTuple):
 
 @inner
 def outputs_of(loss, n):
-    """Room for outputs, and for charts of which they are."""
+    """Work space for outputs and their charts."""
     return Outputs(near_of(n, registers_of(n, loss)), views_of(loss, n))
 
 

@@ -51,15 +51,15 @@ class Case:
     @property
     def folder(self) -> str:
         """Name of its folder."""
-        return told(self.values).replace(" = ", "=").replace(", ", ",")
+        return described(self.values).replace(" = ", "=").replace(", ", ",")
 
 
-def told(values: Mapping[str, Value]) -> str:
+def described(values: Mapping[str, Value]) -> str:
     """Combination in words.
 
     Examples
     --------
-    >>> told({"regularization": 50.0, "d": 2})
+    >>> described({"regularization": 50.0, "d": 2})
     'regularization = 50, d = 2'
     """
     return ", ".join(f"{name} = {_text(value)}" for name, value in values.items())
@@ -79,7 +79,7 @@ def checked_values(vary: Mapping[str, Iterable[Any]]) -> dict[str, list[Value]]:
     Raises
     ------
     InputError
-        For what is no mapping of names to different finite numbers or different words.
+        Unless it maps names to different finite numbers or different words.
     """
     if not (isinstance(vary, Mapping) and vary):
         raise InputError(
@@ -142,7 +142,7 @@ def cases(
             law = Law(size, case.get(SCALE, scale), seed, dict(start_options))  # type: ignore[arg-type]
             law.start(system, 0)
         except InputError as problem:
-            raise InputError(f"at {told(case)}: {problem}") from None
+            raise InputError(f"at {described(case)}: {problem}") from None
         found.append(Case(case, system, law))
     return found
 
@@ -184,12 +184,12 @@ def observed(found: Iterable[Case], names: Iterable[str]) -> list[str]:
         try:
             shape = shapes(case.system, asked)
         except InputError as problem:
-            raise InputError(f"at {told(case.values)}: {problem}") from None
+            raise InputError(f"at {described(case.values)}: {problem}") from None
         for name in asked:
             if shape[name] != ():
                 raise InputError(
                     f"observable {name!r}: a sweep keeps one number a time, got the shape"
-                    f" {shape[name]} at {told(case.values)}; leave it out, or take"
+                    f" {shape[name]} at {described(case.values)}; leave it out, or take"
                     " integrate_ensemble for it"
                 )
         common = {name: None for name in shape if common is None or name in common}

@@ -23,7 +23,7 @@ from flows.ensembles.member import LOSS_ERROR, Rows
 
 __all__ = ["UNMOVED", "Chunk", "asked", "known", "moves", "open_to", "sizes", "uncertain"]
 
-# Smaller errors are those of losses that are zero: see `uncertain`.
+# Smaller errors belong to losses that are zero: see `uncertain`.
 LEAST = 1e-300
 # Sizes that a number which may be anything is given, beside zero and infinity: answers that change
 # twice between two of them are not seen.
@@ -103,10 +103,9 @@ UNMOVED = Move(defaultdict(lambda: np.zeros(1)), 0.0)
 
 
 def moves(names: Collection[str], times: int) -> Iterator[Move]:
-    """Moves among which any two numbers of a member go both ways, together and apart.
+    """Moves such that any two numbers of a member move both in equal and in opposite directions.
 
-    The bits of a number's place among all tell which way it goes. A number that may be anything is
-    infinite.
+    The bits of a number's index give its directions. An unknown number is infinite.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Crew:
         self._end()
 
     def integrate(self, case: Case, left: int, folder: Path | None, **options: Any) -> Ensemble:
-        """Ensemble of one combination, after which so many are left."""
+        """Ensemble of one combination; ``left`` more follow."""
         place = None if folder is None else folder / case.folder
         system, law = case.system, case.law
         method, rtol = self.request.method, self.request.rtol

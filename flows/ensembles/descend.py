@@ -152,15 +152,15 @@ class Descent:
 def _take_all(strides: dict[int, Stride], eta: float) -> dict[int, Array | None]:
     """Take every stride: in groups of one kind of chart and like length, or one by one."""
     reached: dict[int, Array | None] = {}
-    alike: dict[tuple[Lanes, tuple[int, ...]], list[int]] = defaultdict(list)
-    # Whatever is beside a longer stride waits for it.
+    groups: dict[tuple[Lanes, tuple[int, ...]], list[int]] = defaultdict(list)
+    # Members beside a longer stride are idle until it ends.
     for k in sorted(strides, key=lambda k: strides[k].steps):
         chart = strides[k].chart
         if chart.lanes is None or chart.lanes.alone:
             reached[k] = take_steps(strides[k], eta)
         else:
-            alike[chart.lanes, tuple(chart.shape)].append(k)
-    for (lanes, _), members in alike.items():
+            groups[chart.lanes, tuple(chart.shape)].append(k)
+    for (lanes, _), members in groups.items():
         for first in range(0, len(members), LANES):
             group = members[first : first + LANES]
             ends = _side_by_side(lanes, [strides[k] for k in group], eta)

@@ -32,7 +32,7 @@ def sweep_fraction(
     data : Dataset
         What :func:`flows.sweep` or :func:`flows.load_sweep` returned, or a part of it.
     condition : callable or float
-        From the data set to one boolean a member; or a ratio ``r``, which stands for
+        From the data set to one boolean a member; or a ratio ``r``, which means
         ``loss(T) <= r loss(0)``. It is asked of all numbers that a member may have, as by
         :meth:`flows.ensembles.result.Ensemble.fraction`.
     level : float
@@ -131,7 +131,7 @@ def _moved(data: xarray.Dataset, names: Sequence[str], move: Move) -> xarray.Dat
 
 
 def _below(data: xarray.Dataset, ratio: float) -> xarray.DataArray:
-    """Whether the loss has fallen to this part of what it was."""
+    """Whether the loss has fallen to this part of its first value."""
     if not (is_real(ratio) and 0 < ratio < 1):
         raise InputError(
             f"condition must be a function or a ratio of losses between 0 and 1, got {ratio!r}"

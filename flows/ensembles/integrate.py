@@ -36,9 +36,9 @@ CHUNKS_PER_WORKER = 8
 TOGETHER = 128
 # Members of a chunk for each lane of JAX: while the last ones of a chunk end, lanes are empty.
 MEMBERS_PER_LANE = 8
-# Of so many members larger chunks are written: a file takes as long as 20 members, and 25 kB.
+# From this many members on chunks are larger: a file takes as long as 20 members, and 25 kB.
 MANY, LARGER = 8192, 512
-# States of members along axes that are in memory at a time, of at least so many members.
+# States along axes that are in memory at a time, and the fewest members.
 STATES, FEWEST = 128 * LARGER, 32
 
 

@@ -128,8 +128,8 @@ def check_probability(found: Convergence) -> Verdict:
     count, trials = int(found.converged.sum()), len(found.converged)
     low, high = interval(count, trials)
     expected = 1.0 if known["is_complex"] else 0.5
-    holds, met = low <= expected <= high, all(h.holds for h in hypotheses)
-    if met:
+    holds, all_hold = low <= expected <= high, all(h.holds for h in hypotheses)
+    if all_hold:
         outcome = Outcome.HOLDS if holds else Outcome.VIOLATED
     else:
         outcome = Outcome.HOLDS_BEYOND if holds else Outcome.HYPOTHESIS_NOT_MET

@@ -15,7 +15,7 @@ from flows.runs.trajectory import Trajectory
 
 __all__ = ["measure_together"]
 
-# States of which features are evaluated in one go: what is made of them stays in the cache.
+# Number of states whose features are evaluated at once, so that they stay in the cache.
 AT_ONCE = 2**13
 
 
@@ -41,11 +41,11 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
             known = {name: x[k] for name, x in rows.items()}
             run.__dict__["features"] = run._features(known)  # where its cached property keeps them
         if first.system.stacks:
-            _judge_together(group, states.apart(len(group)), rows)
+            _judge_together(group, states.in_rows(len(group)), rows)
 
 
 def _judge_together(runs: Sequence[Trajectory], states: State, features: dict[str, Array]) -> None:
-    """Tolerances of runs and errors of their features, of which one is a leading axis."""
+    """Tolerances of runs and errors of their features; runs are the leading axis."""
     first, t = runs[0], np.stack([run.t for run in runs])
     tolerance = first.tolerance_of(states, features, t)
     found = first.system.errors(states, features, t, tolerance)

@@ -45,7 +45,7 @@ UNTRIED = (*STOPPED, LOST)
 
 #: Absolute numerical error of the loss of a member.
 LOSS_ERROR = "loss_error"
-# What is told of each time alone: of runs one behind the other as of each.
+# Quantities of one time alone; runs that are joined end to end have the same.
 JOINED = frozenset(("loss", LOSS_ERROR, "loss_exponent", "gradient_norm", "gradient_norm_exponent"))
 # Bits of an error that are kept: it is stated too large by less than 3.2 %, and fills few bytes.
 KEPT_BITS = 5
@@ -71,7 +71,7 @@ class ChunkTask:
     claims : tuple of str
         Ids of the claims that are checked.
     given : tuple of Potential
-        Potentials beside those of the system.
+        Potentials beside the system's own.
     deadline : Deadline
         When no more members begin, and members on their way end.
     """
@@ -134,8 +134,8 @@ class ChunkTask:
 
     def _runs(self, callers: Iterable[Callable[[], Array]]) -> Iterator[_Found]:
         """Runs, or what prevented them, with the rows that they are of."""
-        told = not (self.claims or self.given) and JOINED.issuperset(self.shapes)
-        if told and self.procedure.joins:
+        joins = not (self.claims or self.given) and JOINED.issuperset(self.shapes)
+        if joins and self.procedure.joins:
             yield from self.procedure.follow_joined(self.system, callers)
             return
         for row, run in enumerate(self.procedure.follow(self.system, callers)):
@@ -187,7 +187,7 @@ class ChunkTask:
 def empty_rows(
     count: int, times: int, shapes: dict[str, tuple[int, ...]], claims: Iterable[str]
 ) -> Rows:
-    """Rows of members of which nothing is known: NaN, and the status ``failed``."""
+    """Rows of members without any result: NaN, and the status ``failed``."""
     rows: Rows = {name: np.full((count, times, *shape), np.nan) for name, shape in shapes.items()}
     for claim in claims:
         rows[f"{claim}_verdict"] = np.full(count, "", dtype=object)
@@ -218,7 +218,7 @@ def quantity(run: Trajectory, name: str) -> Array:
 
 
 def rounded_up(values: Array, bits: int) -> Array:
-    """Round non-negative doubles up to so many bits behind the leading one; NaN stays NaN.
+    """Round non-negative doubles up to this number of bits behind the leading one; NaN stays NaN.
 
     The bits of non-negative doubles, as integers, are in their order: all those beyond the ones
     that are kept are set to zero after a carry.

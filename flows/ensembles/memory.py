@@ -10,7 +10,7 @@ from flows.runs.integrate import MAX_UNKNOWNS
 
 # Imports, derived expressions and compiled code of one process.
 PROCESS = 300_000_000
-# The solvers keep so many matrices of the size of the Jacobian.
+# Number of matrices of the size of the Jacobian that the solvers keep.
 JACOBIANS = 4
 # States in sound coordinates, features and what is made on the way from the one to the other.
 COPIES = 12
@@ -57,7 +57,7 @@ def available() -> int:
 
 
 def fits(needed: int) -> bool:
-    """Whether so many bytes of memory are there."""
+    """Whether this number of bytes of memory is free."""
     return needed <= SHARE * available()
 
 

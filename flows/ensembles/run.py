@@ -215,13 +215,13 @@ def _fitting(
     _, state = task.system.reduce(task.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
     times = 1 + len(task.procedure.request.followed(task.system.max_output_ratio))
-    # Members who are followed as one are in memory as one.
+    # Members that are followed together are in memory together.
     at_once = chunk if task.procedure.joins else task.procedure.runs_at_once(chunk)
     run = at_once * memory.run_bytes(unknowns, times)
     kept = size if folder is None else AHEAD * hands.most * chunk
 
-    def needed(who: Workers) -> int:
-        return memory.demand(kept * row, chunk * row, run, who.threads, who.processes)
+    def needed(workers: Workers) -> int:
+        return memory.demand(kept * row, chunk * row, run, workers.threads, workers.processes)
 
     if hands.threads and not memory.fits(needed(hands)):
         hands = replace(hands, processes=0)

@@ -31,7 +31,7 @@ SHORT = 1.0
 # Longer than this a component is beyond it for every n below a thousand.
 FAR = 4.0
 # A cluster reaches the target by 20 n: gradient EM, the slower one, takes exp(-t/n).
-ARRIVED, LATEST = 20.0, 1e6
+SHORTEST, LATEST = 20.0, 1e6
 # This tolerance suffices to see where a run ends.
 RTOL = 1e-8
 # Thresholds are sought between these: longer ones belong to offsets below the rounding of a mean.
@@ -185,7 +185,7 @@ def _about(guess: float, width: float, parts: Callable[[float], bool]) -> tuple[
 
 def _parts(flow: MixtureSystem, means: Array, rtol: float) -> bool:
     """Whether a start's run ends parted, followed as long as it takes to tell."""
-    end = ARRIVED * flow.n
+    end = SHORTEST * flow.n
     while end <= LATEST * flow.n:
         run = integrate(flow, means, end, [end], rtol=rtol)
         if not run.completed:

@@ -20,7 +20,7 @@ __all__ = ["Law", "check_starts", "fingerprint", "part"]
 
 @dataclass(frozen=True)
 class Law:
-    """Random starts: those of the system's law, one for each pair of seed and index.
+    """Random starts: draws of the system's law, one for each pair of seed and index.
 
     Parameters
     ----------

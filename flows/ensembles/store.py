@@ -89,7 +89,7 @@ def prepare(
 
 
 def read_manifest(folder: Path, kind: str = FORMAT, what: str = "ensemble") -> dict[str, Any]:
-    """Manifest of the ensemble, or of what else has one, in ``folder``.
+    """Manifest of the ensemble, or of another result, in ``folder``.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def sweep(
         begin where one combination says that the others will take ten seconds.
     out : path, optional
         Folder for the result: ``sweep.nc``, and a folder of each combination, an ensemble that
-        :func:`flows.load_ensemble` reads. The same call goes on with what is there.
+        :func:`flows.load_ensemble` reads. The same call continues a result that is there.
     progress : bool or callable
         Show a progress bar on standard error; or a function that is called with the number of
         new members.

@@ -30,8 +30,8 @@ AHEAD = 2
 # Processes take seconds to begin: they do so for what would take this one so many seconds more,
 # unless its threads keep so much of their cores busy by themselves.
 LONG, BUSY = 10.0, 0.8
-# loky says this of workers that Ctrl-C has ended. It reaches all of a group: this process may see
-# its workers gone before the signal, and lose that where an object is let go of.
+# loky's word for workers that Ctrl-C has ended. The signal reaches the whole process group: this
+# process may see that its workers have ended before it gets the signal itself.
 INTERRUPTED = "SIGINT"
 # loky takes growth by 300 MB for a leak and ends the process; what one derives and compiles stays.
 AROUND = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
@@ -190,7 +190,7 @@ def _by_processes(
                     raise problem
                 lost += [k] * isinstance(problem, BrokenExecutor)
             if executor is None and (lost or broken):
-                # With one process all futures of the pool end; who is to blame shows alone.
+                # With one process all futures of the pool end; the culprit shows alone.
                 suspects += [] if alone else [*lost, *running.values()]
                 running.clear()
                 pool.shutdown()
@@ -203,7 +203,7 @@ def _by_processes(
 
 
 def _once(mark: str, task: Callable[..., Any], *arguments: Any) -> Any:
-    """Do a task; dask answers a call that is equal to an earlier one with what became of that one.
+    """Do a task; dask would answer an equal call with the earlier result.
 
     It would also remember that its worker was lost.
     """
@@ -211,7 +211,7 @@ def _once(mark: str, task: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Pool(Executor):
-    """Processes of our own, which import no script, end at Ctrl-C, and with what they still do.
+    """Processes that import no script and end at Ctrl-C, in the middle of their work.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ from potentials.claim import Claim
 
 __all__ = ["WorstCase", "worst_case"]
 
-# First descents begin at so many random starts: they end in different local optima.
+# Number of random starts of first descents, which end in different local optima.
 FINALISTS = 3
 # First simplex, in units of the root mean square entry: wide enough to leave a random start's
 # neighbourhood, small enough to stay in its basin.
@@ -104,7 +104,7 @@ def worst_case(
     t_end : float
         End of each run; the constant is that of the run up to here.
     size : int
-        Number of random starts, those of ``Law(size, scale, seed)``.
+        Number of random starts, drawn as ``Law(size, scale, seed)``.
     evaluations : int
         Runs that the optimiser may spend after them, see the notes.
     seed, scale

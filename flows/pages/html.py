@@ -61,6 +61,9 @@ SIGN = re.compile(r"\\[A-Za-z]+|[{}\s]+")
 #: Coordinates in an SVG, and how many decimals of a point they have on a page.
 PLACED, NUMBER = re.compile(r' (?:d|x|y)="[^"]*"'), re.compile(r"\d+\.\d+")
 PLACES = 2
+#: Letters of an SVG: the font that matplotlib measures them by, and one of the same widths.
+FAMILY = re.compile(r"; font-family: 'DejaVu Sans'(?=\")")
+LETTERS = "text{font-family:'DejaVu Sans',Verdana,sans-serif}"
 PLACE = Path(__file__).parent / "templates"
 # A word and a sign say the verdict, the colour only repeats them.
 SIGNS = {
@@ -130,7 +133,8 @@ def image(drawn: Any) -> str:
     from flows.pages.drawing import STYLE
 
     text, engine, dpi = io.BytesIO(), drawn.get_layout_engine(), drawn.dpi
-    with matplotlib.rc_context(STYLE):
+    # Letters as text: their outlines would be half of each figure.
+    with matplotlib.rc_context({**STYLE, "svg.fonttype": "none"}):
         if engine is not None:
             # `savefig` would draw a first time, into nothing, to lay out.
             FigureCanvasSVG(drawn)
@@ -142,7 +146,8 @@ def image(drawn: Any) -> str:
     if engine is not None:
         drawn.set_layout_engine(engine)
     short = PLACED.sub(_rounded, text.getvalue().decode())
-    short = re.sub(r"\s*\n\s*", " ", re.sub(r">\s+<", "><", short))
+    short = re.sub(r"\s*\n\s*", " ", re.sub(r">(?:\s|<!--.*?-->)+<", "><", short))
+    short = FAMILY.sub("", short).replace("<defs>", f"<defs><style>{LETTERS}</style>", 1)
     return "data:image/svg+xml;base64," + base64.b64encode(short.encode()).decode("ascii")
 
 

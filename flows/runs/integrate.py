@@ -334,7 +334,7 @@ def _pieces(
                 done += passed
                 continue
             if failure:
-                status, message = failed, restart.told
+                status, message = failed, restart.reason
                 break
             if stats["steps"] >= request.max_steps:
                 status = STEP_BUDGET

@@ -74,7 +74,7 @@ def law_of_run(
             )
         minimiser = approach.minimiser or system.minimiser(approach.where)
     except Escapes as away:
-        found, gap = _running(run, _escaping(system, run.state_at(-1), away.gone))
+        found, gap = _running(run, _escaping(system, run.state_at(-1), away.escape))
         return refused(f"{EARLY}: {gap}") if gap else found
     except NoLaw as reason:
         return refused(str(reason) if regime.begun else f"{EARLY}: {regime.reason}")

@@ -26,7 +26,7 @@ from flows.solvers.recorded import record_batch
 
 # Steps between two looks of the watch.
 BATCH = 64
-# Stages, of which the order is twice their number less one, and digits of their nodes.
+# Number of stages, where the order is twice it less one; digits of their nodes.
 STAGES, DIGITS = 5, 30
 # Solver time after which what is done is kept, where steps fail.
 KEPT = 1e-3

@@ -33,7 +33,7 @@ __all__ = [
 
 # Below this, curvature times time has enough digits in doubles for Newton's method.
 GENTLE = 1e8
-# Plain doubles are taken as long as they differ from two by so many times what is allowed.
+# Plain doubles serve as long as they differ from two by at most this many times the tolerance.
 NOISE = 10.0
 
 
@@ -52,7 +52,7 @@ class Near(NamedTuple):
 
 @lean
 def finite(x):
-    """Whether all entries are finite. Loops are compiled sooner than what makes an array."""
+    """Whether all entries are finite. Loops compile faster than array expressions."""
     known = True
     for i in range(len(x)):
         known = known and math.isfinite(x[i])

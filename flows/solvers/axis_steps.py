@@ -33,7 +33,7 @@ STRETCH = 1.01
 SAFETY, ITERATIONS = 0.9, 6
 # Newton's method converges slowly with a Jacobian that is old: it is asked for anew.
 SLOW, LONG = 3e-2, 3
-# Its error is this part of what a step may leave.
+# Its error is this part of the error allowed in a step.
 NEWTON = 1e-3
 # A first guess may be off by 1e12 along steep axes, where corrections shrink at once: that they do
 # so by less than this is not believed of others.
@@ -56,7 +56,7 @@ class Tableau(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """Where a piece stands.
+    """State of a piece.
 
     ``clock`` (3,): solver time, length of the next step or 0, and of the last one; ``errors`` (3,):
     the error of the last step or 0, the root of the part of the energy that is left, and the energy
@@ -118,7 +118,7 @@ def first_step(y, slope, rtol, atol):
 
 @lean
 def size_of(x, y, z, pace):
-    """Root mean square of what is to be below the tolerances, in units of what is left."""
+    """Root mean square of the errors, in units of the tolerances and of the energy left."""
     total = 0.0
     for i in range(len(x)):
         total += (x[i] / (pace.atol[i] + pace.rtol * max(abs(y[i]), abs(z[i])))) ** 2
@@ -289,7 +289,7 @@ def error_of(pace, field, tableau, length, work, refused):
 
 @lean
 def lengthened(pace, length, wrong, iterations):
-    """By what the next step may be longer, with what Newton's method took."""
+    """Factor by which the next step may be longer, given the iterations of Newton's method."""
     safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
     change, power = GROW, 1.0 / (1 + len(pace.ahead))
     if wrong > 0.0:
@@ -327,7 +327,7 @@ def advance(pace, field, tableau, taus, states):
     Parameters
     ----------
     pace : Pace
-        Where the piece stands, which is brought forward.
+        State of the piece; the steps move it forward.
     field : AxisField
         The flow.
     tableau : Tableau

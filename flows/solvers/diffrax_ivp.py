@@ -1,8 +1,9 @@
 """Adapter of diffrax: Kvaerno3 and Kvaerno5, for systems whose field exists in JAX.
 
 Pieces of many members are solved side by side, on whatever device JAX has. One program takes a
-fixed number of attempts in a fixed number of lanes, each with a piece of its own: no piece waits
-for the slowest, whose next attempts are in a later call. A lane that is free takes the next piece.
+fixed number of attempts in a fixed number of lanes, each with a piece of its own: the
+slowest piece delays no other, since its next attempts are in a later call. A free lane takes the
+next piece.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def lanes() -> int:
 
 
 class Lane(NamedTuple):
-    """Where a piece stands; in a call every array has a leading axis of lanes.
+    """State of a piece; in a call every array has a leading axis of lanes.
 
     ``tau``, ``end``, ``step``: solver time, where the call ends, and the next step; ``y`` and
     ``atol`` (N,); ``rtol``; ``targets`` (OUTPUTS,): times at which steps end, beyond ``end``
@@ -141,11 +142,11 @@ def solve_many(
     """
     width = lanes() if width is None else width
     pieces = [_Piece(problem, make_raw) for problem in problems]
-    alike: dict[Any, deque[_Piece]] = defaultdict(deque)
+    groups: dict[Any, deque[_Piece]] = defaultdict(deque)
     for piece in pieces:
-        alike[piece.shape].append(piece)
+        groups[piece.shape].append(piece)
     try:
-        for waiting in alike.values():
+        for waiting in groups.values():
             running: list[_Piece] = []
             while waiting or running:
                 running += [
@@ -169,7 +170,7 @@ def solve_many(
 
 
 class _Piece:
-    """A problem that is being solved, and where it stands."""
+    """A problem that is being solved, and its state."""
 
     def __init__(self, problem: Problem, make_raw: JaxField) -> None:
         chart = problem.chart
@@ -228,8 +229,8 @@ class _Piece:
             (found,) = _taken(method, self.field, [lane])
             self.attempted += int(found.attempted)
             last = int(found.accepted) - 1
-            arrived = last >= 0 and found.times[last] == tau
-            return np.array(found.states[last]) if arrived else np.full_like(y, np.nan)
+            reached = last >= 0 and found.times[last] == tau
+            return np.array(found.states[last]) if reached else np.full_like(y, np.nan)
 
         return at
 

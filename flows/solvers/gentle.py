@@ -1,12 +1,12 @@
 r"""DOP853 with compiled steps, for one problem or for many side by side: fields alone.
 
-Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds, and at
-this length more steps are left than it has patience for, a lane gives up, and its solution ends as
-``stiff``, for another method to go on. Where what decays fast stands still, no error tells it: a
-step beyond stability is refused by `h |lambda|` itself, since its stages, and with them the dense
-output, can be anything inside.
+Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds, and
+too many steps of this length are left, a lane gives up. Its solution ends as ``stiff``, and another
+method goes on. A fast mode that has decayed leaves no error to measure: a step beyond stability is
+refused by `h |lambda|` itself, since its stages, and with them the dense output, can be anything
+inside.
 
-Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.2, for what tells
+Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.2, for the test of
 stiffness; the formulas are those of :mod:`flows.solvers.gentle_formulas`.
 """
 
@@ -41,7 +41,7 @@ from flows.solvers.steps import (
 BOUND, LASTING = 5.0, 16
 # A step is refused where h |lambda| is above this.
 BEYOND = 10.0
-# Attempts between two looks of the watch; problems side by side are those of a vector.
+# Attempts between two looks of the watch; a vector holds the problems side by side.
 BATCH, LANES = 64, 16
 
 
@@ -135,11 +135,11 @@ def make_steps(
             large = larger(magnitude(get(lane.y, i)), magnitude(new))
             inverse = 1.0 / (get(lane.atol, i) + rtol * large)
             fifth, third = fifth * inverse, third * inverse
-            turned = get(k, stages * size + i) - get(k, (stages - 1) * size + i)
-            apart = new - get(before, i)
+            turning = get(k, stages * size + i) - get(k, (stages - 1) * size + i)
+            moved = new - get(before, i)
             fifths, thirds = fifths + fifth * fifth, thirds + third * third
-            turned, apart = turned * inverse, apart * inverse
-            turns, ways = turns + turned * turned, ways + apart * apart
+            turning, moved = turning * inverse, moved * inverse
+            turns, ways = turns + turning * turning, ways + moved * moved
         put(sums, 0, fifths)
         put(sums, 1, thirds)
         put(sums, 2, turns)
@@ -147,15 +147,15 @@ def make_steps(
 
     @lean
     def judge(lane, step, sums, good):  # type: ignore[no-untyped-def]
-        """Set which attempts are accepted; their errors stand last in the sums."""
+        """Set which attempts are accepted; their errors are last in the sums."""
         size = lane.y.shape[0]
         for e in range(lanes):
             wrong = error_of(step[0, e], sums[0, e], sums[1, e], size)
             # What is below the tolerance tells nothing of the flow: it may be rounding.
-            turned, apart = step[0, e] * math.sqrt(sums[2, e]), math.sqrt(sums[3, e])
-            sums[2, e], sums[3, e], sums[4, e] = turned, apart, wrong
+            turning, moved = step[0, e] * math.sqrt(sums[2, e]), math.sqrt(sums[3, e])
+            sums[2, e], sums[3, e], sums[4, e] = turning, moved, wrong
             # A NaN is refused like an error that is too large.
-            stable = not (turned > math.sqrt(size) and turned > beyond * apart)
+            stable = not (turning > math.sqrt(size) and turning > beyond * moved)
             good[e] = lane.live[e] and wrong <= 1.0 and stable
 
     @lean
@@ -167,10 +167,10 @@ def make_steps(
             if not lane.live[e]:
                 continue
             lane.attempts[e] += 1
-            turned, apart, wrong = sums[2, e], sums[3, e], sums[4, e]
+            turning, moved, wrong = sums[2, e], sums[3, e], sums[4, e]
             change = plan(wrong, good[e], step[0, e], lane.past[0, e], lane.past[1, e])
-            if turned > math.sqrt(size):
-                longest = (beyond if good[e] else bound) * apart / turned
+            if turning > math.sqrt(size):
+                longest = (beyond if good[e] else bound) * moved / turning
                 change = max(shrink, min(change, longest))
             if good[e]:
                 lane.past[0, e], lane.past[1, e] = step[0, e], max(least, wrong)
@@ -178,7 +178,7 @@ def make_steps(
                 kept[e] = steps.done[e]
                 steps.tau[kept[e], e] = tau[e]
                 steps.done[e] += 1
-                lane.stiff[e] = max(0, lane.stiff[e] + (1 if turned > bound * apart else -2))
+                lane.stiff[e] = max(0, lane.stiff[e] + (1 if turning > bound * moved else -2))
             h[e] = step[0, e] * change
             zero = h[e] < smallest * max(1e-3, abs(tau[e]))
             lane.live[e] = not (zero or (good[e] and last[e]))
@@ -217,7 +217,7 @@ def make_steps(
                     measure(lane, k, y1, before, sums)
                     judge(lane, step, sums, good)
                     if not good.any():
-                        break  # of what is refused nothing is asked inside
+                        break  # a refused step has no dense output
                 for e in range(lanes):
                     at[e] = tau[e] if s == 0 else tau[e] + nodes[s] * step[0, e]
                 if s == 0:

@@ -25,7 +25,7 @@ from flows.solvers.steps import GROW, SAFETY, SHRINK
 
 # Order of the error by which steps are judged.
 ORDER = 8
-# Stages of a step, and with those of the dense output.
+# Stages of a step, and of a step with dense output.
 STAGES, ALL = 12, 16
 #: Fields of an attempt; coefficients of the dense output.
 FIELDS, DENSE = ALL - 1, 6
@@ -71,7 +71,7 @@ class Formulas(NamedTuple):
 
 @functools.cache
 def formulas(lanes: int) -> Formulas:
-    """Compile the sums for so many lanes, a vector's or one."""
+    """Compile the sums for this number of lanes, a vector's or one."""
     from flows.arithmetic.kept import lean  # Numba loads where it is first needed
     from flows.arithmetic.numbers import numbers_of
 

@@ -63,7 +63,7 @@ class Kind(NamedTuple):
 
 
 def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
-    """Solve problems by steps of a kind, side by side where their charts are alike.
+    """Solve problems by steps of a kind, side by side where their charts have one key.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
         and ``time_budget`` after the end of the budget.
     """
     solutions: dict[int, Solution] = {}
-    alike: dict[Any, deque[int]] = defaultdict(deque)
+    groups: dict[Any, deque[int]] = defaultdict(deque)
     for k, problem in enumerate(problems):
         chart = problem.chart
         if chart is None or kind.lanes(chart) is None:
@@ -89,9 +89,9 @@ def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
                 Recorder(problem), SOLVER_FAILED, f"{kind.label} needs a compiled field", none
             )
         else:
-            alike[_key(chart, kind)].append(k)
+            groups[_key(chart, kind)].append(k)
     stopped = ""
-    for waiting in alike.values():
+    for waiting in groups.values():
         group = _Group(problems, waiting, solutions, kind)
         stopped = stopped or group.run()
         if stopped:
@@ -115,7 +115,7 @@ class SideBySide:
     Parameters
     ----------
     advance : Numba function
-        Steps of so many lanes.
+        Steps of this number of lanes.
     chart : Chart
         One of the charts, which have as many unknowns and the same clock; of more lanes than one
         also the same shape.
@@ -220,7 +220,7 @@ class _Group:
         return ""
 
     def give_up(self, status: str) -> None:
-        """End the problems that are left, with what is done."""
+        """End the problems that are left, and keep their outputs."""
         for e, k in enumerate(self.owner):
             if k is not None:
                 self._leave(e, k, status)

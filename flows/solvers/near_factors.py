@@ -4,7 +4,7 @@ Hessians along axes are symmetric, so half of a matrix is read and half of its f
 and the diagonal `D` of `L D L^T`. They are lower triangles with the reciprocals of `D` on their
 diagonals. No rows are exchanged: the pivots are those of a symmetric matrix, definite but where the
 loss curves downward, which the length of steps follows. Units of axes would not change how these
-matrices are rounded, but quotients of units, which are many decades apart, might be no doubles; so
+matrices are rounded, but quotients of units, which differ by many decades, might overflow; so
 slopes and unknowns have no units here.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["combined", "factor", "factor_both", "substitute", "substitute_both"]
 
 @lean
 def factor(of, times, shift, matrix):
-    """Factors (N, N, lanes) of `shift + times of`, of which upper triangles are read.
+    """Factors (N, N, lanes) of `shift + times of`; upper triangles are read.
 
     ``shift``, ``times`` (lanes,): of the diagonals, and of matrices ``of`` (N, N, lanes).
     """

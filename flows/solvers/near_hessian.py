@@ -94,7 +94,7 @@ def is_stiff(matrix, since, stiff, e):
 
 @lean
 def rates(program, r):
-    """Put down derivatives of registers along two axes, of which those of the state are there."""
+    """Record derivatives of registers along two axes; the state's own are given."""
     for step in range(len(program.operation)):
         operation, (a, b, k), (at_a, at_b, at_c, at) = decoded(program, step)
         if operation == FUSED:

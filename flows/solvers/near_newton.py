@@ -25,9 +25,9 @@ from flows.solvers.near_state import PAIRS
 
 __all__ = ["choose_modes", "linearise", "predict", "solve_stages"]
 
-# The method ends where its error is this part of what a step may leave.
+# The method ends where its error is this part of the error allowed in a step.
 NEWTON = 1e-2
-# Where the largest curvature is so many times `1/s` rounding of it hides others.
+# Where the largest curvature is this many times `1/s`, its rounding hides others.
 STIFF = 1e13
 # The stage at 0.58 of a step.
 MIDDLE = 2

@@ -3,7 +3,7 @@ r"""The flow in the coordinates of states around the centres of charts, in lanes
 .. math:: \frac{dx}{d\tau} = -s \left(\nabla L(c) + \Delta(x)\right), \qquad s = s_0 e^\tau
 
 Each register of a program is `x_0 + \Delta`, with `x_0` at the centre of the chart, so that little
-is lost where the flow is gentle, and units along the axes are alike: a product with neither axes
+is lost where the flow is gentle and the units along the axes are equal: a product with neither axes
 nor Hessians costs several times less than :func:`flows.solvers.near_lanes.field`.
 """
 

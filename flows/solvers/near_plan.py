@@ -1,7 +1,7 @@
 """Programs for lanes: a product that is added to something is one step with that sum.
 
 The registers stay where they are. That of a product which nothing else takes is not put down, so
-that steps of a program, most of which are sums of products, are fewer by a quarter to two fifths.
+most steps are sums of products, so that a program has fewer by a quarter to two fifths.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"

@@ -155,7 +155,7 @@ def go_ahead(lane, tableau, work):
 
 @lean
 def step_on(lane, near, program, tableau, work):
-    """Try a step in every lane, whose slopes have been evaluated where they stand; there also now.
+    """Try a step in every lane; slopes are known at the states, before and after the step.
 
     Each attempt takes fields, of which `MOST_FIELDS` are the last.
     """

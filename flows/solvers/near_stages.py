@@ -24,8 +24,8 @@ assert STAGES == TOGETHER
 def products(matrix, down, across, x, found):
     """Products of matrices (N, N, lanes) with five rows `x` (5, N, lanes), summed in registers.
 
-    Entries of a matrix are ``down`` apart in a column and ``across`` in a row: `N` and 1, or, of
-    its transpose, 1 and `N`.
+    Neighbouring entries of a column are ``down`` numbers apart, those of a row
+    ``across``: `N` and 1, or 1 and `N` for the transpose.
     """
     n = x.shape[1]
     for i in range(n):

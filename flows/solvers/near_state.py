@@ -1,4 +1,4 @@
-"""Compiled: where charts in lanes stand, what becomes of them, and the room that steps take."""
+"""Compiled: states of charts in lanes, outcomes, and the work space of steps."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
 
@@ -33,13 +33,13 @@ PAIRS = STAGES // 2
 # A member that takes more fields is not for steps of many. Each attempt takes some, whatever the
 # numbers are, also NaN: so this bounds all loops.
 MOST_FIELDS = 50_000
-#: What became of a lane: it goes on, stands at its stop, has left its energies, has failed, or has
-#: something that is as good as zero.
+#: Outcome of a lane: it goes on, is at its stop, has left its range of energies, has failed, or a
+#: quantity in it is zero to rounding.
 GOES_ON, STOPPED, CHANGED, FAILED, SHORT = range(5)
 
 
 class Lane(NamedTuple):
-    """Where the charts stand; the last axis is that of the lanes.
+    """States of the charts; the last axis is that of the lanes.
 
     ``live``: whether there is a member; ``outcome``: what became of it; ``tau``, ``u`` (N, lanes),
     ``slope`` (N, lanes): solver time, increment, its slope; ``stop``: where a step ends; ``step``,
@@ -173,7 +173,7 @@ def room(n):
 
 @lean
 def evaluate(lane, near, program, work):
-    """Slopes where the lanes stand, with their registers; and what is left of the energies."""
+    """Slopes at the states of the lanes, their registers, and the parts of the energies left."""
     for e in range(LANES):
         work.clock[e] = near.since[e] * math.exp(lane.tau[e])
     field(near, program, work.clock, lane.u, lane.slope)

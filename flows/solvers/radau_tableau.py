@@ -20,7 +20,7 @@ GUARD = 10
 
 
 class Tableau(NamedTuple):
-    """Collocation on ``[-1, 1]``: ``s`` Radau nodes, of which the last is 1.
+    """Collocation on ``[-1, 1]``: ``s`` Radau nodes; the last is 1.
 
     ``integral`` (s rows of s) integrates from -1 to a node on the unit step, the matrix ``A``;
     ``transform`` (s+1 rows of s+1) turns start and stages into Legendre coefficients.

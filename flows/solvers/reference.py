@@ -212,7 +212,7 @@ def solve_reference(
     field : callable
         ``f(x)``: mpf in, mpf out, with the caller's ``mp.prec``; ``f(x, sides)`` with switches.
     jacobian : callable
-        ``f'(x)``, ``N`` rows of ``N`` numbers, of which 16 digits are used.
+        ``f'(x)``, ``N`` rows of ``N`` numbers; 16 digits of them are used.
     x0 : sequence of N numbers
         State at ``t = 0``.
     times : sequence of numbers

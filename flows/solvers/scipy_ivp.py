@@ -34,7 +34,7 @@ METHODS = {
 OFTEN, CRAWLS, REPEATED = 50, 1e-3, 14
 # Radau fails if they were repeated at so many looks; where a flow changes fast they are at one.
 LONG = 5
-# Newton's method meets a tolerance that is so many times the rounding.
+# Newton's method reaches a tolerance of this many roundings.
 ROOM = 30.0
 
 # LSODA keeps a Jacobian for up to twenty steps, in which the rates of slaved parts grow like

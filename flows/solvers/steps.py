@@ -1,4 +1,4 @@
-"""Problems side by side: where each stands, and the field of all of them as compiled steps see it.
+"""Problems side by side: the state of each, and the field of all of them for compiled steps.
 
 The innermost loop of everything runs over lanes, one problem each, so that the processor works on
 several at a time. Every lane has its own time and step, and what happens in one does not change a
@@ -21,14 +21,14 @@ SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
 # The first step is this part of what an error of one step by its order would be, in units of the
 # time in which the state changes by its own size; and it is at least and at most such a part of it.
 FIRST_STEP, FIRST_STEPS = 0.5, (1e-2, 1e-1)
-# What a step is told of the error of the one before is at least this part of the tolerance.
+# The error of the step before counts as at least this part of the tolerance.
 LEAST_ERROR = 1e-2
 # Below this fraction of the time a step is rounding.
 SMALLEST = 1e-14
 
 
 class Lane(NamedTuple):
-    """Where the pieces stand, one a lane: the last axis of every array is that of the lanes.
+    """States of the pieces, one a lane: the last axis of every array is that of the lanes.
 
     ``live``: whether a lane has a step to take; ``tau``, ``y`` (N, lanes), ``end``, ``step``:
     solver time, state, where the piece ends, and the length of the next step, 0 before the first
@@ -87,7 +87,7 @@ class Room(NamedTuple):
     work: Any
 
 
-#: Attempts steps of all lanes, from where they stand; room for the raw field comes last.
+#: Attempts steps of all lanes, from their states; work space for the raw field comes last.
 Advance = Callable[[Lane, Parameters, Steps, Array], None]
 
 

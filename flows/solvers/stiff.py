@@ -59,7 +59,7 @@ def solve_many(problems: Sequence[Problem]) -> list[Solution]:
 
 
 def _damped(problem: Problem) -> Problem:
-    """The problem with tolerances for steps that damp the errors of what is slaved."""
+    """The problem with tolerances for steps that damp the errors of slaved directions."""
     slack = None if problem.chart is None else problem.chart.slack
     return problem if slack is None else replace(problem, atol=slack * problem.atol)
 
@@ -119,7 +119,7 @@ def make_steps(
     -------
     Numba function
         ``advance(lane, parameters, steps, work)`` attempts as many steps as ``steps`` has rows,
-        leaves there those that were accepted, and in ``lane`` where the pieces stand after them;
+        leaves there those that were accepted, and in ``lane`` the states of the pieces after them;
         one at its end, or whose step became zero, is not ``live``. ``work`` is room for the raw
         field.
     """

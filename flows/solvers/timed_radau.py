@@ -1,6 +1,6 @@
 r"""Radau IIA where the field grows like `e^\tau`: matrices of Newton's method by the step's length.
 
-With `F` the field at the step's begin, of which the one at a stage is `e^{c_k h}` times as large,
+With `F` the field at the start of the step; at a stage it is `e^{c_k h}` times as large,
 
 .. math:: Z = h (A D \otimes I) F(y + Z), \qquad D = \operatorname{diag}(e^{c_1 h}, \ldots),
    \qquad \left(\frac{(A D)^{-1}}{h} \otimes I - I \otimes J\right) \Delta Z

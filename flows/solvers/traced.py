@@ -16,7 +16,7 @@ __all__ = ["Arguments", "SelfSimilarField", "arguments", "require_x64"]
 
 
 class Arguments(NamedTuple):
-    """Numbers of a chart that its field needs: those of the clock, and the raw field's own."""
+    """Numbers of a chart that its field needs: the clock's, and the raw field's own."""
 
     offset: Any
     decay: Any
@@ -39,7 +39,7 @@ class SelfSimilarField(eqx.Module):
 
     def __call__(self, tau: Any, y: Any, args: Arguments) -> Any:
         """Value at the solver time ``tau``; ``args`` are :func:`arguments` of the clock."""
-        # No quotients: their derivatives would hold the square of what may be 1e-304.
+        # No quotients: their derivatives would hold squares of numbers as small as 1e-304.
         if self.exponential:
             exponent = args.decay * tau
             limited = jnp.minimum(exponent, FROZEN)

@@ -7,6 +7,7 @@ functions are taken; everything else is refused in one line.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ __all__ = ["names_in", "read_claim", "read_expression", "read_relation"]
 
 # A longer text is no formula that a person types.
 LONGEST = 1000
+# A product without its sign: "x y", "2x", "(x)(y)", "(x + 1) y".
+PRODUCT = re.compile(r"[\w)] +[\w(]|\d[A-Za-z_]|\)[\w(]")
 # Powers that are written out take that many factors.
 MOST_POWER = 64
 FUNCTIONS = {
@@ -93,8 +96,18 @@ def _tree(text: str) -> ast.expr:
         raise InputError(f"expected at most {LONGEST} characters, got {len(text)}; use a file")
     try:
         return ast.parse(text.strip().replace("^", "**"), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise InputError(f"expected a formula such as (x*y - 1)**2/2, got {text!r:.60}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
+        raise InputError(
+            f"expected a formula such as (x*y - 1)**2/2, got {text!r:.60}{_hint(text, problem)}"
+        ) from None
+
+
+def _hint(text: str, problem: Exception) -> str:
+    """Likely cause of a text that is no formula."""
+    said = getattr(problem, "msg", "")
+    if "closed" in said or "unmatched" in said or "does not match" in said:
+        return f": {said}"
+    return "; write a product with *, as in 2*x*y" if PRODUCT.search(text) else ""
 
 
 def _read(node: ast.AST, known: Mapping[str, Any]) -> Any:

@@ -19,7 +19,7 @@ from flows.arithmetic.pairs import add
 from flows.core.axis_field import Code
 from flows.core.twofold_loop import UPWARD, step
 from flows.systems.own.chart_loop import run
-from flows.systems.own.tail_loop import CURVED, ROUNDED, TOLD
+from flows.systems.own.tail_loop import CURVED, KNOWN_PART, ROUNDED
 
 __all__ = ["above_all", "values_of"]
 
@@ -123,9 +123,9 @@ def above_all(value, loss, digits, least, place, several, room, found):
     small, (there, registers) = True, room
     above(value, digits, least, several, found)
     for row in range(len(digits)):
-        if found[row, 1] > TOLD * found[row, 0]:
+        if found[row, 1] > KNOWN_PART * found[row, 0]:
             a, b = along_a_line(loss, digits[row], place, there, registers)
             if b < found[row, 1]:
                 found[row, 0], found[row, 1] = a, b
-        small = small and found[row, 1] <= TOLD * found[row, 0]
+        small = small and found[row, 1] <= KNOWN_PART * found[row, 0]
     return small

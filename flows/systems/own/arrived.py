@@ -1,7 +1,7 @@
-r"""How far a state may be beside the floor of a valley that a run goes along.
+r"""Bound of the distance between a state and the floor of the valley that its run follows.
 
-Where the loss curves upward by `h` with `h s >> 1` the flow has forgotten how it came to the
-valley. It is slaved: the bend of the valley and the gradient along it tell the gradient across,
+Where the loss curves upward by `h` with `h s >> 1` the flow has forgotten how it entered the
+valley. It is slaved: the bend of the valley and the gradient along it fix the gradient across,
 `\gamma = a \cdot \nabla L`. A stiff method keeps the energy to its tolerance there, and knows
 nothing of `\gamma`, which is smaller: its steps may leave a state beside the slaved one by
 
@@ -13,8 +13,8 @@ the time `s`. So the state itself shows how far it is off, however it came about
 
 .. math:: \frac{1}{h} \Big|\gamma + \frac{1}{h^2} a \cdot D^3 L[\nabla L, \nabla L]\Big|,
 
-and to a part `1/(h s)` of `\gamma/h`. The smaller of the two is taken: a state that has not arrived
-has a large `\gamma`, and all the energy there.
+and to a part `1/(h s)` of `\gamma/h`. The smaller of the two is taken: a state that has not
+decayed to the floor has a large `\gamma`, and all the energy there.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from flows.systems.own.exact import value_of
 
 __all__ = ["beside_floor"]
 
-# Curvature times time from which on a state has arrived: exp(-50) of what it was is left.
+# From this curvature times time on a state has decayed: exp(-50) of its displacement is left.
 ARRIVED = 50.0
 # The third derivative is a difference over this part of the way of the flow in all its time, in
-# bits, and is known to this part of what it is compared with.
+# bits, and is known to this part of the number that it is compared with.
 STEP, SHARP = 60, 1e-9
 # A slaved gradient falls like s^-2, or faster, up to this power: part of it over `h s`.
 FALLING = 4.0
@@ -45,7 +45,7 @@ FALLING = 4.0
 def beside_floor(
     exact: Balls, state: Sequence[Any], doubt: Doubt, since: float, left: float
 ) -> Array:
-    """Errors of a state along its axes, shape (N,), with those of steps where it has arrived.
+    """Errors of a state along its axes, shape (N,), with the errors of steps where it has decayed.
 
     Parameters
     ----------

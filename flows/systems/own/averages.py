@@ -40,7 +40,7 @@ FEW = 160
 EPSILON = float(np.finfo(float).eps)
 # Bits of a double.
 DIGITS = 53
-# Places of more bits are the same up to so many of the last ones.
+# Places with more bits are the same up to this many of their last bits.
 LAST = 40
 # Rounding of a sum over nodes, in last bits of its terms.
 ADDED = 1.0
@@ -57,7 +57,7 @@ class _Anchor:
     Parameters
     ----------
     y, bits : list of arb, int
-        The exact state, of so many bits.
+        The exact state, rounded to this many bits.
     rows : list of arb
         `A` and `b` there.
     known, doubt : list
@@ -124,7 +124,7 @@ class Nodes:
 
     @property
     def forms(self) -> tuple[Forms, ...]:
-        """Those of each integrand."""
+        """Nodes and weights of each integrand."""
         return tuple(one.forms for one in self.formed)
 
     @property
@@ -160,7 +160,7 @@ class Nodes:
         return Nodes(self.formed, tuple(part.finer for part in self.parts))
 
     def off(self, y: Array) -> float:
-        """How far a state is off, in units of what it may be: at 1 or less the bound holds."""
+        """Distance of a state from the plane over the allowed one: up to 1 the bound holds."""
         given = zip(self.forms, self.parts, self.at(y), strict=True)
         return max(part.off(one, y, now.axes) for one, part, now in given)
 
@@ -189,7 +189,7 @@ class Averages:
         self._many = len(self._formed.forms.symbols)
         ones = np.ones((len(nodes), 1))
         self._longer = np.concatenate([nodes.places, ones], axis=1)
-        # What stands behind it is averaged with each of the first moments.
+        # The factors behind it are averaged with each of the first moments.
         self._weighted = self._longer * nodes.weights[:, None]
         self._anchor: _Anchor | None = None
         self._last: tuple[list[Any], int] = ([], 0)
@@ -298,20 +298,20 @@ class Averages:
 
 
 def _same(one: list[Any], other: list[Any], bits: int) -> bool:
-    """Whether two places are one, of which the other has been rounded to so many bits."""
+    """Whether two places are equal up to the rounding of the other to this many bits."""
     far = [abs(float(a - b)) for a, b in zip(one, other, strict=True)] if other else []
     return bool(far) and max(far) <= 2.0 ** (LAST - bits) * max(abs(float(a)) for a in one)
 
 
 @functools.lru_cache(maxsize=16)
 def averages(loss: Loss, nodes: Nodes) -> Balls:
-    """Loss as a function of exact numbers, of which about twelve digits are told."""
+    """Loss as a function of exact numbers, known to about twelve digits."""
     plain = numeric(loss.form.plain, loss.y, (), "ball")
-    told = _around_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
+    average = _around_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
     curved: list[tuple[Array, Array]] = []
 
     def both(y: Sequence[Any]) -> list[Any]:
-        found, error = (part.tolist() for part in told(y))
+        found, error = (part.tolist() for part in average(y))
         outside = plain.both(*y)
         return [p + arb(v, e) for p, v, e in zip(outside, found, error, strict=True)]
 

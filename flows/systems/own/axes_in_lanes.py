@@ -19,7 +19,7 @@ from flows.arithmetic.vectors import WIDTH, load, spread, store
 
 __all__ = ["Turn", "eigen_in_lanes", "sharpened", "turn_of"]
 
-# Sweeps of rotations, of which a few are enough; entries that are this part of the largest are 0.
+# The most sweeps of rotations, though a few suffice; entries below this part of the largest are 0.
 SWEEPS, ROUNDED = 12, 1e-18
 # Sizes below it are not divided by.
 LEAST = 1e-290
@@ -87,9 +87,9 @@ def rotated(matrix, axes, turn, p, q):
     """Rotations that make an entry zero where it matters, of matrices and of rows of axes."""
     n = len(matrix)
     for e in range(matrix.shape[2]):
-        off, apart = turn.off[e], matrix[q, q, e] - matrix[p, p, e]
-        twice = 2.0 * off if apart >= 0.0 else -2.0 * off
-        t = twice / (abs(apart) + math.sqrt(apart * apart + twice * twice))
+        off, gap = turn.off[e], matrix[q, q, e] - matrix[p, p, e]
+        twice = 2.0 * off if gap >= 0.0 else -2.0 * off
+        t = twice / (abs(gap) + math.sqrt(gap * gap + twice * twice))
         t = t if off != 0.0 else 0.0
         turn.cosine[e] = 1.0 / math.sqrt(t * t + 1.0)
         turn.sine[e] = t * turn.cosine[e]
@@ -180,7 +180,7 @@ def lacking(axes, found):
 def sharpened(axes, low, room):
     """Columns (N, N, lanes) that are orthonormal to rounding become so with second doubles `low`.
 
-    `Q (I + (I - Q^T Q)/2)` is orthonormal up to the square of what `Q` lacks.
+    `Q (I + (I - Q^T Q)/2)` is orthonormal up to the square of the defect of `Q`.
     """
     n = len(axes)
     lacking(axes, room)

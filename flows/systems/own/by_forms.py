@@ -111,11 +111,11 @@ class Formed:
             both[a:, a] = both[a, a:]
         spread = (rule.nodes * rule.weights[:, None]).T @ rule.nodes
         variance, turned = np.linalg.eigh(spread)
-        apart = turned[:, variance < SPANNED]
-        both[:, :, :d, :d] += both[:, :, d, d, None, None] * (apart @ apart.T)
+        fixed = turned[:, variance < SPANNED]
+        both[:, :, :d, :d] += both[:, :, d, d, None, None] * (fixed @ fixed.T)
         moves = np.zeros((len(y), count, d + 1))
         moves[:, :many] = at[1:]
-        for place, k in enumerate(self.beside, many):  # it stands by itself, like an offset
+        for place, k in enumerate(self.beside, many):  # it enters alone, like an offset
             moves[k, place, d] = 1.0
         there = np.tensordot(both, moves, ((1, 3), (1, 2)))
         found: Array = np.tensordot(moves, there, 2)

@@ -22,7 +22,7 @@ ANEW = 0.1
 MOST_GROWTH, LARGEST = 300.0, 1e100
 # A curvature like s^-1, to this, is that of a slow axis.
 RECIPROCAL = 0.2
-# Axes that have turned by less into another one are taken for those of before.
+# Axes that have turned by less into another one count as unchanged.
 TURNS = 0.05
 # Fast axes are those whose rate in log-time grows like this power of time, or faster.
 GROWING = 0.75
@@ -31,12 +31,12 @@ DIFFER = 0.03
 # Curvature times time of axes that are not slow any more.
 FAST = 30.0
 # Curvatures that differ by less than this part of the largest one are one.
-ALIKE = 1e-3
+EQUAL = 1e-3
 # Where curvature times the time that passes is below this, a gradient tells better how errors grow.
 RISING = -1.0
 # An axis is alone where others may have turned less than this part of its gradient into it.
 ALONE = 0.5
-# An error along the gradient is a shift in time while it is less than this part of what grows.
+# An error along the gradient is a shift in time up to this part of the growing errors.
 TIMELY = 0.1
 # A state that leaves is known where it is early or late by less than this part of the time in which
 # the gradient changes.
@@ -106,8 +106,8 @@ class Errors:
 
     is exact, whatever the curvature does between the ends. What turns out of another axis into that
     one may have done so at once, and has grown as it has. Axes of one curvature at both ends are
-    any basis of their span, where all errors grow alike. On other axes on which the gradient grows
-    errors grow as its part there does, if no others can have turned it into them.
+    any basis of their span, where all errors grow equally. On other axes on which the gradient
+    grows errors grow as its part there does, if no others can have turned it into them.
 
     An error along the gradient is a shift in time, and stays one, however large it becomes: the run
     is so `late`. It says nothing of a side to which the run leaves. While it is a small part of
@@ -129,7 +129,7 @@ class Errors:
     curvature : ndarray, shape (N,)
         Eigenvalues, increasing.
     error, fresh : ndarray, shape (N,)
-        The errors, and those of each step.
+        The errors, and the errors of each step.
     since : float
         `s_0`.
     sharp : callable, optional
@@ -168,18 +168,18 @@ class Errors:
         They are those of doubles, or the better ones that were ``found``. What the run is early or
         late is among the errors, to first order.
         """
-        h, axes, error, late = self.apart(hessian, since, found, gradient)
+        h, axes, error, late = self.carried_with_delay(hessian, since, found, gradient)
         shift = 0.0 if gradient is None else late * np.abs(gradient @ axes)
         return h, axes, np.minimum(error + shift, LARGEST)
 
-    def apart(
+    def carried_with_delay(
         self,
         hessian: Array,
         since: float,
         found: tuple[Array, Array] | None = None,
         gradient: Array | None = None,
     ) -> tuple[Array, Array, Array, float]:
-        """As :meth:`carried`, with how early or late the run may be apart from other errors."""
+        """As :meth:`carried`, with the shift in time of the run apart from its other errors."""
         h, axes = eigen(hessian) if found is None else found
         now = np.sum(self.axes * (hessian @ self.axes), axis=0)
         slope = None if gradient is None else gradient @ axes
@@ -216,10 +216,10 @@ class Errors:
         shares = np.minimum(reach + turns, 1.0) * np.minimum(grown, LARGEST)
         # Axes of one curvature are any basis of their span, in which errors keep their length; and
         # among axes that turn into each other the flow makes no length larger.
-        alike = np.abs(h[:, None] - now) <= ALIKE * np.abs(h).max(initial=0.0)
-        alike |= turns > 0
-        turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
-        found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
+        equal = np.abs(h[:, None] - now) <= EQUAL * np.abs(h).max(initial=0.0)
+        equal |= turns > 0
+        turned = np.linalg.norm(np.where(equal, shares, 0.0), axis=1)
+        found: Array = turned + np.sum(np.where(equal, 0.0, shares), axis=1)
         came = early @ np.minimum(known.error + known.fresh, LARGEST)
         return found + came + reach @ (np.abs(overlaps.T) @ came) + gain, late
 
@@ -274,13 +274,13 @@ class Errors:
                 if not came < ALONE:
                     continue
             grown = left + turned @ (known.error + known.fresh)
-            told = along / g.steep if leads else out * (1 + came)
+            kept_error = along / g.steep if leads else out * (1 + came)
             if leads and grown * np.abs(self.curvature[g.led]).max() < TIMELY * g.steep:
                 late += float(grown / g.steep)
-                told = np.zeros_like(h)
+                kept_error = np.zeros_like(h)
             if leads and g.led.sum() > 1:  # across the gradient they grow as it does
-                told = np.maximum(told, out)
-            every, gain = every | g.led, gain + told * grown
+                kept_error = np.maximum(kept_error, out)
+            every, gain = every | g.led, gain + kept_error * grown
             bent = bent - turned**2 * min(float(h[g.into].min()), 0.0)
         return every, known, bent, np.minimum(gain, LARGEST), late
 
@@ -292,7 +292,7 @@ class Errors:
         while (free & (size > 0)).any():
             k, led = int(np.argmax(np.where(free, size, 0.0))), free.copy()
             for curved in (self.curvature, now):
-                led &= np.abs(curved - curved[k]) <= ALIKE * abs(curved[k])
+                led &= np.abs(curved - curved[k]) <= EQUAL * abs(curved[k])
             into = np.sum(overlaps[:, led] ** 2, axis=1) > 0.5  # what they have become
             if led.sum() != into.sum() or led.sum() < 2:
                 led = np.arange(len(size)) == k
@@ -330,14 +330,14 @@ class Errors:
         if (turned.sum(axis=0) > 1).any() or (away > TURNS).any():
             near = turned & (h[:, None] > 0) & (first > 0) & (first < FAST) & kind
             # Of one rate any axes will do, and they turn as they like.
-            apart = np.abs(ends[:, None] - first) > DIFFER
-            several = (near & apart).any(axis=0) & (near.sum(axis=0) > 1)
+            carried_with_delay = np.abs(ends[:, None] - first) > DIFFER
+            several = (near & carried_with_delay).any(axis=0) & (near.sum(axis=0) > 1)
             for k in np.flatnonzero(several | ((away > TURNS) & near.any(axis=0))):
                 into = np.flatnonzero(near[:, k])
                 group = np.flatnonzero(near[into].any(axis=0))
                 rates = np.concatenate([first[group], ends[into]])
                 least[k] = rates.min()
-                moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
+                moved = float(np.linalg.norm(overlaps[near[:, k] & carried_with_delay[:, k], k]))
                 turns[order[into], k] = moved * (rates.max() - rates.min()) * length + away[k] ** 2
         if not kind.all():
             decayed = float(first[fast].min()) * length

@@ -1,6 +1,6 @@
 """Compiled: errors that charts carry on along the axes of Hessians, of several states side by side.
 
-The formulas are those of :mod:`flows.systems.own.carried_errors`, which explain them.
+:mod:`flows.systems.own.carried_errors` explains the formulas.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -27,9 +27,9 @@ from flows.arithmetic.vectors import (
     where,
 )
 from flows.systems.own.carried_errors import (
-    ALIKE,
     ANEW,
     DIFFER,
+    EQUAL,
     FAST,
     GROWING,
     LARGEST,
@@ -209,7 +209,7 @@ def spans(carry):
 
 @lean
 def mix(carry, k):
-    """Put down at which rate an axis that turns decays; return how far rates are apart."""
+    """Record the decay rate of an axis that turns; return the distance between the rates."""
     lowest, highest, kind = spread(np.inf), spread(-np.inf), load(carry.kind, k)
     for i in range(len(carry.h)):
         is_near = near(carry, i, k, kind)
@@ -295,7 +295,7 @@ def carried_along(carry):
     for e in range(WIDTH):
         carry.length[e] = math.log(carry.since[e] / carry.began[e])
     lead(carry)
-    differ = ALIKE * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
+    differ = EQUAL * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
     reorder(carry)
     early = kinds(carry)
     any_mixes = turn(carry)
@@ -314,8 +314,8 @@ def carried_along(carry):
                 is_near = near(carry, i, k, load(carry.kind, k))
                 turns = where(is_near, load(carry.moved, k), 0.0)
             share = smaller(reach + turns, 1.0) * load(carry.grown, k)
-            alike = (magnitude(h - load(carry.now, k)) <= differ) | (turns > 0.0)
-            square = where(alike, square + share * share, square)
-            total = where(alike, total, total + share) + reach * load(back, k)
+            equal = (magnitude(h - load(carry.now, k)) <= differ) | (turns > 0.0)
+            square = where(equal, square + share * share, square)
+            total = where(equal, total, total + share) + reach * load(back, k)
         store(carry.later, i, root(square) + total + load(carry.came, i))
     put_back(carry)

@@ -41,7 +41,7 @@ STEADY = 1e-2
 # An error that is this part of what grows can be a tenth when a chart ends: runs alone tell it from
 # a shift in time, which is not linear by then.
 LATE = 1e-3
-# What two doubles do not know of a slope may be so many times what is allowed: errors say so.
+# The error of a slope in two doubles may be this many times the allowed one; errors state it.
 DOUBT = 500.0
 # Doubles know a slope to this part of the root of the energy, and increments are no smaller there.
 ROUNDED = 1e-14

@@ -22,7 +22,7 @@ from symbolic.language.lower import lower
 
 __all__ = ["BITS", "Builder", "beginning", "coded", "split", "valued"]
 
-#: Bits of what is then rounded to two doubles.
+#: Bits before the rounding to two doubles.
 BITS = 200
 # Radii are rounded to nearest.
 UPWARD = 1 + 2.0**-40
@@ -92,7 +92,7 @@ class Builder:
         return functools.reduce(lambda a, b: self.step(MULTIPLY, a, b), left)
 
     def minus(self, a: int) -> int:
-        """What is as large below zero; of what is made so, that itself."""
+        """The number with the opposite sign; a number that is a negative already gives its own."""
         operation, x, y = self._lines[a - self._size] if a >= self._size else (ADD, a, a)
         if operation == MULTIPLY and x == self.negative:
             return y
@@ -146,7 +146,7 @@ class Builder:
         return found
 
     def expression(self, e: Any, known: dict[Any, int]) -> int:
-        """Value of an expression in what is known, where what is found is put down.
+        """Value of an expression in known numbers; values found on the way are kept.
 
         Raises
         ------
@@ -269,7 +269,7 @@ class Builder:
     def code(self, results: Sequence[int], first: Sequence[int] = ()) -> Code | None:
         """Program of results, and of no more; None where a constant is no number.
 
-        Steps that those of the results take which come ``first`` stand before all others.
+        The steps that the ``first`` results take come before all others.
         """
         needed, early = self._needed(results), self._needed(first)
         constants = [k for k in range(-1, -1 - len(self._values), -1) if k in needed]
@@ -300,8 +300,8 @@ def coded(
 ) -> Code | None:
     """Code as data; None where it takes functions that two doubles do not compute.
 
-    What no result needs is left out. What only the first results need, so many as are ``late``,
-    stands behind all other steps.
+    Steps that no result needs are left out. Steps that only the first ``late`` results need come
+    behind all others.
     """
     wanted = set().union(*(e.free_symbols for e in results))
     needed = []

@@ -1,4 +1,4 @@
-"""What an own system is, as plain data: in files, in certificates, and in what people read."""
+"""The definition of an own system as plain data: for files, certificates and texts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Defined"]
 
-# Runs of a method of several steps that is chosen by name are off by so many times more (CVODE).
+# Runs of a method of several steps that is chosen by name are off by this factor more (CVODE).
 SEVERAL = 100.0
 
 
@@ -101,7 +101,7 @@ class Defined(InBlocks):
 
     @property
     def _features(self) -> list[str]:
-        """Names of what is observed."""
+        """Names of the observables."""
         return list(feature_names([n for n, _ in self.potentials], self._loss.averaged))
 
     @property

@@ -13,9 +13,9 @@ and fast directions one formula. The gradient and both products with `Q` are in 
 `c + increment` never rounds what is small.
 
 Two kinds of directions are followed to less than their share of the energy (:func:`units`). A stiff
-one has arrived, and what steps leave there would be the gradient at late times. One of negative
-curvature grows by `exp(-h t)`, so that beside a saddle its displacement is measured by itself; what
-is not known of it grows as fast, and where it holds the energy the run says so.
+direction has decayed, and the errors of steps would be its gradient at late times. A direction of
+negative curvature grows by `exp(-h t)`, so near a saddle the displacement itself is measured; its
+error grows as fast, and the run reports it where this direction holds the energy.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ __all__ = ["axis_terms", "energy_piece"]
 # where nothing is stiff, and begins each chart with small steps, so that its errors add up too: it
 # is asked for more. BDF is for many entries, where an evaluation costs more than a step.
 SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF", 0.1),)
-# LSODA is asked for no less than this, where `s |h|` is below that; BDF from so many entries.
+# LSODA is asked for no less than this, where `s |h|` is below that; BDF from this many entries on.
 LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
 # Compiled steps are taken for no more entries: their linear algebra is plain loops. Many members
 # share them up to the second number; beyond it charts of all cost more than runs alone.
@@ -112,13 +112,13 @@ def energy_piece(
         As of :class:`EnergyPiece`.
     steps : tuple
         Relative and absolute tolerance of the solver's steps, whether stiff ones damp, and whether
-        they are those of a multistep method.
+        a multistep method has other ones.
     frame, state : Frame, SoundState
         Where it begins.
     time : float
         When.
     graded : callable, optional
-        Axes of the Hessian beyond those of doubles.
+        Axes of the Hessian that are sharper than doubles.
     dear : bool
         Whether an evaluation costs more than a step also with few entries.
     codes : tuple of Code, optional
@@ -163,7 +163,7 @@ def energy_piece(
         inside = reached(loss, nodes, np.array([float(x) for x in centre]), axes)
         slopes, unsure = inside * slopes, inside * unsure
         averaging = inside * left_by(loss, nodes, centre, slopes, axes) + unsure
-        # Where the rule tells nothing of what is left, the state stays.
+        # Where the rule has no digit of the energy left, the state stays.
         rests = max(rests, UNSEEN * float(averaging @ (averaging / floored)) / 2)
     moving = energy > rests and state.energy[1] < STAYS
     # More bits make an error as small as it takes, if they are kept.
@@ -307,8 +307,8 @@ def _increment(
         slopes, unsure = found.slopes(floored)
         shares = slopes * (slopes / floored)
         lasts = h[0] * since > -LINGERS or 2 * shares[0] >= shares.sum()
-        told = (np.abs(slopes) > ABOVE * unsure) | (unsure == 0)  # as of what a symmetry keeps
-        if lasts and told[falls].all():
+        significant = (np.abs(slopes) > ABOVE * unsure) | (unsure == 0)  # a symmetry keeps it
+        if lasts and significant[falls].all():
             found.take(code, rates, pairs)
             return found, slopes, unsure
     found = Increment(exact, centre, orthonormal(axes), rtol)

@@ -32,7 +32,7 @@ __all__ = ["STAYS", "EnergyPiece"]
 SECOND_ORDER = 1e-26
 # Eigenvalues in doubles are known to this part of the largest one.
 ROUNDING = 1e-13
-# Axes with so many bits are right to half of these, and know what is this part of a gradient.
+# Axes with this many bits are right to half of them, and resolve this part of a gradient.
 BITS, ROUNDED = 256, 1e-30
 #: A state that stays is off by less than this, in units of energy.
 STAYS = 10.0
@@ -55,7 +55,7 @@ LARGEST = 1e250
 # The rule of an expectation is looked at anew where entries have moved by this part of the largest
 # one: on the way its error grows by far less than from `SERVES` to `WRONG`.
 MOVED = 0.1
-# Curvature times time of what is left ever faster, and soon to be singular.
+# Curvature times time of a state that the flow leaves ever faster, before a singularity.
 SOON = -1e7
 
 
@@ -66,7 +66,7 @@ class EnergyPiece(Piece):
     Parameters
     ----------
     observed : callable
-        State of exact places, with what is observed there.
+        State of exact places, with the observables there.
     frame, state : Frame (of any system, with its `unit`), SoundState
         Where it began.
     chart : Chart
@@ -82,7 +82,7 @@ class EnergyPiece(Piece):
     ends : float
         Solver time at which it ends.
     errors : Errors
-        Of its states, with what the steps of the chart leave.
+        Errors of its states, including the errors of steps in the chart.
     off : float
         Of a state that stays, see :class:`SoundState`.
     trail : Trail
@@ -207,8 +207,8 @@ class EnergyPiece(Piece):
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)
         if energy > LARGEST:
-            told = BEYOND.format(math.hypot(*self.increment.gradient(stop.y)))
-            return Restart(self.frame, state, time, (), told)
+            message = BEYOND.format(math.hypot(*self.increment.gradient(stop.y)))
+            return Restart(self.frame, state, time, (), message)
         frame = self.frame
         if self.serving is not None:
             if (found := self.serving.anew(state.x)) is None:
@@ -221,8 +221,8 @@ class EnergyPiece(Piece):
                 return Restart(frame, state, time, (), why)
         if not rests:
             return Restart(frame, state, time)
-        told = f"the energy that is left is below {self.rests:g}; the state stays"
-        return Restart(frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
+        message = f"the energy that is left is below {self.rests:g}; the state stays"
+        return Restart(frame, state.staying(STAYS), time, (Event(time, "underflow", message),))
 
     def stuck(self, last: Stop) -> str:
         """Say so where the gradient jumps downhill of a state: steps go to and fro there.
@@ -232,9 +232,9 @@ class EnergyPiece(Piece):
         slope = np.abs(self.increment.gradient(last.y))
         grows = self.energy(last.tau, last.y) >= self.begun and slope.argmax() == 0
         soon = self.errors.curvature[0] * self.errors.since < SOON
-        told = GROWS.format(math.hypot(*slope.tolist())) if grows and soon else ""
-        if told and self.errors.late > 0:  # nothing is seen within that of what is singular
-            return told
+        message = GROWS.format(math.hypot(*slope.tolist())) if grows and soon else ""
+        if message and self.errors.late > 0:  # a singularity closer than that is not resolved
+            return message
         units, place = self.increment.size, self.increment.place(last.y)
         found = jump_beside(
             lambda far: self.increment.gradient(last.y + far / units),
@@ -245,7 +245,7 @@ class EnergyPiece(Piece):
         )
         if not math.isnan(found):
             return KINK.format(self.time(last.tau), found)
-        return told
+        return message
 
     def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
         """Why a state beside a saddle is not followed any more, or nothing."""

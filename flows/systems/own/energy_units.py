@@ -12,7 +12,7 @@ __all__ = ["ABOVE", "FALLS", "FLAT", "first_time", "floor", "units"]
 
 # An entry of a start below this is next to 0.
 LEAST_SIZE = 1e-60
-#: The displacement beside a saddle is followed where it is so many times the error of its gradient.
+#: The displacement beside a saddle is followed from this many times the error of its gradient on.
 ABOVE = 2.0**60
 #: Curvature times `t` below which a direction can leave within a chart.
 FALLS = -0.01
@@ -53,9 +53,9 @@ def units(slopes: Array, doubt: Array, h: Array, since: float) -> Array:
     """
     floored = floor(h, since)
     shares = np.abs(slopes) / np.sqrt(floored)
-    most = float(shares.max(initial=0.0)) or 1.0  # squares of what is small are zero in doubles
+    most = float(shares.max(initial=0.0)) or 1.0  # squares of small numbers are zero in doubles
     largest = most * np.linalg.norm(shares / most) / np.sqrt(floored)
     own = np.abs(slopes) / floored
-    arrived = np.maximum(own, largest / np.sqrt(1 + since * np.maximum(h, 0)))
-    beside = np.maximum(own, ABOVE * doubt / floored)
-    return np.where((h * since < FALLS) & (beside > 0), beside, arrived)
+    settled = np.maximum(own, largest / np.sqrt(1 + since * np.maximum(h, 0)))
+    ascending = np.maximum(own, ABOVE * doubt / floored)
+    return np.where((h * since < FALLS) & (ascending > 0), ascending, settled)

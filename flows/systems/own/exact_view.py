@@ -32,7 +32,7 @@ from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.reading import errors_of, observe_exact, rough_at
 from flows.systems.own.serving import Serving
 from flows.systems.own.sound_state import (
-    APART,
+    DISTANCE_FACTOR,
     ROUNDED,
     TRUSTED,
     SoundState,
@@ -40,7 +40,7 @@ from flows.systems.own.sound_state import (
     feature_names,
 )
 
-__all__ = ["ExactView", "above_limits", "told"]
+__all__ = ["ExactView", "above_limits", "resolved_states"]
 
 # Bits of a difference of two losses.
 BITS_OF_EXCESS = 1400
@@ -157,7 +157,7 @@ class ExactView:
             for other in (one.at(k) for one in others if k < len(one)):
                 off = np.abs(distance(states.at(k), other) @ axes)
                 turned = (slope - self._slope(from_doubles(other.digits))) @ axes
-                climbed = APART * np.abs(turned) / curved
+                climbed = DISTANCE_FACTOR * np.abs(turned) / curved
                 across = np.where(h * since > FLAT, np.fmin(off, climbed), off)
                 error[k] = np.maximum(error[k], across)
         return self.anew(replace(states, error=error), None)
@@ -194,9 +194,9 @@ class ExactView:
         """
         value, rounding = self._above(states, least)
         error = states.doubt + rounding
-        told = (rounding <= FINE * value) & np.isfinite(error)
+        resolved = (rounding <= FINE * value) & np.isfinite(error)
         value = np.where(error <= TRUSTED * value, value, np.nan)
-        for k in np.flatnonzero(~told):
+        for k in np.flatnonzero(~resolved):
             place, view = from_doubles(states.digits[k]), self.serves(states.x[k])
             if view is None:
                 value[k], error[k] = np.nan, np.inf
@@ -246,19 +246,19 @@ def above_limits(
 
     since, numbers = found.since, found.numbers
     known = (numbers[..., 5] == 1).all(axis=1).astype(np.int64)
-    told = np.zeros((len(known), 1 + since.shape[1], 2))
+    limits = np.zeros((len(known), 1 + since.shape[1], 2))
     last = since[:, -1].copy(), found.curvature, found.axes
-    limit_loop.limits(found.digits, *last, known, codes, ends, told)
+    limit_loop.limits(found.digits, *last, known, codes, ends, limits)
     refused = {limit_loop.NO_POWER: NO_POWER, limit_loop.NO_SHRINKING: NO_SHRINKING}
-    above, t = told[:, 1:, 0], since - since[:, :1]
-    error = told[:, 1:, 1] + numbers[..., 4]
+    above, t = limits[:, 1:, 0], since - since[:, :1]
+    error = limits[:, 1:, 1] + numbers[..., 4]
     value = np.where(error <= TRUSTED * above, above, np.nan)
     length = np.nan_to_num(numbers[..., 2])
     error = error + rtol * (t * length) * length  # squares are beyond doubles
     runs: list[Excess | None] = []
     for k in range(len(known)):
         if known[k] == limit_loop.KNOWN:
-            runs.append(Excess(value[k], told[k, 0, 0], _rests(value[k]), error[k]))
+            runs.append(Excess(value[k], limits[k, 0, 0], _rests(value[k]), error[k]))
         elif known[k] in refused:
             why = f"{NOT_FOUND}: {refused[known[k]]}"
             runs.append(Excess(np.full(since.shape[1], np.nan), math.nan, why))
@@ -270,11 +270,11 @@ def above_limits(
 def _rests(value: Array) -> str:
     """What is said where a loss above its limit is not known, or nothing."""
     lost = int(np.isnan(value).sum())
-    told = f"not known at {lost} of {len(value)} times: the states no longer tell it from zero"
-    return told if lost else ""
+    message = f"not known at {lost} of {len(value)} times: the states no longer tell it from zero"
+    return message if lost else ""
 
 
-def told(
+def resolved_states(
     digits: Array,
     error: Array,
     since: Array,

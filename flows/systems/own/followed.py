@@ -24,7 +24,7 @@ from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls
-from flows.systems.own.exact_view import above_limits, told
+from flows.systems.own.exact_view import above_limits, resolved_states
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
@@ -89,7 +89,7 @@ class Followed(Evaluated):
             return None
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
-        """Entries as they are, with what is observed there."""
+        """Entries as they are, with the observables there."""
         view = self._view
         nodes = view.chosen(start)
         if isinstance(nodes, str):
@@ -151,10 +151,10 @@ class Followed(Evaluated):
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
         if state.exact:
-            told = "" if frame.nodes is not None else failing(self._loss, state.x)
-            return Restart(frame, state, 0.0, (), told)
-        told = failure(self._loss, state.x, self.tolerance)
-        return Restart(frame, state, 0.0, (), told)
+            reason = "" if frame.nodes is not None else failing(self._loss, state.x)
+            return Restart(frame, state, 0.0, (), reason)
+        reason = failure(self._loss, state.x, self.tolerance)
+        return Restart(frame, state, 0.0, (), reason)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
         """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""
@@ -203,7 +203,7 @@ class Followed(Evaluated):
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
         """As in charts of a run alone, but longer: a chart costs as much as many steps.
 
-        Potentials may be made of what is small beside the energy, as across a valley.
+        Potentials may depend on entries that are small beside the energy, as across a valley.
         """
         halts = bool(self.potentials)
         asked = energy.SMALL * step if halts else step
@@ -223,7 +223,7 @@ class Followed(Evaluated):
         self, digits: Array, error: Array, since: Array, numbers: Array
     ) -> tuple[Frame, SoundState]:
         """Frame and states, seen in balls where two doubles do not tell what is observed."""
-        states = told(
+        states = resolved_states(
             digits,
             error,
             since,

@@ -52,7 +52,7 @@ def check(
 ) -> None:
     """Derive and compile everything that a user gives, or tell in one line what is wrong with it.
 
-    The parameters are those of :class:`flows.OwnSystem`.
+    :class:`flows.OwnSystem` explains the parameters.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def _check_loss(loss: Loss | MatrixLoss, expression: Any) -> None:
             f"{kink}; an average over rows of data, or over signs, has kinks where one of them is"
             " at a kink of the integrand: take a smooth function, or a density such as Gaussian"
         ) from None
-    if isinstance(loss, Loss) and loss.averaged and (told := not_finite_anywhere(loss)):
-        raise ValueError(told)
+    if isinstance(loss, Loss) and loss.averaged and (problem := not_finite_anywhere(loss)):
+        raise ValueError(problem)
 
 
 def _check_potential(blocks: tuple[Block, ...], expression: Any) -> None:
@@ -111,7 +111,7 @@ def loss_of(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
 
 
 def _measured(form: Explicit, symbols: tuple[sp.Symbol, ...]) -> Measured | None:
-    """The average of a loss over rows, a sphere or a cube, or of what has kinks in its numbers."""
+    """The average of a loss over rows, a sphere or a cube, or of an integrand with kinks."""
     if isinstance(form.density, Sphere):
         return over_sphere(float(form.density.args[0]), form.integrand, form.x, symbols)
     if isinstance(form.density, Cube):

@@ -72,7 +72,7 @@ def graded(rows: Sequence[Sequence[Any]]) -> tuple[Array, Array]:
 def better_axes(
     graded: Axes | None, state: Sequence[Any], matrix: Array, since: float
 ) -> tuple[Array, Array] | None:
-    """Axes beyond those of doubles, where there are such and these do not tell slow from flat."""
+    """Axes sharper than doubles, where these exist and doubles do not tell slow from flat."""
     if graded is None or not since * np.abs(matrix).max(initial=0.0) > GRADED:
         return None
     try:

@@ -1,7 +1,7 @@
 """Axes of a chart where an expectation is by nodes in planes: what moves there, and what is known.
 
 The gradient lies in the plane of the forms: what reaches out of it averages to zero, whatever the
-curvature is there, and is no more than rounding of what is computed.
+curvature is there, and is no more than rounding of the computation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flows.systems.own.serving import Serving
 
 __all__ = ["UNSEEN", "few_looks", "left_by", "reached", "strayed"]
 
-#: A gradient of which a rule leaves a hundredth says nothing of where a state goes.
+#: A gradient with an error of a hundredth does not show where a state goes.
 UNSEEN = 1e4
 # Steps of a chart at which a Hessian is averaged.
 LOOKS = 10

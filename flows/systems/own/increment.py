@@ -29,10 +29,10 @@ FIELD = 1e-16
 # second one: an axis that a symmetry keeps has a slope of the rounding of its own direction.
 PART_TWOFOLD, FIELD_TWOFOLD = 1e-3, 1e-14
 # Of what doubles tell of exact states; rounding may grow by the last factor on the way.
-PART_TOLD, SHARE, GROWS = 0.1, 0.01, 2.0
+PART_KNOWN, SHARE, GROWS = 0.1, 0.01, 2.0
 # A flow that is off a linear one by this part is not looked at with more digits.
 NEARLY = 1e-9
-# Nor one that leads so many units away, as where the loss curves downward.
+# Nor a step that leads this many units away, as where the loss curves downward.
 FARTHEST = 1e6
 # A closer look at a state tells more where its error is less than this part of the one before.
 TELLS_MORE = 0.5
@@ -86,13 +86,13 @@ class Increment:
 
     def __init__(self, loss: Balls, centre: list[Any], axes: Any = None, rtol: float = 0.0) -> None:
         self.loss, self.centre = loss, centre
-        # Numbers that are told to a part of them do not show that a state has been rounded.
+        # Numbers with a relative error do not show that a state has been rounded.
         self.bits = float(max(BITS, *(x.bits() for x in centre)) if loss.known else BITS)
         size = len(centre)
         self._axes = arb_mat(size, size, 1) if axes is None else axes
         self._enough = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD) / FIELD
-        # Of numbers that more bits do not tell, a part of what a step leaves is enough.
-        self._told = PART_TOLD * rtol / FIELD if loss.known else 1.0
+        # Where more bits give no more digits, a part of the error of a step is enough.
+        self._relative = PART_KNOWN * rtol / FIELD if loss.known else 1.0
         self._back = self._axes.transpose()
         self._twofold: Twofold | None = None
         self._codes: tuple[Code, Code, Array] | None = None
@@ -108,7 +108,7 @@ class Increment:
         """Units below which no step is known to its tolerance, as more bits do not tell more."""
         if not self.loss.known:
             return 0.0
-        return np.asarray(2 * GROWS * unsure / (FIELD * self._told * floored))
+        return np.asarray(2 * GROWS * unsure / (FIELD * self._relative * floored))
 
     def measure(self, size: Array, floored: Array, energy: float) -> None:
         """Set the units of the increment, to whose energies the field is compared.
@@ -134,7 +134,7 @@ class Increment:
         """
         still, reach = np.zeros(len(h)), (since, *bounds)
         if self._twofold is None or self._codes is None:
-            allowed = max(self._enough, self._told) * self.allowed
+            allowed = max(self._enough, self._relative) * self.allowed
             return self._linear(still, allowed, floored, h, reach)
         rates, allowed = self._codes[1], self._enough * self.allowed
         units = self.size, floored, allowed
@@ -249,13 +249,13 @@ class Increment:
             if (error <= self._enough * self.allowed).all():
                 return np.asarray(found)
             self._twofold = None  # nor will they later in the chart
-        allowed = self._told * self.allowed
+        allowed = self._relative * self.allowed
         return self._gradient(u, lambda _, error: bool((error <= allowed).all()))[0]
 
     def slopes(self, floored: Array) -> tuple[Array, Array]:
         """Gradient at the centre with its error, known to a part of the energy that it leaves."""
         still = np.zeros(len(floored))
-        part = min(FIELD, (FIELD * self._told) ** 2) if self.loss.known else FIELD
+        part = min(FIELD, (FIELD * self._relative) ** 2) if self.loss.known else FIELD
 
         def known(found: Array, error: Array) -> bool:
             with np.errstate(over="ignore"):

@@ -24,7 +24,7 @@ NEAREST, FARTHEST, LAST, FALLS = 4, 20, 3, 1e-6
 # Numbers beyond this logarithm are not evaluated: they are large enough to tell.
 LARGEST = 1e30
 LARGEST_DOUBLE = float(np.finfo(float).max)
-# The direction of the largest growth is looked for at this distance, in so many moves.
+# Distance at which the direction of the largest growth is sought, and the number of moves.
 LOOK, MOVES = 64, 6
 # Poles are looked for as far as Gaussian numbers reach, between points that no pole is likely at.
 POINTS = np.linspace(-8.03, 8.01, 401).tolist()
@@ -32,7 +32,7 @@ POINTS = np.linspace(-8.03, 8.01, 401).tolist()
 BESIDE, SHORT = (8, 12, 16), 1e-3
 # A zero is bisected so often, that of a derivative with differences of this.
 HALVES, MOVED = 150, 1e-20
-# States of which the expectation is looked at when a loss is made, by their size.
+# Sizes of the states at which the expectation is evaluated when a loss is made.
 SIZES = (0.05, 0.3, 1.0)
 # Functions that have a pole where another one is zero.
 POLES = {
@@ -57,7 +57,7 @@ class _Line(NamedTuple):
         """A function of `x` as one of `r`."""
         return lambda r: f(self.at(r))
 
-    def told(self, r: Any) -> str:
+    def place(self, r: Any) -> str:
         entries = [mp.nstr(mp.chop(x, MOVED), 4) for x in self.at(r)]
         return f"x = {entries[0]}" if len(entries) == 1 else f"x = ({', '.join(entries)})"
 
@@ -73,8 +73,8 @@ def no_number(loss: Any, y: Array) -> str:
         The state.
     """
     if isinstance(loss, Loss):
-        if loss.averaged and (told := not_finite(loss, y)):
-            return f"is not finite at the start: {told}"
+        if loss.averaged and (problem := not_finite(loss, y)):
+            return f"is not finite at the start: {problem}"
         with mp.workdps(DIGITS):
             try:
                 plain = lower([loss.form.plain], loss.y, "mpmath")
@@ -99,12 +99,12 @@ def not_finite_anywhere(loss: Loss) -> str:
     loss : Loss
         With an integrand.
     """
-    told = ""
+    problem = ""
     for seed, size in enumerate(SIZES):
-        told = not_finite(loss, size * np.random.default_rng(seed).normal(size=len(loss.y)))
-        if not told:
+        problem = not_finite(loss, size * np.random.default_rng(seed).normal(size=len(loss.y)))
+        if not problem:
             return ""
-    return told
+    return problem
 
 
 def not_finite(loss: Loss, y: Array) -> str:
@@ -131,7 +131,7 @@ def not_finite(loss: Loss, y: Array) -> str:
         try:
             averaged, denominators = _compiled(loss)
             averaged(*entries, *[mp.mpf(0.5)] * size)
-        # A function that is not known with so many digits.
+        # A function that is not known to this many digits.
         except (NameError, TypeError, AttributeError, NotImplementedError):  # as mpmath says it
             return ""
 
@@ -145,7 +145,7 @@ def not_finite(loss: Loss, y: Array) -> str:
             for r in (-3.1, -1.7, -0.6, 0.4, 1.6, 3.2):
                 if mp.im(value(line.at(r))) != 0:
                     return (
-                        f"the integrand is not a real number at {line.told(r)}; take a function"
+                        f"the integrand is not a real number at {line.place(r)}; take a function"
                         " that is one for all x"
                     )
             for below in denominators:
@@ -154,13 +154,13 @@ def not_finite(loss: Loss, y: Array) -> str:
                     if _is_pole(line.along(value), r):
                         return (
                             "the integrand has no finite mean, as it has a pole at"
-                            f" {line.told(r)}; keep its denominator from zero, as by 1 + x^2"
+                            f" {line.place(r)}; keep its denominator from zero, as by 1 + x^2"
                         )
         for line in _steepest(value, size):
             if (r := _grows(line.along(value))) is not None:
                 return (
                     "the integrand has no finite mean, as times the density of x it does not fall"
-                    f" up to {line.told(r)}; average a function that grows slower than"
+                    f" up to {line.place(r)}; average a function that grows slower than"
                     " exp(|x|^2/2)"
                 )
     return ""
@@ -172,7 +172,7 @@ def _first(f: Callable[..., Any], entries: Sequence[Any], x: Sequence[Any]) -> A
 
 @functools.lru_cache(maxsize=16)
 def _compiled(loss: Loss) -> tuple[Callable[..., Any], list[Callable[..., Any]]]:
-    """What is averaged, and what stands in its denominators."""
+    """The integrand and its denominators."""
     integrand, x = loss.form.integrand, loss.form.x
     below = set()
     for e in integrand.atoms(sp.Pow, *POLES):

@@ -1,6 +1,6 @@
 """Compiled: errors that grow as the gradient does, of several states side by side.
 
-The formulas are those of :mod:`flows.systems.own.carried_errors`, which explain them. States are
+:mod:`flows.systems.own.carried_errors` explains the formulas. States are
 lanes of a :class:`flows.systems.own.carried_loop.Carry`.
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 
 from flows.arithmetic.kept import lean
-from flows.systems.own.carried_errors import ALIKE, ALONE, LARGEST, RISING
+from flows.systems.own.carried_errors import ALONE, EQUAL, LARGEST, RISING
 
 __all__ = ["lead"]
 
 
 @lean
 def length_of(values, flags, wanted, e):
-    """Length of what is flagged so, of a lane."""
+    """Length of the flagged entries of a lane."""
     most, square = 0.0, 0.0
     for i in range(len(values)):
         most = max(most, abs(values[i, e])) if flags[i, e] == wanted else most
@@ -28,9 +28,9 @@ def length_of(values, flags, wanted, e):
 
 
 @lean
-def is_alike(curved, j, k, e):
+def is_equal(curved, j, k, e):
     """Whether two curvatures of a lane are one."""
-    return abs(curved[j, e] - curved[k, e]) <= ALIKE * abs(curved[k, e])
+    return abs(curved[j, e] - curved[k, e]) <= EQUAL * abs(curved[k, e])
 
 
 @lean
@@ -46,11 +46,11 @@ def shares(overlaps, flags, of_now, found, e):
 
 @lean
 def next_led(carry, first, e):
-    """The next axis whose errors the gradient tells, or -1, with those of its curvature.
+    """The next axis whose errors the gradient bounds, or -1, with the axes of its curvature.
 
-    A 1 in ``mixes`` flags them, and one in ``fast`` what they have become. In ``lowest`` stand a 0
-    for axes that are still to come, a 1 for those that have been, and a 2 for those that do not
-    rise.
+    A 1 in ``mixes`` flags these axes, and a 1 in ``fast`` flags the axes that they have become.
+    ``lowest`` holds 0 for axes still to come, 1 for axes already handled, and 2 for axes that do
+    not rise.
     """
     n, k, i, size, passed = len(carry.h), -1, 0, 0.0, carry.since[e] - carry.began[e]
     led, into, state = carry.mixes, carry.fast, carry.lowest
@@ -64,8 +64,8 @@ def next_led(carry, first, e):
         return k
     many, became = 0, 0
     for j in range(n):
-        alike = is_alike(carry.curvature, j, k, e) and is_alike(carry.now, j, k, e)
-        led[j, e] = 1.0 if state[j, e] == 0.0 and alike else 0.0
+        equal = is_equal(carry.curvature, j, k, e) and is_equal(carry.now, j, k, e)
+        led[j, e] = 1.0 if state[j, e] == 0.0 and equal else 0.0
         many += 1 if led[j, e] > 0.0 else 0
     shares(carry.overlaps, led, False, into, e)
     for j in range(n):
@@ -112,9 +112,9 @@ def lead_on(carry, first, bent, most, e):
     for i in range(n):
         out = math.sqrt(across[i, e]) / (1.0 + passed * max(carry.h[i, e], 0.0))
         out = rate if into[i, e] > 0.0 else out * rate
-        told = abs(carry.along[i, e]) / steep if leads else out * (1.0 + came)
-        told = max(told, out) if leads and many > 1 else told
-        carry.later[i, e] += told * grown
+        kept_error = abs(carry.along[i, e]) / steep if leads else out * (1.0 + came)
+        kept_error = max(kept_error, out) if leads and many > 1 else kept_error
+        carry.later[i, e] += kept_error * grown
 
 
 @lean

@@ -39,7 +39,7 @@ from flows.systems.own.limit_slice import (
     sloped,
     solve,
 )
-from flows.systems.own.tail_loop import TOLD
+from flows.systems.own.tail_loop import KNOWN_PART
 
 __all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "UNKNOWN", "limits"]
 
@@ -200,11 +200,11 @@ def limit_of(loss, rates, digits, since, h, axes, place, found):
         found[part] = registers[loss.results[0], part]
     found[2] += ended * far  # of a convex loss: how far the least one is below
     a, b = add(began[0], began[1], -found[0], -found[1])
-    small = power == 2.0 or (a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b))
+    small = power == 2.0 or (a + b >= 0.0 and found[2] + began[2] <= KNOWN_PART * (a + b))
     return KNOWN if small and ended <= FLAT * length else UNKNOWN
 
 
-def _limits(digits, since, curvature, axes, told, codes, ends, found):
+def _limits(digits, since, curvature, axes, outcomes, codes, ends, found):
     """Loss above its limit along members of an ensemble.
 
     Parameters
@@ -215,7 +215,7 @@ def _limits(digits, since, curvature, axes, told, codes, ends, found):
         The last time, from `-T0` on.
     curvature, axes : ndarray, shapes (M, N) and (M, N, N)
         Of the Hessian there: eigenvalues, increasing, and axes in columns.
-    told : ndarray of int, shape (M,)
+    outcomes : ndarray of int, shape (M,)
         1 of members that are asked for; then what is known of their limits.
     codes : tuple of Code
         Of the loss with its gradient, and of the gradient's rates.
@@ -230,21 +230,21 @@ def _limits(digits, since, curvature, axes, told, codes, ends, found):
     room = np.zeros((n, 3)), np.zeros((n + len(loss.constants) + len(loss.operation), 3))
     value, several = values_of(loss, n)
     for k in range(members):
-        if ends.told[k]:
-            first, told[k] = ends.first[k], KNOWN
+        if ends.found_end[k]:
+            first, outcomes[k] = ends.first[k], KNOWN
             least[:] = ends.limit[k]
             place[:, :2] = ends.place[k]
             found[k, 1 + first :] = ends.above[k, first:]
-        elif told[k] != UNKNOWN:
+        elif outcomes[k] != UNKNOWN:
             h, last = curvature[k], digits[k, times - 1]
             first = times
-            told[k] = limit_of(loss, rates, last, since[k], h, axes[k], place, least)
-        if told[k] != KNOWN:
+            outcomes[k] = limit_of(loss, rates, last, since[k], h, axes[k], place, least)
+        if outcomes[k] != KNOWN:
             continue
         found[k, 0, 0], found[k, 0, 1] = least[0] + least[1], least[2]
         given = loss, digits[k, :first], least, place, several, room
-        if not above_all(value, *given, found[k, 1 : 1 + first]) and not ends.told[k]:
-            told[k] = UNKNOWN
+        if not above_all(value, *given, found[k, 1 : 1 + first]) and not ends.found_end[k]:
+            outcomes[k] = UNKNOWN
 
 
 limits: Any = loop(_limits, nogil=True)

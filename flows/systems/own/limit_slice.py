@@ -59,7 +59,7 @@ def slice_of(place, registers, basis):
 
 @lean
 def sloped(loss, here):
-    """Put down gradient and radius along the slice, where registers are those of the place."""
+    """Record gradient and radius along the slice, from the registers at the place."""
     blocks = here.slope.shape[1] // WIDTH
     for block in range(blocks):
         high = low = doubt = none = spread(0.0)
@@ -145,7 +145,7 @@ def is_zero(here, first):
 def solve(here, x):
     """Step of Newton's method, whose matrix is lost: fast unknowns are eliminated first.
 
-    What is left of slow ones may be small beside what cancels: that takes two doubles.
+    The rest of slow ones may be small beside the terms that cancel, so it takes two doubles.
     """
     matrix, right, many = here.matrix, here.slope, len(x)
     blocks = matrix.shape[2] // WIDTH

@@ -46,7 +46,7 @@ KNOWN = 1e-6
 EPSILON = float(np.finfo(float).eps)
 # Nodes of a rule that is measured, and of one that is proved.
 BUDGET, MOST_NODES = 300_000, 400_000
-# An axis whose nodes change a sum by this part of what those of others do has enough.
+# An axis has enough nodes if they change a sum by this part of the change by other axes.
 LESS = 0.1
 
 
@@ -63,7 +63,7 @@ class Loss:
     fingerprint : str
         Hash of both.
     measured : Measured, optional
-        The average over other nodes than those of standard normal numbers.
+        The average over other nodes than for standard normal numbers.
     """
 
     y: tuple[sp.Symbol, ...]
@@ -191,7 +191,7 @@ class Estimate(NamedTuple):
     floor : float
         The rounding of their sums, in the same units: no rule is better than this.
     rule : Rule or Rules
-        Nodes and weights, or those of each group of terms.
+        Nodes and weights, of all terms or of each group.
     loss_error, gradient_error : float
         Absolute errors of the loss and of the length of the gradient, which vanishes at a minimum
         whatever the loss is there.
@@ -297,9 +297,9 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
         rules = two_families(tuple(levels))
         if max(map(len, rules)) > BUDGET:
             break
-        with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite terms
             (rule, total, size), (_, other, _) = map(at, rules)
-            # What is narrow changes both, and may do so alike.
+            # A narrow feature changes both, perhaps equally.
             off = np.fmax(left_between(total, other, size), left_between(total, before, size))
             best = Proved(rule, np.array([off[0], np.linalg.norm(off[1:])]))
             slope = float(np.abs(total[1:]).max(initial=0.0))

@@ -1,4 +1,4 @@
-r"""Averages over other nodes than those of standard normal numbers, which depend on the state.
+r"""Averages over nodes that depend on the state, for other laws than the standard normal one.
 
 .. math:: L(y) = A(y) + \sum_j \omega_j\, g(y, c_j)
 """

@@ -220,8 +220,8 @@ def _definition(cls: type[Model], options: Mapping[str, Any]) -> Model:
     known = {one.name: one for one in cls.options()}
     for name, value in options.items():
         if name not in known:
-            told = f"known: {', '.join(known)}" if known else "it has none"
-            raise InputError(f"{cls.__name__}: unknown option {name!r}; {told}")
+            choices = f"known: {', '.join(known)}" if known else "it has none"
+            raise InputError(f"{cls.__name__}: unknown option {name!r}; {choices}")
         _checked(cls.__name__, known[name], value)
     found: Model = object.__new__(cls)
     found.__init__(**options)  # type: ignore[misc]
@@ -288,7 +288,7 @@ def _called(
     named: Mapping[str, Any],
     every: bool = True,
 ) -> Any:
-    """What a method gives for what it asks for by name: every block, or some quantities."""
+    """Call a method with the blocks or quantities that its parameters name."""
     if default is not None and getattr(method, "__func__", None) is default:
         return method()
     asked = inspect.signature(method).parameters

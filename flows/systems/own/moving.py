@@ -132,7 +132,7 @@ class Cells:
         total, size = summed(average.code, y, first)
         plane, reach = first.label == PLANE, _reach(first.label)
         off = np.zeros(1 + len(y))
-        with np.errstate(all="ignore"):  # of what is infinite
+        with np.errstate(all="ignore"):  # infinite terms
             for second in [(True, False), (False, True)] if plane else [(True, False)]:
                 other, _ = self._nodes(hard, smooth, *second)
                 off = off + left_between(total, summed(average.code, y, other)[0], size)
@@ -172,10 +172,10 @@ class Cells:
         axes = rule.nodes[0, : 2 * d].reshape(2, d)
         spanned = axes[np.linalg.norm(axes, axis=1) > 0]
         *_, whole = np.linalg.svd(spanned)
-        apart = whole[len(spanned) :]
-        if not len(apart):
+        outside = whole[len(spanned) :]
+        if not len(outside):
             return rule
-        moves = math.sqrt(len(apart)) * np.concatenate([apart, -apart])
+        moves = math.sqrt(len(outside)) * np.concatenate([outside, -outside])
         nodes = np.repeat(rule.nodes[:, None], len(moves), axis=1)
         nodes[:, :, 2 * d : 3 * d] = moves
         weights = np.repeat(rule.weights / len(moves), len(moves))

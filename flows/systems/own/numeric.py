@@ -222,16 +222,16 @@ def check_pieces(expression: sp.Expr) -> None:
         for (one, condition), (other, _) in itertools.pairwise(pieces.args):
             if not isinstance(condition, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
                 continue
-            edge, apart = condition.lhs - condition.rhs, one - other
+            edge, jump = condition.lhs - condition.rhs, one - other
             symbols = edge.free_symbols
             linear = (x for x in symbols if edge.diff(x).is_number)
             x = min(linear, key=str, default=None)
             if x is None:
                 continue
             where = x - edge / edge.diff(x)
-            rest = sorted(apart.free_symbols | edge.free_symbols - {x}, key=str)
+            rest = sorted(jump.free_symbols | edge.free_symbols - {x}, key=str)
             usual = {y: sp.Rational(2 * k + 3, k + 7) for k, y in enumerate(rest) if y != x}
-            gaps = [gap.subs(x, where).subs(usual) for gap in (apart, apart.diff(x))]
+            gaps = [gap.subs(x, where).subs(usual) for gap in (jump, jump.diff(x))]
             if any(gap.is_number and abs(gap.evalf()) > SPECIAL for gap in gaps):
                 shown = edge.xreplace({s: sp.Symbol(s.name.removeprefix("y_")) for s in symbols})
                 raise ValueError(f"Piecewise has kinks where {shown} = 0: take smooth pieces")

@@ -17,10 +17,10 @@ from flows.systems.own.sound_state import PER_STEP, STEEP, TRUSTED, feature_name
 
 __all__ = ["observe"]
 
-# So many ways to move the last bits are tried, each a bit farther: sums of large terms are
+# Number of ways in which the last bits are moved, each a bit farther: sums of large terms are
 # multiples of their last bit, and may not change in one.
 PATTERNS = 8
-# What cancels is computed with so many digits.
+# Terms that cancel are computed with this many digits.
 DIGITS = 40
 EPSILON = float(np.finfo(float).eps)
 # The rule of a state serves where entries have moved by this part of the largest one.
@@ -162,7 +162,7 @@ def _raise_by_delay(
 def _by_rules(
     loss: Any, states: Array, moved: Array, averages: Sequence[Estimate], tolerance: float
 ) -> tuple[Array, Array]:
-    """Losses and gradients of moved states, by own rules where those of the states may fail."""
+    """Losses and gradients of moved states, by rules of their own where a shared rule may fail."""
     found = np.empty((len(moved), 1 + moved.shape[1]))
     near = np.abs(moved - states).max(axis=-1) <= NEAR * np.abs(states).max(axis=-1)
     for k, (state, known) in enumerate(zip(moved, averages, strict=True)):
@@ -271,8 +271,8 @@ def _damped(
     than along it. Nothing has damped what the last step left, and what is shorter than its
     tolerance no step damps at all: that counts too, but in the loss, to first order.
 
-    Where rounding hides the gradient a state stands still before the flow would: `stalled` is that
-    error of the gradient, else 0. Curvature tells how far the way still is.
+    Where rounding hides the gradient, a state stops before the flow would: `stalled` is that error
+    of the gradient, else 0. The curvature bounds the distance that is left.
     """
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
     if isinstance(loss, MatrixLoss):

@@ -15,7 +15,7 @@ from flows.systems.own.stretch import stretched
 __all__ = ["TINY", "Pace"]
 
 # Curvatures are looked at anew where entries have moved by this part of the largest, or where this
-# part of the time, or of what it takes for errors to grow by a factor e, has passed.
+# part of the time, or of the time in which errors grow by a factor e, has passed.
 TURNED, SOON = 0.05, 0.25
 # A curvature that is this part of the largest second derivative may be rounding.
 ROUNDED = 1e-14
@@ -61,7 +61,7 @@ class Pace:
     lost: bool = False
 
     def due(self, t: float, raw: Array) -> bool:
-        """Whether the run has gone so far since the last look that another one is due."""
+        """Whether the run has moved far enough since the last look for another one."""
         moved, passed = float(np.abs(raw - self.raw).max()), t - self.t
         if moved > TURNED * float(np.abs(self.raw).max()) or passed > SOON * t:
             return True

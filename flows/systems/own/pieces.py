@@ -31,7 +31,7 @@ GROWN = 10.0
 LONG = 1e3
 # The error of a rule is measured anew when the state has moved by this part of its size.
 MOVED = 0.05
-# A step is not kept where the error of its rule is so many times the one that it may have.
+# A step is not kept where the error of its rule is this many times the allowed one.
 WORSE = 10.0
 # Halvings of a step in which kinks change places.
 HALVINGS = 36
@@ -40,7 +40,7 @@ HALVINGS = 36
 LEFT = 100.0
 # The finest absolute tolerance that a solver is asked for, relative to rtol and size.
 FINEST = 1e-3
-# The axes of so many entries cost more than steps do.
+# The axes of this many entries cost more than steps do.
 MOST_AXES = 500
 EPSILON = float(np.finfo(float).eps)
 
@@ -54,13 +54,13 @@ class OwnPiece(Piece):
     loss : Loss
         The loss.
     observed : callable
-        State of entries, shape (..., N), with what is observed there; also of their errors and
+        State of entries, shape (..., N), with the observables there; also of their errors and
         times.
     tolerance : float
         Relative error asked of expectations.
     steps : tuple
         Relative and absolute tolerance of the solver's steps, whether stiff ones damp, and whether
-        they are those of a multistep method.
+        a multistep method has other ones.
     frame, state : Frame, SoundState
         Where it began.
     chart : Chart
@@ -232,7 +232,7 @@ def watch(
 ) -> Watch:
     """End the chart where entries have grown, after a decade, or where its rule is bad.
 
-    ``each`` is told every step.
+    ``each`` is called after every step with its time and state.
     """
     end = float(chart.clock.tau(max(LONG, 10 * chart.clock.t_start)))
     seen = [y]

@@ -43,8 +43,8 @@ hessian = loop(
 def _convex(times, states, rounded, operation, operands, constants, results):
     """Whether Hessians at states (K, N) have no eigenvalue below `-1/s` at their times, (K,).
 
-    The part `rounded` of the largest entry is taken to be rounding. What is beyond doubles is not
-    convex: who asks looks closer.
+    The part `rounded` of the largest entry is taken to be rounding. Hessians beyond doubles count
+    as not convex, and the caller evaluates them in balls.
     """
     n = states.shape[1]
     found, low = np.empty((n, n)), np.empty((n, n))

@@ -31,7 +31,7 @@ from symbolic.language.lower import Undecided
 
 __all__ = ["ROUGH", "errors_of", "observe_exact", "rough_at"]
 
-# Bits of products of what is known.
+# Bits of products of known numbers.
 RATES = 400
 # Errors that are this part of the energy are looked at with more bits, unless so much is stated
 # anyway: so many, and more for each one by which the gradient is small.
@@ -40,7 +40,7 @@ ROUGH, MORE_BITS, BITS_A_DIGIT = 1e-6, 200, 3
 CANCELLED = 1e-9
 # Of more entries their axes take seconds.
 MOST_SHARP = 24
-# So many states at the distance of the error show what is not linear in it.
+# Number of states at the distance of the error that show where the loss is not linear.
 MOVED = 4
 
 
@@ -81,7 +81,7 @@ def observe_exact(
     finer : Balls, optional
         The loss by another rule, which shows the error of that one.
     graded : callable, optional
-        Axes of the Hessian beyond those of doubles.
+        Axes of the Hessian that are sharper than doubles.
     rtol : float
         Relative tolerance of the steps of its run.
     serving : Serving, optional
@@ -135,7 +135,7 @@ def _observed(
     if both is None:
         return {}, np.full(len(state), np.inf), 0.0, math.inf
     off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded, rough_at(rtol))
-    with precision(RATES):  # products of what is small
+    with precision(RATES):  # products of small numbers
         square = sum((x * x for x in both[1:]), arb(0))
         columns = {
             "loss": to_double(both[0]),
@@ -251,7 +251,7 @@ def errors_of(
         return Doubt(np.eye(size), unknown, unknown, slope, every, unknown)
     better = better_axes(graded, state, matrix, since)
     if isinstance(errors, Errors):
-        h, axes, across, late = errors.apart(matrix, since, better, slope)
+        h, axes, across, late = errors.carried_with_delay(matrix, since, better, slope)
     else:
         (h, axes), (across, late) = eigen(matrix) if better is None else better, errors
     found = Doubt(

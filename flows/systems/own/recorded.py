@@ -154,18 +154,18 @@ class RecordedSystem(System):
         """
         from flows.systems.own.system import OwnSystem
 
-        told = (
+        message = (
             f"{self.name} is an own system, whose loss this file does not carry; build it"
             " and read the file with flows.load(path, system=...)"
         )
         if self.given is None:
-            raise InputError(told)
+            raise InputError(message)
         try:
             found = OwnSystem.defined(self.name, self.given)
         except (ValueError, TypeError, IndexError, RecursionError):
-            raise InputError(f"{told}: its definition is damaged") from None
+            raise InputError(f"{message}: its definition is damaged") from None
         if found.parameters["fingerprint"] != self.about["fingerprint"]:
-            raise InputError(f"{told}: its definition belongs to another loss")
+            raise InputError(f"{message}: its definition belongs to another loss")
         return found
 
     def derive(self) -> Document:
@@ -176,8 +176,8 @@ class RecordedSystem(System):
         """Loss above its limit; not known where the file does not carry the loss."""
         try:
             return self.rebuilt.excess(frame, states, t, loss)
-        except InputError as told:
-            return Excess(np.full(len(t), np.nan), math.nan, f"limit not found: {told}")
+        except InputError as message:
+            return Excess(np.full(len(t), np.nan), math.nan, f"limit not found: {message}")
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start, of the usual law: a law of its own is in no file."""

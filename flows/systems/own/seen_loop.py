@@ -27,7 +27,7 @@ __all__ = [
 
 # What is observed is known to this part of it, or the state is looked at in balls.
 KNOWN = 1e-12
-# An error of which rounding of the axes explains less than this part is that of the flow.
+# Where rounding of the axes explains less than this part of an error, the flow has made it.
 TURNS = 0.1
 EPSILON = float(np.finfo(float).eps)
 
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
 
 @inner
 def seen_of(n):
-    """Room for what is seen."""
+    """Work space for the numbers that are seen."""
     return Seen(np.zeros((n, n)), np.zeros(n), np.zeros(n), np.zeros(6), np.zeros(n))
 
 

@@ -56,8 +56,8 @@ def failure(loss: Loss, y: Array, tolerance: float) -> str:
     found = estimate(loss, y, RESERVE * tolerance, careful=False)
     if math.isfinite(found.error) and found.error <= max(tolerance, found.floor):
         return ""
-    told = f"known to {found.error:.2g} only" if math.isfinite(found.error) else "known by no rule"
+    known = f"known to {found.error:.2g} only" if math.isfinite(found.error) else "known by no rule"
     return (
-        f"the expectation is {told}, {tolerance:.2g} was asked for:"
+        f"the expectation is {known}, {tolerance:.2g} was asked for:"
         " take a larger rtol, fewer dimensions, or a closed form"
     )

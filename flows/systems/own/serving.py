@@ -50,7 +50,7 @@ MOST_TERMS, MOST_FORMS = 200, 3
 CANCELS, FAR = 1e-4, 1e-2
 # More axes of all forms together take seconds to look at.
 FEW_AXES = 2
-# One rule of all is taken where it has so many nodes, or this times those of all groups.
+# One rule of all is taken up to this many nodes, or up to this multiple of the groups' nodes.
 SMALL, DEARER = 4000, 3.0
 
 
@@ -126,17 +126,17 @@ def in_planes(loss: Loss, y: Array, before: Nodes | None) -> Nodes | None:
         found = placed(whole, y, before)
         if found is not None and len(found) <= SMALL:
             return found
-    apart = placed(groups, y, before)
-    if apart is None:
+    separate = placed(groups, y, before)
+    if separate is None:
         return placed(whole, y, before)
     dear = whole[0].plane(y).axes.shape[1] > FEW_AXES
-    if (apart is before or dear) and apart.cancels(y) > FAR:
-        return apart
+    if (separate is before or dear) and separate.cancels(y) > FAR:
+        return separate
     together = placed(whole, y, before)
     if together is None:
-        return apart
-    few = len(together) <= max(SMALL, DEARER * len(apart))
-    return together if few or apart.cancels(y) < CANCELS else apart
+        return separate
+    few = len(together) <= max(SMALL, DEARER * len(separate))
+    return together if few or separate.cancels(y) < CANCELS else separate
 
 
 def by_groups(loss: Loss, y: Array) -> Estimate | None:
@@ -163,7 +163,7 @@ def on_line(loss: Loss, y: Array) -> Nodes | None:
 def nodes_for(loss: Loss, y: Array, before: Nodes | None = None) -> Nodes | None:
     """Nodes that serve near a state, of a line or of planes; None without any.
 
-    Those of the run so far, ``before``, are kept where they lie in a plane and serve.
+    The nodes of the run so far, ``before``, are kept where they lie in a plane and serve.
     """
     if loss.measured is not None:
         return None

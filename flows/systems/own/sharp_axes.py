@@ -28,7 +28,7 @@ __all__ = ["SharpAxes", "sharp_axes"]
 # Each step squares what is wrong, or takes the digits of a double off it within one eigenvalue.
 MOST = 60
 # Eigenvalues that differ by less than this part of the largest one are one.
-ALIKE = 1e-6
+EQUAL = 1e-6
 
 
 class SharpAxes(NamedTuple):
@@ -62,7 +62,7 @@ class SharpAxes(NamedTuple):
 
 
 def sharp_axes(rows: Sequence[Sequence[Any]], axes: Array, bits: int) -> SharpAxes:
-    """Axes of a Hessian that are right to half of so many bits.
+    """Axes of a Hessian that are right to half of this many bits.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _sharper(matrix: Any, x: Any, size: int) -> tuple[Any, float]:
     turned = x.transpose()
     square, inside = turned * x, turned * matrix * x
     value = [inside[i, i] / square[i, i] for i in range(size)]
-    near = ALIKE * max((abs(float(v)) for v in value), default=0.0)
+    near = EQUAL * max((abs(float(v)) for v in value), default=0.0)
     change = []
     for i in range(size):
         for k in range(size):

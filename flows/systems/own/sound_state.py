@@ -1,4 +1,4 @@
-"""States of an own system, exact or in doubles, with what is observed there."""
+"""States of an own system, exact or in doubles, with their observables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flows.core.arrays import Array
 from flows.core.system import State
 
 __all__ = [
-    "APART",
+    "DISTANCE_FACTOR",
     "PER_STEP",
     "ROUNDED",
     "STEEP",
@@ -30,9 +30,9 @@ __all__ = [
 TRUSTED = 0.1
 #: The tolerance of a run's quantities is that of a step times this.
 PER_STEP = 100.0
-# A run is off by less than so many times its distance to a run of a larger tolerance: the error of
-# that one is ten times as large, unless both are small by chance.
-APART = 3.0
+# The error of a run is less than this many times its distance to a run with a larger tolerance,
+# whose error is ten times as large unless both are small by chance.
+DISTANCE_FACTOR = 3.0
 #: Losses in balls are rounded to this part of them: a few last bits.
 ROUNDED = 1e-15
 # Bounds of losses are no smaller: it is the least double that has all digits.
@@ -71,7 +71,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class SoundState(State):
-    """Entries of the blocks, with what is observed there, so that a file can show it.
+    """Entries of the blocks with their observables, so that a file can show them.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class SoundState(State):
         return np.concatenate([self.x[..., None], self.low], axis=-1)
 
     def staying(self, off: float) -> SoundState:
-        """Return the state as one that stays, off by so many units of the energy that is left."""
+        """Return the state as one that stays, off by this many units of the energy left."""
         energy = self.energy.copy()
         energy[..., 1] = off
         return replace(self, energy=energy)
@@ -172,14 +172,14 @@ class SoundState(State):
 
 
 def distance(states: SoundState, others: SoundState) -> Array:
-    """Way from others to the states at their times, `APART` times, shape (T, N) or (N,)."""
+    """Difference to other states at their times, times `DISTANCE_FACTOR`: (T, N) or (N,)."""
     own, far = ((s.at(slice(0, len(others))) if s.x.ndim > 1 else s) for s in (states, others))
     found: Array = own.x - far.x + (own.low.sum(axis=-1) - far.low.sum(axis=-1))
-    return APART * found
+    return DISTANCE_FACTOR * found
 
 
 def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
-    """Names of what a state carries, from those of its potentials.
+    """Names of the numbers that a state carries, from the names of its potentials.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ class Disc:
         return Proved(rule, np.where(np.isfinite(doubt), doubt, np.inf))
 
     def _rule(self, axes: Array, count: int, second: bool) -> Rule:
-        """Nodes of a plane by so many along the radius."""
+        """Nodes of a plane, with this many along the radius."""
         s, weights = _radial(len(self.x), count, second)
         angles, parts = _round(4 * count, second)
         circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ axes.T
@@ -104,10 +104,10 @@ class Disc:
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""
         *_, whole = np.linalg.svd(rule.nodes.T @ rule.nodes)
-        apart = np.concatenate([whole[MOST_DIRECTIONS:], -whole[MOST_DIRECTIONS:]])
+        outside = np.concatenate([whole[MOST_DIRECTIONS:], -whole[MOST_DIRECTIONS:]])
         left = np.sqrt(np.maximum(self.radius**2 - (rule.nodes**2).sum(axis=1), 0.0))
-        nodes = rule.nodes[:, None] + left[:, None, None] * apart
-        weights = np.repeat(rule.weights / len(apart), len(apart))
+        nodes = rule.nodes[:, None] + left[:, None, None] * outside
+        weights = np.repeat(rule.weights / len(outside), len(outside))
         return Rule(nodes.reshape(-1, len(self.x)), weights, f"{rule.label}, and across")
 
 

@@ -76,7 +76,7 @@ class _Writer:
         self.known = {s: self.put("variable", i) for i, s in enumerate(y)}
 
     def written(self, e: Any) -> list[list[Any]]:
-        """All steps, of which the last one is the expression."""
+        """All steps; the last one is the expression."""
         last = self.step(e)
         if last + 1 < len(self.steps):
             self.steps.append(["plus", last, self.put("number", "0")])
@@ -102,7 +102,7 @@ class _Writer:
             return self.put("pi") if e is sp.pi else self.put("exp", self.step(sp.S.One))
         if e.is_Add or e.is_Mul:
             kind = "plus" if e.is_Add else "times"
-            # A number times a sum would be another sum where steps are read: numbers stand last.
+            # A number times a sum would be another sum where steps are read: numbers come last.
             parts = [self.step(x) for x in sorted(e.args, key=lambda x: bool(x.is_Number))]
             return functools.reduce(lambda a, b: self.put(kind, a, b), parts)
         if e.is_Pow and e.exp.is_Rational:
@@ -184,7 +184,7 @@ def _fraction(text: str) -> sp.Rational:
 
 
 def _parts(steps: Any, k: int) -> list[int]:
-    """Steps of which one is the length."""
+    """Steps, one of which is the length."""
     kind, *rest = steps[k]
     if kind == "side":
         return [rest[0]]

@@ -33,8 +33,7 @@ __all__ = ["MOST", "Passage", "stretched"]
 MOST = 300.0
 # An eigenvalue that is this part of the largest entry may be rounding.
 ROUNDED = 1e-13
-# So many steps of a chart are looked at, or more while their Hessians have no more rows in all than
-# the second number.
+# The fewest steps of a chart that are looked at, and the rows that their Hessians may have in all.
 FEWEST, ROWS = 8, 2000
 
 
@@ -125,8 +124,8 @@ class Passage:
     def _whole(self) -> tuple[Array, Array] | None:
         """Solver times and the integral up to these; None where it is zero."""
         taus, states = map(np.concatenate, zip(*self._steps, strict=True))
-        apart = math.ceil(len(taus) / max(FEWEST, ROWS // len(self.unit)))
-        some = slice((len(taus) - 1) % apart, None, apart)
+        spacing = math.ceil(len(taus) / max(FEWEST, ROWS // len(self.unit)))
+        some = slice((len(taus) - 1) % spacing, None, spacing)
         taus = np.concatenate([[0.0], taus[some]])
         moved = np.zeros((len(taus), len(self.unit)))
         np.matmul(states[some] * self.unit, self.axes.T, out=moved[1:])

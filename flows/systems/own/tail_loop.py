@@ -28,14 +28,14 @@ from flows.systems.own.energy import STAYS, UNDERFLOW
 from flows.systems.own.seen_loop import KNOWN, curvature_at
 from flows.systems.own.sound_state import TRUSTED
 
-__all__ = ["CURVED", "ROUNDED", "TOLD", "Tails", "look", "tails"]
+__all__ = ["CURVED", "KNOWN_PART", "ROUNDED", "Tails", "look", "tails"]
 
 # The way to the limit is this part of the state, at most, and changes the Hessian by no more than
 # so many times its part of the state: the flow is linear to that.
 NEAR, CURVED = 1e-11, 100.0
 #: A loss above its limit is known to this part of it.
-TOLD = 1e-9
-#: Two doubles have so many digits.
+KNOWN_PART = 1e-9
+#: Relative rounding of two doubles.
 ROUNDED = 2.0**-104
 EPSILON = float(np.finfo(float).eps)
 
@@ -43,12 +43,14 @@ EPSILON = float(np.finfo(float).eps)
 class Tails(NamedTuple):
     """Ends of members' runs, the first axis.
 
-    ``told``, ``first`` (M,): whether one is told, and the output time from which on it is filled
-    in; ``limit`` (M, 3): the loss at the limit, high and low double and error; ``place`` (M, N, 2):
-    the limit; ``above`` (M, T, 2): loss above it from there on, and error.
+    - ``found_end`` (M,): whether the end of the run is known.
+    - ``first`` (M,): the output time from which on it is filled in.
+    - ``limit`` (M, 3): the loss at the limit: high double, low double, error.
+    - ``place`` (M, N, 2): the limit.
+    - ``above`` (M, T, 2): the loss above its limit from ``first`` on, and its error.
     """
 
-    told: Any
+    found_end: Any
     first: Any
     limit: Any
     place: Any
@@ -156,9 +158,9 @@ def tell(end, length, time, numbers, error):
 
 @lean
 def add_limit(numbers, limit):
-    """Let numbers be those of the loss itself; whether they are known, or nothing is left.
+    """Make the numbers describe the loss itself; return whether they are known.
 
-    Of what is below `UNDERFLOW` it is not told how it falls.
+    The rate of an energy below `UNDERFLOW` is not known.
     """
     energy = numbers[0]
     numbers[0] = limit[0] + (limit[1] + energy)
@@ -174,7 +176,7 @@ def add_limit(numbers, limit):
 
 @lean
 def least_loss(end, value, least, squares, rounded, energy, limit):
-    """Put down the loss at the limit; whether it is told."""
+    """Record the loss at the limit; return whether it is known."""
     doubt = value[2]
     for a in range(len(end.slope)):
         h = end.curvature[a]
@@ -192,7 +194,7 @@ def least_loss(end, value, least, squares, rounded, energy, limit):
 
 @lean
 def fill(found, k, row, there, numbers, error, rounded):
-    """Put down what is told of an output time."""
+    """Record the state and the numbers of an output time."""
     fast, n = len(error), len(there)
     for i in range(n):
         found.digits[k, row, i, 0], found.digits[k, row, i, 1] = there[i, 0], there[i, 1]
@@ -211,7 +213,7 @@ def _tails(which, found, times, curvature, axes, value, least, squares, tails):
     which : ndarray of int, shape (J,)
         Members that have a place behind what they have reached.
     found : Found
-        Of all members, which is filled in where an end is told.
+        States of all members; they are filled in where an end is known.
     times : ndarray, shape (T - 1,)
         Output times after 0.
     curvature, axes, value : ndarray, shapes (J, N), (J, N, N) and (J, 3)
@@ -258,7 +260,7 @@ def _tails(which, found, times, curvature, axes, value, least, squares, tails):
                 tails.above[k, later, 0], tails.above[k, later, 1] = np.nan, 0.0
         if not known:
             continue
-        tails.told[k], tails.first[k] = True, first
+        tails.found_end[k], tails.first[k] = True, first
         for later in range(every - 1, first - 1, -1):  # the last place is behind what is reached
             fill(found, k, later, there[later], rest[later], error[later, :fast], rounded)
             found.since[k, later] = times[later - 1] + unit

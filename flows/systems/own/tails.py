@@ -110,7 +110,7 @@ def follow_tails(
     from flows.systems.own import tail_loop  # Numba, where it is needed
 
     members, every, size = found.error.shape
-    told = tail_loop.Tails(
+    found_ends = tail_loop.Tails(
         np.zeros(members, dtype=bool),
         np.full(members, every),
         np.zeros((members, 3)),
@@ -127,5 +127,6 @@ def follow_tails(
     which, value = which[known], value[known]
     curvature, axes = _axes(hessian[known])
     least, squares = squares_of(loss)
-    tail_loop.tails(which, found, times, curvature, axes, value, np.array(least), squares, told)
-    return told
+    given = which, found, times, curvature, axes, value, np.array(least), squares
+    tail_loop.tails(*given, found_ends)
+    return found_ends

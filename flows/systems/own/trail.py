@@ -13,7 +13,7 @@ from flows.core.symmetric import eigen
 
 __all__ = ["Trail"]
 
-# Curvature is looked at so many times on the way.
+# Number of looks at the curvature on the way.
 LOOKS = 24
 
 
@@ -38,7 +38,7 @@ class Trail:
     _seen: dict[float, Array] = field(default_factory=dict)
 
     def note(self, tau: float, u: Array) -> None:
-        """Put down a step; those of a solver that has failed later are forgotten."""
+        """Record a step; the steps of a solver that has failed later are dropped."""
         while self._steps and self._steps[-1][0] >= tau:
             self._seen.pop(self._steps.pop()[0], None)
         self._steps.append((tau, u.copy()))

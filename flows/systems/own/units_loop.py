@@ -1,6 +1,6 @@
 """Compiled: units of increments along axes.
 
-The formulas are those of :mod:`flows.systems.own.energy_units`, which explains them.
+:mod:`flows.systems.own.energy_units` explains the formulas.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

@@ -34,8 +34,8 @@ class Evaluated(Defined):
         else:
             (value, slope), known = self._loss.at(array), True
         if not np.isfinite([value, *slope]).all() or (not known and not_finite(self._loss, array)):
-            told = no_number(self._loss, array)
-            raise InputError(f"the loss of {self.name} {told}; start elsewhere")
+            problem = no_number(self._loss, array)
+            raise InputError(f"the loss of {self.name} {problem}; start elsewhere")
         return array
 
     def are_sound(self, starts: Array) -> NDArray[np.bool_]:

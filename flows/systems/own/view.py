@@ -52,7 +52,7 @@ MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 12_000
-# Why limits are not told.
+# Reasons for which no limit is given.
 PLANE = "an expectation in more than one dimension"
 TURNS = "forms whose plane the flow turns"
 # Nodes of a rule for a law have the digits of its point.
@@ -102,17 +102,17 @@ class View:
         """Rule with which exact states are evaluated, None without one, or why they are not."""
         if self.arithmetic == "doubles":
             return "arithmetic in doubles"
-        told = _no_balls(self.blocks, self.expression, self.potentials)
-        if not told and self.arithmetic == "auto" and len(start) > MOST_EXACT:
-            told = f"more than {MOST_EXACT} entries"
+        reason = _no_balls(self.blocks, self.expression, self.potentials)
+        if not reason and self.arithmetic == "auto" and len(start) > MOST_EXACT:
+            reason = f"more than {MOST_EXACT} entries"
         nodes = None
-        if not told and self.loss.averaged:
+        if not reason and self.loss.averaged:
             nodes = nodes_for(self.loss, start)
-            told = "no fixed rule for the expectation" if nodes is None else ""
-            told = TURNS if nodes is not None and self._leaves_plane(start, nodes) else told
-        if told and self.arithmetic == "balls":
-            raise InputError(f"arithmetic: expected a loss that balls evaluate, got {told}")
-        return told or nodes
+            reason = "no fixed rule for the expectation" if nodes is None else ""
+            reason = TURNS if nodes is not None and self._leaves_plane(start, nodes) else reason
+        if reason and self.arithmetic == "balls":
+            raise InputError(f"arithmetic: expected a loss that balls evaluate, got {reason}")
+        return reason or nodes
 
     def _leaves_plane(self, start: Array, nodes: Nodes) -> bool:
         """Whether a flow turns the plane of forms, in which nodes of one integrand stay."""
@@ -204,20 +204,20 @@ class View:
         return point, runaway(point, state.x.tolist(), slope, since)
 
     def approach(self, state: SoundState, t: float) -> Approach:
-        """Limit of the flow from a state on, of which doubles are taken as they are."""
-        told = _no_balls(self.blocks, self.expression, self.potentials)
-        if not told and len(state.x) > MOST_EXACT:
-            told = f"more than {MOST_EXACT} entries"
-        if not told and _in_space(self.loss):
-            told = PLANE
-        nodes = on_line(self.loss, state.x) if not told and self.loss.averaged else None
-        if not told and self.loss.averaged and nodes is None:
-            told = "no fixed rule for the expectation"
-        if told:
-            raise NoLaw(f"the limit of the run is not looked for: {told}")
-        point, gone = self._leaves(state, t, nodes)
-        if gone is not None:
-            raise Escapes(gone)
+        """Limit of the flow from a state on, whose doubles are taken as exact."""
+        reason = _no_balls(self.blocks, self.expression, self.potentials)
+        if not reason and len(state.x) > MOST_EXACT:
+            reason = f"more than {MOST_EXACT} entries"
+        if not reason and _in_space(self.loss):
+            reason = PLANE
+        nodes = on_line(self.loss, state.x) if not reason and self.loss.averaged else None
+        if not reason and self.loss.averaged and nodes is None:
+            reason = "no fixed rule for the expectation"
+        if reason:
+            raise NoLaw(f"the limit of the run is not looked for: {reason}")
+        point, escape = self._leaves(state, t, nodes)
+        if escape is not None:
+            raise Escapes(escape)
         place = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
         found = arrival(balls(self.loss, nodes), point, place, since, lambda entries: entries)

@@ -49,7 +49,7 @@ class Averaged:
     teachers, weights, shifts : tuples of float
         `v_j`, a row each, `b_j`, and the teachers' biases.
     outputs : tuple of float
-        Those of the students; empty where they are trained.
+        Outputs of the students; empty where they are trained.
     activation : str
         Its name.
     biases : bool
@@ -153,7 +153,7 @@ class Averaged:
     # Runs ----------------------------------------------------------------------------------
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
-        """Entries as they are, with what is observed there."""
+        """Entries as they are, with the observables there."""
         return self.own.reduce(self.flat(start))
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
@@ -169,7 +169,7 @@ class Averaged:
         return self.own.piece(frame, state, time)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with so many digits, of a loss in closed form."""
+        """Flow with this many digits, of a loss in closed form."""
         return self.own.exact_flow(frame, state, digits)
 
     def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
@@ -234,7 +234,7 @@ class Averaged:
 
 @functools.lru_cache(maxsize=16)
 def _system(layers: Averaged) -> OwnSystem:
-    """Loss of layers, in closed form where it has one, with what is observed."""
+    """Loss of layers, in closed form where it has one, with its observables."""
     activation, outputs = named(layers.activation), layers.outputs
     made = students_of(layers.students, len(layers.teachers[0]), outputs, layers.biases)
     loss = layers_loss(made, Taught(layers.teachers, layers.weights, layers.shifts), activation.of)

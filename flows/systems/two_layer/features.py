@@ -247,7 +247,7 @@ def _constant(
 
 
 def errors(network: Network, found: dict[str, Array], states: SoundState) -> dict[str, Array]:
-    """Absolute errors of what :func:`features` gives, from those of the states.
+    """Absolute errors of the :func:`features`, from the errors of the states.
 
     Parameters
     ----------

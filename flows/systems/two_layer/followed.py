@@ -38,7 +38,7 @@ class Followed(Evaluated):
 
     @property
     def statements(self) -> Statements:
-        """Potentials and claims; of one ReLU teacher those of its paper as well."""
+        """Potentials and claims; with one ReLU teacher also the claims of its paper."""
         return self._way.statements
 
     @property

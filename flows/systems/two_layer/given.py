@@ -19,7 +19,7 @@ LARGEST, SMALLEST = 1e50, 1e-50
 
 
 def teachers_of(teachers: Any, d: int | None) -> tuple[tuple[float, ...], ...]:
-    """Teachers as rows: those of an array, or so many orthonormal ones.
+    """Teachers as rows: an array's, or a number of orthonormal ones.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def teachers_of(teachers: Any, d: int | None) -> tuple[tuple[float, ...], ...]:
 
 
 def outputs_of(given: Any, count: int, label: str, of: str) -> tuple[float, ...]:
-    """Outputs of so many neurons, one each by default.
+    """Outputs of a number of neurons, one each by default.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def outputs_of(given: Any, count: int, label: str, of: str) -> tuple[float, ...]
 
 
 def biases_of(given: Any, count: int) -> tuple[float, ...]:
-    """Biases of so many teachers, none by default.
+    """Biases of a number of teachers, none by default.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The loss of a network in doubles, with what the machinery of own losses asks of a loss."""
+"""The loss of a network in doubles, with the methods that own losses have."""
 
 from __future__ import annotations
 

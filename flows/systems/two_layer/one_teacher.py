@@ -34,7 +34,7 @@ def is_one_neuron(network: Network) -> bool:
 
 @dataclass(frozen=True)
 class OneTeacher:
-    """How runs with one ReLU teacher are followed: as those of :class:`flows.ReLUNeuron`.
+    """How runs with one ReLU teacher are followed: as runs of :class:`flows.ReLUNeuron`.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class OneTeacher:
 
     @property
     def statements(self) -> Statements:
-        """Potentials and claims of two layers, and those of the paper about one neuron."""
+        """Potentials and claims of two layers, and of the paper about one neuron."""
         ours, theirs = (potentials.statements(name) for name in ("two_layer", "relu_neuron"))
         names = {p.name for p in ours.potentials}
         return Statements(
@@ -89,7 +89,7 @@ class OneTeacher:
         return self.neuron.piece(frame, state, time)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with so many digits."""
+        """Flow with this many digits."""
         return self.neuron.exact_flow(frame, state, digits)
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
@@ -128,7 +128,7 @@ class OneTeacher:
         }
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
-        """Those of two layers and those of one neuron."""
+        """Names for two layers, then for one neuron."""
         network, y = self._within(frame), self._flat(frame, states)
         slope = geometry.gradient(frame.multiplicity, states)[:, frame.member] * frame.unit
         which, share = clusters(taught_by(network), *network.split(y))
@@ -142,10 +142,10 @@ class OneTeacher:
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
-        """As those of one neuron."""
+        """Errors as of one neuron."""
         found = self.neuron.errors(states, features, t, tolerance)
-        gone = {"share": found["h"] / self._unit} if "h" in found else {}
-        return {**found, **gone, "residual": found["residual_norm"][:, None]}
+        shares = {"share": found["h"] / self._unit} if "h" in found else {}
+        return {**found, **shares, "residual": found["residual_norm"][:, None]}
 
     @property
     def _unit(self) -> float:

@@ -1,4 +1,4 @@
-"""Options that two layers have beside those of every system."""
+"""Options of two layers beside the common ones."""
 
 from __future__ import annotations
 

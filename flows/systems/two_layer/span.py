@@ -32,7 +32,7 @@ class Frame:
         Orthonormal vectors, each entry a sum of doubles; the user's own axes where these are no
         more than the neurons.
     first, count : ndarray of int, shape (k,)
-        The first of the students that each distinct one stands for, and how many they are.
+        The first student of each class of equal students, and the size of the class.
     member : ndarray of int, shape (n,)
         Which distinct one each student is.
     """

@@ -26,7 +26,7 @@ from flows.systems.hidden_layer.program import codes_of
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import from_doubles, is_steep, value_of
-from flows.systems.own.exact_view import ExactView, told
+from flows.systems.own.exact_view import ExactView, resolved_states
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.served import RESERVE
 from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
@@ -245,10 +245,10 @@ class SpanRun:
         def anew(states: SoundState) -> SoundState:
             return self._view(frame).anew(states, None)
 
-        return frame, told(digits, error, since, numbers, anew)
+        return frame, resolved_states(digits, error, since, numbers, anew)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, by balls of so many whose centres are taken."""
+        """Flow with ``digits`` digits: the centres of balls of that precision."""
         from mpmath import mp
 
         view, bits = self._view(frame), int(digits * math.log2(10)) + 20
@@ -359,7 +359,7 @@ class SpanRun:
         return bool(-rate[last] * t[last] >= loss[last])
 
     def above_zero(self, seen: Array, t: Array) -> Excess:
-        """Loss of a run whose limit is zero, with what is not known of it."""
+        """Loss of a run whose limit is zero, with its error."""
         loss, rate, rounding = (
             seen[:, SEEN.index(name)] for name in ("loss", "loss_dot", "rounding")
         )
@@ -371,8 +371,8 @@ class SpanRun:
         """Loss of members whose limit is zero, as compiled steps have found it; None of others."""
         times, known = since - since[:, :1], (numbers[..., 5] == 1).all(axis=1)
         return [
-            self.above_zero(seen, t) if told and self.vanishes(seen, t, low) else None
-            for seen, t, told in zip(numbers[..., : len(SEEN)], times, known, strict=True)
+            self.above_zero(seen, t) if one_known and self.vanishes(seen, t, low) else None
+            for seen, t, one_known in zip(numbers[..., : len(SEEN)], times, known, strict=True)
         ]
 
     def arrival(self, frame: Frame, state: SoundState, t: float, point: Point) -> Approach:

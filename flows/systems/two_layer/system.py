@@ -54,7 +54,7 @@ class TwoLayer(Followed):
         ``relu``, ``leaky:0.1`` (the slope of negative arguments, not 1), ``erf``, ``quadratic``
         (`u^2`), ``tanh``, ``sigmoid``, ``softplus`` or ``gelu`` (`u Phi(u)`).
     output_weights : sequence of float, optional
-        `a_i`, one each by default; with trained outputs those of :meth:`initial`.
+        `a_i`, one each by default; with trained outputs :meth:`initial` draws them.
     teacher_weights : sequence of float, optional
         `b_j`, one each by default.
     train_outputs : bool

@@ -42,7 +42,7 @@ DIRECTIONS, DESCENT = 48, 400
 # How much longer a stride is after one downhill, and how much shorter after another one; what may
 # be left of the gradient, in units of `p`.
 GROW, SHRINK, LEVEL = 1.3, 0.4, 1e-3
-# A slope below this part of what its terms are is not told from zero.
+# A slope below this part of its terms is zero to rounding.
 ROUNDED = 1e-12
 
 
@@ -130,7 +130,7 @@ class _Slope:
     """The slope `p` of a student's direction, the others as they are."""
 
     def __init__(self, network: Network, y: Array, student: int, extra: int) -> None:
-        """Take a flat state, and so many dimensions beyond its coordinates."""
+        """Take a flat state, and a number of dimensions beyond its coordinates."""
         teachers = tuple((*v, *((0.0,),) * extra) for v in network.teachers)
         self.network, self.student = replace(network, teachers=teachers), student
         w, self.outputs = network.split(y)
@@ -171,8 +171,8 @@ class _Slope:
         rows = np.linalg.norm(self.network.digits[..., 0], axis=1)
         size = float(rows @ np.abs(np.array(self.network.weights)))
         size += float(np.abs(self.outputs) @ np.linalg.norm(self.w, axis=1))
-        told = np.abs(p) > ROUNDED * abs(self.outputs[self.student]) * size
-        return np.where(told, p, 0.0), np.linalg.norm(g, axis=1)
+        nonzero = np.abs(p) > ROUNDED * abs(self.outputs[self.student]) * size
+        return np.where(nonzero, p, 0.0), np.linalg.norm(g, axis=1)
 
 
 @dataclass(frozen=True)

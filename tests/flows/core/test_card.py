@@ -130,3 +130,8 @@ def test_a_long_value_is_told_by_its_shape_and_a_long_line_is_cut():
     assert described({"system": "s", "target": np.eye(3).tolist()}) == "s, target of shape (3, 3)"
     long = str(Card("heading", (("formula", "x" * 1000),)))
     assert "…" in long and len(long.splitlines()[1]) < MOST_LINE + 20
+
+
+def test_blocks_that_are_numbers_have_no_shape():
+    given = {"system": "own", "blocks": {"a": (), "W": (2, 3)}}
+    assert described(given) == "own, blocks = a, W (2, 3)"

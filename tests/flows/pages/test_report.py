@@ -22,7 +22,7 @@ from symbolic.evidence import step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 from symbolic.evidence.step import distinct
 
-LARGEST = 1.5e6  # bytes of a page that opens at once on a phone
+LARGEST = 1e6  # bytes of a page that opens at once on a phone
 HOSTILE = "<script>alert('x')</script>"
 (LOSS_LOWER,) = (
     replace(c, hypotheses=())  # nobody has the small start

@@ -16,6 +16,8 @@ A, B = Z = sp.symbols("a b", real=True)
 EXACT, OFF = 1e-12, 1e-3
 # Of an angle beside a critical one: its fifth power is far below rounding.
 NEAR = 1e-9
+# One form in so many is changed a little: a control takes as long as the check.
+CONTROLLED = 5
 FORMS = 60
 
 
@@ -50,12 +52,13 @@ def differences(form, circle):
 def test_directions_values_and_sides_are_those_of_forms_made_from_their_roots():
     generator = np.random.default_rng(0)
     inflections = 0
-    for _ in range(FORMS):
+    for k in range(FORMS):
         form = random_form(generator)
         circle = circle_of(expression(form), form.degree)
         assert differences(form, circle) == []
-        control = R(OFF) * (A + B / 3) ** form.degree
-        assert differences(form, circle_of(expression(form) + control, form.degree))
+        if k % CONTROLLED == 0:
+            control = R(OFF) * (A + B / 3) ** form.degree
+            assert differences(form, circle_of(expression(form) + control, form.degree))
         inflections += sum(len(ray.sides) == 1 for ray in circle.rays)
     assert inflections > FORMS // 2
 

@@ -96,3 +96,19 @@ def test_everything_else_is_refused_in_one_line(text):
 def test_what_is_no_relation_is_refused(text):
     with pytest.raises(InputError):
         read_relation(text, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("(x y - 1)^2", "; write a product with *, as in 2*x*y"),
+        ("2x + 1", "; write a product with *, as in 2*x*y"),
+        ("log(1 + exp(x)", ": '(' was never closed"),
+        ("(x*y))", ": unmatched ')'"),
+        ("x +", ""),
+    ],
+)
+def test_a_text_that_is_no_formula_is_refused_with_its_likely_cause(text, hint):
+    with pytest.raises(InputError) as refused:
+        read_expression(text, KNOWN)
+    assert str(refused.value) == (f"expected a formula such as (x*y - 1)**2/2, got {text!r}{hint}")

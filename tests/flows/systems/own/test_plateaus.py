@@ -250,7 +250,7 @@ def test_two_plateaus_are_left_of_one_curvature_and_of_others(
         off = np.array([float(abs(a - b) / b) for a, b in zip(run["loss"][1:], exact, strict=True)])
     assert run.completed and (off <= run.errors("loss")[1:]).all()
     if part < 1.01:
-        monkeypatch.setattr(carried_errors, "ALIKE", -1.0)
+        monkeypatch.setattr(carried_errors, "EQUAL", -1.0)
         monkeypatch.setattr(carried_errors, "ALONE", 0.0)
         assert flows.integrate(TWO, np.repeat(starts, 2), times[-1]).status == "field_failed"
 

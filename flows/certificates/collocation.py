@@ -15,8 +15,9 @@ import scipy.linalg
 from flint import arb_mat, ctx
 
 from flows.certificates import chebyshev
+from flows.certificates.frames.flow import Flow
 from flows.certificates.proof import Approximant, Span
-from flows.core.balls import BallFlow, Singular
+from flows.core.balls import Singular
 
 Ball = Any  # flint.arb
 Matrix = Any  # flint.arb_mat
@@ -38,7 +39,7 @@ def continued(last: Approximant, span: Span, nodes: Sequence[Ball]) -> Matrix:
     return (values * chebyshev.column(last.rows, last.bits)).mid()
 
 
-def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
+def _factors(flow: Flow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
     """LU factors of Newton's matrix."""
     count, size = len(states), flow.size
     matrix, each, entry = np.zeros((count, size, count, size)), np.arange(count), np.arange(size)
@@ -49,7 +50,7 @@ def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], deriv
 
 
 def collocate(
-    flow: BallFlow,
+    flow: Flow,
     start: Sequence[Ball],
     span: Span,
     guess: Matrix,
@@ -61,7 +62,7 @@ def collocate(
 
     Parameters
     ----------
-    flow : BallFlow
+    flow : Flow
         The flow.
     start : list of balls
         State at the beginning.

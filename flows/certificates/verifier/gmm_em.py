@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from flint import acb, arb
 
-from flows.certificates.verifier.curve import UNIT
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.reading import numbers, require
 from flows.certificates.verifier.segment import Equations, Segment
 from flows.certificates.verifier.sums import EXP, slack, sum_of
+
+LOG = np.frompyfunc(lambda z: z.log(), 1, 1)
 
 
 class Means(Equations):
@@ -55,7 +57,8 @@ class Means(Equations):
         """``E r_i1``; of complex means the sum for ``-E psi_i v`` alone, which is less wide."""
         found = sum_of(x)
         if not isinstance(x[0], acb):
-            return found.weights @ self.hermite(x, found.points)[0] + found.error * UNIT
+            apart = found.points[:, None] - x
+            return found.weights @ (self.posteriors(x, found.points) * apart) + found.error * UNIT
         psi = self.posteriors(x, found.points)
         return -found.weights @ (psi * (psi @ x)[:, None])
 
@@ -81,6 +84,19 @@ class Means(Equations):
             change[k, k] += own[k]
             h += change * (c.rad() * UNIT)
         return h
+
+    def loss(self, x: Any) -> arb:
+        """``-E log sum pi_k exp(mu_k x - mu_k^2/2)``: of the middle, and what the gradient adds.
+
+        On the strip of a rule the logarithm is at most ``R |u| + R^2/2 + R c + pi/2 - log
+        cos(S c)``, less than what the rule is made for.
+        """
+        middle, off = np.array([c.mid() for c in x]), norm(np.array([arb(c.rad()) for c in x]))
+        found = sum_of(x)
+        terms = EXP(np.outer(found.points, middle) - middle * middle / 2)
+        terms = terms @ (self.weights / self.weights.sum())
+        apart = found.error + norm(self.field(x, ())) * off
+        return (apart.upper() * UNIT - found.weights @ LOG(terms)).nonnegative_part()
 
     def hermite(self, mu: Any, points: Any) -> tuple[Any, Any, Any]:
         """``r_k1``, ``r_k2``, ``r_k3``, one row a point."""

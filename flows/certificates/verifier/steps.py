@@ -63,6 +63,7 @@ class Steps:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.lines = list(steps)
         self.known = {line: k for k, line in reversed([*enumerate(steps)])}
+        self.numbers: dict[int, int] = {}
 
     def put(self, *line: Any) -> int:
         """Number of a step."""
@@ -73,7 +74,11 @@ class Steps:
 
     def number(self, value: Any) -> int:
         """A number."""
-        return self.put("number", Fraction(value))
+        if type(value) is not int:
+            return self.put("number", Fraction(value))
+        if value not in self.numbers:
+            self.numbers[value] = self.put("number", Fraction(value))
+        return self.numbers[value]
 
     def plus(self, *parts: int) -> int:
         """Sum."""
@@ -221,10 +226,10 @@ class Code(NamedTuple):
         """
         v: list[Any] = []
         for kind, a, b in self.lines:
-            if kind == "plus":
-                v.append(v[a] + v[b])
-            elif kind == "times":
+            if kind == "times":
                 v.append(v[a] * v[b])
+            elif kind == "plus":
+                v.append(v[a] + v[b])
             elif kind == "power":
                 v.append(power(v[a], b))
             elif kind == "variable":

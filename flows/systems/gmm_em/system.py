@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -35,9 +35,6 @@ from flows.systems.mixture.system import MixtureSystem
 from symbolic.language.blocks import Block
 from symbolic.systems.averages import mixture_loss
 from symbolic.systems.gmm_em import document as gmm_em
-
-if TYPE_CHECKING:
-    from flows.systems.gmm_em.field_balls import MixtureFlow
 
 # Weights are typed with this accuracy at least; they are then divided by their sum.
 SUM_TOLERANCE = 1e-9
@@ -177,12 +174,6 @@ class GMMEM(MixtureSystem):
         from flows.systems.gmm_em import exact
 
         return exact.flow(frame, state, digits)
-
-    def ball_flow(self, start: Array) -> MixtureFlow:
-        """Flow of means on a line in ball arithmetic."""
-        from flows.systems.gmm_em.field_balls import MixtureFlow
-
-        return MixtureFlow.of(self, start)
 
     def own_features(self, sample: Sample) -> Columns:
         """Loss, gradient and ``fisher``."""

@@ -16,7 +16,6 @@ from flows.core.arrays import Array, check_integer, check_shape, checked
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.starts import given_array, vector_sizes
-from flows.core.system import Smooth
 from flows.core.together import evaluated_together
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture.calculus import Calculus
@@ -164,12 +163,6 @@ class GMMEM(MixtureSystem):
     def loss_from(self, kl: float, fisher: float) -> float:
         """Return the KL divergence."""
         return kl
-
-    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, for means on a line."""
-        from flows.systems.gmm_em import exact
-
-        return exact.flow(frame, state, digits)
 
     def ball_flow(self, start: Array) -> MixtureFlow:
         """Flow of means on a line in ball arithmetic."""

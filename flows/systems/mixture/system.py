@@ -200,11 +200,9 @@ class MixtureSystem(System):
         """
         if len(state.centre) > 1:
             raise InputError("method 'reference' follows means on a line only; choose another")
-        return self.exact_line(frame, state, digits)
+        from flows.systems.mixture.exact import line_flow
 
-    @abc.abstractmethod
-    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, for means on a line."""
+        return line_flow(self.calculus, frame, state, digits)
 
     def minimiser(self, at: ArrayLike | None = None) -> Minimiser:
         """All means at the target."""

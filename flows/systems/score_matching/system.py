@@ -18,7 +18,6 @@ from flows.core.options import Option, Options
 from flows.core.piece import Event
 from flows.core.settings import with_settings
 from flows.core.starts import given_array, vector_sizes
-from flows.core.system import Smooth
 from flows.systems.mixture import choice
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
@@ -28,11 +27,12 @@ from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
+from flows.systems.score_matching.regimes import regimes
 from symbolic.systems.score_matching import calculus
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Escape
-    from flows.systems.score_matching.exact import Stationary
+    from flows.systems.score_matching.stationary import Stationary
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
 LATEST = 50.0
@@ -176,15 +176,9 @@ class ScoreMatching(MixtureSystem):
         InputError
             If there are fewer than 3 components.
         """
-        from flows.systems.score_matching.exact import stationary_point
+        from flows.systems.score_matching.stationary import stationary_point
 
         return stationary_point(int(self.n), digits)
-
-    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, for means on a line."""
-        from flows.systems.score_matching import exact
-
-        return exact.flow(frame, state, digits)
 
     def own_features(self, sample: Sample) -> Columns:
         """Loss, gradient (by ``nu``), ``kl``, and where the mean is.
@@ -246,8 +240,6 @@ class ScoreMatching(MixtureSystem):
         self, times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array
     ) -> tuple[Array, Array]:
         """Regimes of states: components on the target and receding ones, plateaus; marks."""
-        from flows.systems.score_matching.regimes import regimes  # Numba loads where it is needed
-
         return regimes(times, weight, mu, velocity, fisher, self.n, self.unit)
 
 

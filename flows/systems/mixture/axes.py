@@ -103,18 +103,22 @@ def _across(axes, b):
 
 
 @lean
+def _row(deviation, mean, i, j, axes, b):
+    """Set a row along a difference of means, or the mean; its square across those before."""
+    square = 0.0
+    for a in range(len(mean)):
+        axes[b, a] = mean[a] if i == MEAN else deviation[i, a] - deviation[j, a]
+        square += axes[b, a] * axes[b, a]
+    return square * _across(axes, b) ** 2
+
+
+@lean
 def set_axes(deviation, mean, pivots, first, axes):
     """Set axes along differences of means, on the side of the first ones."""
     r = len(mean)
     for b in range(r):
         i, j = pivots[2 * b], pivots[2 * b + 1]
-        for a in range(r):
-            axes[b, a] = first[b, a]
-            if i == MEAN:
-                axes[b, a] = mean[a]
-            elif i != NONE:
-                axes[b, a] = deviation[i, a] - deviation[j, a]
-        left = _across(axes, b)
+        left = 0.0 if i == NONE else _row(deviation, mean, i, j, axes, b)
         if left == 0.0:  # what was there before, or else any direction across
             for a in range(r):
                 axes[b, a] = first[b, a]
@@ -173,47 +177,28 @@ def _choose(deviation, mean, near, matters, pivots, axes):
     """Set pivots: the longest difference, then each time what is farthest across."""
     k, r = deviation.shape
     longest = -1.0
-    pivots[0], pivots[1] = NONE, 0
+    pivots[:] = NONE
     for i in range(k):
         for j in range(i):
             if matters[i] == 0.0 or matters[j] == 0.0:
                 continue
-            square = 0.0
-            for a in range(r):
-                square += (deviation[i, a] - deviation[j, a]) ** 2
+            square = _row(deviation, mean, j, i, axes, 0)
             if square > longest:
                 longest, pivots[0], pivots[1] = square, j, i
-    if near:
-        square = 0.0
-        for a in range(r):
-            square += mean[a] * mean[a]
-        if square > longest:
-            pivots[0], pivots[1] = MEAN, 0
+    if near and _row(deviation, mean, MEAN, 0, axes, 0) > longest:
+        pivots[0] = MEAN
     root = pivots[0] if pivots[0] >= 0 else 0
     for b in range(r):
-        for a in range(r):
-            axes[b, a] = 0.0
-        if b > 0:
-            pivots[2 * b], pivots[2 * b + 1] = NONE, 0
-            best = 0.0
-            for i in range(-1 if near else 0, k):
-                if i >= 0 and matters[i] == 0.0:
-                    continue
-                square = 0.0
-                for a in range(r):
-                    axes[b, a] = mean[a] if i < 0 else deviation[i, a] - deviation[root, a]
-                    square += axes[b, a] * axes[b, a]
-                rest = square * _across(axes, b) ** 2
-                if rest > best:
-                    best = rest
-                    pivots[2 * b] = MEAN if i < 0 else i
-                    pivots[2 * b + 1] = root
-        i, j = pivots[2 * b], pivots[2 * b + 1]
-        if i == NONE:
-            continue
-        for a in range(r):
-            axes[b, a] = mean[a] if i == MEAN else deviation[i, a] - deviation[j, a]
-        _across(axes, b)
+        best = 0.0
+        for i in range(-1 if near else 0, k):
+            if b == 0 or (i >= 0 and matters[i] == 0.0):
+                continue
+            rest = _row(deviation, mean, i, root, axes, b)
+            if rest > best:
+                best, pivots[2 * b], pivots[2 * b + 1] = rest, i, root
+        axes[b] = 0.0
+        if pivots[2 * b] != NONE:
+            _row(deviation, mean, pivots[2 * b], pivots[2 * b + 1], axes, b)
 
 
 @unlocked

@@ -95,6 +95,7 @@ class ScoreMatching(MixtureSystem):
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = calculus
     stretch: ClassVar[float] = 2.0
+    losses: ClassVar[tuple[str, str]] = ("kl", "loss")
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple."""
@@ -154,10 +155,6 @@ class ScoreMatching(MixtureSystem):
             means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
         )
 
-    def loss_from(self, kl: float, fisher: float) -> float:
-        """Return ``E|v|^2``."""
-        return fisher
-
     def stationary_point(self, digits: int = 15) -> Stationary:
         """Find the stationary point of Theorem 3.1: the maximum of the loss on a line.
 
@@ -187,9 +184,6 @@ class ScoreMatching(MixtureSystem):
         which the reference point ``A(t)`` of Theorem 3.2 moves, ``mean_across`` the length of the
         rest.
         """
-        square, doubt = (self.unit**2 * x for x in sample.square)
-        speed, speed_error = sample.speed
-        kl_error, fisher_error = sample.losses()
         mean = sample.means.mean
         along, rest = np.zeros(len(mean)), lengths(mean)
         if self.target is not None:
@@ -197,19 +191,7 @@ class ScoreMatching(MixtureSystem):
             for i, axis in enumerate(sample.frame.basis.T @ direction):
                 along -= axis * mean[:, i]
             rest = lengths(mean @ sample.frame.basis.T + along[:, None] * direction)
-        return {
-            "loss": sample.found.fisher,
-            "loss_error": fisher_error,
-            "loss_dot": -square,
-            "loss_dot_error": doubt,
-            # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": self.unit * speed,
-            "gradient_norm_error": self.unit * speed_error,
-            "kl": sample.found.kl,
-            "kl_error": kl_error,
-            "mean_along": along,
-            "mean_across": rest,
-        }
+        return {**super().own_features(sample), "mean_along": along, "mean_across": rest}
 
     def _direction(self) -> Array:
         """Direction of the target; zero if it stands at 0."""

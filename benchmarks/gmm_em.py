@@ -19,15 +19,18 @@ from typing import Any
 
 import numpy as np
 from machine import describe
+from oracle_path import PATHS
 from rich.console import Console
 from rich.table import Table
 
 import flows
-from flows.systems.gmm_em import exact as gmm_em_exact
 from flows.systems.mixture import derivatives, forms
 from flows.systems.mixture.means import NEAR
 from flows.systems.mixture.nodes import packed
 from flows.systems.mixture.sums import components_of, of_list
+
+sys.path.extend(PATHS)
+from oracles import mixture_lines
 
 EXPECTATION, ALONG_A_RUN, SECONDS = 1e-9, 1e-6, 5.0
 SCALES = (1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 6.0)
@@ -93,8 +96,8 @@ def expectations(console: Console) -> bool:
             spent = time.perf_counter() - begun
             errors = two_rules(system, means, found)
             if r == 1 and scale >= 1e-4:
-                loss, gradient, _ = gmm_em_exact.expectations(
-                    means[:, 0].tolist(), system.weights, 40
+                loss, gradient, _ = mixture_lines.expectations(
+                    False, means[:, 0].tolist(), system.weights, 40
                 )
                 exact = np.array(gradient, dtype=float)[:, None]
                 errors[0] = max(errors[0], abs(found.loss / float(loss) - 1))
@@ -111,7 +114,7 @@ def expectations(console: Console) -> bool:
             )
     console.print(table)
     gradient = flows.GMMEM(3, 1).gradient([[12.0], [-12.0], [0.0]])[0, 0]
-    exact = float(gmm_em_exact.expectations([12, -12, 0], [1 / 3] * 3, 40)[1][0])
+    exact = float(mixture_lines.expectations(False, [12, -12, 0], [1 / 3] * 3, 40)[1][0])
     console.print(f"|mu| = 12: field {gradient:.10e}, relative error {gradient / exact - 1:.1e}")
     return good and abs(gradient / exact - 1) < 1e-6
 

@@ -19,12 +19,15 @@ from typing import Any
 
 import numpy as np
 from machine import describe
+from oracle_path import PATHS
 from rich.console import Console
 from rich.table import Table
 
 import flows
 from flows.ensembles.score_matching import cluster_start, linear_spread, threshold
-from flows.systems.score_matching import exact as score_matching_exact
+
+sys.path.extend(PATHS)
+from oracles import mixture_lines
 
 EXPECTATION, FORMS, SMALL_LOSS = 1e-8, 1e-10, 1e-6
 # The linearised flow leaves out a part of about spread (1 + |m|); a run adds its own error.
@@ -124,9 +127,7 @@ def expectations(console: Console) -> bool:
             spent = time.perf_counter() - begun
             loss, gradient, stein = by_definition(means)
             if r == 1:
-                exact = score_matching_exact.expectations(
-                    means[:, 0].tolist(), [1] * COMPONENTS, 40
-                )
+                exact = mixture_lines.expectations(True, means[:, 0].tolist(), [1] * COMPONENTS, 40)
                 loss, gradient = float(exact[0]), np.array(exact[1], dtype=float)[:, None]
             errors = abs(found.loss / loss - 1), relative(found.gradient, gradient)
             forms = relative(found.gradient, stein)

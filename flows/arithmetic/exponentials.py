@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any
 
-from flows.arithmetic.kept import inner
+from flows.arithmetic.kept import unfolded
 from flows.arithmetic.vectors import MAGIC, larger, power_of_two, where_less
 
 __all__ = ["LEAST", "OCTAVE", "OCTAVE_LOW", "PER_OCTAVE", "TERMS", "above", "exponential"]
@@ -20,11 +18,8 @@ LEAST = -708.0
 TERMS = tuple(1 / math.factorial(j) for j in range(2, 16))
 C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13 = TERMS
 
-#: Vectors stay in registers where no call comes between.
-_number: Any = functools.partial(inner, unfolds=True, counts=False)
 
-
-@_number
+@unfolded
 def above(x):
     """Return `exp(x) - 1 - x` of what is small; not by Horner's rule: each step would wait."""
     s = x * x
@@ -34,7 +29,7 @@ def above(x):
     return s * (low + (q * q) * high)
 
 
-@_number
+@unfolded
 def exponential(log):
     """Return `exp(log)` of what is below 709, NaN of NaN."""
     held = larger(LEAST, log)

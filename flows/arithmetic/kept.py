@@ -26,6 +26,7 @@ from numba.core import caching, sigutils
 from numba.core.bytecode import FunctionIdentity
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
+from numba.extending import register_jitable
 
 from flows.arithmetic.linked import linked
 
@@ -166,6 +167,10 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
     return made
 
 
+#: Compile like :func:`loop`; other threads run while it does.
+unlocked: Any = functools.partial(loop, nogil=True)
+
+
 def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool = True) -> Any:
     """Compile a function of a module that compiled code alone calls: what calls it is kept.
 
@@ -192,11 +197,17 @@ def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool =
 
 #: Compile like :func:`inner` what neither makes arrays nor gives any back.
 lean: Any = functools.partial(inner, counts=False)
+#: Compile like :func:`lean` what Python calls, too.
+shared: Any = register_jitable(
+    error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+#: The same as `lean` for a few numbers, which stay in registers where no call comes between.
+unfolded: Any = functools.partial(lean, unfolds=True)
 
 
-def outer(function: Callable[..., Any]) -> Any:
+def outer(function: Callable[..., Any], *, counts: bool = True) -> Any:
     """Compile what Python calls and :func:`kept` keeps; other threads run while it does."""
-    options: Any = {"error_model": "numpy", "no_rewrites": True, "nogil": True}
+    options: Any = {"error_model": "numpy", "no_rewrites": True, "nogil": True, "_nrt": counts}
     return numba.njit(**options)(function)
 
 

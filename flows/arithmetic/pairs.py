@@ -9,7 +9,6 @@ are proved there. Each operation in them is rounded once and never fused with an
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -18,7 +17,7 @@ from flint import arb, ctx
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core.cgutils import get_or_insert_function
 
-from flows.arithmetic.kept import inner, loop
+from flows.arithmetic.kept import loop, unfolded
 from flows.arithmetic.vectors import intrinsic_of_numbers
 
 __all__ = ["add", "arctangent", "divided", "exponential", "gather", "joined", "logarithm"]
@@ -69,25 +68,22 @@ times = intrinsic_of_numbers(2, lambda builder, x, y: builder.fmul(x, y))
 over = intrinsic_of_numbers(2, lambda builder, x, y: builder.fdiv(x, y))
 fused = intrinsic_of_numbers(3, _fused)
 
-#: Numbers stay in registers where no call comes between.
-_number: Any = functools.partial(inner, unfolds=True, counts=False)
 
-
-@_number
+@unfolded
 def product(x, y):
     """Two doubles whose sum is the product."""
     p = times(x, y)
     return p, fused(x, y, -p)
 
 
-@_number
+@unfolded
 def joined(s, low):
     """Pair of a sum and of what has been gathered beside it."""
     high = plus(s, low)
     return high, minus(low, minus(high, s))
 
 
-@_number
+@unfolded
 def add(a, b, c, d):
     """Sum of two pairs."""
     s, v = plus(a, c), plus(b, d)
@@ -100,14 +96,14 @@ def add(a, b, c, d):
     return joined(high, plus(w, minus(e, minus(high, s))))
 
 
-@_number
+@unfolded
 def multiply(a, b, c, d):
     """Product of two pairs."""
     p, e = product(a, c)
     return joined(p, plus(e, plus(times(a, d), times(b, c))))
 
 
-@_number
+@unfolded
 def divided(a, b, c, d):
     """Quotient of two pairs."""
     q = over(a, c)
@@ -115,7 +111,7 @@ def divided(a, b, c, d):
     return joined(q, over(plus(minus(a, p), minus(b, e)), c))
 
 
-@_number
+@unfolded
 def gather(s, low, a, b, c, d):
     """Sum with a product of pairs added; `low` gathers what is lost, and is added at the end.
 

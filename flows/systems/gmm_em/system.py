@@ -16,14 +16,12 @@ from flows.core.arrays import Array, check_integer, check_shape, checked
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.starts import given_array, vector_sizes
-from flows.core.system import Smooth
 from flows.core.together import evaluated_together
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
 from flows.systems.mixture.features import (
     ROUNDING,
-    Columns,
     Row,
     Sample,
     evaluated,
@@ -98,6 +96,7 @@ class GMMEM(MixtureSystem):
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = gmm_em
     stretch: ClassVar[float] = 1.0
+    losses: ClassVar[tuple[str, str]] = ("loss", "fisher")
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
     def __post_init__(self) -> None:
@@ -164,33 +163,6 @@ class GMMEM(MixtureSystem):
     def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
         return reduce(means, np.array(self.weights), merge)
-
-    def loss_from(self, kl: float, fisher: float) -> float:
-        """Return the KL divergence."""
-        return kl
-
-    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, for means on a line."""
-        from flows.systems.gmm_em import exact
-
-        return exact.flow(frame, state, digits)
-
-    def own_features(self, sample: Sample) -> Columns:
-        """Loss, gradient and ``fisher``."""
-        square, doubt = sample.square
-        speed, speed_error = sample.speed
-        kl_error, fisher_error = sample.losses()
-        return {
-            "loss": sample.found.kl,
-            "loss_error": kl_error,
-            "loss_dot": -square,
-            "loss_dot_error": doubt,
-            # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": speed,
-            "gradient_norm_error": speed_error,
-            "fisher": sample.found.fisher,
-            "fisher_error": fisher_error,
-        }
 
     @property
     def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:

@@ -8,28 +8,20 @@ the means turn: a rule serves as long as the means are no further apart along it
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from flows.arithmetic.kept import kept
+from flows.arithmetic.kept import lean, shared, unlocked
 from flows.core.arrays import Array
-from flows.core.chart import uncollected
 from flows.systems.mixture.means import FAR, NEAR, Means
-from flows.systems.mixture.node_functions import INNER, OPTIONS
 
 # A direction that others span up to this part of itself is known by its rounding only.
 SPANNED = 1e-13
 #: In place of a component: the weighted mean by itself, or no direction.
 MEAN, NONE = -1, -2
-
-small: Any = numba.njit(**OPTIONS, **INNER)
 
 
 class Frames(NamedTuple):
@@ -43,8 +35,6 @@ class Frames(NamedTuple):
         Orthonormal rows.
     widths : ndarray, shape (T, r)
         Largest distance of two means along each, in the near form of two means or the target.
-    home : ndarray of int, shape (T,)
-        Component with the largest density at the target.
     matters : ndarray, shape (T, k)
         One for each component whose density is seen anywhere, zero for others.
     """
@@ -52,7 +42,6 @@ class Frames(NamedTuple):
     pivots: NDArray[np.int64]
     axes: Array
     widths: Array
-    home: NDArray[np.int64]
     matters: Array
 
     def at(self, index: Any) -> Frames:
@@ -60,13 +49,13 @@ class Frames(NamedTuple):
         return Frames(*(x[index] for x in self))
 
 
-@register_jitable(**INNER)
+@shared
 def spanned(k: int, r: int, near: bool) -> int:
     """How many axes there are along which means may differ."""
     return r if near else min(r, k - 1)
 
 
-@small
+@lean
 def home_of(mu, weight):
     """Component with the largest density at the target."""
     found, best = 0, -np.inf
@@ -79,7 +68,7 @@ def home_of(mu, weight):
     return found
 
 
-@small
+@lean
 def _across(axes, b):
     """Make a row orthonormal to those before it; the part of its length that was left, or zero."""
     r = axes.shape[1]
@@ -113,19 +102,23 @@ def _across(axes, b):
     return left
 
 
-@small
+@lean
+def _row(deviation, mean, i, j, axes, b):
+    """Set a row along a difference of means, or the mean; its square across those before."""
+    square = 0.0
+    for a in range(len(mean)):
+        axes[b, a] = mean[a] if i == MEAN else deviation[i, a] - deviation[j, a]
+        square += axes[b, a] * axes[b, a]
+    return square * _across(axes, b) ** 2
+
+
+@lean
 def set_axes(deviation, mean, pivots, first, axes):
     """Set axes along differences of means, on the side of the first ones."""
     r = len(mean)
     for b in range(r):
         i, j = pivots[2 * b], pivots[2 * b + 1]
-        for a in range(r):
-            axes[b, a] = first[b, a]
-            if i == MEAN:
-                axes[b, a] = mean[a]
-            elif i != NONE:
-                axes[b, a] = deviation[i, a] - deviation[j, a]
-        left = _across(axes, b)
+        left = 0.0 if i == NONE else _row(deviation, mean, i, j, axes, b)
         if left == 0.0:  # what was there before, or else any direction across
             for a in range(r):
                 axes[b, a] = first[b, a]
@@ -146,7 +139,7 @@ def set_axes(deviation, mean, pivots, first, axes):
                 axes[b, a] = -axes[b, a]
 
 
-@small
+@lean
 def width_along(mu, deviation, near, matters, axes, b):
     """Largest distance of two means along an axis, in the near form also of one and the target."""
     low, high = (0.0, 0.0) if near else (np.inf, -np.inf)
@@ -160,117 +153,65 @@ def width_along(mu, deviation, near, matters, axes, b):
     return high - low
 
 
-@small
-def _set_matters(mu, weight, home, left_out, moves, matters):
-    """Tell which components are seen anywhere: next to that at home, as far out as nodes are."""
-    k, r = mu.shape
-    farthest, lightest, base = 0.0, 1.0, math.log(weight[home])
-    for a in range(r):
-        base -= 0.5 * mu[home, a] * mu[home, a]
-    nearest = np.inf
-    for i in range(k):
-        step, log = 0.0, math.log(weight[i])
-        lightest = min(lightest, weight[i])
-        for a in range(r):
-            step += (mu[i, a] - mu[home, a]) ** 2
-            log -= 0.5 * mu[i, a] * mu[i, a]
-        if i != home and step > 0.0:
-            # Where another one takes over from home, nearest to the target, or where it is itself.
-            away = (base - log) / math.sqrt(step)
-            nearest = min(nearest, away)
-        farthest = max(farthest, step)
-    cut = left_out - math.log(lightest) + 2.0 * r * math.log1p(2.0 * math.sqrt(farthest))
-    seen = 0.0
-    if nearest < np.inf:
-        seen = math.sqrt(2.0 * cut + 4.0 * moves + (max(nearest, 0.0) + 2.0 * moves) ** 2)
-    for i in range(k):
-        step, log = 0.0, math.log(weight[i])
-        for a in range(r):
-            step += (mu[i, a] - mu[home, a]) ** 2
-            log -= 0.5 * mu[i, a] * mu[i, a]
-        step = math.sqrt(step)
-        ahead = step * seen + log - base + 2.0 * moves * (seen + 2.0 * math.sqrt(farthest))
-        matters[i] = 0.0 if i != home and ahead < -cut else 1.0
+def _seen(means: Means, left_out: float, moves: float) -> NDArray[np.bool_]:
+    """Which components are seen anywhere: next to that at home, as far out as nodes are."""
+    mu, weight, home = means.mu, means.weight, means.at_home
+    if means.form != FAR:
+        return np.ones(home.shape, np.bool_)
+    logs = np.log(weight) - 0.5 * (mu**2).sum(axis=-1)
+    own = np.where(home[..., None], mu, 0.0).sum(axis=-2, keepdims=True)
+    step = np.sqrt(((mu - own) ** 2).sum(axis=-1))
+    farthest, base = step.max(axis=-1, keepdims=True), logs.max(axis=-1, keepdims=True)
+    # Where another one takes over from home, nearest to the target, or where it is itself.
+    away = np.where(step > 0, (base - logs) / np.where(step > 0, step, 1.0), np.inf)
+    nearest = away.min(axis=-1, keepdims=True)
+    cut = left_out - math.log(weight.min()) + 2 * mu.shape[-1] * np.log1p(2 * farthest)
+    out = np.sqrt(2 * cut + 4 * moves + (np.where(nearest < np.inf, nearest, 0.0) + 2 * moves) ** 2)
+    seen = np.where(nearest < np.inf, out, 0.0)
+    ahead = step * seen + logs - base + 2 * moves * (seen + 2 * farthest)
+    return np.asarray(home | (ahead >= -cut))
 
 
-@small
+@lean
 def _choose(deviation, mean, near, matters, pivots, axes):
     """Set pivots: the longest difference, then each time what is farthest across."""
     k, r = deviation.shape
     longest = -1.0
-    pivots[0], pivots[1] = NONE, 0
+    pivots[:] = NONE
     for i in range(k):
         for j in range(i):
             if matters[i] == 0.0 or matters[j] == 0.0:
                 continue
-            square = 0.0
-            for a in range(r):
-                square += (deviation[i, a] - deviation[j, a]) ** 2
+            square = _row(deviation, mean, j, i, axes, 0)
             if square > longest:
                 longest, pivots[0], pivots[1] = square, j, i
-    if near:
-        square = 0.0
-        for a in range(r):
-            square += mean[a] * mean[a]
-        if square > longest:
-            pivots[0], pivots[1] = MEAN, 0
+    if near and _row(deviation, mean, MEAN, 0, axes, 0) > longest:
+        pivots[0] = MEAN
     root = pivots[0] if pivots[0] >= 0 else 0
     for b in range(r):
-        for a in range(r):
-            axes[b, a] = 0.0
-        if b > 0:
-            pivots[2 * b], pivots[2 * b + 1] = NONE, 0
-            best = 0.0
-            for i in range(-1 if near else 0, k):
-                if i >= 0 and matters[i] == 0.0:
-                    continue
-                square = 0.0
-                for a in range(r):
-                    axes[b, a] = mean[a] if i < 0 else deviation[i, a] - deviation[root, a]
-                    square += axes[b, a] * axes[b, a]
-                rest = square * _across(axes, b) ** 2
-                if rest > best:
-                    best = rest
-                    pivots[2 * b] = MEAN if i < 0 else i
-                    pivots[2 * b + 1] = root
-        i, j = pivots[2 * b], pivots[2 * b + 1]
-        if i == NONE:
-            continue
-        for a in range(r):
-            axes[b, a] = mean[a] if i == MEAN else deviation[i, a] - deviation[j, a]
-        _across(axes, b)
+        best = 0.0
+        for i in range(-1 if near else 0, k):
+            if b == 0 or (i >= 0 and matters[i] == 0.0):
+                continue
+            rest = _row(deviation, mean, i, root, axes, b)
+            if rest > best:
+                best, pivots[2 * b], pivots[2 * b + 1] = rest, i, root
+        axes[b] = 0.0
+        if pivots[2 * b] != NONE:
+            _row(deviation, mean, pivots[2 * b], pivots[2 * b + 1], axes, b)
 
 
-def _frames(
-    mu, deviation, mean, weight, form, left_out, moves, pivots, axes, widths, home, matters
-):  # fmt: skip
-    near, r = form == NEAR, mu.shape[2]
+@unlocked
+def _frames(mu, deviation, mean, near, pivots, axes, widths, matters):
+    k, r = mu.shape[1:]
     first = np.zeros((r, r))
     for t in range(len(mu)):
-        home[t] = home_of(mu[t], weight)
-        matters[t] = 1.0
-        if form == FAR:
-            _set_matters(mu[t], weight, home[t], left_out, moves, matters[t])
         _choose(deviation[t], mean[t], near, matters[t], pivots[t], axes[t])
         set_axes(deviation[t], mean[t], pivots[t], first, axes[t])
         for b in range(r):
             widths[t, b] = 0.0
-        for b in range(spanned(len(weight), r, near)):
+        for b in range(spanned(k, r, near)):
             widths[t, b] = width_along(mu[t], deviation[t], near, matters[t], axes[t], b)
-
-
-_STATES, _MATRIX, _VECTOR = numba.float64[:, :, ::1], numba.float64[:, ::1], numba.float64[::1]
-_SIGNATURE = numba.void(
-    _STATES, _STATES, _MATRIX, _VECTOR, numba.int64, numba.float64, numba.float64,
-    numba.int64[:, ::1], _STATES, _MATRIX, numba.int64[::1], _MATRIX,
-)  # fmt: skip
-
-
-@functools.cache
-@uncollected()
-def _compiled() -> Callable[..., None]:
-    make: Any = functools.partial(numba.njit(_SIGNATURE, nogil=True, **OPTIONS), _frames)
-    return cast("Callable[..., None]", kept(("frames", _frames), _SIGNATURE, make))
 
 
 def frames(means: Means, left_out: float, moves: float) -> Frames:
@@ -290,9 +231,8 @@ def frames(means: Means, left_out: float, moves: float) -> Frames:
         pivots=np.empty((count, 2 * r), np.int64),
         axes=np.empty((count, r, r)),
         widths=np.empty((count, r)),
-        home=np.empty(count, np.int64),
-        matters=np.empty((count, len(means.weight))),
+        matters=_seen(means, left_out, moves).astype(float),
     )
     arrays = (np.ascontiguousarray(x) for x in means[:3])
-    _compiled()(*arrays, means.weight, means.form, left_out, moves, *found)
+    _frames(*arrays, means.form == NEAR, *found)
     return found

@@ -4,20 +4,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, cast
-
-import numba
 import numpy as np
 
-from flows.arithmetic.kept import kept
+from flows.arithmetic.kept import loop
 from flows.arithmetic.pairs import add, divided, product
 from flows.core.arrays import Array
-from flows.core.chart import uncollected
 from flows.systems.mixture.means import UNSEEN
 
 
+@loop
 def _centre(points, weight, origin, scale, deviation, centre):
     """Set scaled deviations from the weighted mean, and that mean less the origin."""
     total, total_low = 0.0, 0.0
@@ -33,15 +28,6 @@ def _centre(points, weight, origin, scale, deviation, centre):
         for i in range(len(points)):
             offset = scale * ((points[i, a] - high) - low)
             deviation[i, a] = 0.0 if abs(offset) < UNSEEN else offset
-
-
-@functools.cache
-@uncollected()
-def _compiled() -> Callable[..., None]:
-    matrix, vector = numba.float64[:, ::1], numba.float64[::1]
-    signature = numba.void(matrix, vector, vector, numba.float64, matrix, vector)
-    make: Any = functools.partial(numba.njit(signature, error_model="numpy"), _centre)
-    return cast("Callable[..., None]", kept(("centred", _centre), signature, make))
 
 
 def centred(points: Array, weight: Array, origin: Array, scale: float) -> tuple[Array, Array]:
@@ -67,5 +53,5 @@ def centred(points: Array, weight: Array, origin: Array, scale: float) -> tuple[
     """
     points = np.ascontiguousarray(points)
     found = np.empty_like(points), np.empty(points.shape[1])
-    _compiled()(points, weight, origin, float(scale), *found)
+    _centre(points, weight, origin, float(scale), *found)
     return found

@@ -19,10 +19,11 @@ from flows.systems.mixture.constants import (
     USUAL_LEVEL,
     Levels,
     Limits,
+    excess,
     pack,
 )
 from flows.systems.mixture.expectation import expect
-from flows.systems.mixture.field import LANES, excess, field, shape
+from flows.systems.mixture.field import LANES, field, shape
 from flows.systems.mixture.forms import components, longest, power_above
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, SHORT, Means
 from flows.systems.mixture.pieces import COARSE, MixturePiece, Regimes
@@ -79,18 +80,19 @@ def piece(
     if k == 1:
         # In units of its start: what falls out of the doubles has no digits left to follow.
         alone = means.mean / power_above(state.centre)
+        anywhere = -math.inf, math.inf
+        none = Limits(
+            anywhere, anywhere, math.inf, math.inf, NOBODY, state.mu, state.mu, np.ones(1)
+        )
+        constants = pack(frame.weight, frame.rate, LINEAR, NO_LEVELS, none)
         chart = Chart(
             clock=Clock(time, np.full(r, frame.rate[0]), 1.0, True),
             x0=alone,
             size=np.maximum(np.abs(alone), np.finfo(float).tiny),
             field=field(),
-            weights=np.concatenate([frame.weight, frame.rate]),
-            shape=shape(calculus, (k, r), NO_LEVELS, LINEAR),
+            weights=constants,
+            shape=shape(calculus, (k, r), NO_LEVELS, LINEAR, len(constants)),
             lanes=LANES,
-        )
-        anywhere = -math.inf, math.inf
-        none = Limits(
-            anywhere, anywhere, math.inf, math.inf, NOBODY, state.mu, state.mu, np.ones(1)
         )
         first = np.array([0])
         return MixturePiece(calculus, tolerance, regimes, frame, state, chart, LINEAR, first, none)
@@ -141,13 +143,14 @@ def piece(
             size[0] = 1.0
             if reach < THIN:
                 lanes = None
+    constants = pack(weight, rate, kind, levels, limits.ordered(order))
     chart = Chart(
         clock=Clock(time, decay.ravel(), offset),
         x0=blocks.ravel(),
         size=size.ravel(),
         field=field(),
-        weights=pack(weight, rate, levels, limits.ordered(order)),
-        shape=shape(calculus, (k, r), levels, kind),
+        weights=constants,
+        shape=shape(calculus, (k, r), levels, kind, len(constants)),
         lanes=lanes,
         explicit=LANES if kind == FAR and time <= UNSTIFF / float(np.max(rate / weight)) else None,
         slack=slack.ravel(),

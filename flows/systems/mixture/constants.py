@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.arithmetic.kept import shared
 from flows.core.arrays import Array
+from flows.systems.mixture.means import FAR
 
 # Form of one component alone, beside those of `means`.
 LINEAR = 0
@@ -95,9 +97,37 @@ NO_LEVELS = Levels(
 )
 
 
-def pack(weight: Array, rate: Array, levels: Levels, limits: Limits) -> Array:
-    """Constant argument of the raw field: weights, rates, axes and widths, rules, limits."""
+def excess(weight: Array, rate: Array) -> Array:
+    """How much faster each component follows the mean's pull, exactly zero for equal rates."""
+    if np.ptp(rate) == 0:
+        return np.zeros_like(rate)
+    return np.asarray(rate / np.sum(weight * rate) - 1.0)
+
+
+@shared
+def axes_at(k: int) -> int:
+    """Where the axes of the rules begin among the constants."""
+    return 2 * k * (1 + k)
+
+
+def _linear(weight: Array, rate: Array, kind: int) -> tuple[Array, Array, Array]:
+    """Decay rates of the component at home, or of the mean; deviations of blocks; blocks of pulls.
+
+    See :mod:`flows.systems.mixture.field`.
+    """
+    if kind in (FAR, LINEAR):
+        return rate / (weight if kind == FAR else 1.0), np.eye(len(rate)), -np.diag(rate)
+    share = weight * rate
+    around, back = np.diag(rate), share / share.sum() - np.eye(len(rate))
+    around[0], back[0] = -rate[0] / share[0] * share, -share
+    around[:, 0] = excess(weight, rate)
+    return np.full(len(rate), share.sum()), around, back
+
+
+def pack(weight: Array, rate: Array, kind: int, levels: Levels, limits: Limits) -> Array:
+    """Constant argument of the raw field: weights, linear parts, axes and widths, rules, limits."""
     bounds = [*limits.length, *limits.spread, limits.change, limits.moved, limits.home]
+    linear = (part.ravel() for part in _linear(weight, rate, kind))
     where = levels.axes.ravel(), levels.widths.ravel(), levels.numbers
     still = limits.means.ravel(), limits.along.ravel(), limits.matters
-    return np.concatenate([weight, rate, *where, bounds, *still])
+    return np.concatenate([weight, *linear, *where, bounds, *still])

@@ -34,6 +34,17 @@ def gradient(frame: Frame, means: Means, pull: Array) -> Array:
     return frame.rate[:, None] * (means.linear + pull)
 
 
+def slopes(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
+    """Derivative of minus the velocities by the means of a state, shape (k, r, k, r)."""
+    from flows.systems.mixture.sums import curve  # Numba loads where it is first needed
+
+    means = components(frame, state)
+    tolerance = SECOND * accuracy(means)
+    rule = curve_rule(means, tolerance) or expect(calculus, means, tolerance).rule
+    linear = np.einsum("ij,ac->iajc", means.linear_curve, np.eye(len(means.mean)))
+    return frame.rate[:, None, None, None] * (curve(calculus, means, rule) + linear)
+
+
 def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
     """Derivative of minus the velocities by the user's means, shape (n d, n d).
 
@@ -44,14 +55,7 @@ def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
     inside = d == r
     if not inside:  # the directions across the span are equivalent: one serves for all
         state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
-    from flows.systems.mixture.curves import curve as curve_by  # Numba, where it is first needed
-
-    means = components(frame, state)
-    tolerance = SECOND * accuracy(means)
-    rule = curve_rule(means, tolerance) or expect(calculus, means, tolerance).rule
-    curve = curve_by(calculus, means, rule)
-    curve += np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r + 1 - inside))
-    curve *= frame.rate[:, None, None, None]
+    curve = slopes(calculus, frame, state)
     full = np.einsum("pa,iajc,qc->ipjq", basis, curve[:, :r, :, :r], basis)
     if not inside:
         full += np.einsum("ij,pq->ipjq", curve[:, r, :, r], np.eye(d) - basis @ basis.T)

@@ -1,87 +1,118 @@
-"""What the oracles with many digits share: a rule for means on a line, and the flow of a loss.
-
-The trapezoidal rule has an error that falls with its step like `exp(-2 pi b / h)`, `b` the distance
-of the poles of the posteriors. Digits that cancel for small means are simply there.
-"""
+"""Means on a line with many digits: a rule, and the flow of a loss by the text that runs follow."""
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from flint import arb
 from mpmath import mp
 
+from flows.arithmetic.lists import balls
 from flows.core.arrays import Array
+from flows.core.balls import precision
 from flows.core.system import Smooth
+from flows.expectations.lines import Axis, Line, in_balls
+from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.derivatives import slopes
 from flows.systems.mixture.forms import components
-from flows.systems.mixture.means import FAR
+from flows.systems.mixture.integrands import PULL, Components, Functions, define, rows
+from flows.systems.mixture.means import CLUSTER, FAR
 from flows.systems.mixture.sound import Frame, SoundState
 
-__all__ = ["GUARD", "LineLoss", "line_flow", "nodes"]
+__all__ = ["GUARD", "line_flow", "nodes", "pulls"]
 
 # Digits that cancel between terms of order one and a loss of 1e-16.
 GUARD = 20
-
-#: From means, weights, digits, and whether second derivatives are wanted, to loss, gradient and
-#: Hessian of a mixture on a line.
-LineLoss = Callable[[Sequence[Any], Sequence[Any], int, bool], tuple[Any, list[Any], Any]]
+# Steps are powers of two to this, so that nearby states have the same nodes.
+STEPS = 8
 
 
-def nodes(means: Sequence[Any], digits: int, parts: int = 1) -> list[tuple[Any, Any]]:
-    """Nodes and weights that integrate posteriors of these means.
+# Of thin balls, one node at a time: the text of clusters loses no digits that are asked for.
+FUNCTIONS = Functions(
+    log=arb.log,
+    density=lambda x: x.expm1() - x,
+    divergence=lambda x: x - x.log1p(),
+    log_of_more=lambda x, y: x.log1p(),
+)
+
+
+def nodes(means: Sequence[Any], digits: int, parts: int = 1) -> Axis:
+    """Trapezoidal rule for `N(0, 1)` that integrates posteriors of these means.
+
+    Its error falls with its step like `exp(-2 pi b / h)`, `b` the distance of the poles.
 
     Parameters
     ----------
-    means : sequence of k mpf
+    means : sequence of k numbers
         Components on a line.
     digits : int
         Digits of the sums, absolute where the means are short.
     parts : int
         Into how many parts each step is cut, to measure the error.
-
-    Returns
-    -------
-    list of (mpf, mpf)
-        Trapezoidal rule for ``N(0, 1)``.
     """
-    decay = digits * mp.log(10)
-    reach = max(abs(m) for m in means)
-    end = mp.sqrt(2 * decay + reach**2) + reach
-    poles = mp.pi / max(max(means) - min(means), mp.mpf("0.1"))
+    decay, ends = digits * math.log(10), [float(m) for m in means]
+    reach = max(map(abs, ends))
+    poles = math.pi / max(max(ends) - min(ends), 0.1)
     # Without poles, the Gaussian itself asks for exp(-2 pi^2 / h^2).
-    step = min(2 * mp.pi * poles / decay, mp.pi * mp.sqrt(2 / decay)) / parts
-    count = int(end / step) + 1
-    right = [(j * step, step * mp.npdf(j * step)) for j in range(1, count + 1)]
-    return [*((-x, w) for x, w in reversed(right)), (mp.zero, step * mp.npdf(0)), *right]
+    step = min(2 * math.pi * poles / decay, math.pi * math.sqrt(2 / decay))
+    step = 2.0 ** (math.floor(STEPS * math.log2(step)) / STEPS) / parts
+    count = int((math.sqrt(2 * decay + reach**2) + reach) / step) + 1
+    return Axis(Line(), step, -count, count)
 
 
-def line_flow(frame: Frame, state: SoundState, digits: int, loss: LineLoss, factor: int) -> Smooth:
-    """Flow of the distinct components on a line, for one loss.
+@functools.cache
+def _adder(calculus: Calculus) -> Callable[..., None]:
+    return define(balls(), FUNCTIONS, CLUSTER, calculus).first
+
+
+def pulls(calculus: Calculus, means: Sequence[Any], weights: Sequence[Any], digits: int) -> Any:
+    """Pulls of means on a line, a list of balls.
 
     Parameters
     ----------
-    frame, state : Frame, SoundState
-        Start; components of the frame are copies of equal weight.
+    calculus : Calculus
+        The loss's derived integrands.
+    means, weights : sequence of k numbers
+        Components; the weights are divided by their sum.
     digits : int
-        Digits of the flow.
-    loss : callable
-        Loss with its derivatives.
-    factor : int
-        ``f`` in ``grad_i = f W_i pull_i``, ``mu_i' = -rate_i pull_i``.
+        Digits of the result, for means above ``10^-5``.
+    """
+    bits, k = math.ceil((digits + GUARD) * math.log2(10)), len(means)
+    with precision(bits):
+        mu, total = [arb(m) for m in means], sum(map(arb, weights), arb(0))
+        share = [arb(w) / total for w in weights]
+        mean = sum((w * m for w, m in zip(share, mu, strict=True)), arb(0))
+        places, deviations = np.empty((2, k, 1), object)
+        places[:, 0], deviations[:, 0] = mu, [m - mean for m in mu]
+        found = Components(places, deviations, np.array([mean]), np.array(share), 0, np.eye(1))
+        add, room, sums = _adder(calculus), [arb(0)] * rows(k, 1), [arb(0)] * (PULL + k)
+        for x, w in in_balls(nodes(means, digits + GUARD), bits, False):
+            add(found, False, [x], [w], room, sums)
+        return [mean + pull for pull in sums[PULL:]]
+
+
+def line_flow(calculus: Calculus, frame: Frame, state: SoundState, digits: int) -> Smooth:
+    """Flow of the distinct components on a line; see :class:`flows.core.system.Smooth`.
+
+    Components of the frame are copies of equal weight; ``mu_i' = -rate_i pull_i``.
     """
     weights = frame.weight.tolist()
     with mp.workdps(digits + GUARD):  # a sum in doubles would round a cluster's offsets
         x0 = [mp.mpf(x) + mp.mpf(float(state.centre[0])) for x in state.offset[:, 0].tolist()]
-        share = [mp.mpf(r) / w / factor for r, w in zip(frame.rate.tolist(), weights, strict=True)]
+        total = mp.fsum(weights)
+        rates = [mp.mpf(rate) / total for rate in frame.rate.tolist()]
 
     def field(x: list[Any]) -> list[Any]:
-        slope = loss(x, weights, digits, False)[1]
-        return [-s * m for s, m in zip(slope, share, strict=True)]
+        found = pulls(calculus, x, weights, digits)
+        return [-rate * mp.mpf(pull) for rate, pull in zip(rates, found, strict=True)]
 
     def jacobian(x: list[Any]) -> Array:
-        curve = np.array(loss(x, weights, 15, True)[2], dtype=float)
-        return np.array(-curve * np.array(share, dtype=float)[:, None])
+        # In doubles: it steers Newton's method and decides no digit.
+        return -slopes(calculus, frame, decode(x))[:, 0, :, 0]
 
     def decode(x: list[Any]) -> SoundState:
         with mp.workdps(digits):

@@ -65,25 +65,18 @@ def expect(calculus: Calculus, means: Means, tolerance: float) -> Expected:
     tolerance : float
         Relative error asked for.
     """
-    return _expect(calculus, *(x.tobytes() for x in means[:4]), means.form, tolerance)
+    numbers = np.concatenate([x.ravel() for x in means[:4]])
+    return _expect(calculus, numbers.tobytes(), means.mu.shape, means.form, tolerance)
 
 
 # The pieces of a run ask for the same state up to three times in a row.
 @functools.lru_cache(maxsize=4)
 def _expect(
-    calculus: Calculus,
-    mu_: bytes,
-    deviation_: bytes,
-    mean_: bytes,
-    weight_: bytes,
-    form: int,
-    tolerance: float,
+    calculus: Calculus, held: bytes, shape: tuple[int, int], form: int, tolerance: float
 ) -> Expected:
-    mu, deviation, mean, weight = (
-        np.frombuffer(x).copy() for x in (mu_, deviation_, mean_, weight_)
-    )
-    mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
-    means = Means(mu, deviation, mean, weight, form)
+    numbers, (k, r) = np.frombuffer(held).copy(), shape
+    mu, deviation = numbers[: 2 * k * r].reshape(2, k, r)
+    means = Means(mu, deviation, numbers[2 * k * r : -k], numbers[-k:], form)
     several = expect_several(calculus, means.at(None), tolerance)
     names = "kl", "fisher", "size", "error", "nodes"
     parts = {name: getattr(several, name)[0].item() for name in names}

@@ -87,7 +87,7 @@ class Sample(NamedTuple):
 
     def turn(self, calculus: Calculus) -> Array:
         """Rate of the pulls at one time, shape (k, r)."""
-        from flows.systems.mixture.curves import curve  # Numba loads where it is first needed
+        from flows.systems.mixture.sums import curve  # Numba loads where it is first needed
 
         rule = curve_rule(self.means, max(float(self.found.error), EXACT)) or self.found.rule
         turned = np.einsum("iajb,jb->ia", curve(calculus, self.means, rule), self.velocity)

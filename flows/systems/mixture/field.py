@@ -14,6 +14,9 @@ each:
 
   the stiff linear part acts on ``m`` alone: the slow deviations do not feel it.
 
+In all of them deviations and rates are linear in the blocks and the pulls, by matrices among the
+constants (:mod:`flows.systems.mixture.constants`).
+
 Compiled steps take one state at a time: the sums over nodes take several nodes at a time already,
 and every state has rules of its own.
 """
@@ -27,32 +30,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.arithmetic.kept import lean
 from flows.core.chart import Lanes, wrapped_once
 from flows.systems.mixture import velocities
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.constants import LIMITS, LINEAR, Levels
+from flows.systems.mixture.constants import LINEAR, Levels
 from flows.systems.mixture.within import outgrown
 
 # Rodas5P takes as long for a decade as so many explicit steps.
 PATIENCE = 100
-
-
-def excess(weight: Array, rate: Array) -> Array:
-    """How much faster each component follows the mean's pull, exactly zero for equal rates."""
-    if np.ptp(rate) == 0:
-        return np.zeros_like(rate)
-    return np.asarray(rate / np.sum(weight * rate) - 1.0)
-
-
-def from_blocks(blocks: Array, weight: Array, rate: Array) -> tuple[Array, Array]:
-    """Mean and deviations of near blocks, shapes (..., r) and (..., k, r)."""
-    share = weight * rate
-    mean, slow = blocks[..., 0, :], blocks[..., 1:, :]
-    first = -np.sum((share[1:] / share[0])[:, None] * slow, axis=-2, keepdims=True)
-    slow = np.concatenate([first, slow], axis=-2)
-    shift = excess(weight, rate)[:, None] * mean[..., None, :]
-    return mean, rate[:, None] * slow + shift
 
 
 def field() -> Callable[..., None]:
@@ -61,20 +47,15 @@ def field() -> Callable[..., None]:
 
 
 def shape(
-    calculus: Calculus, sizes: tuple[int, int], levels: Levels, kind: int
+    calculus: Calculus, sizes: tuple[int, int], levels: Levels, kind: int, constants: int
 ) -> NDArray[np.int64]:
     """Shape argument of the raw field.
 
     It is ``(k, r, chart)``, where the sums are, the number of levels and of all constants; then, of
     each level, the nodes of its two rules, and the pivots of the axes.
     """
-    k, r = sizes
-    count = len(levels.widths)
-    where = levels.axes.size + levels.widths.size
-    constants = 2 * k + where + len(levels.numbers) + (LIMITS + 2 * k * r + k if count else 0)
-    sums = velocities.addresses(kind, calculus)
-    head = [k, r, kind, *sums, count, constants]
-    pivots = levels.pivots if len(levels.pivots) else np.zeros(2 * r, np.int64)
+    head = [*sizes, kind, *velocities.addresses(kind, calculus), len(levels.widths), constants]
+    pivots = levels.pivots if len(levels.pivots) else np.zeros(2 * sizes[1], np.int64)
     return np.concatenate([head, levels.counts, pivots]).astype(np.int64)
 
 
@@ -87,7 +68,7 @@ def make_field(lanes: int) -> Callable[..., None]:
     """Compile the field, see :class:`flows.core.chart.Lanes`."""
     assert lanes == 1
 
-    @velocities.small
+    @lean
     def field(x, weights, shape, out, work):
         # One state alone: its arrays have one axis.
         state, slope = x.reshape(x.size), out.reshape(out.size)
@@ -101,13 +82,13 @@ def make_field(lanes: int) -> Callable[..., None]:
 def make_look() -> Callable[..., bool]:
     """Compile what tells that a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
 
-    @velocities.small
+    @lean
     def look(x, weights, shape, work):
         if shape[2] == LINEAR:
             return False
         one, constants = x.reshape(x.size), weights.reshape(weights.size)
         space = work.reshape(work.size)
-        components, _ = velocities.components_at(one, constants, shape, space)
+        components = velocities.components_at(one, constants, shape, space)
         return outgrown(components, constants, shape)
 
     made: Callable[..., bool] = look

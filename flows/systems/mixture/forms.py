@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
-from flows.systems.mixture.means import FAR, SHORT, Means
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, SHORT, Means
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.travel import exponent, fineness, grows, magnification
+
+# A weighted sum of offsets below this part of the largest one is rounding.
+SUMMED = 8 * float(np.finfo(float).eps)
 
 
 def components(frame: Frame, state: SoundState) -> Means:
     """Return the components in the form in which they are summed without cancellation."""
-    from flows.systems.mixture.parts import parts_of  # Numba loads where it is first needed
-
-    mu, deviation, mean, form = parts_of(state.offset[None], state.centre[None], frame.weight)
+    mu, deviation, mean, form = parts(
+        frame.weight, SoundState(state.offset[None], state.centre[None])
+    )
     return Means(mu[0], deviation[0], mean[0], frame.weight, int(form[0]))
 
 
@@ -28,17 +31,25 @@ def components_by_form(
     frame: Frame, states: SoundState
 ) -> Iterator[tuple[NDArray[np.intp], Means]]:
     """Return the components at several times: for each form, at which times, and these."""
-    mu, deviation, mean, found = parts(frame, states)
+    mu, deviation, mean, found = parts(frame.weight, states)
     for form in np.unique(found).tolist():
         some = np.flatnonzero(found == form)
         yield some, Means(mu[some], deviation[some], mean[some], frame.weight, form)
 
 
-def parts(frame: Frame, states: SoundState) -> tuple[Array, Array, Array, NDArray[np.int64]]:
+def parts(weights: Array, states: SoundState) -> tuple[Array, Array, Array, NDArray[np.int64]]:
     """Means, deviations from the weighted mean, that mean and the form, at several times."""
-    from flows.systems.mixture.parts import parts_of  # Numba loads where it is first needed
-
-    return parts_of(states.offset, states.centre, frame.weight)
+    offset, centre = states.offset, states.centre
+    shift = np.zeros_like(centre)
+    for i, weight in enumerate(weights.tolist()):  # one after the other: bits of each state
+        shift += weight * offset[:, i]
+    # Offsets from the weighted mean sum to their rounding, late in a run above the mean.
+    largest = np.abs(offset).max(axis=(-2, -1))[:, None]
+    shift = np.where(np.abs(shift) <= SUMMED * largest, 0.0, shift)
+    mu, deviation = offset + centre[:, None], offset - shift[:, None]
+    # What is not a number is far.
+    together = np.where(longest(deviation) <= SHORT, CLUSTER, FAR)
+    return mu, deviation, centre + shift, np.where(longest(mu) <= SHORT, NEAR, together)
 
 
 def longest(rows: Array) -> Any:
@@ -53,7 +64,7 @@ def power_above(mean: Array) -> float:
 
 def magnified(frame: Frame, states: SoundState, tolerance: float, stretch: float) -> Array:
     """By how much errors of steps grow on the way: see `travel.magnification`."""
-    mu, deviation, mean, form = parts(frame, states)
+    mu, deviation, mean, form = parts(frame.weight, states)
     left = exponent(frame.weight, frame.rate, mean, stretch)
     distant, spread = form == FAR, longest(deviation)
     local = ATOL_PER_RTOL * fineness(left, tolerance) * spread

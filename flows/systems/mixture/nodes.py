@@ -17,20 +17,15 @@ means that move.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
-from numba.extending import register_jitable
 
-from flows.arithmetic.kept import kept
+from flows.arithmetic.kept import lean, shared, unlocked
 from flows.arithmetic.vectors import WIDTH
 from flows.core.arrays import Array
-from flows.core.chart import uncollected
-from flows.systems.mixture.node_functions import INNER, OPTIONS
 
 __all__ = ["Region", "length", "listed", "packed"]
 
@@ -62,18 +57,14 @@ class Region(NamedTuple):
     moves: float
 
 
-compiled: Any = numba.njit(**OPTIONS)
-small: Any = numba.njit(**OPTIONS, **INNER)
-
-
-@register_jitable(**INNER)
+@shared
 def length(count: int, r: int) -> int:
     """Numbers of a list of so many nodes."""
     return (count + WIDTH - 1) // WIDTH * WIDTH * (1 + r)
 
 
-@register_jitable(**INNER)
-def _put(numbers: Array, place: int, r: int, weight: float, at: Array) -> None:
+@lean
+def _put(numbers, place, r, weight, at):
     """Write a node of a list."""
     block, q = place // WIDTH, place % WIDTH
     begin = block * WIDTH * (1 + r) + q
@@ -82,19 +73,7 @@ def _put(numbers: Array, place: int, r: int, weight: float, at: Array) -> None:
         numbers[begin + (1 + a) * WIDTH] = at[a]
 
 
-@register_jitable(**INNER)
-def _fill(numbers: Array, count: int, r: int) -> None:
-    """Fill the last block with its last node, without a weight."""
-    for place in range(count, (count + WIDTH - 1) // WIDTH * WIDTH):
-        block, q = place // WIDTH, place % WIDTH
-        begin, last = block * WIDTH * (1 + r), (count - 1) % WIDTH
-        numbers[begin + q] = 0.0
-        for a in range(r):
-            here = begin + (1 + a) * WIDTH
-            numbers[here + q] = numbers[here + last]
-
-
-@small
+@lean
 def _adds(at, square, region):
     """Whether a node adds something."""
     if not square <= region.ball:
@@ -118,11 +97,11 @@ def _adds(at, square, region):
     return False
 
 
-@compiled
+@unlocked
 def _product(x, w, begin, region, numbers):
     """Write the nodes of a product of rules; how many. An empty list has them counted only."""
     r = len(begin) - 1
-    index, at, count = begin[:-1].copy(), np.empty(r), 0
+    index, at, last, count = begin[:-1].copy(), np.empty(r), np.empty(r), 0
     squares, weights = np.zeros(r + 1), np.ones(r + 1)
     level = 0
     while level >= 0:
@@ -142,39 +121,13 @@ def _product(x, w, begin, region, numbers):
         if level == r - 1 and _adds(at, squares[r], region):
             if len(numbers) > 0:
                 _put(numbers, count, r, weights[r], at)
+                last[:] = at
             count += 1
         index[level] += 1
-    if len(numbers) > 0 and count > 0:
-        _fill(numbers, count, r)
+    # What the last block has too many is its last node, without a weight.
+    for place in range(count, len(numbers) // (1 + r)):
+        _put(numbers, place, r, 0.0, last)
     return count
-
-
-@compiled
-def _pack(nodes, weights, numbers):
-    for n in range(len(weights)):
-        _put(numbers, n, nodes.shape[1], weights[n], nodes[n])
-    _fill(numbers, len(weights), nodes.shape[1])
-
-
-_MATRIX, _VECTOR = numba.float64[:, ::1], numba.float64[::1]
-_REGION = numba.types.NamedTuple(
-    (numba.float64, numba.float64, _MATRIX, _VECTOR, numba.int64, numba.float64), Region
-)
-_SIGNATURES: dict[str, Any] = {
-    "product": (
-        numba.int64(_VECTOR, _VECTOR, numba.int64[::1], _REGION, _VECTOR),
-        _product,
-    ),
-    "pack": (numba.void(_MATRIX, _VECTOR, _VECTOR), _pack),
-}
-
-
-@functools.cache
-@uncollected()
-def _compiled(name: str) -> Any:
-    signature, function = _SIGNATURES[name]
-    make = functools.partial(numba.njit(signature, nogil=True, **OPTIONS), function.py_func)
-    return kept((name, "of nodes", _product), signature, make)
 
 
 def listed(axes: Sequence[tuple[Array, Array]], region: Region) -> tuple[Array, int]:
@@ -196,19 +149,19 @@ def listed(axes: Sequence[tuple[Array, Array]], region: Region) -> tuple[Array, 
     """
     x, w = (np.concatenate(parts) for parts in zip(*axes, strict=True))
     begin = np.cumsum([0, *(len(x) for x, _ in axes)])
-    product = _compiled("product")
-    count = product(x, w, begin, region, np.zeros(0))
+    count = _product(x, w, begin, region, np.zeros(0))
     numbers = np.empty(length(count, len(axes)))
-    product(x, w, begin, region, numbers)
+    _product(x, w, begin, region, numbers)
     return numbers, count
 
 
 def packed(nodes: Array, weights: Array) -> Array:
     """List of nodes, shape (M, r), and their weights."""
-    numbers = np.empty(length(len(weights), nodes.shape[1]))
-    if len(weights):
-        _compiled("pack")(np.ascontiguousarray(nodes), np.ascontiguousarray(weights), numbers)
-    return numbers
+    count, r = nodes.shape
+    rows = np.zeros((-(-count // WIDTH) * WIDTH, 1 + r))
+    rows[:count] = np.column_stack([weights, nodes])
+    rows[count:, 1:] = nodes[-1:]
+    return rows.reshape(-1, WIDTH, 1 + r).swapaxes(1, 2).ravel()
 
 
 def unpacked(numbers: Array, count: int, r: int) -> tuple[Array, Array]:

@@ -27,11 +27,9 @@ from flows.systems.mixture.changes import Change, Trail, changes
 from flows.systems.mixture.constants import LINEAR, Limits
 from flows.systems.mixture.derivatives import gradient
 from flows.systems.mixture.expectation import expect
-from flows.systems.mixture.field import from_blocks
 from flows.systems.mixture.forms import components, longest, power_above
-from flows.systems.mixture.means import FAR, NEAR
+from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sound import Frame, SoundState
-from flows.systems.mixture.velocities import Looks
 
 # A field below this is about to underflow.
 UNDERFLOW = 1e-290
@@ -100,8 +98,10 @@ class MixturePiece(Piece):
         if self.kind == FAR:
             centre, moved = np.zeros_like(blocks[..., 0, :]), blocks
         else:
-            weight, rate = self.frame.weight[self.order], self.frame.rate[self.order]
-            centre, moved = from_blocks(blocks, weight, rate)
+            k = len(self.order)
+            around = self.chart.weights[2 * k : 2 * k + k * k].reshape(k, k)
+            centre = blocks[..., 0, :]
+            moved = (around[:, :, None] * blocks[..., None, :, :]).sum(axis=-2)
         offset = np.empty_like(blocks)
         offset[..., self.order, :] = moved
         return SoundState(offset, centre)
@@ -173,41 +173,34 @@ class MixturePiece(Piece):
 
     def same(self, taus: Array, states: Array) -> NDArray[np.bool_]:
         """Whether regimes of a solver's states are the first one."""
-        looks = self.looks(self.chart.raw(taus, states))
-        found, _ = self._regimes(self.chart.clock.time(taus), looks)
+        found, _ = self._regimes(taus, states)
         return np.asarray((found == self.first_regime).all(axis=-1))
 
     def changes(self, trail: Trail, tau: float) -> tuple[Change, ...]:
         """Changes of the regime up to a step."""
+        return changes(trail, tau, self.chart.rhs, self._regimes)
 
-        def look(taus: Array, states: Array) -> tuple[Array, Array]:
-            looks = self.looks(self.chart.raw(taus, states))
-            return self._regimes(self.chart.clock.time(taus), looks)
-
-        return changes(trail, tau, self.chart.rhs, look)
-
-    def _regimes(self, times: Array, looks: Looks) -> tuple[Array, Array]:
-        """Regimes and marks of what is seen at times."""
+    def _regimes(self, taus: Array, states: Array) -> tuple[Array, Array]:
+        """Regimes and marks of a solver's states."""
         assert self.regimes is not None
-        of = looks.mu, looks.velocity, looks.fisher
-        return self.regimes.at(times, self.frame.weight, *of)
+        looks = self.looks(self.chart.raw(taus, states))
+        return self.regimes.at(self.chart.clock.time(taus), self.frame.weight, *looks)
 
-    def looks(self, raw: Array) -> Looks:
-        """Look at raw states, by the rules of the piece."""
-        count, sizes = len(raw), self.state.offset.shape
-        looks = Looks(
-            mu=np.empty((count, *sizes)),
-            velocity=np.empty((count, *sizes)),
-            fisher=np.empty(count),
-        )
-        chart, states = self.chart, np.ascontiguousarray(raw)
-        velocities.see()(states, chart.weights, chart.shape, self.order, self._room, looks)
-        return looks
+    def looks(self, raw: Array) -> tuple[Array, Array, Array]:
+        """Means, velocities and ``E|v|^2`` at raw states, by the rules of the piece."""
+        chart, now, (k, r) = self.chart, self.decode(raw), self.state.offset.shape
+        terms, pull = np.empty((len(raw), 2, 2 + k * r)), np.empty((len(raw), k, r))
+        states = np.ascontiguousarray(raw)
+        velocities.see()(states, chart.weights, chart.shape, self._room, terms)
+        pull[:, self.order] = terms[:, 0, 2:].reshape(pull.shape)
+        means = Means(now.mu, now.offset, now.centre, self.frame.weight, self.kind)
+        velocity = -gradient(self.frame, means, pull)
+        return now.mu, velocity, means.constant[1] + terms[:, 0, 1]
 
     @functools.cached_property
     def _room(self) -> Array:
         """Where compiled code works."""
-        return velocities.room_of_looks(*self.state.offset.shape)
+        return np.empty(velocities.room_for(*self.state.offset.shape))
 
     @functools.cached_property
     def first_regime(self) -> Array:

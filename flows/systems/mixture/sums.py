@@ -1,4 +1,8 @@
-"""Compiled sums over lists of nodes: losses and pulls of one state, or of several."""
+"""Compiled sums over lists of nodes: losses, pulls and their derivatives, of one state or several.
+
+The nodes of a block are vectors of doubles (:mod:`flows.arithmetic.vectors`), and
+:mod:`flows.systems.mixture.integrands` is what is added of them.
+"""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
 
@@ -7,56 +11,65 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import numba
 import numpy as np
-from numba.extending import register_jitable
 
-from flows.arithmetic.kept import kept
+from flows.arithmetic.kept import kept, outer, shared, unfolded, unlocked
+from flows.arithmetic.numbers import lanes
 from flows.arithmetic.pointers import address_of, caller
 from flows.arithmetic.vectors import WIDTH, load, spread, store, total
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
+from flows.core.quadrature_rules import Rule
 from flows.core.threads import out_of_turn
-from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.integrands import Components, Functions, define, rows
 from flows.systems.mixture.means import FAR, Means
-from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS
-from flows.systems.mixture.node_posteriors import (
-    COMPONENTS,
-    MATRIX,
-    VECTOR,
-    Components,
-    rows,
-    turned,
-)
+from flows.systems.mixture.node_functions import density, divergence, log_of_more, logarithm
+from flows.systems.mixture.nodes import packed
 
 # Terms whose sums take longer than it takes to hand the turn over.
 MANY = 20_000
-_WHOLE = numba.int64[::1]
-_STATES = numba.float64[:, :, ::1]
+MATRIX, VECTOR = numba.float64[:, ::1], numba.float64[::1]
+COMPONENTS = numba.types.NamedTuple(
+    (MATRIX, MATRIX, VECTOR, VECTOR, numba.int64, MATRIX), Components
+)
 SIGNATURE = numba.void(COMPONENTS, VECTOR, numba.boolean, MATRIX, VECTOR)
+CURVING = numba.void(COMPONENTS, VECTOR, numba.float64[:, :, :, ::1])
 
-#: ``sums(components, nodes, whole, terms, space)``, see :func:`make_sums`.
-Summing = Callable[[Components, Array, bool, Array, Array], None]
+# Vectors of nodes, which stay in registers.
+VECTORS = replace(lanes(), function=unfolded)
+FUNCTIONS = Functions(logarithm, density, divergence, log_of_more)
 
 
-@register_jitable(**INNER)
+@shared
 def room_for(k: int, r: int) -> int:
     """Numbers that sums need to work in."""
     return (rows(k, r) + r + 2 * (2 + k * r)) * WIDTH
 
 
-def make_sums(form: int, calculus: Calculus) -> Summing:
-    """Compile the sums of a loss in one of the forms.
+@unfolded
+def _turned(along, axes, x):
+    """Set the coordinates of a block of nodes that are given along axes."""
+    r = len(axes)
+    for a in range(r):
+        at = spread(0.0)
+        for b in range(r):
+            at += axes[b, a] * load(along, b)
+        store(x, a, at)
+
+
+def make_sums(form: int, calculus: Calculus) -> Callable[..., None]:
+    """Make ``sums(components, nodes, whole, terms, space)`` of a loss in one of the forms.
 
     ``terms``, shape (2, 2 + k r), becomes KL divergence, ``E|v|^2`` and the pulls, without their
     constant and linear parts, and the magnitudes of their terms; the pulls alone where the whole is
     not wanted. ``space`` is room of the size that :func:`room_for` says.
     """
-    add_block = node_blocks.BLOCKS[form](calculus).first
-    width = WIDTH
+    add_block, width = define(VECTORS, FUNCTIONS, form, calculus).first, WIDTH
 
     def sums(components, nodes, whole, terms, space):
         k, r = components.mu.shape
@@ -65,52 +78,69 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
         for place in range(2 * places):
             store(acc, place, spread(0.0))
         for first in range(0, len(nodes), (1 + r) * width):
-            turned(nodes[first + width :], components.axes, x)
+            _turned(nodes[first + width :], components.axes, x)
             add_block(components, whole, x, nodes[first:], space, acc)
         for place in range(places):
             terms[0, place] = total(load(acc, place))
             if whole:
                 terms[1, place] = total(load(acc, places + place))
 
-    return cast("Summing", numba.njit(**KERNEL)(sums))
+    return sums
+
+
+def make_curve(form: int, calculus: Calculus) -> Callable[..., None]:
+    """Make ``curve(components, nodes, out)``, of a list of nodes.
+
+    ``out``, shape (k, r, k, r), becomes the derivative of ``pull_i`` by ``mu_j``.
+    """
+    add_block, width = define(VECTORS, FUNCTIONS, form, calculus).second, WIDTH
+
+    def curve(components, nodes, out):
+        k, r = components.mu.shape
+        room, sums = np.empty(rows(k, r) * width), np.zeros((k * r) ** 2 * width)
+        x, weight = np.empty(r * width), components.weight
+        for first in range(0, len(nodes), (1 + r) * width):
+            _turned(nodes[first + width :], components.axes, x)
+            add_block(components, x, nodes[first:], room, sums)
+        for i in range(k):
+            for j in range(i, k):
+                for a in range(r):
+                    for c in range(r):
+                        entry = total(load(sums, ((i * r + a) * k + j) * r + c))
+                        out[i, a, j, c] = entry
+                        # The rate of a loss is a gradient: its derivative is symmetric.
+                        out[j, c, i, a] = entry * (weight[i] / weight[j])
+
+    return curve
 
 
 @functools.cache
 @uncollected()
-def sums_of(form: int, calculus: Calculus) -> Summing:
-    """Sums of a loss in one of the forms, compiled once a version of what it is made from."""
-    make = functools.partial(make_sums, form, calculus)
-    return cast("Summing", kept((make_sums, form, calculus), SIGNATURE, make))
+def compiled(make: Callable[..., Any], signature: Any, form: int, calculus: Calculus) -> Any:
+    """Sums or second derivatives of a loss in one of the forms, compiled once a version."""
+    counts = make is make_curve  # the other makes no array
+    return kept(
+        (make, form, calculus), signature, lambda: outer(make(form, calculus), counts=counts)
+    )
 
 
 @functools.cache
-def address(form: int, calculus: Calculus) -> int:
-    """Address of :func:`sums_of`."""
-    return address_of(sums_of(form, calculus))
+def addresses(form: int, calculus: Calculus) -> tuple[int, int]:
+    """Where compiled sums of a loss are, and second derivatives."""
+    both = (make_sums, SIGNATURE), (make_curve, CURVING)
+    sums, curve = (address_of(compiled(*one, form, calculus)) for one in both)
+    return sums, curve
 
 
 call_sums = caller(SIGNATURE)
-_SEVERAL = numba.void(
-    numba.int64, _STATES, _STATES, MATRIX, VECTOR, _WHOLE, _STATES, VECTOR, _STATES
-)
 
 
-def _several(where, mu, deviation, mean, weight, home, axes, nodes, terms):
-    space = np.empty(room_for(mu.shape[1], mu.shape[2]))
-    for t in range(len(mu)):
-        one = Components(mu[t], deviation[t], mean[t], weight, home[t], axes[t])
-        call_sums(where, (one, nodes, True, terms[t], space))
-
-
-@functools.cache
-@uncollected()
-def _compiled() -> Callable[..., None]:
-    made: Any = kept(
-        ("sums at several states", make_sums),
-        _SEVERAL,
-        lambda: numba.njit(_SEVERAL, nogil=True, **OPTIONS)(_several),
-    )
-    return cast("Callable[..., None]", made)
+@unlocked
+def _several(where, together, numbers, terms, space):
+    for t in range(len(terms)):
+        mu, deviation, centre, weight, home, axes = together
+        one = Components(mu[t], deviation[t], centre[t], weight, home[t], axes[t])
+        call_sums(where, (one, numbers, True, terms[t], space))
 
 
 def components_of(means: Means, axes: Any = None) -> Components:
@@ -119,15 +149,17 @@ def components_of(means: Means, axes: Any = None) -> Components:
     ``axes`` are those along which nodes are given, the coordinates' own by default. Who is at home
     is decided once, by the means: last bits decide between two that are equally near.
     """
-    mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
+    mu, deviation, centre = means[:3]
     home: Any = np.zeros(mu.shape[:-2], np.int64)
     if means.form == FAR:
         home = means.at_home.argmax(axis=-1)
+        centre = np.take_along_axis(mu, home[..., None, None], axis=-2)[..., 0, :]
+        deviation = mu - centre[..., None, :]
     if axes is None:
         r = mu.shape[-1]
         axes = np.zeros((*mu.shape[:-2], r, r)) + np.eye(r)
-    at = home if home.ndim else int(home)
-    return Components(mu, deviation, mean, means.weight, at, np.ascontiguousarray(axes))
+    mu, deviation, centre, axes = map(np.ascontiguousarray, (mu, deviation, centre, axes))
+    return Components(mu, deviation, centre, means.weight, home if home.ndim else int(home), axes)
 
 
 def of_list(form: int, calculus: Calculus, components: Components, numbers: Array) -> Array:
@@ -142,8 +174,16 @@ def of_list(form: int, calculus: Calculus, components: Components, numbers: Arra
     numbers : ndarray
         The list (:mod:`flows.systems.mixture.nodes`), along the axes of the components.
     """
-    count = len(components.mu)
-    terms = np.zeros((count, 2, 2 + components.mu[0].size))
+    count, k, r = components.mu.shape
+    terms, space = np.zeros((count, 2, 2 + k * r)), np.empty(room_for(k, r))
     with out_of_turn() if count * len(numbers) >= MANY else nullcontext():
-        _compiled()(address(form, calculus), *components, numbers, terms)
+        _several(addresses(form, calculus)[0], tuple(components), numbers, terms, space)
     return terms
+
+
+def curve(calculus: Calculus, means: Means, rule: Rule) -> Array:
+    """Derivative of ``pull_i`` by ``mu_j`` at one state, shape (k, r, k, r)."""
+    found = np.zeros(means.mu.shape * 2)
+    numbers = packed(rule.nodes, rule.weights)
+    compiled(make_curve, CURVING, means.form, calculus)(components_of(means), numbers, found)
+    return found

@@ -75,6 +75,8 @@ class MixtureSystem(System):
     explicit: ClassVar[Lanes] = LANES
     #: Speed at which a cluster that travels spreads along its mean, see `travel.exponent`.
     stretch: ClassVar[float]
+    #: Names of the KL divergence and of ``E|v|^2``: one of them is the loss.
+    losses: ClassVar[tuple[str, str]]
     n: int
     d: int
     #: Relative error of the field that steps of a run can bear.
@@ -96,15 +98,23 @@ class MixtureSystem(System):
     def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means; see `reduction.reduce`."""
 
-    @abc.abstractmethod
-    def loss_from(self, kl: float, fisher: float) -> float:
-        """Loss, which is one of the two."""
-
-    @abc.abstractmethod
-    def own_features(self, sample: Sample) -> Columns:
-        """Features of this system alone."""
-
     # What does not -----------------------------------------------------------------------
+
+    def own_features(self, sample: Sample) -> Columns:
+        """Both losses and the gradient."""
+        square, doubt = (self.unit**2 * x for x in sample.square)
+        speed, speed_error = (self.unit * x for x in sample.speed)
+        found = {
+            "loss_dot": -square,
+            "loss_dot_error": doubt,
+            # Its rate is left out: t times the rate of the slaved mean would be rounding.
+            "gradient_norm": speed,
+            "gradient_norm_error": speed_error,
+        }
+        both = sample.found.kl, sample.found.fisher
+        for name, value, error in zip(self.losses, both, sample.losses(), strict=True):
+            found |= {name: value, f"{name}_error": error}
+        return found
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Allow the field a tenth of the error of a step, down to 1e-12, and below, all of it."""
@@ -200,11 +210,9 @@ class MixtureSystem(System):
         """
         if len(state.centre) > 1:
             raise InputError("method 'reference' follows means on a line only; choose another")
-        return self.exact_line(frame, state, digits)
+        from flows.systems.mixture.exact import line_flow
 
-    @abc.abstractmethod
-    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, for means on a line."""
+        return line_flow(self.calculus, frame, state, digits)
 
     def minimiser(self, at: ArrayLike | None = None) -> Minimiser:
         """All means at the target."""
@@ -243,7 +251,7 @@ class MixtureSystem(System):
         found = expect(self.calculus, means, tolerance or derivatives.accuracy(means))
         gradient = self.unit * derivatives.gradient(frame, means, found.pull) @ frame.basis.T
         return Expectations(
-            self.loss_from(found.kl, found.fisher),
+            (found.kl, found.fisher)[self.losses.index("loss")],
             found.kl,
             found.fisher,
             gradient[frame.member],

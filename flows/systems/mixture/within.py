@@ -8,25 +8,21 @@ Single runs and compiled steps ask this after each step; it looks at the means o
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numba
 import numpy as np
 
+from flows.arithmetic.kept import lean
 from flows.systems.mixture.axes import spanned, width_along
-from flows.systems.mixture.constants import BEYOND, LIMITS, USUAL_LEVEL
+from flows.systems.mixture.constants import BEYOND, LIMITS, USUAL_LEVEL, axes_at
 from flows.systems.mixture.means import NEAR
-from flows.systems.mixture.node_functions import INNER, OPTIONS
-
-small: Any = numba.njit(**OPTIONS, **INNER)
 
 
-@small
+@lean
 def serves(level, components, constants, shape):
     """Whether a level serves: along all axes means are near enough to each other."""
     mu, matters = components.mu, constants[constants.size - components.mu.shape[0] :]
     k, r = mu.shape
-    near, first = shape[2] == NEAR, 2 * k + r * r + level * r
+    near, first = shape[2] == NEAR, axes_at(k) + r * r + level * r
     for b in range(spanned(k, r, near)):
         width = width_along(mu, components.deviation, near, matters, components.axes, b)
         if not width <= constants[first + b]:
@@ -34,7 +30,7 @@ def serves(level, components, constants, shape):
     return True
 
 
-@small
+@lean
 def has_moved(components, constants, shape, times):
     """Whether means have moved farther than nodes that were left out allow."""
     mu, axes = components.mu, components.axes
@@ -62,18 +58,21 @@ def has_moved(components, constants, shape, times):
     return False
 
 
-@small
+@lean
 def outgrown(components, constants, shape):
     """Whether means are beyond limits, see :class:`flows.systems.mixture.constants.Limits`."""
-    mu, deviation = components.mu, components.deviation
+    mu, weight = components.mu, components.weight
     k, r = mu.shape
     limits = constants[constants.size - LIMITS - 2 * k * r - k :]
     length, spread, changed = 0.0, 0.0, 0.0
     for i in range(k):
         one, other, before = 0.0, 0.0, 0.0
         for a in range(r):
+            apart = 0.0  # of the weighted mean
+            for j in range(k):
+                apart += weight[j] * (components.deviation[i, a] - components.deviation[j, a])
             one += mu[i, a] * mu[i, a]
-            other += deviation[i, a] * deviation[i, a]
+            other += apart * apart
             before += limits[LIMITS + i * r + a] * limits[LIMITS + i * r + a]
         length, spread = max(length, one), max(spread, other)
         changed = max(changed, abs(one - before))
@@ -86,7 +85,7 @@ def outgrown(components, constants, shape):
     return has_moved(components, constants, shape, 1.0)
 
 
-@small
+@lean
 def level_at(components, constants, shape):
     """The level with the fewest nodes that serves; negative if none does."""
     if shape[6] == 0 or not serves(0, components, constants, shape):

@@ -20,7 +20,6 @@ from flows.core.options import Option, Options
 from flows.core.piece import Event
 from flows.core.settings import with_settings
 from flows.core.starts import given_array, vector_sizes
-from flows.core.system import Smooth
 from flows.systems.mixture import choice
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
@@ -30,13 +29,14 @@ from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
+from flows.systems.score_matching.regimes import regimes
 from symbolic.language.blocks import Block
 from symbolic.systems.averages import score_loss
 from symbolic.systems.score_matching import calculus
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Escape
-    from flows.systems.score_matching.exact import Stationary
+    from flows.systems.score_matching.stationary import Stationary
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
 LATEST = 50.0
@@ -99,6 +99,7 @@ class ScoreMatching(MixtureSystem):
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = calculus
     stretch: ClassVar[float] = 2.0
+    losses: ClassVar[tuple[str, str]] = ("kl", "loss")
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple."""
@@ -164,10 +165,6 @@ class ScoreMatching(MixtureSystem):
             means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
         )
 
-    def loss_from(self, kl: float, fisher: float) -> float:
-        """Return ``E|v|^2``."""
-        return fisher
-
     def stationary_point(self, digits: int = 15) -> Stationary:
         """Find the stationary point of Theorem 3.1: the maximum of the loss on a line.
 
@@ -186,15 +183,9 @@ class ScoreMatching(MixtureSystem):
         InputError
             If there are fewer than 3 components.
         """
-        from flows.systems.score_matching.exact import stationary_point
+        from flows.systems.score_matching.stationary import stationary_point
 
         return stationary_point(int(self.n), digits)
-
-    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, for means on a line."""
-        from flows.systems.score_matching import exact
-
-        return exact.flow(frame, state, digits)
 
     def own_features(self, sample: Sample) -> Columns:
         """Loss, gradient (by ``nu``), ``kl``, and where the mean is.
@@ -203,9 +194,6 @@ class ScoreMatching(MixtureSystem):
         which the reference point ``A(t)`` of Theorem 3.2 moves, ``mean_across`` the length of the
         rest.
         """
-        square, doubt = (self.unit**2 * x for x in sample.square)
-        speed, speed_error = sample.speed
-        kl_error, fisher_error = sample.losses()
         mean = sample.means.mean
         along, rest = np.zeros(len(mean)), lengths(mean)
         if self.target is not None:
@@ -213,19 +201,7 @@ class ScoreMatching(MixtureSystem):
             for i, axis in enumerate(sample.frame.basis.T @ direction):
                 along -= axis * mean[:, i]
             rest = lengths(mean @ sample.frame.basis.T + along[:, None] * direction)
-        return {
-            "loss": sample.found.fisher,
-            "loss_error": fisher_error,
-            "loss_dot": -square,
-            "loss_dot_error": doubt,
-            # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": self.unit * speed,
-            "gradient_norm_error": self.unit * speed_error,
-            "kl": sample.found.kl,
-            "kl_error": kl_error,
-            "mean_along": along,
-            "mean_across": rest,
-        }
+        return {**super().own_features(sample), "mean_along": along, "mean_across": rest}
 
     def _direction(self) -> Array:
         """Direction of the target; zero if it stands at 0."""
@@ -256,8 +232,6 @@ class ScoreMatching(MixtureSystem):
         self, times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array
     ) -> tuple[Array, Array]:
         """Regimes of states: components on the target and receding ones, plateaus; marks."""
-        from flows.systems.score_matching.regimes import regimes  # Numba loads where it is needed
-
         return regimes(times, weight, mu, velocity, fisher, self.n, self.unit)
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from flows.expectations.posteriors import Smooth, _sparsest, axis_for, gauss_error, lattice_error
 from flows.systems.mixture import expectation
+from flows.systems.mixture.forms import parts
 from flows.systems.mixture.means import FAR, Means
-from flows.systems.mixture.parts import parts_of
+from flows.systems.mixture.sound import SoundState
 from symbolic.systems.gmm_em import document as gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
 
@@ -87,7 +88,7 @@ def state(seed):
         mu += rng.normal(size=r)
     weight /= weight.sum()
     mean = weight @ mu
-    found = parts_of((mu - mean)[None], mean[None], weight)
+    found = parts(weight, SoundState((mu - mean)[None], mean[None]))
     return Means(*(x[0] for x in found[:3]), weight, int(found[3][0]))
 
 
@@ -148,4 +149,4 @@ def test_rules_for_a_third_of_the_distances_are_seen(monkeypatch):
 def _far():
     mu = np.array([[2.0, 0.5], [-1.5, 1.0], [0.3, -2.0]])
     mean = mu.mean(axis=0)
-    return parts_of((mu - mean)[None], mean[None], np.full(3, 1 / 3))
+    return parts(np.full(3, 1 / 3), SoundState((mu - mean)[None], mean[None]))

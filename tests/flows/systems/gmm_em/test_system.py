@@ -14,9 +14,9 @@ import flows
 import potentials
 from flows.cli.main import main
 from flows.core.errors import InputError
-from flows.systems.gmm_em import exact as gmm_em_exact
 from flows.systems.mixture.means import FAR, NEAR
 from potentials.notation import symbol
+from tests.oracles import mixture_lines
 
 CLAIMS = {c.id: c for c in potentials.claims("gmm_em")}
 # What the values promise; the oracle has 40 digits.
@@ -30,7 +30,7 @@ ALONG_A_RUN = 1e-9
 
 
 def on_a_line(means, weights):
-    loss, gradient, hessian = gmm_em_exact.expectations(means, weights, 40, hessian=True)
+    loss, gradient, hessian = mixture_lines.expectations(False, means, weights, 40, hessian=True)
     return float(loss), np.array(gradient, dtype=float), np.array(hessian, dtype=float)
 
 
@@ -369,7 +369,7 @@ def test_bad_options_are_one_line_and_exit_code_two(capsys, words, said):
 
 def test_the_oracle_itself_knows_a_loss_in_closed_form():
     with mp.workdps(30):
-        loss, gradient, _ = gmm_em_exact.expectations([0.5, 0.5], [0.4, 0.6], 30)
+        loss, gradient, _ = mixture_lines.expectations(False, [0.5, 0.5], [0.4, 0.6], 30)
         assert abs(loss - mp.mpf("0.125")) < mp.mpf("1e-30")
         assert abs(gradient[0] - mp.mpf("0.2")) < mp.mpf("1e-15")  # the weights are doubles
 
@@ -380,7 +380,7 @@ def test_gradient_em_with_a_step_size_agrees_with_thirty_digits():
     with mp.workdps(30):
         means = [mp.mpf(0.6), mp.mpf(-0.3)]
         for _ in range(20):
-            slope = gmm_em_exact.expectations(means, system.weights, 30)[1]
+            slope = mixture_lines.expectations(False, means, system.weights, 30)[1]
             means = [m - s / 2 for m, s in zip(means, slope, strict=True)]
     assert run.completed
     np.testing.assert_allclose(run.state[-1][:, 0], np.array(means, dtype=float), rtol=1e-12)

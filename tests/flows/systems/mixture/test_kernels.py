@@ -7,10 +7,9 @@ import pytest
 
 from flows.arithmetic.vectors import WIDTH
 from flows.core.quadrature_rules import Rule
-from flows.systems.mixture.curves import curve
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.nodes import packed
-from flows.systems.mixture.sums import components_of, of_list
+from flows.systems.mixture.sums import components_of, curve, of_list
 from symbolic.systems.gmm_em import document as gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
 from tests.oracles.grids import hermite

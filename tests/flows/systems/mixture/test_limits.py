@@ -10,7 +10,7 @@ import pytest
 import flows
 from flows.arithmetic.linked import linked
 from flows.systems.mixture import choice
-from flows.systems.mixture.constants import LIMITS
+from flows.systems.mixture.constants import LIMITS, axes_at
 from flows.systems.mixture.derivatives import gradient
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.field import make_look, workspace
@@ -76,7 +76,7 @@ def beyond(piece, raw):
     assert limits.moved == np.inf
     # Along the axes of the rule the means are no further apart than it serves.
     k, r = limits.means.shape
-    usual = piece.chart.weights[2 * k + r * r :][r : 2 * r]
+    usual = piece.chart.weights[axes_at(k) + r * r :][r : 2 * r]
     return ~(inside & np.array([(widths_of(piece, m) <= usual).all() for m in mu]))
 
 
@@ -91,7 +91,7 @@ def test_compiled_code_knows_where_a_piece_is_outgrown(kind):
     # A limit that is off by five per cent is seen.
     bent = piece.chart.weights.copy()
     bent[-LIMITS - 15 :][:4] *= 1.05
-    bent[2 * 3 + 2 * 2 :][2:4] *= 1.05
+    bent[axes_at(3) + 2 * 2 :][2:4] *= 1.05
     assert (looked(piece, raw, bent) != outgrown).any()
 
 
@@ -126,7 +126,7 @@ def test_short_means_have_fewer_nodes_that_serve_as_well():
     raw = piece.chart.x0 * 0.5 ** np.arange(8)[:, None]
 
     def off(one):
-        found, exact = one.looks(raw).velocity, []
+        found, exact = one.looks(raw)[1], []
         for state in one.decode(raw).mu:
             frame, sound = one.frame, SoundState(state - state.mean(axis=0), state.mean(axis=0))
             means = components(frame, sound)
@@ -137,6 +137,6 @@ def test_short_means_have_fewer_nodes_that_serve_as_well():
     assert off(piece) <= RTOL
     # With the nodes of the shortest means everywhere the longest are not served.
     k, r, (weights, shape) = 3, 2, (piece.chart.weights.copy(), piece.chart.shape)
-    weights[2 * k + r * r :][: levels * r] = np.inf
+    weights[axes_at(k) + r * r :][: levels * r] = np.inf
     chart = dataclasses.replace(piece.chart, weights=weights, shape=shape)
     assert off(dataclasses.replace(piece, chart=chart)) > 100 * RTOL

@@ -6,11 +6,14 @@ from mpmath import mp
 
 import flows
 from flows.core.errors import InputError
-from flows.systems.gmm_em import exact as gmm_em_exact
-from flows.systems.mixture import exact as mixture_exact
-from flows.systems.score_matching import exact
+from flows.expectations.lines import in_balls
+from flows.systems.mixture import exact
+from flows.systems.score_matching.stationary import stationary_point
 from symbolic.language.lower import lower
+from symbolic.systems.gmm_em import document as gmm_em
+from symbolic.systems.score_matching import calculus as score_matching
 from symbolic.systems.score_matching.tail import FAR, NEAR, R, far_loss
+from tests.oracles import mixture_lines
 
 MEANS, WEIGHTS = ["0.9", "-0.7", "0.2"], [2, 1, 1]
 # 30 digits, less what central differences of step 10^-10 with them leave: 1e-20 of third
@@ -41,9 +44,10 @@ def moved(means, i, by):
 def test_gradient_and_hessian_are_differences_of_loss_and_gradient(i):
     with mp.workdps(DIGITS):
         means = numbers(MEANS)
-        _, slope, curve = exact.expectations(means, WEIGHTS, DIGITS, hessian=True)
+        _, slope, curve = mixture_lines.expectations(True, means, WEIGHTS, DIGITS, hessian=True)
         up, down = (
-            exact.expectations(moved(means, i, sign * STEP), WEIGHTS, DIGITS) for sign in (1, -1)
+            mixture_lines.expectations(True, moved(means, i, sign * STEP), WEIGHTS, DIGITS)
+            for sign in (1, -1)
         )
         assert abs(slope[i] - (up[0] - down[0]) / (2 * STEP)) < DIFFERENCED
         assert abs(slope[i] / 2 - (up[0] - down[0]) / (2 * STEP)) > 1e3 * DIFFERENCED
@@ -57,15 +61,15 @@ def test_gradient_and_hessian_are_differences_of_loss_and_gradient(i):
 def test_the_loss_is_the_projection_of_the_gradient_of_the_kl_divergence():
     with mp.workdps(30):
         means = numbers(MEANS)
-        loss = exact.expectations(means, WEIGHTS, 30)[0]
-        slope = gmm_em_exact.expectations(means, WEIGHTS, 30)[1]
+        loss = mixture_lines.expectations(True, means, WEIGHTS, 30)[0]
+        slope = mixture_lines.expectations(False, means, WEIGHTS, 30)[1]
         assert abs(loss - mp.fdot(slope, means)) < SAME
-        assert abs(loss - gmm_em_exact.expectations(means, WEIGHTS, 30)[0]) > 1e-3
+        assert abs(loss - mixture_lines.expectations(False, means, WEIGHTS, 30)[0]) > 1e-3
 
 
 def test_coincident_components_have_the_loss_and_gradient_of_one():
     with mp.workdps(30):
-        loss, slope, _ = exact.expectations(numbers(["0.5", "0.5"]), [2, 3], 30)
+        loss, slope, _ = mixture_lines.expectations(True, numbers(["0.5", "0.5"]), [2, 3], 30)
         assert abs(loss - mp.mpf("0.25")) < SAME
         assert abs(slope[0] - mp.mpf("0.4")) < SAME
         assert abs(slope[1] - mp.mpf("0.4")) > 0.1
@@ -74,15 +78,29 @@ def test_coincident_components_have_the_loss_and_gradient_of_one():
 def test_nodes_of_half_the_step_change_nothing():
     with mp.workdps(30):
         means = numbers(["3", "-2"])
-        sums = [
-            mp.fsum(w / (1 + mp.exp(5 * x)) ** 2 for x, w in mixture_exact.nodes(means, 30, parts))
+        whole, halves = (
+            [
+                mp.mpf(w) / (1 + mp.exp(5 * mp.mpf(x))) ** 2
+                for x, w in in_balls(exact.nodes(means, 30, parts), 120, False)
+            ]
             for parts in (1, 2)
-        ]
-        assert abs(sums[0] - sums[1]) < SAME
-        coarse = mp.fsum(
-            2 * w / (1 + mp.exp(5 * x)) ** 2 for x, w in mixture_exact.nodes(means, 30)[::2]
         )
-        assert abs(coarse - sums[1]) > 1e3 * SAME
+        assert abs(mp.fsum(whole) - mp.fsum(halves)) < SAME
+        assert abs(2 * mp.fsum(whole[::2]) - mp.fsum(halves)) > 1e3 * SAME
+
+
+@pytest.mark.parametrize(
+    ("loss", "score"), [(gmm_em, False), (score_matching, True)], ids=["gmm_em", "score_matching"]
+)
+def test_the_text_that_runs_follow_has_thirty_digits_of_the_definition(loss, score):
+    with mp.workdps(30):
+        for means in (numbers(MEANS), numbers(["8", "-3", "0.1"]), numbers(["2", "2.001", "2"])):
+            slope = mixture_lines.expectations(score, means, WEIGHTS, 30)[1]
+            found = [mp.mpf(pull) for pull in exact.pulls(loss, means, WEIGHTS, 30)]
+            whole = [(1 + score) * w * pull / 4 for w, pull in zip(WEIGHTS, found, strict=True)]
+            assert max(abs(a - b) for a, b in zip(slope, whole, strict=True)) < SAME
+            # Digits of a double would be seen.
+            assert max(abs(a - float(b)) for a, b in zip(slope, whole, strict=True)) > 1e3 * SAME
 
 
 # --- a stationary point ---------------------------------------------------------------------------
@@ -90,32 +108,34 @@ def test_nodes_of_half_the_step_change_nothing():
 
 @pytest.mark.parametrize("n", [3, 4, 17, 50])
 def test_the_gradient_vanishes_in_every_component_while_the_loss_is_positive(n):
-    found = exact.stationary_point(n, 12)
+    found = stationary_point(n, 12)
     s, weights = found.point, [1, 1, n - 2]
     assert found.error < POINT
     with mp.workdps(30):
-        loss, slope, curve = exact.expectations([s, -s, 0], weights, 15, hessian=True)
+        loss, slope, curve = mixture_lines.expectations(True, [s, -s, 0], weights, 15, hessian=True)
         assert max(abs(g) for g in slope) < POINT
         assert abs(loss - found.loss) < SAME and loss > 0.01
         # It is a maximum on the line of such points, and to either side there is a gradient.
         assert curve[0][0] - 2 * curve[0][1] + curve[1][1] < 0
         for sign in (1, -1):
             beside = s + sign * 1000 * POINT
-            pull = exact.expectations([beside, -beside, 0], weights, 15)[1][0]
+            pull = mixture_lines.expectations(True, [beside, -beside, 0], weights, 15)[1][0]
             assert sign * pull < 0
 
 
 def test_the_stationary_point_has_two_unstable_directions_on_the_line():
     for n in (3, 5):
-        s = exact.stationary_point(n, 12).point
-        curve = exact.expectations([s, -s] + [0] * (n - 2), [1] * n, 15, hessian=True)[2]
+        s = stationary_point(n, 12).point
+        curve = mixture_lines.expectations(
+            True, [s, -s] + [0] * (n - 2), [1] * n, 15, hessian=True
+        )[2]
         values = np.linalg.eigvalsh(np.array(curve, dtype=float))
         assert np.sum(values < 0) == 2 and values[1] < -0.1 < 0.1 < values[2]
 
 
 def test_two_components_have_no_stationary_point():
     with pytest.raises(InputError, match="n >= 3"):
-        exact.stationary_point(2)
+        stationary_point(2)
 
 
 # --- laws -----------------------------------------------------------------------------------------
@@ -125,7 +145,7 @@ def test_two_components_have_no_stationary_point():
 def test_the_loss_of_far_components_is_that_of_leading_order(k):
     leading = lower((far_loss(),), (R, FAR, NEAR), "mpmath")
     for distance in (8, 16):
-        loss, slope, _ = exact.expectations([0, distance], [1, k], 30)
+        loss, slope, _ = mixture_lines.expectations(True, [0, distance], [1, k], 30)
         ratio = loss / leading(distance, k, 1)[0]
         assert 1 - 16 / (mp.pi * distance**2) < ratio < 1
         pulls = [g / (-distance * loss / 4) for g in slope]

@@ -13,9 +13,10 @@ from flows.core.errors import InputError
 from flows.systems.mixture import expectation as mixture_expectation
 from flows.systems.mixture.forms import components
 from flows.systems.mixture.means import CERTAIN, CLUSTER, FAR, NEAR
-from flows.systems.score_matching import exact as score_matching_exact
 from flows.systems.score_matching.regimes import RADIUS
+from flows.systems.score_matching.stationary import stationary_point
 from symbolic.systems.score_matching import calculus
+from tests.oracles import mixture_lines
 
 # What the values promise where they are compared with 40 digits.
 ACCURACY = 1e-10
@@ -52,8 +53,8 @@ def test_loss_gradient_and_hessian_agree_with_forty_digits(name):
     system = flows.ScoreMatching(3, 1)
     frame, state = system.reduce(line[:, None])
     assert components(frame, state).form == form
-    loss, gradient, hessian = score_matching_exact.expectations(
-        line.tolist(), [1 / 3] * 3, 40, hessian=True
+    loss, gradient, hessian = mixture_lines.expectations(
+        True, line.tolist(), [1 / 3] * 3, 40, hessian=True
     )
     found = system.expectations(line[:, None])
     assert found.loss == pytest.approx(float(loss), rel=ACCURACY)
@@ -66,7 +67,7 @@ def test_loss_gradient_and_hessian_agree_with_forty_digits(name):
 
 def test_offsets_of_1e_minus_12_keep_their_digits_in_the_velocity():
     line = LINES["tiny cluster"][0]
-    exact = score_matching_exact.expectations(line.tolist(), [1 / 3] * 3, 40)[1]
+    exact = mixture_lines.expectations(True, line.tolist(), [1 / 3] * 3, 40)[1]
     frame, state = flows.ScoreMatching(3, 1).reduce(line[:, None])
     means = components(frame, state)
     velocity = -frame.rate[:, None] * mixture_expectation.expect(calculus, means, 1e-12).pull
@@ -201,7 +202,7 @@ def test_a_loss_below_1e_minus_20_keeps_its_digits_between_tolerances():
 
 def test_a_plateau_near_the_stationary_point_is_left_and_told():
     # At the point itself a run stays: its field is rounding, and solvers damp what it would grow.
-    point = float(score_matching_exact.stationary_point(3).point) + 1e-9
+    point = float(stationary_point(3).point) + 1e-9
     run = flows.integrate(flows.ScoreMatching(3, 1), [[point], [-point], [0.0]], 1e5)
     assert run.completed
     assert [e.kind for e in run.events if e.kind == "escape"]

@@ -17,6 +17,7 @@ import numpy as np
 import sympy as sp
 
 import flows
+from symbolic import Expectation
 
 
 class Problem(NamedTuple):
@@ -171,9 +172,9 @@ def misfit(X: Any) -> sp.Expr:
 
 def mirrored(h: sp.Symbol, z: sp.Symbol) -> sp.Expr:
     """Half the loss of the neurons `(h, +-z)` of the teacher `(1, 0)`."""
-    theta = sp.atan(z / h)
-    own = (h**2 + z**2) / 4 + (2 * h * z + (sp.pi - 2 * theta) * (h**2 - z**2)) / (4 * sp.pi)
-    return own + sp.Rational(1, 8) - (z + (sp.pi - theta) * h) / (2 * sp.pi)
+    x, y = sp.symbols("x y", real=True)
+    both = sp.Max(0, h * x + z * y) + sp.Max(0, h * x - z * y)
+    return Expectation((both - sp.Max(0, x)) ** 2, (x, y)) / 4
 
 
 def main() -> None:

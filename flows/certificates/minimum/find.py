@@ -67,11 +67,15 @@ class _Proof:
         here, d = self.here, _rational(self.proposal.constant)
         m, k, lower = self.wanted.m, self.wanted.k, self.wanted.lower
         inside = [
-            rf"0 \le {sp.latex(x)} \le {sp.latex(_rational(r))}"
+            rf"{sp.latex(x)} \ge 0"
+            if side and here.everywhere
+            else rf"0 \le {sp.latex(x)} \le {sp.latex(_rational(r))}"
             if side
             else rf"|{sp.latex(x)}| \le {sp.latex(_rational(r))}"
             for x, r, side in zip(here.off, here.radii, here.sides, strict=True)
+            if side or not here.everywhere
         ]
+        inside.append(rf"L - L^* \le {sp.latex(_rational(here.level))}")
         power = sp.Rational(1) if k == 0 else 1 + sp.Rational(k, m)
         root = sp.Rational(1, m) if lower else -sp.Rational(k, m)
         factor = d if k == 0 else d**root
@@ -85,7 +89,7 @@ class _Proof:
                 r"\begin{theorem}",
                 rf"Let $L = {sp.latex(here.loss)}$, $L^* = {sp.latex(here.least)}$,",
                 rf"$V = {sp.latex(self.V)}$ and $\dot x = -\nabla L$. For every start with",
-                rf"${', '.join(inside)}$ and $L - L^* \le {sp.latex(_rational(here.level))}$,",
+                rf"${', '.join(inside)}$,",
                 rf"\[ {rate}, \qquad {loss} . \]",
                 r"\end{theorem}",
                 r"\begin{proof}",
@@ -118,14 +122,15 @@ def find_potential_near(
     system : OwnSystem
         Of at most four numbers, whose loss is analytic at the minimum, also from one side:
         fractions, powers, pi, exp, sin, cos, tan, atan, sinh, cosh, tanh where they are exact
-        there (at zero), log at one.
+        there (at zero), log at one, angles, and expectations of activations with a closed form.
     at : mapping
         The minimum: a fraction for each entry, ``{h: "1/2", z: 0}``.
     rate : "exp", number or str
         How fast: an exponent `q` of `t^-q`, or "exp".
     level : number or str
         Starts with `L - L^*` at most this, in a box around the minimum that the search chooses: on
-        its faces the loss is above the level.
+        its faces the loss is above the level. All such starts, where the loss is seen to be above
+        the level outside the box, out to infinity.
     template : sequence of Expr
         The `m_j`: powers of displacements, such as ``[z**3, (h - Rational(1, 2))**2]``. Without
         any, `V` is `L - L^*`. For a bound from below one expression is `V` itself.
@@ -149,7 +154,7 @@ def find_potential_near(
     Notes
     -----
     Units: `t` is the time of ``dx/dt = -grad L``; the loss is taken as it is given.
-    Assumptions: none beyond the statement, which names the box.
+    Assumptions: none beyond the statement, which names the box if it is about one.
     Source: Young's inequality, see :mod:`potentials.search.rates`; weighted blow-up, see
     :mod:`flows.certificates.verifier.charts`.
     Accuracy: what is proved is exact; `best` is the best constant on samples, in doubles.

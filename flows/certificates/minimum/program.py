@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,15 +12,19 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from flows.certificates.verifier.charts import Box
 from flows.certificates.verifier.near import FORMAT
-from flows.certificates.verifier.taylor import AT_ZERO
+from flows.certificates.verifier.outside import Exterior
+from flows.certificates.verifier.reading import Refused
+from flows.certificates.verifier.steps import read
 from flows.core.errors import InputError
+from flows.systems.own.steps import FUNCTIONS, Unknown, steps_of
 from potentials.search.exact import simplest
-from symbolic.asymptotics.angles import regular
-from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.given import exact as given
 from symbolic.language.lower import lower
+from symbolic.language.primitives import definition
 
-__all__ = ["Minimum", "apart", "kernel_axes", "minimum", "program_of"]
+__all__ = ["Minimum", "kernel_axes", "minimum"]
 
 # A box reaches along each axis to where the loss is this part of the level.
 BEYOND = 1.2
@@ -30,10 +33,10 @@ BEYOND = 1.2
 LONGER, ABOVE, TIMES = 1.15, 1.05, 40
 # Points along an axis.
 POINTS = 2000
+# Samples outside the box reach so many times as far; weights of variables at infinity.
+FARTHEST, AT_INFINITY = 1e4, (1, 2, 3)
 # Points of a face along each of its axes: of one axis, and of more.
 ON_FACE, ON_FACES = 41, 11
-# Angles in doubles are whole eighths of a turn to this part of one.
-EIGHTHS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Minimum:
         Degree of the Taylor polynomials of functions.
     axes : tuple of tuple of int, optional
         The box is one of these combinations of displacements, which are orthogonal.
+    everywhere : tuple of int, optional
+        The loss is above the level outside the box, too: weights of its variables at infinity.
     """
 
     symbols: tuple[sp.Symbol, ...]
@@ -69,6 +74,7 @@ class Minimum:
     level: Fraction
     order: int = 14
     axes: tuple[tuple[int, ...], ...] | None = None
+    everywhere: tuple[int, ...] | None = None
 
     @property
     def least(self) -> sp.Expr:
@@ -86,6 +92,9 @@ class Minimum:
 
     def data(self) -> dict[str, Any]:
         """For a file."""
+        more: dict[str, Any] = {"everywhere": [*self.everywhere]} if self.everywhere else {}
+        if self.axes is not None:
+            more["axes"] = [[str(c) for c in row] for row in self.axes]
         return {
             "format": FORMAT,
             "variables": [str(x) for x in self.symbols],
@@ -95,7 +104,7 @@ class Minimum:
             "sides": list(self.sides),
             "level": str(self.level),
             "order": self.order,
-        } | ({} if self.axes is None else {"axes": [[str(c) for c in row] for row in self.axes]})
+        } | more
 
 
 def minimum(
@@ -120,22 +129,18 @@ def minimum(
         sides,
         float(level),
     )
-    reach = np.abs(back) @ np.array([float(r) for r in radii])
-    signs: dict[sp.Basic, sp.Basic] = {
-        x: sp.Symbol(x.name, positive=True)
-        for x, p, r, side in zip(symbols, center, reach, sides, strict=True)
-        if p - (0 if side else r) >= 0
-    }
-    own = [signs.get(x, x) for x in symbols]
-    place = {x: sp.Rational(str(p)) for x, p in zip(own, point, strict=True)}
     try:
-        beside = regular(loss.xreplace(signs), place)
-        beside = beside.replace(sp.atan, lambda ratio: apart(ratio, place))
-    except NoLaw as problem:
-        raise InputError(f"near: {problem}; give another point, or sides of it") from None
-    loss = beside.xreplace({x: symbol for symbol, x in signs.items()})
-    program = program_of(beside, own)
-    return Minimum(symbols, loss, program, point, radii, tuple(sides), level, axes=axes)
+        program = steps_of(given(loss), symbols)
+    except Unknown as unknown:
+        raise InputError(
+            f"near: expected a loss of {', '.join(FUNCTIONS)}, powers and angles, got"
+            f" {unknown.args[0]!s:.60}; write it with these"
+        ) from None
+    found = Minimum(
+        symbols, definition(loss), program, point, radii, tuple(sides), level, axes=axes
+    )
+    far = _far(numbers, found, back)
+    return replace(found, everywhere=far) if far else found
 
 
 def kernel_axes(
@@ -155,78 +160,50 @@ def kernel_axes(
     return tuple(tuple(int(c * sp.ilcm(*(x.q for x in v))) for c in v) for v in rows)
 
 
-def apart(ratio: sp.Expr, place: Mapping[sp.Basic, sp.Expr]) -> sp.Expr:
-    """An `atan` of polynomials as the sum of those of the factors of a complex number.
-
-    The angle between two vectors is the difference of theirs, whose denominators are shorter.
-    """
-    across, along = sp.fraction(sp.together(ratio))
-    if not (across.is_polynomial(*place) and along.is_polynomial(*place)):
-        return sp.atan(ratio)
-    total = sp.S.Zero
-    for factor, power in sp.factor_list(along + sp.I * across, *place, gaussian=True)[1]:
-        ahead, side = sp.expand(factor).as_real_imag()
-        if ahead.xreplace(place) == 0:
-            ahead, side = side, -ahead
-        total += power * sp.atan(side / ahead)
-    turns = float(((sp.atan(ratio) - total) * 4 / sp.pi).xreplace(place))
-    whole = math.isclose(turns, round(turns), abs_tol=EIGHTHS)  # else a number is a factor
-    return total + round(turns) * sp.pi / 4 if whole else sp.atan(ratio)
-
-
-def program_of(loss: sp.Expr, symbols: Sequence[sp.Basic]) -> list[list[Any]]:
-    """The steps that make a loss of its variables."""
-    read = _Reader(symbols)
-    read.step(loss)
-    return read.steps
-
-
 def _numbers(symbols: Sequence[sp.Symbol], loss: sp.Expr) -> Any:
     """A loss in doubles, of arrays."""
     made = lower([loss], symbols)
     return lambda *x: made(*x)[0]
 
 
-class _Reader:
-    """Steps of expressions; what occurs twice is one step."""
+def _far(numbers: Any, here: Minimum, back: NDArray[np.float64]) -> tuple[int, ...] | None:
+    """Weights with which the loss is above the level outside the box: on samples, then in balls."""
+    n, size = len(here.point), np.array([float(r) for r in here.radii])
+    many = ON_FACE if n < 3 else ON_FACES
+    at, far = np.array([float(p) for p in here.point]), np.geomspace(1.0, FARTHEST, ON_FACE)
+    ends = [(1.0,) if side else (1.0, -1.0) for side in here.sides]
+    faces = []
+    for i in range(n):
+        lines = [
+            ends[i] if j == i else np.linspace(min(0.0, end[-1]), 1.0, many)
+            for j, end in enumerate(ends)
+        ]
+        faces.append(np.array(list(itertools.product(*lines))))
+    places = at + (far[:, None, None] * (np.concatenate(faces) * size @ back.T)).reshape(-1, n)
+    with np.errstate(all="ignore"):
+        if not _values(numbers, places).min() - float(numbers(*at)) > float(here.level):
+            return None
+    turned = sp.eye(n) if here.axes is None else sp.Matrix(here.axes).inv()
+    inverse = [[Fraction(int(c.p), int(c.q)) for c in row] for row in turned.tolist()]
+    lines = read(here.program, n)
+    exterior = Exterior(lines, here.point, here.radii, inverse, here.sides, here.level)
+    try:
+        for weights in sorted(itertools.product(AT_INFINITY, repeat=n), key=sum):
+            if all(_seen(goal, box, many) for goal, box in exterior.charts(weights, True)):
+                exterior.above(weights)
+                return weights
+    except Refused:
+        pass
+    return None
 
-    def __init__(self, symbols: Sequence[sp.Basic]) -> None:
-        self.symbols, self.steps = list(symbols), list[list[Any]]()
 
-    def step(self, e: Any) -> int:
-        """The number of the step that makes an expression."""
-        if e in self.symbols:
-            return self._put("variable", self.symbols.index(e))
-        if e.is_Rational or e.is_Float:  # a double is the fraction that it is
-            return self._put("number", str(sp.Rational(e)))
-        if e == sp.pi:
-            return self._put("pi")
-        if e == sp.E:
-            return self._put("exp", self.step(sp.Integer(1)))
-        if e.is_Add or e.is_Mul:
-            made = [self.step(x) for x in e.args]
-            for_two = "plus" if e.is_Add else "times"
-            total = made[0]
-            for other in made[1:]:
-                total = self._put(for_two, total, other)
-            return total
-        if e.is_Pow and e.exp.is_Rational:
-            return self._put("power", self.step(e.base), str(e.exp))
-        if isinstance(e, sp.exp):
-            return self._put("exp", self.step(e.args[0]))
-        name = type(e).__name__
-        if name in (*AT_ZERO, "log"):
-            return self._put(name, self.step(e.args[0]))
-        raise InputError(
-            f"near: expected a loss of {', '.join((*AT_ZERO, 'log'))} and powers, got {e!s:.60};"
-            " write it with these"
-        )
-
-    def _put(self, *step: Any) -> int:
-        line = list(step)
-        if line not in self.steps:
-            self.steps.append(line)
-        return self.steps.index(line)
+def _seen(goal: Any, box: Box, many: int) -> bool:
+    """Whether a function is positive at infinity, on samples."""
+    lines = [
+        (0.0,) if i == goal.main else np.linspace(a, 1.0, many).tolist()
+        for i, a in enumerate(box.low)
+    ]
+    return all(goal(Box(x, x)) > 0 for x in itertools.product(*lines))
 
 
 def _radii(loss: Any, sides: Sequence[int], level: float) -> tuple[Fraction, ...]:

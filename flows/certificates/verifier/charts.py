@@ -18,7 +18,7 @@ from flows.certificates.verifier.models import Models
 from flows.certificates.verifier.reading import require
 from flows.certificates.verifier.taylor import raised
 
-__all__ = ["Box", "Chart", "Quotient", "Region"]
+__all__ = ["MOST_WEIGHT", "Box", "Chart", "Quotient", "Region", "positive"]
 
 # A file that would take hours to check is refused: parts of a chart of two variables, which are
 # so many times more for each further one, and weights.
@@ -108,7 +108,7 @@ class Region:
         require(min(checked) > 0, "a weight is not positive")
         for chart, box in self.charts(checked):
             left = Quotient(self, chart, self.T - self.models.constant(self.level), 0)
-            self.positive(goal(chart), box, left, reason)
+            positive(goal(chart), box, left, reason)
 
     def not_negative(self, p: Any, weights: Any, reason: str) -> None:
         """Refuse unless a polynomial is not negative, apart from even powers in all its terms."""
@@ -128,23 +128,24 @@ class Region:
                 tuple(1.0 if i == chart.main else x for i, x in enumerate(box.low)), box.high
             )
             above = Quotient(self, chart, self.T - self.models.constant(self.level), 0)
-            self.positive(above, face, above, f"the level at the end of {names[chart.main]}")
+            positive(above, face, above, f"the level at the end of {names[chart.main]}")
 
-    def positive(
-        self, value: Callable[[Box], arb], box: Box, outside: Callable[[Box], arb], reason: str
-    ) -> None:
-        """Bisect a box until a function is positive on each part, or the part is outside."""
-        parts, seen = [box], 0
-        most = MOST_PARTS * FURTHER ** max(0, self.models.size - 2)
-        while parts:
-            part = parts.pop()
-            seen += 1
-            if value(part) > 0 or outside(part) > 0:
-                continue
-            middle = part.middle
-            false = value(middle) < 0 and outside(middle) < 0
-            require(seen < most and not false, f"{reason} is not seen")
-            parts.extend(part.halves())
+
+def positive(
+    value: Callable[[Box], arb], box: Box, outside: Callable[[Box], arb], reason: str
+) -> None:
+    """Bisect a box until a function is positive on each part, or the part is outside."""
+    parts, seen = [box], 0
+    most = MOST_PARTS * FURTHER ** max(0, len(box.low) - 2)
+    while parts:
+        part = parts.pop()
+        seen += 1
+        if value(part) > 0 or outside(part) > 0:
+            continue
+        middle = part.middle
+        false = value(middle) < 0 and outside(middle) < 0
+        require(seen < most and not false, f"{reason} is not seen")
+        parts.extend(part.halves())
 
 
 class Quotient:

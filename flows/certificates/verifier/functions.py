@@ -19,7 +19,7 @@ from flint import acb, arb, fmpq
 
 from flows.certificates.verifier.reading import require
 
-__all__ = ["OF_ONE", "OF_TWO", "power"]
+__all__ = ["ANYWHERE", "OF_ONE", "OF_TWO", "power"]
 
 APART = "a function may not be smooth there"
 
@@ -75,8 +75,9 @@ def _atan(x: Any) -> Any:
 
 def angle(s: Any, c: Any) -> Any:
     """Angle of a sine and a cosine up to a factor."""
-    flat = abs(_right(c).mid()) >= abs(_right(s).mid())
-    require((_right(c) > 0 or _right(c) < 0) if flat else _right(s) > 0, APART)
+    aside, above = _right(c) > 0 or _right(c) < 0, _right(s) > 0
+    require(aside or above, APART)
+    flat = aside and not (above and abs(_right(c).mid()) < abs(_right(s).mid()))
     turned = _atan(s / c if flat else c / s)
     if not flat:
         return arb.pi() / 2 - turned
@@ -93,6 +94,12 @@ def flat(s: Any, c: Any) -> Any:
     return angle(s, c) - s * c / (power(s, Fraction(2)) + power(c, Fraction(2)))
 
 
+def _anywhere(s: Any, c: Any) -> Any:
+    """An angle from 0 to pi, or of a point to the right, where it may jump too."""
+    require(s >= 0 or c > 0, APART)
+    return angle(s, c) if s > 0 or c > 0 or c < 0 else arb.pi() * arb(0).union(1)
+
+
 #: Functions by their names in a file.
 OF_ONE: dict[str, Callable[[Any], Any]] = {
     "log": _log,
@@ -105,3 +112,9 @@ OF_ONE: dict[str, Callable[[Any], Any]] = {
     },
 }
 OF_TWO: dict[str, Callable[[Any, Any], Any]] = {"angle": angle, "bent": bent, "flat": flat}
+#: The same on real balls that may hold the point zero, as bounds of their values.
+ANYWHERE: dict[str, Callable[[Any, Any], Any]] = {
+    "angle": _anywhere,
+    "bent": lambda s, c: s - c * _anywhere(s, c),
+    "flat": lambda s, c: _anywhere(s, c) - s * c / (power(s, Fraction(2)) + power(c, Fraction(2))),
+}

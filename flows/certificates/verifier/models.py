@@ -64,7 +64,7 @@ class Models:
         axes: Sequence[Sequence[Any]] | None = None,
     ) -> None:
         n = len(point)
-        require(isinstance(program, list) and 0 < len(program) <= STEPS, "a program has no steps")
+        require(len(program) <= STEPS, "a program has too many steps")
         count = sum(step[0] not in PLAIN for step in program)
         names = [*(f"x{i}" for i in range(n)), *(f"r{i}" for i in range(n)), "pi", "unpi"]
         self.ring = fmpq_mpoly_ctx.get(

@@ -10,7 +10,8 @@ Models of :mod:`~flows.certificates.verifier.models` say that on the part of the
 Each inequality is that a function `F` is not negative, which vanishes at `p`. In each of the charts
 of :mod:`~flows.certificates.verifier.charts`, `F` is divided by a power of `y` exactly, and balls
 tell that its quotient is positive. The flow does not leave the set: `T > \ell` on faces of the box,
-but for faces `x_i = 0` through `p` on which `\partial_i L = 0` exactly.
+but for faces `x_i = 0` through `p` on which `\partial_i L = 0` exactly. Where `T > \ell` outside
+the box (:mod:`~flows.certificates.verifier.outside`), all starts with `T \le \ell` are in it.
 
 Variables may be turned: `u = B (x - p)` with rows of `B` that are orthogonal. Then `\dot u_j` is
 `-|B_j|^2 \partial_j L`.
@@ -25,13 +26,16 @@ from typing import Any, NamedTuple
 
 from flint import arb, fmpq
 
-from flows.certificates.verifier.charts import Box, Chart, Quotient, Region
+from flows.certificates.verifier.charts import MOST_WEIGHT, Box, Chart, Quotient, Region
 from flows.certificates.verifier.exact import Exact, fraction, read, whole
+from flows.certificates.verifier.formula import formula
 from flows.certificates.verifier.laws import law_of
 from flows.certificates.verifier.models import ORDER, Models
+from flows.certificates.verifier.outside import Exterior
 from flows.certificates.verifier.potential import Fall, names_of
-from flows.certificates.verifier.program import Slopes, formula, run
+from flows.certificates.verifier.program import Slopes, run
 from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.steps import read as read_steps
 from flows.certificates.verifier.taylor import raised
 
 __all__ = ["FORMAT", "Stated", "near", "polynomial", "stated"]
@@ -39,6 +43,11 @@ __all__ = ["FORMAT", "Stated", "near", "polynomial", "stated"]
 FORMAT = "popflow potential near a minimum 1"
 # A file that would take hours to check is refused.
 MOST_POWER = 12
+# Functions of two numbers.
+WORDS = {
+    "angle": "angle(s, c) is that of the point (c, s)",
+    "bent": "bent(s, c) = s - c*arctan(s/c), or s - c*(pi + arctan(s/c)) for c < 0",
+}
 
 
 class Stated(NamedTuple):
@@ -60,6 +69,10 @@ class Stated(NamedTuple):
         Where theorems are about.
     rates : list of fmpq
         How fast displacements follow slopes.
+    formula : str
+        The loss in words.
+    outside : Exterior, optional
+        Of a file that says that the loss is above the level outside the box, too.
     """
 
     names: list[str]
@@ -70,6 +83,8 @@ class Stated(NamedTuple):
     least: Any
     region: Region
     rates: list[Any]
+    formula: str
+    outside: Exterior | None
 
     def falls(self, slopes: Sequence[Any]) -> Any:
         """How fast a function with these slopes falls."""
@@ -88,47 +103,58 @@ def stated(data: Any) -> Stated:
     require(len(point) == len(radii) == len(sides) == n, "box and variables differ")
     require(min(radii) > 0 and level > 0, "the box is empty")
     box = [
-        arb(0 if side else -rational(r)).union(arb(rational(r)))
+        arb(rational(r)).union(0).nonnegative_part()
+        if side
+        else arb(rational(r)).union(-arb(rational(r)))
         for r, side in zip(radii, sides, strict=True)
     ]
-    off, rates, axes = [_off(x, p) for x, p in zip(names, point, strict=True)], [fmpq(1)] * n, None
+    off, rates = [_off(x, p) for x, p in zip(names, point, strict=True)], [fmpq(1)] * n
+    inverse = [[Fraction(int(i == j)) for j in range(n)] for i in range(n)]
     if "axes" in data:
         require(not any(sides), "turned variables have no sides")
-        off, rates, axes = _turned(data["axes"], names, point)
-    models = Models(point, box, data["loss"], whole(data["order"], ORDER), axes)
-    loss = run(models, data["loss"])
+        off, rates, inverse = _turned(data["axes"], names, point)
+    lines, turned = read_steps(data["loss"], n), [[rational(c) for c in row] for row in inverse]
+    order = whole(data["order"], ORDER)
+    models = Models(point, box, lines, order, turned if "axes" in data else None)
+    loss = run(models, lines)
     least = models.at_point(loss.value)
     for i, side in enumerate(sides):
         stays = not side or all(e[i] for e, _ in loss.slopes[i].terms())
         require(stays, f"the flow may leave {off[i]} >= 0")
     T = loss.value - least
     region = Region(models, [rational(r) for r in radii], sides, T, rational(level))
-    region.faces(off)
-    return Stated(names, off, point, radii, loss, least, region, rates)
+    outside = None
+    if "everywhere" in data:
+        outside = Exterior(lines, point, radii, inverse, sides, level)
+    else:
+        region.faces(off)
+    text, kinds = formula(lines, names), {line[0] for line in lines}
+    text += "".join(f", where {words}" for kind, words in WORDS.items() if kind in kinds)
+    return Stated(names, off, point, radii, loss, least, region, rates, text, outside)
 
 
 def _turned(
     given: Any, names: Sequence[str], point: Sequence[Fraction]
-) -> tuple[list[str], list[Any], list[list[Any]]]:
+) -> tuple[list[str], list[Any], list[list[Fraction]]]:
     """Combinations of displacements in words, the squares of their lengths, and their inverse."""
     rows, n = [[fraction(c) for c in row] for row in given], len(names)
     require([len(row) for row in rows] == [n] * n, "axes and variables differ")
     products = [[sum(map(operator.mul, a, b)) for b in rows] for a in rows]
     signs = [[(p > 0) - (p < 0) for p in row] for row in products]
     require(signs == [[int(i == j) for j in range(n)] for i in range(n)], "axes are not orthogonal")
-    sizes, texts = [Fraction(products[i][i]) for i in range(n)], []
+    sizes, texts = [Fraction(products[i][i]) for i in range(n)], list[str]()
     for row in rows:
         terms = {tuple(int(i == j) for j in range(n)): c for i, c in enumerate(row) if c}
         begin = -sum(map(operator.mul, row, point))
         texts.append(Exact(terms | ({(0,) * n: begin} if begin else {}), n).text(names))
-    inverse = [[rational(rows[j][i] / sizes[j]) for j in range(n)] for i in range(n)]
+    inverse = [[rows[j][i] / sizes[j] for j in range(n)] for i in range(n)]
     return texts, [rational(size) for size in sizes], inverse
 
 
 def near(data: Any) -> Fall:
     """Check a file's data; refused where anything is not as it says."""
     here = stated(data)
-    names, off, point, radii, loss, least, region, _ = here
+    names, off, point, radii, loss, least, region, *_ = here
     models, T, sides, n = region.models, region.T, region.sides, len(names)
     d, bound, level = (fraction(data[key]) for key in ("constant", "bound", "level"))
     require(min(d, bound) > 0, "a constant is not positive")
@@ -170,13 +196,21 @@ def near(data: Any) -> Fall:
     share_of = "" if bound == 1 else f"{bound} "
     raised_to = f"^{data['power']}" if lower and data["power"] > 1 else ""
     other = f"{'>=' if lower else '<='} {share_of}V{raised_to}"
-    inside = ", ".join(
-        f"{p} <= {x} <= {p + r}" if side else f"|{d}| <= {r}"
-        for x, d, p, r, side in zip(names, off, point, radii, sides, strict=True)
-    )
+    if here.outside is not None:
+        weights = [whole(a, MOST_WEIGHT) for a in data["everywhere"]]
+        require(len(weights) == n and min(weights) > 0, "weights and variables differ")
+        here.outside.above(weights)
+        inside = [f"{x} >= {p}" for x, p, side in zip(names, point, sides, strict=True) if side]
+    else:
+        inside = [
+            f"{p} <= {x} <= {p + r}" if side else f"|{d}| <= {r}"
+            for x, d, p, r, side in zip(names, off, point, radii, sides, strict=True)
+        ]
+    last = f"{above_least} <= {level}"
+    set_of = f"{', '.join(inside)} and {last}" if inside else last
     statement = (
-        f"for the gradient flow of L = {formula(data['loss'], names)}, and V = {potential}: {law},"
-        f" and {above_least} {other}, for every start with {inside} and {above_least} <= {level}"
+        f"for the gradient flow of L = {here.formula}, and V = {potential}: {law},"
+        f" and {above_least} {other}, for every start with {set_of}"
     )
     return Fall(statement, (), potential, d)
 

@@ -8,7 +8,7 @@ sign that is given, so that all is smooth there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -218,7 +218,7 @@ class Code(NamedTuple):
         kinks = {place[a]: i for i, a in enumerate(sides) if a in place}
         return cls(tuple(lines), tuple(place[k] for k in results), kinks)
 
-    def run(self, x: Any, signs: Sequence[Any]) -> list[Any]:
+    def run(self, x: Any, signs: Sequence[Any], of_two: Mapping[str, Any] = OF_TWO) -> list[Any]:
         """Results at a state of balls or boxes.
 
         Signs are numbers; pairs of what ``side`` and ``sign`` are then; or None, where that of the
@@ -241,11 +241,12 @@ class Code(NamedTuple):
             elif kind in ("side", "sign"):
                 given = signs[self.sides[a]]
                 if given is None:
-                    given = 1 if v[a] > 0 else -1 if v[a] < 0 else UNIT
+                    sign = 1 if v[a] > 0 else -1 if v[a] < 0 else UNIT
+                    given = abs(v[a]).nonnegative_part(), arb(sign)
                 both = given if isinstance(given, tuple) else (given * v[a], arb(given))
                 v.append(both[kind == "sign"])
             elif b is None:
                 v.append(OF_ONE[kind](v[a]))
             else:
-                v.append(OF_TWO[kind](v[a], v[b]))
+                v.append(of_two[kind](v[a], v[b]))
         return [v[k] for k in self.results]

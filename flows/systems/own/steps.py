@@ -24,7 +24,7 @@ from symbolic.language.primitives import (
     definition,
 )
 
-__all__ = ["Unknown", "expression_of_steps", "stated_steps", "steps_of"]
+__all__ = ["FUNCTIONS", "Unknown", "expression_of_steps", "stated_steps", "steps_of"]
 
 #: Functions of one number that have a step of their name.
 FUNCTIONS: dict[str, Any] = {
@@ -137,7 +137,8 @@ class _Writer:
     def _length(self, parts: Sequence[Any]) -> int:
         """Length of a vector; of a number it has a kink."""
         if len(parts) == 1:
-            return self.put("side", self.step(parts[0]))
+            (x,) = parts
+            return self.put("side", self.step(-x if x.could_extract_minus_sign() else x))
         squares = [self.put("power", self.step(x), "2") for x in parts]
         total = functools.reduce(lambda a, b: self.put("plus", a, b), squares)
         return self.put("power", total, "1/2")

@@ -120,9 +120,11 @@ def test_what_a_potential_makes_of_a_certificate_is_checked_by_less_than_120_lin
     assert 60 < len(lines_of_code(VERIFIER / "falling.py")) < 120
 
 
-def test_potentials_near_minima_are_checked_by_less_than_600_lines():
-    files = [VERIFIER / f"{name}.py" for name in ("near", "charts", "models", "taylor", "program")]
-    assert 100 < sum(len(lines_of_code(file)) for file in files) < 600
+def test_potentials_near_minima_are_checked_by_less_than_850_lines():
+    # Angles, and all that is outside the box, take 200 of them.
+    names = ("near", "charts", "models", "taylor", "program", "outside")
+    files = [VERIFIER / f"{name}.py" for name in names]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) < 850
 
 
 def test_tail_carry_and_lens_are_checked_by_less_than_290_lines():

@@ -8,10 +8,12 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from flows.certificates.minimum.program import minimum, program_of
 from flows.certificates.verifier.models import Models
 from flows.certificates.verifier.program import run
+from flows.certificates.verifier.reading import Refused
+from flows.certificates.verifier.steps import read
 from flows.certificates.verifier.taylor import raised
+from flows.systems.own.steps import steps_of
 
 x, y = sp.symbols("x y", real=True)
 SMALL = x + y**2 / 3 - x * y
@@ -26,7 +28,8 @@ LOSSES = {
     "pi": (x**2 + y**2) / sp.pi + sp.pi * x**4,
 }
 STATES, ORDER = 25, 6
-CENTRE = {x: Fraction(0), y: Fraction(0)}
+# Decimals of thirty digits beside balls of fifty bits.
+ROUNDING = 1e-13
 
 
 def enclosed(models, polynomial, off, expand):
@@ -51,6 +54,10 @@ def enclosed(models, polynomial, off, expand):
     return total
 
 
+def lines_of(loss):
+    return read(steps_of(loss, (x, y)), 2)
+
+
 def boxed(radius):
     return [arb(-radius).union(arb(radius))] * 2
 
@@ -58,7 +65,7 @@ def boxed(radius):
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_model_encloses_the_function_and_its_slopes(name):
     loss = LOSSES[name]
-    program = minimum(loss, CENTRE, (0, 0), Fraction(1, 50)).program
+    program = lines_of(loss)
     models = Models([Fraction(0)] * 2, boxed(0.25), program, ORDER)
     found, rng = run(models, program), np.random.default_rng(3)
     exact = [sp.lambdify((x, y), e, "mpmath") for e in (loss, sp.diff(loss, x), sp.diff(loss, y))]
@@ -67,11 +74,11 @@ def test_a_model_encloses_the_function_and_its_slopes(name):
             for f, p in zip(exact, (found.value, *found.slopes), strict=True):
                 true = f(*map(mpmath.mpf, off.tolist()))
                 ball = enclosed(models, p, off.tolist(), False)
-                assert ball.lower() - 1e-13 <= float(true) <= ball.upper() + 1e-13
+                assert ball.lower() - ROUNDING <= float(true) <= ball.upper() + ROUNDING
 
 
 def test_a_remainder_that_is_left_out_is_seen():
-    program = minimum(LOSSES["atan"], CENTRE, (0, 0), Fraction(1, 50)).program
+    program = lines_of(LOSSES["atan"])
     models = Models([Fraction(0)] * 2, boxed(0.25), program, 2)
     p = run(models, program).value
     models.values[6:] = [arb(0)] * len(models.values[6:])
@@ -82,9 +89,7 @@ def test_a_remainder_that_is_left_out_is_seen():
 @pytest.mark.parametrize("expand", [False, True])
 def test_reciprocals_are_exact_and_their_polynomials_enclose_them(expand):
     loss = (x - 2) ** 2 + (y / x) ** 2 + y**2 + 1 / x**3 + y**2 / (3 * x + 0) ** 2
-    at = {x: Fraction(2), y: Fraction(0)}
-    program = minimum((x - 2) ** 2 + y**2, at, (0, 0), Fraction(1, 50)).program
-    program = program_of(loss, (x, y))
+    program = lines_of(loss)
     models = Models([Fraction(2), Fraction(0)], boxed(0.5), program, ORDER)
     found, rng = run(models, program), np.random.default_rng(4)
     slope = sp.diff(loss, x)
@@ -92,12 +97,53 @@ def test_reciprocals_are_exact_and_their_polynomials_enclose_them(expand):
         place = {x: 2 + sp.Float(off[0], 30), y: sp.Float(off[1], 30)}
         for f, p in ((loss, found.value), (slope, found.slopes[0])):
             ball = enclosed(models, p, off.tolist(), expand)
-            assert ball.lower() - 1e-13 <= float(f.subs(place)) <= ball.upper() + 1e-13
+            assert ball.lower() - ROUNDING <= float(f.subs(place)) <= ball.upper() + ROUNDING
 
 
 def test_what_cancels_is_gone_exactly():
-    program = program_of((1 + x) * (y / (1 + x)) - y + x**2 / sp.pi * sp.pi, (x, y))
-    models = Models([Fraction(1), Fraction(0)], boxed(0.25), program_of(sp.Integer(1), (x, y)), 4)
+    models = Models([Fraction(1), Fraction(0)], boxed(0.25), [], 4)
     one = models.times(models.x[0] + models.point[0], models.reciprocal(models.x[0] + 1))
     assert one == 1
-    assert program
+
+
+# Angles of points whose sides are polynomials: next to each axis, and products of others.
+ANGLES = {
+    "ahead": sp.atan2(y, x + 1),
+    "aside": sp.atan2(x + 1, y),
+    "behind": sp.atan2(2 + y, -y) + sp.atan2(y, x + 1),
+    "twice": sp.atan2(y, x + 1) + sp.atan2(2 * (x + 1) * y, (x + 1) ** 2 - y**2),
+    "difference": sp.atan2(y, x + 1) * sp.atan2(y, 3 + y)
+    + sp.atan2(2 * y - x * y + y**2, (x + 1) * (3 + y) + y**2),
+    "a side": sp.Abs(x - 2) * y + sp.atan2(y, x + 1),
+}
+
+
+@pytest.mark.parametrize("name", ANGLES)
+def test_angles_of_products_are_sums_without_new_denominators(name):
+    at, loss = [Fraction(0), Fraction(0)], ANGLES[name]
+    lines = lines_of(loss)
+    models = Models(at, boxed(0.25), lines, ORDER)
+    found, rng = run(models, lines), np.random.default_rng(5)
+    exact = [sp.lambdify((x, y), e, "mpmath") for e in (loss, sp.diff(loss, x), sp.diff(loss, y))]
+    with mpmath.workdps(30):
+        for off in rng.uniform(-0.25, 0.25, (STATES, 2)):
+            for f, p in zip(exact, (found.value, *found.slopes), strict=True):
+                true = f(*map(mpmath.mpf, off.tolist()))
+                ball = enclosed(models, p, off.tolist(), False)
+                assert ball.lower() - ROUNDING <= float(true) <= ball.upper() + ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (sp.Abs(y) + x**2, "kink"),
+        (sp.atan2(y, x - 1), "angle may jump"),
+        (sp.atan2(y, x), "angle is not known"),
+        (sp.atan2(1 + y, 1 + x), "angle is not known"),
+        (sp.erf(x), "erf is not known"),
+    ],
+)
+def test_kinks_and_jumps_in_the_box_are_refused(loss, message):
+    lines = lines_of(loss)
+    with pytest.raises(Refused, match=message):
+        run(Models([Fraction(0)] * 2, boxed(0.25), lines, ORDER), lines)

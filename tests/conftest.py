@@ -16,12 +16,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 ROOMS = (
     "flows/systems/own",
     "symbolic",
-    "test_documentation.py",
     "flows/certificates",
+    "flows/runs",
+    "test_documentation.py",
     "flows/ensembles",
     "test_notebooks.py",
     "flows/systems",
-    "flows/runs",
 )
 # Up to so many workers take whole rooms: each kernel is compiled, and each derivation made, by one
 # of them. More workers would wait for the longest room, so they take files.

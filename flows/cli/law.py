@@ -10,7 +10,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.command import FlowCommand
-from flows.cli.options import OF_RUNS, T_END, flow_options, refuse
+from flows.cli.options import OF_RUNS, flow_options, refuse
 from flows.cli.runs import integrated, loaded, solver
 from flows.cli.subject import SavedRun, subject_of
 from flows.core.errors import InputError
@@ -84,8 +84,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
             raise InputError("--at does not apply to a result file; leave it out")
         return late_time_law(run, **asked)
     if not found.shipped and at is None and not found.problem(options)[0].no_law:
-        t_end = T_END if options["t_end"] is None else options["t_end"]
-        return late_time_law(integrated(found, {**options, "t_end": t_end}), **asked)
+        return late_time_law(integrated(found, options), **asked)
     refuse(options, (*OF_RUNS, "start"), "a minimiser has none, only a run has")
     found.check(options)
     place = "start" if at is not None and "=" in at else "initial"

@@ -145,7 +145,7 @@ def derive(
 @arguments.force
 @arguments.as_json
 def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any) -> int:
-    """Integrate the flow of SYSTEM.
+    """Integrate the flow of SYSTEM, by default to t = 1e9.
 
     Exit code 4 if it stops before the end.
     """

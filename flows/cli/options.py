@@ -14,7 +14,7 @@ from flows.systems.registry import OPTIONS
 
 Command = Callable[..., Any]
 
-T_END = 1e9  # where `check` and `inspect` stop by default
+T_END = 1e9  # where runs stop by default
 RTOL, METHOD = 1e-10, "auto"
 # Seconds after which a command ends by default.
 MAX_SECONDS = 600.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def integrated(
     subject: Subject, options: Options, progress: bool | Callable[[float], None] | None = None
 ) -> Trajectory:
-    """Run that the options ask for.
+    """Run that the options ask for, by default to ``T_END``.
 
     Parameters
     ----------
@@ -38,13 +38,11 @@ def integrated(
     from flows.runs.integrate import integrate
 
     subject.check(options)
-    if options["t_end"] is None:
-        raise InputError("--t-end: expected a time to integrate to, got none; give --t-end 1e9")
     system, start = subject.problem(options)
     return integrate(
         system,
         start,
-        t_end=options["t_end"],
+        t_end=T_END if options["t_end"] is None else options["t_end"],
         t_eval=options["t_eval"],
         **solver(options),
         progress=sys.stderr.isatty() if progress is None else progress,
@@ -60,7 +58,7 @@ def solver(options: Options) -> dict[str, Any]:
 def loaded_or_integrated(
     text: str, options: Options, examine: Callable[[Statements], object]
 ) -> Trajectory:
-    """Run of a result file, or of a system to ``T_END`` unless the options say otherwise.
+    """Run of a result file, or of a system.
 
     Parameters
     ----------
@@ -82,8 +80,7 @@ def loaded_or_integrated(
         examine(run.statements)
         return run
     examine(subject.statements(options))
-    t_end = T_END if options["t_end"] is None else options["t_end"]
-    return integrated(subject, {**options, "t_end": t_end})
+    return integrated(subject, options)
 
 
 def loaded(saved: SavedRun, options: Options) -> Trajectory:

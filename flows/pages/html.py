@@ -63,6 +63,8 @@ PLACED, NUMBER = re.compile(r' (?:d|x|y)="[^"]*"'), re.compile(r"\d+\.\d+")
 PLACES = 2
 #: Letters of an SVG: the font that matplotlib measures them by, and one of the same widths.
 FAMILY = re.compile(r"; font-family: 'DejaVu Sans'(?=\")")
+GROUP = re.compile(r'<g id="[^"]*"')  # nothing refers to a group
+UNSIGNED = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 LETTERS = "text{font-family:'DejaVu Sans',Verdana,sans-serif}"
 PLACE = Path(__file__).parent / "templates"
 # A word and a sign say the verdict, the colour only repeats them.
@@ -141,13 +143,15 @@ def image(drawn: Any) -> str:
             drawn.dpi = 72  # of the format
             engine.execute(drawn)
             drawn.set_layout_engine(None)
-        drawn.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+        drawn.savefig(text, format="svg", transparent=True, metadata=UNSIGNED)
     drawn.dpi = dpi
     if engine is not None:
         drawn.set_layout_engine(engine)
     short = PLACED.sub(_rounded, text.getvalue().decode())
     short = re.sub(r"\s*\n\s*", " ", re.sub(r">(?:\s|<!--.*?-->)+<", "><", short))
-    short = FAMILY.sub("", short).replace("<defs>", f"<defs><style>{LETTERS}</style>", 1)
+    short = GROUP.sub("<g", FAMILY.sub("", short)).replace(
+        "<defs>", f"<defs><style>{LETTERS}</style>", 1
+    )
     return "data:image/svg+xml;base64," + base64.b64encode(short.encode()).decode("ascii")
 
 

@@ -75,7 +75,6 @@ BAD = {
     "scale negative": ((*RUN, "--scale", "-1"), "scale must be"),
     "scale nan": ((*RUN, "--scale", "nan"), "scale must be"),
     "seed negative": ((*RUN, "--seed", "-1"), "seed must be"),
-    "no t_end": (("run", "relu_neuron"), "--t-end"),
     "t_end zero": (("run", "relu_neuron", "--t-end", "0"), "t_end must be"),
     "t_end negative": (("run", "relu_neuron", "--t-end", "-1"), "t_end must be"),
     "t_end nan": (("run", "relu_neuron", "--t-end", "nan"), "t_end must be"),
@@ -137,6 +136,11 @@ BAD = {
 
 def _content(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_without_an_end_goes_to_1e9(popflow):
+    code, out, _ = popflow("run", "relu_neuron", "--n", "2", "--d", "2", "--json")
+    assert code == 0 and json.loads(out)["t"][-1] == 1e9
 
 
 @pytest.mark.parametrize("case", BAD)

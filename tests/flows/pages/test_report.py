@@ -121,6 +121,10 @@ def test_figures_are_vector_images_with_a_caption(page):
     drawing = ET.fromstring(base64.b64decode(encoded[1]))
     assert drawing.tag.endswith("svg")
     assert not any(element.tag.endswith("image") for element in drawing.iter())  # no pixels
+    # Letters are text, and nothing refers to an element that is not there.
+    text = base64.b64decode(encoded[1]).decode()
+    assert "<text" in text
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(re.findall(r' id="([^"]+)"', text))
 
 
 def test_verdicts_and_their_numbers_are_those_of_the_check(page):

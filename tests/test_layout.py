@@ -28,7 +28,7 @@ LINES = {
     "flows/pages": 3474,
     "flows/runs": 4886,
     "flows/solvers": 3587,
-    "flows/systems": 18161,
+    "flows/systems": 18177,
     "popflow": 16,
     "potentials": 5815,
     "symbolic": 19545,

@@ -185,8 +185,8 @@ def _far(numbers: Any, here: Minimum, back: NDArray[np.float64]) -> tuple[int, .
             return None
     turned = sp.eye(n) if here.axes is None else sp.Matrix(here.axes).inv()
     inverse = [[Fraction(int(c.p), int(c.q)) for c in row] for row in turned.tolist()]
-    lines = read(here.program, n)
-    exterior = Exterior(lines, here.point, here.radii, inverse, here.sides, here.level)
+    steps = read(here.program, n)
+    exterior = Exterior(steps, here.point, here.radii, inverse, here.sides, here.level)
     try:
         for weights in sorted(itertools.product(AT_INFINITY, repeat=n), key=sum):
             if all(_seen(goal, box, many) for goal, box in exterior.charts(weights, True)):

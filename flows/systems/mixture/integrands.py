@@ -210,18 +210,18 @@ def _pulls(m: Arithmetic, form: int, calculus: Calculus, add: Callable[..., None
     def pull(components, i, seen, whole, x, w, room, sums):
         mu, deviation, _, weight, home, _ = components
         k, r = mu.shape
-        omega, rho, hv = get(room, i), get(room, k + i), zero()
-        share, less = 1.0, zero()
-        if form == FAR:
-            # At home rho is almost 1/W: without the linear part the others are left.
-            share = 1.0 / weight[i] if i == home else 0.0
-            omega, less = omega * (0.0 if i == home else 1.0), seen[2]
+        rho, hv, inverse = get(room, k + i), zero(), 1.0 / weight[home]
         for a in range(r):
             hv += (deviation[i, a] - get(room, 2 * k + a)) * get(room, 2 * k + r + a)
         for a in range(r):
-            u, v = get(room, 2 * k + a), get(room, 2 * k + r + a)
-            common = u if form == CLUSTER else share * (u - less * v)
-            term = plain(omega, rho, v, common, hv, get(x, a) - mu[i, a])[0]
+            u, v, away = get(room, 2 * k + a), get(room, 2 * k + r + a), get(x, a) - mu[i, a]
+            if form == FAR and i == home:
+                # At home rho is almost 1/W: without the linear part the others are left.
+                term = plain(0.0, rho, v, inverse * (u - seen[2] * v), hv, away)[0]
+            elif form == FAR:
+                term = plain(rho, rho, v, 0.0, hv, away)[0]
+            else:
+                term = plain(get(room, i), rho, v, u, hv, away)[0]
             add(sums, PULL + i * r + a, PULL + k * r, w * term, whole)
 
     return near_pull if form == NEAR else pull

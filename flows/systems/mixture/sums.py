@@ -20,7 +20,16 @@ import numpy as np
 from flows.arithmetic.kept import kept, outer, shared, unfolded, unlocked
 from flows.arithmetic.numbers import lanes
 from flows.arithmetic.pointers import address_of, caller
-from flows.arithmetic.vectors import WIDTH, load, spread, store, total
+from flows.arithmetic.vectors import (
+    WIDTH,
+    larger,
+    load,
+    magnitude,
+    spread,
+    store,
+    total,
+    where_less,
+)
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.quadrature_rules import Rule
@@ -40,8 +49,15 @@ COMPONENTS = numba.types.NamedTuple(
 SIGNATURE = numba.void(COMPONENTS, VECTOR, numba.boolean, MATRIX, VECTOR)
 CURVING = numba.void(COMPONENTS, VECTOR, numba.float64[:, :, :, ::1])
 
-# Vectors of nodes, which stay in registers.
-VECTORS = replace(lanes(), function=unfolded)
+# Vectors of nodes, which stay in registers: nothing of a block is called.
+VECTORS = replace(
+    lanes(),
+    function=unfolded,
+    zero=unfolded(lambda: spread(0.0)),
+    larger=larger,
+    magnitude=magnitude,
+    pick=where_less,
+)
 FUNCTIONS = Functions(logarithm, density, divergence, log_of_more)
 
 

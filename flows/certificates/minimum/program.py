@@ -203,7 +203,7 @@ def _seen(goal: Any, box: Box, many: int) -> bool:
         (0.0,) if i == goal.main else np.linspace(a, 1.0, many).tolist()
         for i, a in enumerate(box.low)
     ]
-    return all(goal(Box(x, x)) > 0 for x in itertools.product(*lines))
+    return all(goal.least(Box(x, x)) > 0 for x in itertools.product(*lines))
 
 
 def _radii(loss: Any, sides: Sequence[int], level: float) -> tuple[Fraction, ...]:

@@ -59,7 +59,7 @@ class Exterior(NamedTuple):
         """Refuse unless the loss is above the level outside the box."""
         for far in (True, False):
             for goal, box in self.charts(weights, far):
-                positive(goal, box, lambda _: arb(-1), "the level outside the box")
+                positive(goal.least, box, lambda _: arb(-1), "the level outside the box")
 
     def charts(self, weights: Sequence[int], far: bool) -> Iterator[tuple[_Above, Box]]:
         """Charts that reach to infinity, or those of shells before them."""
@@ -152,7 +152,7 @@ class _Above(NamedTuple):
     order: int
     bound: arb
 
-    def __call__(self, box: Box) -> arb:
+    def least(self, box: Box) -> arb:
         """Not above any value on a box; not a number where it is not known."""
         sides = [*zip(map(arb, box.low), map(arb, box.high), strict=True)]
         value, *slopes = self._at([a.union(b) for a, b in sides])

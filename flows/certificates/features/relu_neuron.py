@@ -324,7 +324,7 @@ def left(certificate: Certificate, found: AtZero) -> Certificate:
         start=np.delete(certificate.start, found.neuron, axis=0),
         pieces=found.pieces,
         infinity=found.then,
-        origin=Origin(replace(flow, start=[x for row in rows for x in row]), last.end),
+        origin=Origin(flow.left([x for row in rows for x in row]), last.end),
     )
 
 

@@ -38,7 +38,10 @@ class LayerFlow(Flow):
 
     def rows(self, x: Sequence[Any]) -> list[list[list[Any]]]:
         """Rows of these real matrices, of any numbers."""
-        found: list[list[list[Any]]] = self.equations.matrices(np.array(x, dtype=object)).tolist()
+        whole = np.empty(len(x), dtype=object)
+        for k, c in enumerate(x):  # one by one: NumPy would take polynomials apart
+            whole[k] = c
+        found: list[list[list[Any]]] = self.equations.matrices(whole).tolist()
         return found
 
     def numbers(self, matrices: Sequence[Matrix]) -> list[Ball]:

@@ -95,6 +95,6 @@ def of_neurons(w: Any, teacher: arb) -> arb:
         pull = size - theta * cosine
         if theta < 1:  # sin z - z cos z, of an alternating series
             third = (arb(1) / 3).union(arb(1) / 3 - theta.upper() ** 2 / 30)
-            pull = norm(a) * norm(b) * theta**3 * third
+            pull = pull.intersection(norm(a) * norm(b) * theta**3 * third)
         total += (-1 if j == len(w) else 1) * pull / (2 * arb.pi())
     return total.nonnegative_part()

@@ -125,7 +125,7 @@ def alike_at(gradient: Gradient, start: Array) -> Alike | None:
 
     try:
         slopes, small = led(np.ones(len(start)), start == 0)
-        held = np.array([float(abs(g).upper()) <= small for g in slopes])
+        held = np.array([_none(g, small) for g in slopes])
         # What moves one that may stay holds it to no other.
         of = np.where(held | (start == 0), len(start) + np.arange(len(start)), of).astype(np.int64)
         while True:
@@ -149,18 +149,23 @@ def alike_at(gradient: Gradient, start: Array) -> Alike | None:
     )
 
 
+def _none(slope: Any, small: float) -> bool:
+    """Whether a ball may be zero, and is known to be as small as this."""
+    return bool(slope.contains(0)) and float(abs(slope).upper()) <= small
+
+
 def _divided(
     slopes: Sequence[Any], small: float, of: Numbers, held: NDArray[np.bool_]
 ) -> tuple[Numbers, NDArray[np.bool_]]:
     """Classes whose entries the gradient at a place of the subspace does not tell apart."""
     found, still, kinds = np.zeros_like(of), held.copy(), dict[int, list[tuple[Any, int]]]()
     for i, c in enumerate(of.tolist()):
-        if held[i] and float(abs(slopes[i]).upper()) > small:
+        if held[i] and not _none(slopes[i], small):
             still[i] = False  # something moves it, and nothing holds it to others
             found[i] = len(of) + i
             continue
         known = kinds.setdefault(c, [])
-        seen = (n for g, n in known if float(abs(g - slopes[i]).upper()) <= small)
+        seen = (n for g, n in known if _none(g - slopes[i], small))
         number = next(seen, None)
         if number is None:
             number = i

@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 from flint import arb
@@ -6,7 +8,7 @@ from oracles.certificates import ball
 
 import flows
 from flows.certificates.frames.registry import flow_of
-from flows.core.balls import precision
+from flows.core.balls import Singular, precision
 
 # Of a Hessian in doubles, and of the 60 digits of the exact field.
 ROUNDED, SAME = 1e-12, 1e-40
@@ -31,10 +33,11 @@ def test_field_and_loss_in_the_span_are_those_of_the_user(n, d):
                 strict=True,
             )
         )
-        if signs:  # the other branch is another field
-            other = flow.restore(flow.field(flow.start, [-s for s in signs]))
-            moved = [c for row in other for c in row]
-            assert max(abs(c - a) for c, a in zip(moved, found, strict=True)) > 0.1
+        if signs:  # the other branch is another field, or none where an angle is about right
+            with contextlib.suppress(Singular):
+                other = flow.restore(flow.field(flow.start, [-s for s in signs]))
+                moved = [c for row in other for c in row]
+                assert max(abs(c - a) for c, a in zip(moved, found, strict=True)) > 0.1
 
 
 @pytest.mark.parametrize("aligned", [False, True])

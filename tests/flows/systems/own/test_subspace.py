@@ -43,6 +43,8 @@ def triple(y):
         (lambda y: [y[0], (y[1] - 3) ** 3 - y[1] + 3], [1.0, 3.0], (0, -1), (1, 0)),
         (lambda y: [y[0], (y[1] - 3) * y[0]], [3.0, 3.0], (0, -1), (1, 0)),
         (lambda y: [y[0], y[1] - 3 + y[0] - 1], [1.0, 3.0], None, None),
+        # Next to a maximum, by less than what is known of another slope to 60 digits.
+        (lambda y: [y[0], y[1] ** 3 - y[1]], [1.0, 1e-100], None, None),
         # Equal at the start alone, and led apart by one part in 1e50.
         (lambda y: [y[0], y[1] * (1 + tiny(y))], [1.0, 1.0], None, None),
         (lambda y: [y[0], y[1]], [1.0, 2.0], None, None),

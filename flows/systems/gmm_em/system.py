@@ -165,6 +165,13 @@ class GMMEM(MixtureSystem):
         return reduce(means, np.array(self.weights), merge)
 
     @property
+    def certified(self) -> tuple[str, dict[str, Any]] | str:
+        """What fixes the flow of means on a line; of others, that they have no certificates."""
+        if self.d > 1:
+            return f"gmm_em has certificates on a line only, got d = {self.d}; give d = 1"
+        return super().certified
+
+    @property
     def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:
         """The rate of ``fisher``, and the distance of the EM update from ``-grad L``."""
 

@@ -150,7 +150,7 @@ def test_bad_input_is_one_clear_line(arguments, message):
 
 def test_means_in_the_plane_are_one_clear_line():
     system = flows.GMMEM(n=2, d=2)
-    with pytest.raises(flows.InputError, match=r"on a line only, got d = 2; give d = 1$"):
+    with pytest.raises(flows.InputError, match=r"on a line only, got d = 2; give d = 1;"):
         flows.certify(system, system.initial(), 1.0)
 
 

@@ -161,7 +161,7 @@ def test_minors_move_on_an_arc_by_what_is_said():
         turn, rho = np.pi / (2 * piece.arcs), piece.rho
         steps = [k * turn * (rho**k + rho**-k) / 2 for k in range(2 * len(piece.rows[0]))]
         values = np.vectorize(float)(rows)
-        for i, j in flow.pairs():
+        for i, j in checker.pairs:
             squares = (checker.minors(rows, i, j) ** 2).sum(axis=0)
             found = sum(float(c.sqrt()) * m for c, m in zip(squares, steps, strict=False))
             seen = 0.0

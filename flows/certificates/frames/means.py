@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from flint import fmpq
 
 from flows.certificates.frames.flow import Flow
 from flows.core.arrays import Array
-from flows.core.balls import Ball
+from flows.core.balls import Ball, precision
+
+#: Precision in bits of Hessians that become doubles.
+STEERING = 112
 
 
 class MeanFlow(Flow):
@@ -23,8 +25,8 @@ class MeanFlow(Flow):
 
     def steering(self, states: Sequence[Sequence[Ball]]) -> Array:
         """Hessians in doubles, for Newton's method."""
-        rows = np.array([[float(c) for c in x] for x in states])
-        return np.array([self.system.hessian(row[:, None]) for row in rows])
+        with precision(STEERING):
+            return super().steering([[c.mid() for c in x] for x in states])
 
     def restore(self, x: Sequence[Ball]) -> list[Any]:
         """Means, nested lists of shape (n, 1)."""

@@ -10,8 +10,6 @@ takes the place of the field, from which it differs by ``SLACK`` at most: at the
 interpolation and between them.
 """
 
-from itertools import accumulate, repeat
-from operator import mul
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,8 @@ from flint import acb, arb
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.reading import numbers, require
 from flows.certificates.verifier.segment import Equations, Segment
-from flows.certificates.verifier.sums import EXP, Sum, slack, sum_of
+from flows.certificates.verifier.sums import EXP, slack, sum_of
 
-TIGHT = 2.0**-20  # radii of means whose powers of odds are narrow
 LOG = np.frompyfunc(lambda z: z.log(), 1, 1)
 
 
@@ -56,26 +53,12 @@ class Means(Equations):
         require(not any(c.contains(0) for c in total), "posteriors may be unbounded")
         return odds / total[:, None]
 
-    def along(self, mu: Any, found: Sum) -> Any:
-        """Posteriors of narrow real balls: odds to the first one are geometric along the points."""
-        half, columns = len(found.points) // 2, [[arb(1)] * len(found.points)]
-        for weight, gap, both in zip(self.weights[1:], mu[1:] - mu[0], mu[1:] + mu[0], strict=True):
-            middle = (-gap * both / 2).exp() * weight / self.weights[0]
-            left, right = (
-                [*accumulate(repeat((way * gap * found.step).exp(), half), mul, initial=middle)]
-                for way in (-1, 1)
-            )
-            columns.append([*left[:0:-1], *right])
-        odds = np.array(columns, dtype=object).T
-        return odds / odds.sum(axis=1)[:, None]
-
     def field(self, x: Any, signs: Any) -> Any:
         """``E r_i1``; of complex means the sum for ``-E psi_i v`` alone, which is less wide."""
         found = sum_of(x)
         if not isinstance(x[0], acb):
-            tight = all(c.rad() < TIGHT for c in x)
-            psi = self.along(x, found) if tight else self.posteriors(x, found.points)
-            return found.weights @ (psi * (found.points[:, None] - x)) + found.error * UNIT
+            apart = found.points[:, None] - x
+            return found.weights @ (self.posteriors(x, found.points) * apart) + found.error * UNIT
         psi = self.posteriors(x, found.points)
         return -found.weights @ (psi * (psi @ x)[:, None])
 

@@ -25,12 +25,11 @@ EXP = np.frompyfunc(lambda z: z.exp(), 1, 1)
 
 
 class Sum(NamedTuple):
-    """Points, weights, how far the sum is from an expectation at most, and the points' distance."""
+    """Points, weights, and a bound of how far the sum is from an expectation."""
 
     points: Any
     weights: Any
     error: arb
-    step: arb
 
 
 def slack() -> arb:
@@ -54,7 +53,7 @@ def sum_for(reach: float, spread: float, bits: int) -> Sum:
     size = 3 * (1 + outer + strip) ** 2 * (strip * strip / 2).exp() / (spread * strip).cos() ** 2
     error = beyond + 2 * size / ((2 * arb.pi() * strip / h).exp() - 1)
     require(end >= 1 and spread * strip < arb.pi() / 2 and error <= slack(), "a sum is not right")
-    return Sum(x, weights, error.upper(), arb(h))
+    return Sum(x, weights, error.upper())
 
 
 def sum_of(mu: Any) -> Sum:

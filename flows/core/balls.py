@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from flint import ctx, fmpq
+from flint import arb, ctx, fmpq
 
 from flows.core.deadline import look
 
@@ -60,3 +60,13 @@ def orthogonal(vectors: Sequence[Sequence[Rational]]) -> list[list[Rational]]:
         if any(rest):
             basis.append(rest)
     return basis
+
+
+def projector(vector: list[Ball], length: Ball) -> list[list[Ball]]:
+    """Projector on a vector of this length; entries lie in [-1, 1] also where it is lost."""
+    whole = arb(0, 1)
+    rows = []
+    for x in vector:
+        row = [x / length * (y / length) for y in vector]
+        rows.append([c if c.is_finite() and c.rad() < 1 else whole for c in row])
+    return rows

@@ -158,7 +158,7 @@ def attracting(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: i
     try:
         return convex(flow, end, error, kept, bits)
     except Open:
-        if flow.form == "polynomial" and flow.residuals:
+        if flow.form == "variables" and flow.residuals:
             return squares(flow, end, error, kept, bits)
         raise
 

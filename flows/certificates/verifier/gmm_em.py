@@ -57,8 +57,7 @@ class Means(Equations):
         """``E r_i1``; of complex means the sum for ``-E psi_i v`` alone, which is less wide."""
         found = sum_of(x)
         if not isinstance(x[0], acb):
-            apart = found.points[:, None] - x
-            return found.weights @ (self.posteriors(x, found.points) * apart) + found.error * UNIT
+            return found.weights @ self.hermite(x, found.points)[0] + found.error * UNIT
         psi = self.posteriors(x, found.points)
         return -found.weights @ (psi * (psi @ x)[:, None])
 

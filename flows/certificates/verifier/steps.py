@@ -226,10 +226,10 @@ class Code(NamedTuple):
         """
         v: list[Any] = []
         for kind, a, b in self.lines:
-            if kind == "times":
-                v.append(v[a] * v[b])
-            elif kind == "plus":
+            if kind == "plus":
                 v.append(v[a] + v[b])
+            elif kind == "times":
+                v.append(v[a] * v[b])
             elif kind == "power":
                 v.append(power(v[a], b))
             elif kind == "variable":

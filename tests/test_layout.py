@@ -20,15 +20,15 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 LINES = {
     "flows": 129,
     "flows/arithmetic": 1344,
-    "flows/certificates": 11732,
+    "flows/certificates": 11810,
     "flows/cli": 3622,
-    "flows/core": 2953,
+    "flows/core": 3000,
     "flows/ensembles": 3422,
     "flows/expectations": 1403,
     "flows/pages": 3481,
     "flows/runs": 4900,
     "flows/solvers": 3587,
-    "flows/systems": 17641,
+    "flows/systems": 18374,
     "popflow": 16,
     "potentials": 5815,
     "symbolic": 19620,
@@ -37,7 +37,7 @@ LINES = {
 COMPILING, TRACING = 10, 6
 # Files named after the engine that runs them.
 ENGINES = ("_lanes", "_loop", "_compiled", "_jax", "_balls")
-NAMED = 15
+NAMED = 18
 # Clauses without a subject, and words that only this project uses so: how many the guides hold.
 HUNG = re.compile(
     r"\b(?:of which|those of|so many|that of|told|alike|quiet|gone|arrived)\b"

@@ -21,10 +21,9 @@ from scipy.integrate import solve_ivp
 
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
-from flows.certificates.frames.flow import Flow
 from flows.certificates.proof import Approximant
 from flows.core.arrays import Array
-from flows.core.balls import Singular, precision
+from flows.core.balls import BallFlow, Singular, precision
 
 #: Degree of the axes' polynomials.
 DEGREE = 8
@@ -34,7 +33,9 @@ STIFF, FLOOR = 2.0, 0.1
 RTOL, ATOL, BITS = 1e-7, 1e-10, 64
 
 
-def followed(flow: Flow, p: Approximant, shape: Array, radius: float) -> tuple[list[Row], Array]:
+def followed(
+    flow: BallFlow, p: Approximant, shape: Array, radius: float
+) -> tuple[list[Row], Array]:
     """Coefficients of ``C`` along a segment, row by row, and ``P`` at its end.
 
     ``shape`` is ``P`` where it begins.

@@ -80,10 +80,10 @@ def asked() -> Iterator[None]:
         raise Singular(str(reason)) from None
 
 
-def is_positive(matrix: Any, bound: float = 0.0) -> bool:
-    """Whether the verifier finds all symmetric matrices of a box above a bound."""
+def is_positive(matrix: Any) -> bool:
+    """Whether the verifier finds all symmetric matrices of a box positive definite."""
     try:
-        return positive(np.array(matrix, dtype=object), arb(-bound))
+        return positive(np.array(matrix, dtype=object), arb(0))
     except Refused:
         return False
 

@@ -42,7 +42,7 @@ class Enclosure:
 
     def __init__(self, certificate: Certificate, kind: type[Box]) -> None:
         self.certificate = certificate
-        self.flow: Any = certificate.flow()  # a Flow of the system that is measured
+        self.flow: Any = certificate.flow()  # a BallFlow of the system that is measured
         system = certificate.system
         statements = system.statements
         known = (*statements.potentials, *statements.auxiliaries)

@@ -20,8 +20,7 @@ from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.document import Document
-from flows.certificates.frames.flow import Flow
-from flows.certificates.frames.registry import flow_of
+from flows.certificates.own_flow import flow_of
 from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.falling import Falling
@@ -32,7 +31,7 @@ from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.means import MeansTail
 from flows.core.arrays import Array, plain, unplain
-from flows.core.balls import dot, precision
+from flows.core.balls import BallFlow, dot, precision
 from flows.core.card import Card, described
 from flows.core.errors import InputError
 from flows.core.system import System
@@ -49,7 +48,7 @@ UPWARDS = Context(prec=2, rounding=ROUND_CEILING)
 class Origin(NamedTuple):
     """Where pieces begin that continue others: the flow, and log-time times ``2^bits``."""
 
-    flow: Flow
+    flow: BallFlow
     tick: int
 
 
@@ -134,7 +133,7 @@ class Certificate(Document):
         k = self.start.size * (2 if np.iscomplexobj(self.start) else 1)
         return math.pi ** (k / 2) / math.gamma(k / 2 + 1) * self.radius**k
 
-    def flow(self) -> Flow:
+    def flow(self) -> BallFlow:
         """Flow in ball arithmetic, of the current precision."""
         return flow_of(self.system, self.start) if self.origin is None else self.origin.flow
 

@@ -11,8 +11,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.certificate import Certificate, certifiable
-from flows.certificates.frames.registry import flow_of
 from flows.certificates.growing import growing
+from flows.certificates.own_flow import flow_of
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import Uncertified
 from flows.core.arrays import Array

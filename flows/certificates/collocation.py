@@ -15,9 +15,8 @@ import scipy.linalg
 from flint import arb_mat, ctx
 
 from flows.certificates import chebyshev
-from flows.certificates.frames.flow import Flow
 from flows.certificates.proof import Approximant, Span
-from flows.core.balls import Singular
+from flows.core.balls import BallFlow, Singular
 
 Ball = Any  # flint.arb
 Matrix = Any  # flint.arb_mat
@@ -39,7 +38,7 @@ def continued(last: Approximant, span: Span, nodes: Sequence[Ball]) -> Matrix:
     return (values * chebyshev.column(last.rows, last.bits)).mid()
 
 
-def _factors(flow: Flow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
+def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
     """LU factors of Newton's matrix."""
     count, size = len(states), flow.size
     matrix, each, entry = np.zeros((count, size, count, size)), np.arange(count), np.arange(size)
@@ -50,7 +49,7 @@ def _factors(flow: Flow, states: list[list[Ball]], speeds: list[Ball], derivativ
 
 
 def collocate(
-    flow: Flow,
+    flow: BallFlow,
     start: Sequence[Ball],
     span: Span,
     guess: Matrix,
@@ -62,7 +61,7 @@ def collocate(
 
     Parameters
     ----------
-    flow : Flow
+    flow : BallFlow
         The flow.
     start : list of balls
         State at the beginning.

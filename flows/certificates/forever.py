@@ -93,7 +93,7 @@ def _sought(begun: Growing, ends: Sequence[float], check: Check) -> Certificate:
         Where none is found, with what hindered it.
     """
     steps = begun.steps
-    flow: Any = steps.flow  # a NeuronFlow
+    flow: Any = steps.flow  # a SpanFlow
     reason, kept = "nothing was tried", None
     gone: list[Vanishing] = []
 
@@ -228,7 +228,7 @@ def _concluded(
 ) -> Infinity:
     """State what follows, in the user's units."""
     _, last, limits = followed(certificate, clock, steps, tail)
-    flow: Any = certificate.flow()  # a NeuronFlow
+    flow: Any = certificate.flow()  # a SpanFlow
     bits, teacher = certificate.bits, flow.teacher[0]
     h = [
         sum(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.certificates.certificate import Certificate
-from flows.certificates.frames.registry import flow_of
+from flows.certificates.own_flow import equations_of, flow_of
 from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail.all_times import NOTHING
@@ -70,7 +70,8 @@ def growing(
     bits = bits_for(digits, last)
     base = Certificate(system, initial, 0.0, bits, bits + BALL_GUARD, (), None, radius)
     with precision(base.precision):
-        yield Growing(base, Steps(flow_of(system, initial), bits, digits, radius), advance)
+        flow, equations = flow_of(system, initial), equations_of(system, initial)
+        yield Growing(base, Steps(flow, equations, bits, digits, radius), advance)
 
 
 def checked(certificate: Certificate) -> tuple[Certificate, str]:

@@ -58,7 +58,7 @@ class Later:
 
     def __init__(self, certificate: Certificate, enclosure: Enclosure, living: Living) -> None:
         proof, flow = certificate.infinity, certificate.flow()
-        frame: Any = flow  # a NeuronFlow
+        frame: Any = flow  # a SpanFlow
         self.shared = Shared(enclosure, living, arb(1), frame.teacher[0], {"0"})
         if isinstance(proof, Infinity):
             self.shared.clock = arb(proof.clock)

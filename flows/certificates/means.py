@@ -1,7 +1,7 @@
 r"""From a finite certificate of means on a line to t = infinity; see ``flows.certify``.
 
 The finite part is made to later and later times, until the flow is in a box of
-:mod:`flows.certificates.verifier.means` that it never leaves, and the independent checker agrees.
+:mod:`flows.certificates.tail.means` that it never leaves, and the independent checker agrees.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
+from flows.certificates.features.registry import enclosure
 from flows.certificates.growing import accepted, checked, growing
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail.all_times import NOTHING, up
+from flows.certificates.tail.all_times import down, extreme, up
 from flows.certificates.tail.infinity import Stated
-from flows.certificates.tail.means import MeansTail
+from flows.certificates.tail.means import MeansTail, Mixture, Trap, trap
 from flows.certificates.tail.start import end_time
 from flows.certificates.tail.tail import Open
-from flows.certificates.verifier.means import Mixture, Trap
+from flows.core.balls import dot
 from flows.core.system import System
 
 DIGITS = 20
@@ -82,30 +82,31 @@ def _continued(certificate: Certificate) -> tuple[MeansTail, bool]:
         With the inequality that fails.
     """
     flow: Any = certificate.flow()
-    mixture, last = Mixture(flow.equations.weights), certificate.pieces[-1]
-    end = np.array([arb((sum(row), -certificate.bits)) + arb(0, last.error) for row in last.rows])
-    time, one = end_time(certificate), arb(1)
-    if not mixture.late(end, one).n > 0:
+    mixture, last = Mixture(flow.weights), certificate.pieces[-1]
+    end = [arb((sum(row), -certificate.bits)) + arb(0, last.error) for row in last.rows]
+    z = mixture.across(end)
+    if not dot(z, z) > 0:
         raise Open("the means may not differ at the end")
-    clock = float((mixture.settled / mixture.late(end, one).n - time).mid())
-    s = 1 / (arb(clock) + time)
-    now = mixture.late(end, s)
-    ratio = now.aside / now.along
+    clock = float((mixture.settled / mixture.late(end, arb(1))[0] - end_time(certificate)).mid())
+    s = 1 / (arb(clock) + end_time(certificate))
+    n, rho, ratio = mixture.late(end, s)
     if not ratio.is_finite():
         raise Open("it may be on its way to a saddle: the part of z that stays may be zero")
-    slow = mixture.gap is not None
-    off = now.n - mixture.settled
-    e, across = (ROOM * up(abs(x)) for x in (off, now.rho))
+    slow = mixture.next is not None
+    off = n - mixture.settled
+    e, across = (ROOM * up(abs(x)) for x in (off, rho))
     aside = max(ROOM * up(ratio), LEAST) if slow else 0.0
     for _ in range(TRIES):
-        found = mixture.trap(s, arb(e), arb(across), arb(aside))
+        found = trap(mixture, s, arb(e), arb(across), arb(aside))
         if not (found.pull > 0 and found.stiff > 0 and (found.narrow > 0 or not slow)):
             break
         wide, high = found.push / found.pull, found.driven / found.stiff
         far = found.bent / found.narrow if slow else arb(0)
-        begins = found.low < now.n and off < e and abs(now.rho) < across
+        begins = found.floor < n and off < e and abs(rho) < across
         if begins and wide < e and high < across and (not slow or ratio.max(far) < aside):
-            return _concluded(certificate, mixture, clock, found, (e, across, aside))
+            tail, binding = _concluded(certificate, mixture, clock, s, found, (e, across, aside))
+            slack = mixture.settled - found.floor if binding else arb(e)
+            return tail, bool(slack < SHARP * mixture.settled)
         e, across = max(e, ROOM * up(wide)), max(across, ROOM * up(high))
         aside = max(aside, ROOM * up(far))
     raise Open(
@@ -118,18 +119,17 @@ def _concluded(
     certificate: Certificate,
     mixture: Mixture,
     clock: float,
+    s: arb,
     found: Trap,
     sizes: tuple[float, float, float],
 ) -> tuple[MeansTail, bool]:
-    """What is stated, and whether bounds of late times are as sharp as they have to be."""
+    """What is stated, and whether its lower bound for all times is one of late times."""
     bits = certificate.bits
-    limit = Stated(chebyshev.rounded(mixture.constant, bits), 0.0)
-    off = abs(mixture.constant - limit.ball(bits)) + arb((8, -bits))  # other roundings agree
+    late = (1 + (1 - arb(clock)) * arb(0).union(s)) ** 2 * found.energy
+    parts = enclosure(certificate)
+    low, high = (sign * extreme(parts, sign, power=2) for sign in (-1, 1))
+    limit = Stated(chebyshev.rounded(mixture.limit, bits), 0.0)
+    off = abs(mixture.limit - limit.ball(bits)) + arb((8, -bits))  # other roundings agree
     limit = limit._replace(radius=up(off))
-    ends = [arb((piece.end, -bits)).exp() for piece in certificate.pieces]
-    flow, rows = certificate.flow(), [piece.rows for piece in certificate.pieces]
-    states = [[arb((sum(row), -bits)) for row in table] for table in rows]
-    least = min(float(t * t * flow.loss(x)) for t, x in zip(ends, states, strict=True))
-    binding = float(found.energy.lower()) < least  # the lower bound is one of late times
-    slack = mixture.settled - found.low if binding else arb(sizes[0])
-    return MeansTail(bits, clock, *sizes, limit, NOTHING), bool(slack < SHARP * mixture.settled)
+    every = min(low, down(late)), max(high, up(late))
+    return MeansTail(bits, clock, *sizes, limit, every), every[0] < low

@@ -26,12 +26,10 @@ from flows.certificates.bounds import (
 )
 from flows.certificates.collocation import collocate, constant, continued
 from flows.certificates.ellipsoid import Ellipsoid
-from flows.certificates.frames.flow import Flow
 from flows.certificates.proof import Approximant, Span, above
 from flows.certificates.segment import Segment
 from flows.certificates.verifier.curve import at
-from flows.certificates.verifier.tube import End
-from flows.core.balls import Singular, precision
+from flows.core.balls import BallFlow, Singular, precision
 from flows.core.deadline import look
 
 Ball = Any  # flint.arb
@@ -74,8 +72,10 @@ def bits_for(digits: int, t_end: float) -> int:
 class Steps:
     """State between two segments: time, polynomial, error, and the length to try next."""
 
-    def __init__(self, flow: Flow, bits: int, digits: int, radius: float = 0.0) -> None:
-        self.flow, self.equations, self.bits, self.digits = flow, flow.equations, bits, digits
+    def __init__(
+        self, flow: BallFlow, equations: Any, bits: int, digits: int, radius: float = 0.0
+    ) -> None:
+        self.flow, self.equations, self.bits, self.digits = flow, equations, bits, digits
         self.degree = math.ceil(1.35 * digits) + 4
         self.table = chebyshev.table(self.degree, bits + BALL_GUARD)
         self.goal = 10.0 ** -(digits + 1.5) * flow.unit
@@ -281,15 +281,14 @@ class Steps:
         flow, span, bits = self.flow, made.span, self.bits
         assert self.shape is not None
         rows, shape = axes.followed(flow, made, self.shape, float(self.left))
-        before, segment = End(self.axes, self.left, self.error), segment_of(made)
-        with asked():
-            start = Ellipsoid(tuple(rows), 0.0, 0.0).tube(bits).entered(before, np.array(jump))
+        begin = ellipsoid.end(rows, bits, -1)
+        moved = proof.norm(ellipsoid.solved(begin, np.array([jump]).T).ravel())
+        start = ellipsoid.spectral(ellipsoid.solved(begin, self.axes)) * self.left + moved
         reach = above(CLOSE * start + ROUNDING * self.goal)
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
-        tried = Ellipsoid(tuple(rows), reach, reach).tube(bits)
-        growth, thin = ellipsoid.growth(tried, self.equations, segment, AXES_PARTS, fast)
+        growth, thin = ellipsoid.growth(flow, made, rows, AXES_PARTS, arb(reach), fast)
         with asked():
-            crossing = self.equations.branching(segment, len(growth))
+            crossing = self.equations.branching(segment_of(made), len(growth))
         defect = arb(above(2 * (defect + crossing)))
         if not defect <= 64 * self.goal:
             raise Singular("a pair aligns in a way that is not understood")
@@ -297,10 +296,10 @@ class Steps:
         if not above(largest) < reach:
             raise Singular("the error grows too fast")
         around = Ellipsoid(tuple(rows), reach, above(left))
-        proved = around.tube(bits)
-        tube, error = above(proved.widest), above(proved.error)
+        whole = np.eye(flow.size, dtype=int)
+        tube, error = above(around.off(whole, bits)), above(around.off_at_end(whole, bits))
         self.error, self.left, self.shape = arb(error), arb(around.left), shape
-        self.axes = proved.end().axes
+        self.axes = ellipsoid.end(rows, bits)
         self._move(made, last, longer)
         signs = tuple(made.signs)
         return Segment(

@@ -15,6 +15,7 @@ from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
+from flows.certificates.features.registry import enclosure
 from flows.certificates.growing import accepted, growing
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail import all_times, start
@@ -89,7 +90,7 @@ def _proofs(
 
 
 def _spread(certificate: Certificate) -> float:
-    """Ratio of the constants of late times; the checker finds those of all times."""
+    """Ratio of the constants for all times."""
     assert isinstance(certificate.infinity, FunnelTail)
     low, high = certificate.infinity.all_times
     return high / low
@@ -104,18 +105,19 @@ def funnelled(certificate: Certificate) -> FunnelTail:
         With the inequality that fails.
     """
     entry = start.entered(certificate)
-    flow: Any = certificate.flow()  # a NeuronFlow
+    flow: Any = certificate.flow()  # a SpanFlow
     bits, teacher = certificate.bits, flow.teacher[0]
     funnel, found = prove(flow.q - 1, entry, (1 + start.end_time(certificate)) * entry.zeta)
-    limit, h, bounds = (
-        x * size for x, size in zip(found, (teacher**2, teacher, teacher**2), strict=True)
-    )
+    bounds = found.bounds * teacher**2
+    before = enclosure(certificate)
+    least = bounds.lower() / (1 + start.end_time(certificate)) ** 3  # L falls to it at most
+    low, high = (sign * all_times.extreme(before, sign, least=least) for sign in (-1, 1))
     return FunnelTail(
         bits,
         funnel,
-        _stated(limit, bits),
-        tuple(_stated(x, bits) for x in h),
-        (all_times.down(bounds), all_times.up(bounds)),
+        _stated(found.limit * teacher**2, bits),
+        tuple(_stated(x * teacher, bits) for x in found.h),
+        (min(low, all_times.down(bounds)), max(high, all_times.up(bounds))),
     )
 
 

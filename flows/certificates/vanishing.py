@@ -18,6 +18,7 @@ from flows.certificates.certificate import Certificate
 from flows.certificates.steps import Steps
 from flows.certificates.tail.all_times import up
 from flows.certificates.tail.box import norm
+from flows.certificates.verifier.at_zero import without
 from flows.core.arrays import Array
 
 #: A neuron below this part of the teacher's length may be about to vanish, and has to fall so fast
@@ -83,17 +84,18 @@ def may_leave(flow: Any, state: Any) -> bool:
 
 def left(certificate: Certificate, found: Vanishing, steps: Steps) -> tuple[Any, Any]:
     """The system of the neurons that remain, and their flow from the end of these steps."""
-    flow: Any = certificate.flow()  # a NeuronFlow
+    flow: Any = certificate.flow()  # a SpanFlow
     system: Any = certificate.system  # a ReLUNeuron
     cut = slice(found.neuron * flow.q, (found.neuron + 1) * flow.q)
     state = list(steps.state)
     del state[cut]
-    return replace(system, n=len(state) // flow.q), flow.left(state)
+    return replace(system, n=len(state) // flow.q), replace(flow, start=state)
 
 
 def continued(steps: Steps, flow: Any, found: Vanishing) -> Steps:
     """Steps of the flow that is left, from where these are."""
-    made = Steps(flow, steps.bits, steps.digits)
+    rows = np.array(flow.start).reshape(-1, flow.q)
+    made = Steps(flow, without(steps.equations, rows), steps.bits, steps.digits)
     made.time, made.error = steps.time, made.error + steps.error + arb(found.off)
     return made
 
@@ -133,6 +135,6 @@ def _directions(rows: Array, flow: Any) -> Array:
 
 def _speed(rows: Array, flow: Any) -> float:
     """Speed of the neurons that are left."""
-    left = flow.left([arb(x) for x in rows.ravel()])
+    left = replace(flow, start=[arb(x) for x in rows.ravel()])
     signs = [-1 if a < 0 else 1 for a in left.areas(left.start)]
     return up(norm(left.field(left.start, signs)))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from flint import arb, ctx, fmpq
 
+from flows.core.arrays import Array
 from flows.core.deadline import look
+from flows.core.errors import undefined
 
 Ball = Any  # flint.arb or flint.acb
 Rational = Any  # flint.fmpq
@@ -70,3 +74,80 @@ def projector(vector: list[Ball], length: Ball) -> list[list[Ball]]:
         row = [x / length * (y / length) for y in vector]
         rows.append([c if c.is_finite() and c.rad() < 1 else whole for c in row])
     return rows
+
+
+class BallFlow(abc.ABC):
+    """A gradient flow in coordinates in which distances are those of the user's parameters.
+
+    States are lists of balls; `start` contains the user's exact start. All methods follow the
+    working precision (:func:`precision`).
+    """
+
+    start: list[Ball]
+    #: Typical length of a state, to which errors are compared.
+    unit: float
+    #: Whether the field is analytic inside a closed curve where it is on boxes along the curve.
+    by_boundary: bool = False
+    #: What the blocks are, where proofs for all times have to know: neurons, layers, variables.
+    form: str = ""
+    #: The minimum near which a flow ends that comes to rest, where it is known.
+    optimum: list[Ball] | None = None
+
+    @property
+    def size(self) -> int:
+        """Length of a state."""
+        return len(self.start)
+
+    @abc.abstractmethod
+    def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:
+        """Minus the gradient, also of complex balls, where it must be analytic.
+
+        ``signs``, one for each of :meth:`areas`, select the branch.
+        """
+
+    @abc.abstractmethod
+    def hessian(self, x: Sequence[Ball]) -> Any:
+        """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
+
+    def clearance(self, x: Sequence[Ball]) -> float:
+        """About how far a state is from where the field is not analytic."""
+        raise undefined(self, "clearance", "by_boundary is true")
+
+    @property
+    def bends(self) -> bool:
+        """Whether tubes of balls of starts are ellipsoids, for which there are :meth:`slopes`."""
+        return False
+
+    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian along directions, the rows of ``moves``, near a box.
+
+        States are off the box by ``spread y``, ``|y| <= 1``. An array of matrices.
+        """
+        raise undefined(self, "slopes", "bends is true")
+
+    @abc.abstractmethod
+    def loss(self, x: Sequence[Ball]) -> Ball:
+        """Population loss."""
+
+    @abc.abstractmethod
+    def restore(self, x: Sequence[Ball]) -> list[Any]:
+        """User's parameters, nested lists of their shape."""
+
+    def steering(self, states: Sequence[Sequence[Ball]]) -> Array:
+        """Hessians in doubles, (K, N, N), for Newton's method: they decide no digit."""
+        tables = [self.hessian(x).tolist() for x in states]
+        return np.array([[[float(c) for c in row] for row in table] for table in tables])
+
+    def refused(self, radius: float) -> str:
+        """Why a ball of starts of this radius is not followed; empty if it is."""
+        return ""
+
+    def singular(self, x: Sequence[Ball]) -> str:
+        """What the field may not survive soon after a state; empty if nothing is near."""
+        return ""
+
+    # Kinks of the field: none, unless a flow says where.
+
+    def areas(self, x: Sequence[Any]) -> list[Any]:
+        """Numbers that vanish at kinks of the field: polynomials of the state, or of curves."""
+        return []

@@ -30,6 +30,7 @@ from flows.core.subspace import Subspace
 from potentials import Statements
 
 if TYPE_CHECKING:
+    from flows.core.balls import BallFlow
     from flows.core.minimiser import Approach, Escape, Minimiser
 
 # The contract has one face: what its methods take and give is imported from here, too.
@@ -259,6 +260,10 @@ class System(Formula, Compiled, abc.ABC):
             return f"{self.name} has no certificates"
         parameters = self.parameters
         return self.name, {key: parameters[key] for key in self.stated}
+
+    def ball_flow(self, start: Array) -> BallFlow:
+        """Flow from a start in ball arithmetic, from which certificates are made."""
+        raise InputError(f"certify: {self.name} has no certificates; certify another system")
 
     def minimiser(self, at: Any = None) -> Minimiser:
         """Minimiser at which a late-time law is derived; the system's own one where it has one.

@@ -24,8 +24,8 @@ from flows.certificates.features.series import (
     transposed,
 )
 from flows.certificates.features.spectrum import least_rate, singular_values
-from flows.certificates.frames.layers import Jet, Matrix, defects, product
 from flows.core.balls import Singular, dot
+from flows.systems.matrix_factorization.field_balls import Jet, Matrix, defects, product
 
 
 class LayerBox(Box):

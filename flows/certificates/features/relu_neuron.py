@@ -28,7 +28,7 @@ _PAIRS = {"distance", "kappa", "theta_pair"}
 
 
 class NeuronBox(Box):
-    """Quantities of `n` neurons in the frame of :mod:`flows.certificates.frames.neurons`."""
+    """Quantities of `n` neurons in the frame of the system's `field_balls.SpanFlow`."""
 
     names: frozenset[str] = frozenset({"rho", "residual_norm", *_NEURONS, *_PAIRS})
 
@@ -313,7 +313,7 @@ class Joined(Enclosure):
 
 def left(certificate: Certificate, found: AtZero) -> Certificate:
     """The pieces of the neurons that are left, and what continues them."""
-    flow: Any = certificate.flow()  # a NeuronFlow
+    flow: Any = certificate.flow()  # a SpanFlow
     system: Any = certificate.system  # a ReLUNeuron
     last = certificate.pieces[-1]
     rows = rows_of(chebyshev.evaluated(last.rows, arb(1), certificate.bits), flow.q)
@@ -324,7 +324,7 @@ def left(certificate: Certificate, found: AtZero) -> Certificate:
         start=np.delete(certificate.start, found.neuron, axis=0),
         pieces=found.pieces,
         infinity=found.then,
-        origin=Origin(flow.left([x for row in rows for x in row]), last.end),
+        origin=Origin(replace(flow, start=[x for row in rows for x in row]), last.end),
     )
 
 

@@ -6,10 +6,14 @@ Let ``rho`` bound the distance of the flow at ``T`` from the centre ``c`` of a b
 L(c)| < mu r``, the flow stays, for ``<x - c, -grad L> < 0`` on the sphere. There is one minimum
 ``w*``, ``|w* - c| <= |grad L(c)|/mu``, and ``|grad L|^2 >= 2 mu (L - L*)``.
 
-*Layers.* With ``m`` and ``k`` below the eigenvalues of the two forms of
-:mod:`flows.certificates.verifier.rest` on the ball, ``|grad L|^2 >= 2 mu L`` with ``mu = min(m,
-2 a k)``, and the rest of the path is no longer than ``sqrt(2 L(T)/mu)`` (Polyak, Lojasiewicz): the
-flow stays if ``rho + sqrt(2 L(T)/mu) < r``.
+*Layers.* With ``J`` the derivative of the product ``W`` by the layers' numbers, and ``K`` that of
+the defects ``D_j`` (Hermitian, each number once, in orthonormal coordinates)
+
+    L = |S - W|^2/2 + a/4 |D|^2,     grad L = -J^T (S - W) + (a/2) K^T D,
+
+and both parts are orthogonal. If ``J J^T - m`` and ``K K^T - k`` are positive definite on the ball,
+``|grad L|^2 >= 2 mu L`` with ``mu = min(m, a k/2)``, and the rest of the path is no longer than
+``sqrt(2 L(T)/mu)`` (Polyak, Lojasiewicz): the flow stays if ``rho + sqrt(2 L(T)/mu) < r``.
 
 *Squares.* The same of ``L = L* + |R|^2/2``, ``R`` polynomials with rational coefficients times
 roots of positive fractions: if ``J J^T - mu`` is positive definite on the ball for the derivative
@@ -27,11 +31,9 @@ from flint import arb, arb_mat, ctx
 
 from flows.certificates.bounds import is_positive
 from flows.certificates.chebyshev import rounded
-from flows.certificates.frames.flow import Flow
 from flows.certificates.proof import norm
 from flows.certificates.tail.tail import Open
-from flows.certificates.verifier.ellipsoid import middles
-from flows.certificates.verifier.rest import Squares, balancing, fitting
+from flows.core.balls import BallFlow
 from flows.core.symmetric import ROUNDED, sharp
 
 Ball = Any  # flint.arb
@@ -57,7 +59,7 @@ class Attracting(NamedTuple):
     loss: Ball
 
 
-def convex(flow: Flow, end: Sequence[Ball], error: Ball, kept: float, bits: int) -> Attracting:
+def convex(flow: BallFlow, end: Sequence[Ball], error: Ball, kept: float, bits: int) -> Attracting:
     """A ball about the minimum near ``end``, from which the flow is no further than ``error``.
 
     Raises
@@ -68,7 +70,7 @@ def convex(flow: Flow, end: Sequence[Ball], error: Ball, kept: float, bits: int)
     near = flow.optimum or critical(flow, end)
     c = [arb((rounded(x, bits), -bits)) for x in near]
     away = norm([x - y for x, y in zip(end, c, strict=True)]) + error
-    values = np.linalg.eigvalsh(middles(np.array(flow.hessian(c).tolist())))
+    values = np.linalg.eigvalsh(_doubles(flow.hessian(c)))
     if values[0] <= ROUNDED * len(c) * values[-1]:
         values, _ = sharp(flow.hessian(c))
     mu = kept * float(values[0])
@@ -79,7 +81,7 @@ def convex(flow: Flow, end: Sequence[Ball], error: Ball, kept: float, bits: int)
         )
     push = norm(flow.field(c, _signs(flow, c)))
     r = ROOM * float(away.upper()) + ROOM * float(push.upper()) / mu + 2.0 ** (40 - ctx.prec)
-    if not is_positive(flow.hessian([x + UNIT * r for x in c]).tolist(), CLEAR * mu):
+    if not is_positive(less(flow.hessian([x + UNIT * r for x in c]), CLEAR * mu)):
         raise Open(f"H >= mu = {mu:.4g} is not proved within {r:.3g} of the critical point")
     if not CLEAR * push < arb(mu) * r:
         raise Open(f"|grad L(c)| < mu r fails: {float(push):.4g} against {mu * r:.4g}")
@@ -95,29 +97,26 @@ def layers(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: int) 
     Open
         With the inequality that fails.
     """
-    c, equations = [arb((rounded(x, bits), -bits)) for x in end], flow.equations
-
-    def forms(x: Any) -> list[Any]:
-        w = equations.matrices(x)
-        return [fitting(w), *([balancing(w)] if equations.strength > 0 else [])]
-
-    sharp = [float(np.linalg.eigvalsh(middles(form))[0]) for form in forms(np.array(c))]
-    rates = tuple(kept * x for x in sharp)
+    c, a = [arb((rounded(x, bits), -bits)) for x in end], float(flow.system.regularization)
+    middle = flow.forms(c)
+    sharp = [float(np.linalg.eigvalsh(_doubles(form))[0]) for form in middle]
+    rates = [kept * x for x in sharp]
     for name, value in zip(("W of the layers", "the defects"), sharp, strict=False):
         if not value > 1e-12:
             raise Open(f"the derivative of {name} is not onto: its least eigenvalue is {value:.3g}")
-    mu = arb(rates[0])
-    for rate in rates[1:]:
-        mu = mu.min(2 * equations.strength * rate)
+    mu = arb(rates[0]) if a == 0 else arb(rates[0]).min(arb(a) * rates[1] / 2)
     begin = flow.loss([x + UNIT * error for x in c]).upper()
-    r = ROOM * float((error + (2 * begin / mu).sqrt()).upper())
-    for form, rate in zip(forms(np.array(c) + UNIT * r), rates, strict=True):
-        if not is_positive(form, CLEAR * rate):
+    path = error + (2 * begin / mu).sqrt()
+    r = ROOM * float(path.upper())
+    for form, rate in zip(flow.forms([x + UNIT * r for x in c]), rates, strict=True):
+        if not is_positive(less(form, CLEAR * rate)):
             raise Open(
                 f"a form >= {rate:.4g} is not proved on the ball of radius {r:.3g}, which the rest"
                 " of the path may need"
             )
-    return Attracting("layers", c, r, rates, mu, arb(r), arb(0))
+    # As the checker names them: sum |D_j W_j - W_j D_(j-1)|^2 is a quarter of |K^T D|^2.
+    stated = (rates[0], *(x / 4 for x in rates[1:]))
+    return Attracting("layers", c, r, stated, mu, arb(r), arb(0))
 
 
 def squares(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: int) -> Attracting:
@@ -129,15 +128,19 @@ def squares(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: int)
         With the inequality that fails.
     """
     c = [arb((rounded(x, bits), -bits)) for x in end]
-    proved = Squares(flow.equations, flow.squares)
-    sharp = float(np.linalg.eigvalsh(middles(proved.form(np.array(c))))[0])
+
+    def form(x: Sequence[Ball]) -> Any:
+        rows = flow.jacobian(x)
+        return rows * rows.transpose()
+
+    sharp = float(np.linalg.eigvalsh(_doubles(form(c)))[0])
     mu = kept * sharp
     if not sharp > 1e-12:
         raise Open(f"derivatives of the squares are not independent: J J^T has {sharp:.3g}")
-    lowest = proved.lowest
+    lowest = flow.lowest
     begin = (flow.loss([x + UNIT * error for x in c]) - lowest).upper()
     r = ROOM * float((error + (2 * begin / mu).nonnegative_part().sqrt()).upper())
-    if not is_positive(proved.form(np.array(c) + UNIT * r), CLEAR * mu):
+    if not is_positive(less(form([x + UNIT * r for x in c]), CLEAR * mu)):
         raise Open(
             f"J J^T >= {mu:.4g} is not proved on the ball of radius {r:.3g}, which the rest of the"
             " path may need"
@@ -163,7 +166,7 @@ def attracting(flow: Any, end: Sequence[Ball], error: Ball, kept: float, bits: i
         raise
 
 
-def critical(flow: Flow, guess: Sequence[Ball]) -> list[Ball]:
+def critical(flow: BallFlow, guess: Sequence[Ball]) -> list[Ball]:
     """A critical point near a state, by Newton's method; exact numbers, of which nothing is proved.
 
     Raises
@@ -191,6 +194,16 @@ def critical(flow: Flow, guess: Sequence[Ball]) -> list[Ball]:
     return c
 
 
-def _signs(flow: Flow, x: Sequence[Ball]) -> list[int]:
+def _signs(flow: BallFlow, x: Sequence[Ball]) -> list[int]:
     """Branch of the field at a state."""
     return [-1 if area < 0 else 1 for area in flow.areas(x)]
+
+
+def less(matrix: Any, bound: float) -> list[list[Ball]]:
+    """A form less ``bound``, as rows."""
+    rows = matrix.tolist()
+    return [[x - bound if i == j else x for j, x in enumerate(row)] for i, row in enumerate(rows)]
+
+
+def _doubles(matrix: Any) -> Any:
+    return np.array([[float(x.mid()) for x in row] for row in matrix.tolist()])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from flint import arb
 
-from flows.certificates.bounds import asked
 from flows.certificates.tail.all_times import HALVES, down, up
 from flows.certificates.tail.box import UNIT
-from flows.certificates.tail.funnel import CELLS, Funnel, enlarged, layers
+from flows.certificates.tail.funnel import Entry, Funnel, Layer, enlarged, layer_of, layers
 from flows.certificates.tail.tail import Open
-from flows.certificates.verifier.funnel import Begin, layer, most
 
 Ball = Any  # flint.arb
 
@@ -37,7 +36,7 @@ class States(NamedTuple):
     pace: Ball
 
 
-def followed(funnel: Funnel, p: int, entry: Begin, first: Ball) -> Iterator[States]:
+def followed(funnel: Funnel, p: int, entry: Entry, first: Ball) -> Iterator[States]:
     """Follow states that enter to ``zeta = 0``, more sharply than by layers of the funnel.
 
     With ``f = sup zeta Q``, ``|z_1 + z_2|/zeta^2`` falls towards ``sup |B_1 + B_2|/(2 pi (1 - 2
@@ -52,11 +51,11 @@ def followed(funnel: Funnel, p: int, entry: Begin, first: Ball) -> Iterator[Stat
     found = layers(funnel, p, entry.b + UNIT * funnel.drift)
     if enlarged(funnel, found) != funnel:
         raise Open("the states may leave the funnel")
-    fast, quick = most(x.high * x.pace for x in found), most(x.pace for x in found)
-    push, lift = most(x.push for x in found), most(x.lift for x in found)
-    slide = most(x.slide for x in found)
+    fast, quick = (arb(max(map(up, x))) for x in _paces(found))
+    push, lift = (arb(max(map(up, x))) for x in _sums(found))
+    slide = arb(max(up(abs(x.slide)) for x in found))
     low, high = entry.zeta.lower(), entry.zeta.upper()
-    begun = entry.sum / low**2, abs(entry.excess).upper() / low**3
+    begun = entry.sum / low**2, entry.excess / low**3
     b, pace, least = entry.b, first, arb(min(down(x.pace) for x in found)) / 6
     edges = [high, *(low / arb(2) ** (arb(k) / SPLIT) for k in range(HALVES * SPLIT)), arb(0)]
     for index, (top, end) in enumerate(pairwise(edges)):
@@ -69,10 +68,13 @@ def followed(funnel: Funnel, p: int, entry: Begin, first: Ball) -> Iterator[Stat
         )
         along *= top
         between = b + UNIT * slide * (top * top - end * end) / 2
-        box = [between, *[UNIT * min(funnel.across, up(top * across))] * p]
-        near = arb(min(funnel.along, up(top * along))), arb(min(funnel.sharp, SHARP))
-        with asked():
-            here = layer(end, top, box, *near, CELLS[p])
+        near = replace(
+            funnel,
+            across=min(funnel.across, up(top * across)),
+            along=min(funnel.along, up(top * along)),
+            sharp=min(funnel.sharp, SHARP),
+        )
+        here = layer_of(near, p, end, top, between)
         kept = end / top
         last = kept * pace + (1 - kept) / here.pace
         if index == 0:  # states enter here
@@ -83,3 +85,13 @@ def followed(funnel: Funnel, p: int, entry: Begin, first: Ball) -> Iterator[Stat
         step = here.slide * (top * top - end * end) / 2
         b = between.intersection(b - (step if index else step.union(arb(0))))
         pace = last
+
+
+def _paces(found: Sequence[Layer]) -> list[list[Ball]]:
+    """``zeta Q`` and ``Q``."""
+    return [[x.high * x.pace for x in found], [x.pace for x in found]]
+
+
+def _sums(found: Sequence[Layer]) -> list[list[Ball]]:
+    """``|B_1 + B_2|`` and ``|A_1 + A_2|`` over ``2 pi``."""
+    return [[x.across for x in found], [abs(x.along) for x in found]]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from flows.certificates.frames.registry import flow_of
+from flows.certificates.own_flow import flow_of
 from flows.certificates.theorems.said import Ball, Enclosed, ForAllTimes
 from flows.core.arrays import Array
 from flows.core.balls import precision

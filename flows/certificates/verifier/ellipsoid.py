@@ -17,10 +17,8 @@ matrix the middle counts so, and the radii likewise. The first part, ``H(p)``, i
 value in the middle of a part and its slope. ``|C^-1| <= 2 |W|`` where ``M M^T > 1/4``.
 """
 
-from __future__ import annotations
-
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat
@@ -33,51 +31,20 @@ from flows.certificates.verifier.tube import End
 NESTED = 4  # ellipsoids on which derivatives of the Hessian are enclosed
 
 
-class Growth(NamedTuple):
-    """Matrices of a part: ``M M^T``, what of the form counts without ``nu``, and the ``K_k``."""
-
-    square: Any
-    still: Any
-    bent: list[Any]
-    thin: arb
-
-    def scaled(self, nu: arb) -> Any:
-        """Coordinates ``Z`` in which the middle of the form is one."""
-        values, vectors = np.linalg.eigh(middles(symmetric(nu * self.square + self.still)))
-        require((values > 0).all(), "errors may grow faster")
-        return vectors / np.sqrt(values)
-
-    def serves(self, nu: arb) -> None:
-        """Refuse unless the form is positive definite for this growth."""
-        z = np.array([[arb(y) for y in row] for row in self.scaled(nu).tolist()])
-        lost = together([product(z.T, k, z) for k in self.bent])
-        form = product(z.T, nu * self.square + self.still, z)
-        require(positive(form, -lost), "errors may grow faster")
-
-
 class Ellipsoid:
-    """The tube about a piece: ``C``, row by row, what ``|y|`` is at most, and at the end."""
+    """The tube about a piece."""
 
-    def __init__(self, c: Any, reach: arb, left: arb) -> None:
-        self.c, self.reach, self.left, self.size = c, reach, left, math.isqrt(len(c))
-        whole = np.eye(self.size, dtype=object)
-        self.widest, self.error = self.off(whole).upper(), self.off_at_end(whole).upper()
-
-    @classmethod
-    def read(cls, stated: Any, size: int, bits: int) -> Ellipsoid:
-        """That of a file, whose bounds of its width are right."""
-        reach, left, tube, error = (
-            arb(number(stated[key])) for key in ("reach", "left", "tube", "error")
-        )
+    def __init__(self, stated: Any, size: int, bits: int) -> None:
+        self.size = size
+        self.reach, self.left = (arb(number(stated[key])) for key in ("reach", "left"))
         rows = [[arb((integer(c), -bits)) for c in row] for row in stated["axes"]]
-        c = np.array(rows)
-        fits = c.ndim == 2 and len(rows) == size * size and 2 < c.shape[1] <= MOST
+        self.c = np.array(rows)
+        fits = self.c.ndim == 2 and len(rows) == size * size and 2 < self.c.shape[1] <= MOST
         require(fits, "its axes have a wrong shape")
-        made = cls(c, reach, left)
-        at_most(made.widest, tube, "the ellipsoid is wider")
-        at_most(made.error, error, "the ellipsoid is wider at its end")
-        made.widest, made.error = tube, error
-        return made
+        self.widest, self.error = (arb(number(stated[key])) for key in ("tube", "error"))
+        whole = np.eye(size, dtype=object)
+        at_most(self.off(whole), self.widest, "the ellipsoid is wider")
+        at_most(self.off_at_end(whole), self.error, "the ellipsoid is wider at its end")
 
     def matrix(self, flat: Any) -> Any:
         """Square matrix of its entries, row by row."""
@@ -115,12 +82,6 @@ class Ellipsoid:
 
     def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
         """Refuse unless ``|y|' <= nu |y| + |C^-1 D|``; bound ``|C^-1|``."""
-        found = self.growth(equations, segment, part, parts)
-        found.serves(nu)
-        return found.thin
-
-    def growth(self, equations: Any, segment: Any, part: int, parts: int) -> Growth:
-        """What the growth on a part has to be above."""
         s, half = arb(2 * part + 1 - parts) / parts, segment.half
         time, times = segment.centre + half * s, segment.time(part, parts)
         d, none = np.polynomial.chebyshev.chebder, np.array([[arb(0)]] * self.size)
@@ -141,23 +102,24 @@ class Ellipsoid:
         m = product(w, c)
         square = product(m, m.T)
         require(positive(square, arb(-0.25)), "its axes turn too far")
+        form = nu * square + symmetric(product(w, value, m.T))
         bent: Any = 0
         for k in range(NESTED):
             weight = arb(2 * (NESTED - k) - 1) / (2 * NESTED**2)
             bent = bent + weight * equations.bending(x, c.T, c * self.reach * (k + 1) / NESTED)
-        fast = times.exp() * self.reach
-        return Growth(
-            square,
-            symmetric(product(w, value, m.T)),
-            [symmetric(product(w, y, c, m.T)) * fast for y in bent],
-            2 * norm(w.ravel()),
-        )
+        values, vectors = np.linalg.eigh(middles(symmetric(form)))
+        require((values > 0).all(), "errors may grow faster")
+        z = np.array([[arb(y) for y in row] for row in (vectors / np.sqrt(values)).tolist()])
+        turned = [symmetric(product(z.T, w, y, c, m.T, z)) * times.exp() * self.reach for y in bent]
+        lost = together(turned)
+        require(positive(product(z.T, form, z), -lost), "errors may grow faster")
+        return 2 * norm(w.ravel())
 
 
 def off_at_end(piece: Any, forms: Any, bits: int) -> arb:
     """Bound ``|V (x - p)|`` at the end of a checked piece."""
     if "axes" in piece:
-        return Ellipsoid.read(piece, len(piece["coefficients"]), bits).off_at_end(forms)
+        return Ellipsoid(piece, len(piece["coefficients"]), bits).off_at_end(forms)
     return number(piece["error"]) * arb(int((forms * forms).sum())).sqrt()
 
 

@@ -109,26 +109,24 @@ def held(data: Any, b: arb, p: int) -> Held:
     reach, across, along, drift, sharp = (
         arb(number(data[key])) for key in ("reach", "across", "along", "drift", "sharp")
     )
-    parts = data["parts"]
+    parts, found = data["parts"], []
     require(type(parts) is int and 0 < parts <= MOST, "its parts do not fit")
     require(0 < sharp < 1, "Q is not asked to be positive")
     require(reach > 0 and drift > 0, "it has no room")
-    found = layers(reach, parts, [b + drift * UNIT, *[across * UNIT] * p], along, sharp)
-    for x in found:
-        where, slow = f"of zeta up to {float(x.high):.4g}", x.high * x.pace.upper()
-        require(x.high * x.push + slow * across < across, f"|x| may leave {where}")
-        require(x.high * x.high * x.lift + slow * along < along, f"|u| may leave {where}")
-    turned = sum((abs(x.slide).upper() * area(x) for x in found), arb(0))
+    edges = [reach * k / parts for k in range(parts + 1)]
+    for low, high in reversed([*pairwise(edges)]):
+        layer = _layer(low, high, [b + drift * UNIT, *[across * UNIT] * p], along, sharp)
+        where = f"of zeta up to {float(high):.4g}"
+        slow = high * layer.pace.upper()
+        require(high * layer.push + slow * across < across, f"|x| may leave {where}")
+        require(high * high * layer.lift + slow * along < along, f"|u| may leave {where}")
+        found.append(layer)
+    turned = sum((abs(x.slide).upper() * _area(x) for x in found), arb(0))
     require(turned < drift, "b may move further")
-    return driven(found)
-
-
-def driven(found: list[Layer]) -> Held:
-    """How strongly both sums are driven."""
-    fast = most(x.high * x.pace for x in found)
+    fast = _most(x.high * x.pace for x in found)
     require(3 * fast < 1, "zeta may fall too fast")
-    push = most(x.push for x in found) / (1 - 2 * fast)
-    return Held(found, push, most(x.lift for x in found) / (1 - 3 * fast))
+    push = _most(x.push for x in found) / (1 - 2 * fast)
+    return Held(found, push, _most(x.lift for x in found) / (1 - 3 * fast))
 
 
 def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
@@ -147,12 +145,7 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
     require(at.zeta <= reach, "zeta begins beyond its reach")
     require(at.sum <= across * least, "|x| begins beyond its bound")
     require(abs(at.excess) <= along * least, "|u| begins beyond its bound")
-    return outcome(at, held(data, at.b, p), first)
-
-
-def outcome(at: Begin, proved: Held, first: arb) -> tuple[arb, Any, arb]:
-    """What follows of states that have entered; see :func:`funnel`."""
-    (found, push, lift), least = proved, at.zeta.lower()
+    found, push, lift = held(data, at.b, p)
     ratio, moved, every = first, arb(0), []
     for index, x in enumerate(found):
         if x.low >= at.zeta.upper():
@@ -167,7 +160,7 @@ def outcome(at: Begin, proved: Held, first: arb) -> tuple[arb, Any, arb]:
         energy = energy.max(_hull(y.pace for y in found[index:]).lower() / 6)
         every += [z**3 * energy for z in (between.lower(), between.upper())]
         inner = x.high <= least  # or states begin here
-        moved += x.slide * area(x) * (1 if inner else PART)
+        moved += x.slide * _area(x) * (1 if inner else PART)
         ratio = after if inner else between
     h, limit = limits(at.b - moved)
     return limit, h, _hull(every)
@@ -178,19 +171,10 @@ def limits(b: arb) -> tuple[Any, arb]:
     return np.array([(1 + b) / 2, (1 - b) / 2]), 8 * arb.pi() ** 2 / 3 * ((1 - b * b) / 4) ** 2
 
 
-def layers(
-    reach: arb, parts: int, box: Any, along: arb, sharp: arb, cells: int = CELLS
-) -> list[Layer]:
-    """Bounds on layers of equal height, the highest one first."""
-    edges = [reach * k / parts for k in range(parts + 1)]
-    pairs = reversed([*pairwise(edges)])
-    return [layer(low, high, box, along, sharp, cells) for low, high in pairs]
-
-
-def layer(low: arb, high: arb, box: Any, along: arb, sharp: arb, most_cells: int = CELLS) -> Layer:
+def _layer(low: arb, high: arb, box: Any, along: arb, sharp: arb) -> Layer:
     """Bounds over all cells, each halved where it is longest until ``Q`` is known well."""
     cells, found = [[low.union(high), *box]], []
-    for _ in range(most_cells):
+    for _ in range(CELLS):
         cell = cells.pop()
         try:
             values = _values(cell, along)
@@ -208,8 +192,8 @@ def layer(low: arb, high: arb, box: Any, along: arb, sharp: arb, most_cells: int
                 cells.append([*cell[:k], part, *cell[k + 1 :]])
         if not cells:
             paces, slides, pushes, lifts, energies = zip(*found, strict=True)
-            sums = most(pushes), most(lifts)
-            return Layer(low, high, _hull(paces), _hull(slides), *sums, _hull(energies))
+            most = _most(pushes), _most(lifts)
+            return Layer(low, high, _hull(paces), _hull(slides), *most, _hull(energies))
     raise Refused(f"Q > 0 is not proved of zeta up to {float(high):.4g}")
 
 
@@ -225,8 +209,7 @@ def _values(cell: Any, along: arb) -> tuple[arb, ...]:
     return pace, (z.a[0] - z.a[1]) / pace, push, lift, z.energy
 
 
-def area(x: Layer) -> arb:
-    """Integral of ``zeta`` on a layer."""
+def _area(x: Layer) -> arb:
     return (x.high * x.high - x.low * x.low) / 2
 
 
@@ -238,6 +221,6 @@ def _hull(values: Any) -> arb:
     return first
 
 
-def most(values: Any) -> arb:
+def _most(values: Any) -> arb:
     """The largest size, a number."""
     return abs(_hull(values)).upper()

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 from flint import acb, arb
 
-from flows.certificates.verifier.curve import UNIT, norm
+from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.reading import numbers, require
 from flows.certificates.verifier.segment import Equations, Segment
 from flows.certificates.verifier.sums import EXP, slack, sum_of
-
-LOG = np.frompyfunc(lambda z: z.log(), 1, 1)
 
 
 class Means(Equations):
@@ -83,19 +81,6 @@ class Means(Equations):
             change[k, k] += own[k]
             h += change * (c.rad() * UNIT)
         return h
-
-    def loss(self, x: Any) -> arb:
-        """``-E log sum pi_k exp(mu_k x - mu_k^2/2)``: of the middle, and what the gradient adds.
-
-        On the strip of a rule the logarithm is at most ``R |u| + R^2/2 + R c + pi/2 - log
-        cos(S c)``, less than what the rule is made for.
-        """
-        middle, off = np.array([c.mid() for c in x]), norm(np.array([arb(c.rad()) for c in x]))
-        found = sum_of(x)
-        terms = EXP(np.outer(found.points, middle) - middle * middle / 2)
-        terms = terms @ (self.weights / self.weights.sum())
-        apart = found.error + norm(self.field(x, ())) * off
-        return (apart.upper() * UNIT - found.weights @ LOG(terms)).nonnegative_part()
 
     def hermite(self, mu: Any, points: Any) -> tuple[Any, Any, Any]:
         """``r_k1``, ``r_k2``, ``r_k3``, one row a point."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,22 +31,23 @@ from flows.certificates.verifier.steps import Step, read
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-class Written(Equations):
-    """The gradient flow of a loss in steps; those of its derivatives are made from them.
+class Loss(Equations):
+    """The entries of the blocks, row by row, and the gradient flow of a loss in them."""
 
-    Parameters
-    ----------
-    lines : sequence of steps
-        The loss.
-    names : list of str
-        Names of the variables.
-    start : array of balls
-        Their values at the start.
-    """
+    stated, form = ("name", "blocks", "steps"), "variables"
 
-    def __init__(self, lines: Sequence[Step], names: list[str], start: Any) -> None:
-        self.lines, self.names, self.start = tuple(lines), names, start
-        self.by = derived(self.lines, len(names))
+    def __init__(self, parameters: Any, start: Any) -> None:
+        self.name, self.names = word(parameters["name"]), entries(parameters["blocks"])
+        fits = start.dtype == float and start.shape == (len(self.names),)
+        require(fits, "blocks and start do not fit")
+        self.start = np.array([arb(x) for x in start.tolist()])
+        self.lines = tuple(self.read(parameters))
+        self.by = derived(self.lines, len(self.names))
+        self.about = {"name": self.name, "loss": self.formula()}
+
+    def read(self, parameters: Any) -> list[Step]:
+        """Steps of the file."""
+        return read(parameters["steps"], len(self.names))
 
     def formula(self) -> str:
         """The loss, as it was read."""
@@ -128,24 +128,6 @@ class Written(Equations):
         bound: arb = (2 * off * norm(side) + 2 * norm(sign)).upper()
         require(bound.is_finite(), "a kink is passed where its sides are not known")
         return bound
-
-
-class Loss(Written):
-    """The entries of the blocks, row by row, and the gradient flow of a loss in them."""
-
-    stated, form = ("name", "blocks", "steps"), "variables"
-
-    def __init__(self, parameters: Any, start: Any) -> None:
-        self.name, self.names = word(parameters["name"]), entries(parameters["blocks"])
-        fits = start.dtype == float and start.shape == (len(self.names),)
-        require(fits, "blocks and start do not fit")
-        balls = np.array([arb(x) for x in start.tolist()])
-        super().__init__(self.read(parameters), self.names, balls)
-        self.about = {"name": self.name, "loss": self.formula()}
-
-    def read(self, parameters: Any) -> list[Step]:
-        """Steps of the file."""
-        return read(parameters["steps"], len(self.names))
 
 
 def word(name: Any) -> str:

@@ -37,6 +37,9 @@ from flows.certificates.verifier.before import FEW, before
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.positive import less
 from flows.certificates.verifier.reading import bounds, integer, number, require
+from flows.certificates.verifier.sums import EXP, sum_of
+
+LOG = np.frompyfunc(lambda z: z.log(), 1, 1)
 
 
 class Plateau(NamedTuple):
@@ -45,94 +48,6 @@ class Plateau(NamedTuple):
     constant: arb
     lower: float
     upper: float
-
-
-class Late(NamedTuple):
-    """Means at the clock ``s``: ``N``, ``rho``, and the lengths of ``f`` and ``e``."""
-
-    n: arb
-    rho: arb
-    aside: arb
-    along: arb
-
-
-class Trap(NamedTuple):
-    """A box of ``N``, ``|rho| <= R``, ``|f| <= p |e|`` and all smaller ``s``.
-
-    ``N`` is between ``low`` and ``high``; at its sides it moves inwards at the rate ``pull e`` and
-    outwards by ``push`` at most. The same of ``rho``: ``stiff R`` and ``driven``, and of ``|f|``
-    over ``|e|``: ``narrow p`` and ``bent``. ``energy`` is ``L/s^2``.
-    """
-
-    low: arb
-    high: arb
-    pull: arb
-    push: arb
-    stiff: arb
-    driven: arb
-    narrow: arb
-    bent: arb
-    energy: arb
-
-
-class Mixture:
-    """Weights, fractions that sum to one, with what they say of late times."""
-
-    def __init__(self, weights: Any) -> None:
-        exact = [fmpq(*float(w).as_integer_ratio()) for w in weights]
-        self.exact = [w / sum(exact, fmpq(0)) for w in exact]
-        self.pi = np.array([arb(w) for w in self.exact])
-        self.size = self.pi @ self.pi
-        self.least, self.gap, self.stays = spectrum(self.exact)
-        self.settled = 1 / (2 * self.least**2)
-        self.constant = (self.least * self.settled / 2) ** 2
-
-    def late(self, mu: Any, s: arb) -> Late:
-        """Means in late variables."""
-        z = mu - (self.pi @ mu) / self.size * self.pi
-        n, rho = z @ (self.pi * z) / (self.least * s), self.pi @ mu / (s * s.sqrt())
-        if self.gap is None:
-            return Late(n, rho, arb(0), norm(z))
-        stays = self.stays
-        stay = stays @ z / (stays @ stays) * stays if stays.ndim == 1 else stays @ z
-        return Late(n, rho, norm(z - stay), norm(stay))
-
-    def trap(self, s: arb, e: arb, across: arb, p: arb) -> Trap:
-        """Evaluate a box, whose states have ``N``, ``rho`` and ``s`` in intervals."""
-        pi, size, least, settled = self.pi, self.size, self.least, self.settled
-        # The more of f there is, the steeper: <z, A z> is at most `whole` |e|^2.
-        heavy = arb(max(self.exact))
-        whole = least + heavy * p * p
-        steep = (least**2 + heavy**2 * p * p) / whole
-        low, high = least / steep * settled - e, settled + e
-        n, small = low.union(high), arb(0).union(s.upper())
-        length, first = n.upper().sqrt(), small * across * UNIT  # first = s rho
-        twice = first * first  # not a power: of a ball about zero there is none
-        bend = norm(pi**2 - (pi**2 @ pi) / size * pi)
-        other = bend * length * UNIT  # <pi^2, z>
-        cube = (pi**3).sum()
-        second = least * n + 2 * first * other / size + twice * cube / size**2
-        extent = length + s * across / size.sqrt()
-        most = max((1 - q * q / size for q in pi), key=lambda x: float(x.upper())).sqrt() * length
-        rest = remainder(most + s * across / size.sqrt(), s.sqrt())
-        moved = 2 * first * other / size + twice * (cube / size**2 - 2)  # c - lambda N
-        drag = abs(second - 2 * twice).upper() * abs(first).upper() * bend / size + s * rest
-        steepest = (steep * least * high).sqrt()  # |A z|
-        drive = (second - 2 * twice) * (other + first * cube / size)
-        drive += (3 * first * twice - 2 * first * second) * size
-        energy = small * across * across / 2 + second * second / 4 - twice * second
-        energy += 3 * twice * twice / 4 + s * extent * rest / 6 * UNIT
-        return Trap(
-            low,
-            high,
-            low / settled,
-            2 / least * steepest * (abs(moved).upper() * steepest + drag),
-            size - 3 * s / 2,
-            abs(drive).upper() + s * size.sqrt() * rest,
-            (second - 2 * twice).lower() * (arb(0) if self.gap is None else self.gap),
-            (1 + p * p).sqrt() * drag / (least * low / whole).sqrt(),
-            energy,
-        )
 
 
 def plateau(data: Any, flow: Any, pieces: Any, ends: Any, bits: int) -> Plateau:
@@ -144,33 +59,73 @@ def plateau(data: Any, flow: Any, pieces: Any, ends: Any, bits: int) -> Plateau:
         With the inequality that fails.
     """
     require(flow.form == "means", "there are no means on a line")
-    require(len(flow.weights) > 1, "it has one mean")
-    mixture, end = Mixture(flow.weights), arb((integer(pieces[-1]["end"]), -bits)).expm1()
+    exact = [fmpq(*float(w).as_integer_ratio()) for w in flow.weights]
+    exact = [w / sum(exact, fmpq(0)) for w in exact]
+    require(len(exact) > 1, "it has one mean")
+    pi, end = np.array([arb(w) for w in exact]), arb((integer(pieces[-1]["end"]), -bits)).expm1()
     t0, e, across, p = (
         arb(number(data.get(key, "0x0p+0"))) for key in ("clock", "e", "across", "aside")
     )
     require(t0 + end > 0, "the clock does not fit")
     require(p >= 0, "p is negative")
-    s = 1 / (t0 + end)
-    now, box = mixture.late(ends[-1], s), mixture.trap(s, e, across, p)
-    less(box.low, now.n, "N begins too small")
-    less(now.n, box.high, "N begins too large")
-    less(abs(now.rho), across, "|rho| begins beyond R")
-    less(arb(0), box.low, "N may vanish")
-    less(box.push, box.pull * e, "N may leave")
-    if mixture.gap is not None:
-        less(now.aside, p * now.along, "|f| begins beyond p |e|")
-        less(box.bent, box.narrow * p, "|f| may reach p |e|")
-    less(arb(0), box.stiff, "|pi|^2 - 3 s/2 may not be positive")
-    less(box.driven, box.stiff * across, "|rho| may reach R")
+    s, size = 1 / (t0 + end), pi @ pi
+    least, gap, stays = spectrum(exact)
+    heavy = arb(max(exact))
+    # The more of f there is, the steeper: <z, A z> is at most `whole` |e|^2.
+    whole = least + heavy * p * p
+    steep = (least**2 + heavy**2 * p * p) / whole
+    settled = 1 / (2 * least**2)
+    low, high = least / steep * settled - e, settled + e
+    z = ends[-1] - (pi @ ends[-1]) / size * pi
+    now = z @ (pi * z) / (least * s)
+    less(low, now, "N begins too small")
+    less(now, high, "N begins too large")
+    less(abs(pi @ ends[-1]) / (s * s.sqrt()), across, "|rho| begins beyond R")
+    less(arb(0), low, "N may vanish")
+    if gap is not None:
+        stay = stays @ z / (stays @ stays) * stays if stays.ndim == 1 else stays @ z
+        less(norm(z - stay), p * norm(stay), "|f| begins beyond p |e|")
 
+    # All states of the box: N, rho and s range over intervals.
+    n, small = low.union(high), arb(0).union(s.upper())
+    length, first = n.upper().sqrt(), small * across * UNIT  # first = s rho
+    twice = first * first  # not a power: of a ball about zero there is none
+    bend = norm(pi**2 - (pi**2 @ pi) / size * pi)
+    other = bend * length * UNIT  # <pi^2, z>
+    cube = (pi**3).sum()
+    second = least * n + 2 * first * other / size + twice * cube / size**2
+    extent = length + s * across / size.sqrt()
+    most = max((1 - q * q / size for q in pi), key=lambda x: float(x.upper())).sqrt() * length
+    rest = remainder(most + s * across / size.sqrt(), s.sqrt())
+    moved = 2 * first * other / size + twice * (cube / size**2 - 2)  # c - lambda N
+    drag = abs(second - 2 * twice).upper() * abs(first).upper() * bend / size + s * rest
+    steepest = (steep * least * high).sqrt()  # |A z|
+    push = 2 / least * steepest * (abs(moved).upper() * steepest + drag)
+    less(push, low / settled * e, "N may leave")
+    if gap is not None:
+        shorter = (least * low / whole).sqrt()
+        pull = (second - 2 * twice).lower() * gap * p * shorter
+        less((1 + p * p).sqrt() * drag, pull, "|f| may reach p |e|")
+    drive = (second - 2 * twice) * (other + first * cube / size)
+    drive += (3 * first * twice - 2 * first * second) * size
+    less(arb(0), size - 3 * s / 2, "|pi|^2 - 3 s/2 may not be positive")
+    less(
+        abs(drive).upper() + s * size.sqrt() * rest,
+        (size - 3 * s / 2) * across,
+        "|rho| may reach R",
+    )
+    energy = small * across * across / 2
+    energy += (
+        second * second / 4 - twice * second + 3 * twice * twice / 4 + s * extent * rest / 6 * UNIT
+    )
+
+    constant = (least * settled / 2) ** 2
     stated = arb((integer(data["limit"]["value"]), -bits)) + arb(0, number(data["limit"]["radius"]))
-    require(stated.contains(mixture.constant), "the limit of t^2 L is not where stated")
-    early = before(pieces, ends, bits, flow.loss, power=2, halvings=FEW)
-    small = arb(0).union(s.upper())
-    lower, upper = bounds([(1 + (1 - t0) * small) ** 2 * box.energy, *early])
+    require(stated.contains(constant), "the limit of t^2 L is not where stated")
+    early = before(pieces, ends, bits, lambda mu: loss(flow, mu), power=2, halvings=FEW)
+    lower, upper = bounds([(1 + (1 - t0) * small) ** 2 * energy, *early])
     require(lower > 0, "no positive lower bound follows")
-    return Plateau(mixture.constant, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
+    return Plateau(constant, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
 
 
 def spectrum(pi: Any) -> Any:
@@ -217,3 +172,17 @@ def remainder(most: arb, theta: arb) -> arb:
         for p in (4, 5)
     ]
     return (most**5 * (mean[0] + near * mean[1]) / arb(1).cos() ** 2).upper()
+
+
+def loss(flow: Any, mu: Any) -> arb:
+    """``-E log sum pi_k exp(mu_k x - mu_k^2/2)``: that of the middle, and what the gradient adds.
+
+    On the strip of a rule the logarithm is at most ``R |u| + R^2/2 + R c + pi/2 - log cos(S c)``,
+    less than what the rule is made for.
+    """
+    middle, off = np.array([x.mid() for x in mu]), norm(np.array([arb(x.rad()) for x in mu]))
+    found = sum_of(mu)
+    terms = EXP(np.outer(found.points, middle) - middle * middle / 2)
+    terms = terms @ (flow.weights / flow.weights.sum())
+    apart = found.error + norm(flow.field(mu, ())) * off
+    return (apart.upper() * UNIT - found.weights @ LOG(terms)).nonnegative_part()

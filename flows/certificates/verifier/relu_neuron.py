@@ -31,7 +31,7 @@ class Neurons(Equations):
         v, shape = numbers(parameters["teacher"]), (parameters["n"], parameters["d"])
         require(w.shape == shape == (len(w), len(v)) and v.any(), "teacher and start do not fit")
         rows = _coordinates(np.vstack([v, w]))
-        self.given, self.v, (self.n, self.d), self.start = w, rows[0], w.shape, rows[1:].ravel()
+        self.v, (self.n, self.d), self.start = rows[0], w.shape, rows[1:].ravel()
         self.pairs = list(combinations(range(self.n + 1), 2))
         self.width = len(self.v)
 
@@ -48,11 +48,6 @@ class Neurons(Equations):
                     turned = size / gram[a, a] * w[a] - theta * w[b]
                     rate[a] -= mu[b] * turned / (2 * arb.pi())
         return rate.ravel()
-
-    def areas(self, x: Any) -> list[Any]:
-        """Of all pairs, signed, in the plane; beyond it the field has no kinks."""
-        w = _vectors(self.v, x)
-        return [area(w[i], w[j]) for i, j in self.pairs] if self.width == 2 else []
 
     def near(self, x: Any, off: Any, reach: arb, moved: Callable[[int, int], arb]) -> arb:
         """Bound equation 4 at complex neurons within so much of these; angles are not signed."""

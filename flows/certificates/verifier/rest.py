@@ -117,11 +117,11 @@ def _layers(flow: Any, c: Any, r: arb, rates: list[float], away: arb, begin: arb
     require(len(balance) == bool(flow.strength > 0), "it has a wrong number of rates")
     require(all(x > 0 for x in (fit, *balance)), "its rate is not positive")
     w = flow.matrices(c + UNIT * r)
-    require(
-        positive(fitting(w), -fit), f"sum |A^T X B^T|^2 >= {float(fit):.6g} |X|^2 is not proved"
-    )
+    above, below, _, _ = flow.around(w)
+    form = sum(np.kron(a @ a.T, b.T @ b) for a, b in zip(above, below, strict=True))
+    require(positive(form, -fit), f"sum |A^T X B^T|^2 >= {float(fit):.6g} |X|^2 is not proved")
     for k in balance:
-        require(positive(balancing(w), -k), f"balancing is not proved to have {float(k):.6g}")
+        require(positive(_balancing(w), -k), f"balancing is not proved to have {float(k):.6g}")
     mu = min((fit, *(2 * flow.strength * k for k in balance)), key=lambda x: float(x.lower()))
     _less(away + (2 * begin / mu).sqrt(), r, "the flow may leave the ball")
     return mu
@@ -130,45 +130,34 @@ def _layers(flow: Any, c: Any, r: arb, rates: list[float], away: arb, begin: arb
 def _squares(flow: Any, stated: Any, c: Any, r: arb, mu: arb, away: arb, begin: arb) -> arb:
     """What is left of the loss without half the squares: a number, below it everywhere."""
     require(mu > 0, "its rate is not positive")
-    proved = Squares(flow, stated)
-    form = proved.form(c + UNIT * r)
+    require(0 < len(stated) <= MOST, "it has a wrong number of squares")
+    left, x, rows = _collected(flow.terms), c + UNIT * r, []
+    for numerator, denominator, polynomial in stated:
+        whole = type(numerator) is int and type(denominator) is int
+        require(whole and numerator > 0 and denominator > 0, "a weight is not positive")
+        weight, parts = fmpq(numerator, denominator), terms(polynomial, len(c))
+        for a in parts:
+            for b in parts:
+                powers = dict(a.powers)
+                for i, k in b.powers:
+                    powers[i] = powers.get(i, 0) + k
+                key = tuple(sorted(powers.items()))
+                left[key] = left.get(key, fmpq(0)) - weight / 2 * a.factor * b.factor
+        row, table = np.array([arb(0)] * len(c)), _table(x, parts)
+        for term in parts:
+            for i, _ in term.powers:
+                row[i] += value(term.slope(i), table)
+        rows.append(arb(weight).sqrt() * row)
+    lowest = arb(left.pop((), fmpq(0)))
+    require(not any(left.values()), "the loss is not half its squares and a number")
+    form = np.array(rows) @ np.array(rows).T
     require(positive(form, -mu), f"J J^T >= {float(mu):.6g} is not proved on the ball")
-    path = (2 * (begin - proved.lowest) / mu).nonnegative_part().sqrt()
-    _less(away + path, r, "the flow may leave")
-    return proved.lowest
+    _less(away + (2 * (begin - lowest) / mu).nonnegative_part().sqrt(), r, "the flow may leave")
+    return lowest
 
 
-class Squares:
-    """Weights and polynomials, half whose weighted squares are the loss less a number."""
-
-    def __init__(self, flow: Any, stated: Any) -> None:
-        require(0 < len(stated) <= MOST, "it has a wrong number of squares")
-        left, self.parts = {term.powers: term.factor for term in flow.terms}, []
-        for numerator, denominator, polynomial in stated:
-            whole = type(numerator) is int and type(denominator) is int
-            require(whole and numerator > 0 and denominator > 0, "a weight is not positive")
-            weight, parts = fmpq(numerator, denominator), terms(polynomial, len(flow.start))
-            for a in parts:
-                for b in parts:
-                    powers = dict(a.powers)
-                    for i, k in b.powers:
-                        powers[i] = powers.get(i, 0) + k
-                    key = tuple(sorted(powers.items()))
-                    left[key] = left.get(key, fmpq(0)) - weight / 2 * a.factor * b.factor
-            self.parts.append((weight, parts))
-        self.lowest = arb(left.pop((), fmpq(0)))
-        require(not any(left.values()), "the loss is not half its squares and a number")
-
-    def form(self, x: Any) -> Any:
-        """``J J^T`` of the roots of the weights times the polynomials."""
-        rows = []
-        for weight, parts in self.parts:
-            row, table = np.array([arb(0)] * len(x)), _table(x, parts)
-            for term in parts:
-                for i, _ in term.powers:
-                    row[i] += value(term.slope(i), table)
-            rows.append(arb(weight).sqrt() * row)
-        return np.array(rows) @ np.array(rows).T
+def _collected(parts: list[Term]) -> dict[Any, fmpq]:
+    return {term.powers: term.factor for term in parts}
 
 
 def _table(x: Any, parts: list[Term]) -> list[Any]:
@@ -179,17 +168,7 @@ def _table(x: Any, parts: list[Term]) -> list[Any]:
     return rows
 
 
-def fitting(w: Any) -> Any:
-    """Matrix of ``sum_j |A_j^T X B_j^T|^2``, ``X`` row by row."""
-    below = [np.eye(w.shape[1], dtype=object)]
-    above = below.copy()
-    for low, high in zip(w, w[::-1], strict=True):
-        below.append(low @ below[-1])
-        above.append(above[-1] @ high)
-    return sum(np.kron(a @ a.T, b.T @ b) for a, b in zip(above[-2::-1], below[:-1], strict=True))
-
-
-def balancing(w: Any) -> Any:
+def _balancing(w: Any) -> Any:
     """Matrix of ``sum_j |X_j W_j - W_j X_{j-1}|^2``, ``X_0 = X_N = 0``, the ``X_j`` row by row."""
     size, one = w.shape[1] ** 2, np.eye(w.shape[1], dtype=object)
     form = np.full((len(w) - 1, size, len(w) - 1, size), arb(0), dtype=object)

@@ -55,10 +55,6 @@ class Equations(abc.ABC):
         """The loss, which proofs for all times are about."""
         raise Refused("there is no proof to infinity of this system")
 
-    def areas(self, x: Any) -> list[Any]:
-        """Numbers that vanish at kinks of the field."""
-        return []
-
     def near(self, x: Any, off: Any, reach: arb, moved: Callable[[int, int], arb]) -> arb:
         """Bound the field at complex states whose blocks are within so much of those of ``x``.
 
@@ -157,7 +153,7 @@ def passed(
     parts = len(stated["growth"])
     require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
     ball = "axes" not in stated
-    tube: Any = Ball(stated, wide) if ball else Ellipsoid.read(stated, len(state), bits)
+    tube: Any = Ball(stated, wide) if ball else Ellipsoid(stated, len(state), bits)
     if "arcs" in stated:
         require(ball, "arcs and axes do not fit")
         tube = Arcs(stated)

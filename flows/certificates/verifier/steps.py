@@ -63,7 +63,6 @@ class Steps:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.lines = list(steps)
         self.known = {line: k for k, line in reversed([*enumerate(steps)])}
-        self.numbers: dict[int, int] = {}
 
     def put(self, *line: Any) -> int:
         """Number of a step."""
@@ -74,11 +73,7 @@ class Steps:
 
     def number(self, value: Any) -> int:
         """A number."""
-        if type(value) is not int:
-            return self.put("number", Fraction(value))
-        if value not in self.numbers:
-            self.numbers[value] = self.put("number", Fraction(value))
-        return self.numbers[value]
+        return self.put("number", Fraction(value))
 
     def plus(self, *parts: int) -> int:
         """Sum."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from flows.systems.mixture.system import MixtureSystem
 from symbolic.language.blocks import Block
 from symbolic.systems.averages import mixture_loss
 from symbolic.systems.gmm_em import document as gmm_em
+
+if TYPE_CHECKING:
+    from flows.systems.gmm_em.field_balls import MixtureFlow
 
 # Weights are typed with this accuracy at least; they are then divided by their sum.
 SUM_TOLERANCE = 1e-9
@@ -164,12 +167,11 @@ class GMMEM(MixtureSystem):
         """Frame and sound state of the user's means."""
         return reduce(means, np.array(self.weights), merge)
 
-    @property
-    def certified(self) -> tuple[str, dict[str, Any]] | str:
-        """What fixes the flow of means on a line; of others, that they have no certificates."""
-        if self.d > 1:
-            return f"gmm_em has certificates on a line only, got d = {self.d}; give d = 1"
-        return super().certified
+    def ball_flow(self, start: Array) -> MixtureFlow:
+        """Flow of means on a line in ball arithmetic."""
+        from flows.systems.gmm_em.field_balls import MixtureFlow
+
+        return MixtureFlow.of(self, start)
 
     @property
     def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:

@@ -47,6 +47,7 @@ from flows.systems.matrix_factorization.state import Frame, SoundState, of_layer
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
+    from flows.systems.matrix_factorization.field_balls import ChainFlow
 
 FIELDS = ("real", "complex")
 LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
@@ -321,6 +322,12 @@ class MatrixFactorization(Defined):
             return field_of(define, sizes, tuple(chart.shape.tolist())), chart.weights
 
         return of_chart
+
+    def ball_flow(self, start: NDArray[Any]) -> ChainFlow:
+        """Flow of the layers themselves in ball arithmetic."""
+        from flows.systems.matrix_factorization.field_balls import ChainFlow
+
+        return ChainFlow.of(self, start)
 
     def minimiser(self, at: ArrayLike | None = None) -> Minimiser:
         """Layers whose product is the target, or others at which the gradient vanishes."""

@@ -33,6 +33,7 @@ from flows.systems.relu_neuron.variation import APART
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
     from flows.systems.hidden_layer.network import Network
+    from flows.systems.relu_neuron.field_balls import SpanFlow
     from symbolic.language.blocks import Block
 
 # Squares of sizes stay doubles, and so do losses at any time that is run.
@@ -264,6 +265,12 @@ class ReLUNeuron(System):
         from flows.systems.relu_neuron.differentiable import differentiable
 
         return differentiable(frame, state)
+
+    def ball_flow(self, start: Array) -> SpanFlow:
+        """Flow in the span of teacher and start, in ball arithmetic."""
+        from flows.systems.relu_neuron.field_balls import SpanFlow
+
+        return SpanFlow.of(start.tolist(), self.teacher)
 
     def minimiser(self, at: Any = None) -> Minimiser:
         """Neurons along the teacher that sum to it; a single one needs no telling."""

@@ -12,13 +12,13 @@ from oracles.certificates import put, scaled
 
 import flows
 from flows.certificates.bounds import ARCS
-from flows.certificates.frames.registry import flow_of
 from flows.certificates.verifier import boundary
 from flows.certificates.verifier.curve import at
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.segment import Segment
 from flows.core.balls import precision
+from flows.systems.relu_neuron import field_balls
 
 # Doubles and sampling: bounds may be missed by roundings of the states.
 ROUNDED = 1e-9
@@ -161,7 +161,7 @@ def test_minors_move_on_an_arc_by_what_is_said():
         turn, rho = np.pi / (2 * piece.arcs), piece.rho
         steps = [k * turn * (rho**k + rho**-k) / 2 for k in range(2 * len(piece.rows[0]))]
         values = np.vectorize(float)(rows)
-        for i, j in checker.pairs:
+        for i, j in flow.pairs():
             squares = (checker.minors(rows, i, j) ** 2).sum(axis=0)
             found = sum(float(c.sqrt()) * m for c, m in zip(squares, steps, strict=False))
             seen = 0.0
@@ -317,6 +317,22 @@ def test_the_dimension_beyond_the_span_changes_no_piece():
     assert found.pieces == small.pieces
 
 
+def test_a_basis_with_one_wrong_entry_is_refused(tmp_path, monkeypatch):
+    made().save(tmp_path / "c.json")
+    assert flows.verify(tmp_path / "c.json").accepted
+    right = field_balls.orthogonal
+
+    def wrong(vectors):
+        basis = right(vectors)
+        basis[2][1] += field_balls.rational(1e-12)
+        return basis
+
+    monkeypatch.setattr(field_balls, "orthogonal", wrong)
+    system, start = made().system, made().start
+    flows.certify(system, start, 0.01, digits=14).save(tmp_path / "wrong.json")
+    assert "piece 0: " in flows.verify(tmp_path / "wrong.json").refused
+
+
 def test_a_rotation_of_start_and_teacher_keeps_the_limit():
     random, teacher = np.random.default_rng(0), np.eye(10)[0]
     turn = np.linalg.qr(random.normal(size=(10, 10)))[0]
@@ -330,7 +346,7 @@ def test_a_rotation_of_start_and_teacher_keeps_the_limit():
 
 def test_a_box_of_lengths_of_a_neuron_opposite_to_the_teacher_has_a_bounded_field():
     # As such a neuron falls to zero: it turns by far less than its length changes.
-    flow = flow_of(flows.ReLUNeuron(2, 3), np.array([[-1e-3, 8e-6, 2e-6], [0.5, 0.1, 0.2]]))
+    flow = flows.ReLUNeuron(2, 3).ball_flow(np.array([[-1e-3, 8e-6, 2e-6], [0.5, 0.1, 0.2]]))
     side, whole = arb(0, 0.1), [acb(x) for x in flow.start]
     change = acb(1 + side, side)
     box = [change * x for x in whole[: flow.q]] + whole[flow.q :]

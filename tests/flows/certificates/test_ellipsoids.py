@@ -10,12 +10,12 @@ from oracles.certified.changed import refusal
 
 import flows
 from flows.certificates import axes, ellipsoid
-from flows.certificates.bounds import segment_of
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
-from flows.certificates.frames.registry import flow_of
+from flows.certificates.own_flow import equations_of
 from flows.certificates.steps import Steps, bits_for
 from flows.certificates.verifier import ellipsoid as checker
+from flows.certificates.verifier import relu_neuron
 from flows.certificates.verifier.positive import perron
 from flows.core.balls import precision
 
@@ -42,7 +42,7 @@ def ends(certificate):
     with precision(certificate.precision):
         for piece in certificate.pieces:
             middle = [float(arb((sum(row), -bits))) for row in piece.rows]
-            matrix = piece.around.tube(bits).end().axes
+            matrix = ellipsoid.end(piece.around.rows, bits)
             c = np.vectorize(float, otypes="d")(matrix)
             yield float(arb((piece.end, -bits)).expm1()), np.array(middle), c, piece.around
 
@@ -197,7 +197,8 @@ NEURONS = {
 def neurons(request):
     start = np.array(NEURONS[request.param])
     system = flows.ReLUNeuron(n=len(start), d=start.shape[1])
-    return flow_of(system, start)
+    parameters = {"n": system.n, "d": system.d, "teacher": list(system.teacher)}
+    return system.ball_flow(start), relu_neuron.Neurons(parameters, start)
 
 
 def point(flow):
@@ -208,12 +209,12 @@ def unit_moves(size):
     return np.eye(size, dtype=object) * arb(1)
 
 
-def test_derivatives_of_the_hessian_are_those_of_its_differences(neurons):
-    flow = neurons
+def test_both_derivatives_of_the_hessian_are_those_of_its_differences(neurons):
+    flow, equations = neurons
     with precision(200):
         x, h, size = point(flow), arb(2) ** -60, flow.size
         still, moves = np.array([[arb(0)]] * size), unit_moves(size)
-        slopes = flow.slopes(x, moves, still)
+        found = flow.slopes(x, moves, still), equations.bending(np.array(x), moves, still)
         for k, move in enumerate(moves):
             ahead, behind = (
                 np.array(
@@ -221,51 +222,56 @@ def test_derivatives_of_the_hessian_are_those_of_its_differences(neurons):
                 )
                 for s in (1, -1)
             )
-            gap = np.abs((ahead - behind) / (2 * h) - slopes[k])
-            assert max(float(y.upper()) for y in gap.ravel()) < DIFFERENCE
-            assert max(float(y.upper()) for y in np.abs(slopes[k]).ravel()) > 0.1
+            for slopes in found:
+                gap = np.abs((ahead - behind) / (2 * h) - slopes[k])
+                assert max(float(y.upper()) for y in gap.ravel()) < DIFFERENCE
+                assert max(float(y.upper()) for y in np.abs(slopes[k]).ravel()) > 0.1
 
 
-def test_they_enclose_the_derivatives_near_a_box(neurons):
-    flow = neurons
+def test_both_enclose_the_derivatives_near_a_box(neurons):
+    flow, equations = neurons
     random = np.random.default_rng(1)
     with precision(80):
         x, size = point(flow), flow.size
         spread = random.normal(size=(size, 3)) * 1e-3
         balls = np.array([[arb(c) for c in row] for row in spread.tolist()])
         box, moves = [c + arb(0, 1e-4) for c in x], unit_moves(size)
-        wide = flow.slopes(box, moves, balls)
+        boxes = flow.slopes(box, moves, balls), equations.bending(np.array(box), moves, balls)
         still = np.array([[arb(0)]] * size)
         for y in directions(6, 3):
             shift = spread @ y + random.uniform(-1e-4, 1e-4, size)
             here = [a + arb(b) for a, b in zip(x, shift.tolist(), strict=True)]
             thin = flow.slopes(here, moves, still)
-            pairs = zip(wide.ravel(), thin.ravel(), strict=True)
-            assert all(a.contains(b.mid()) for a, b in pairs)
+            for wide in boxes:
+                pairs = zip(wide.ravel(), thin.ravel(), strict=True)
+                assert all(a.contains(b.mid()) for a, b in pairs)
         outside = flow.slopes([a + arb(0.05) for a in x], moves, still)
-        pairs = zip(wide.ravel(), outside.ravel(), strict=True)
+        pairs = zip(boxes[0].ravel(), outside.ravel(), strict=True)
         assert not all(a.contains(b.mid()) for a, b in pairs)
 
 
 def enclosed_on(start, radii, moves):
-    """Whether they enclose derivatives on a box of neurons at states that fill it."""
+    """Whether both enclose derivatives on a box of neurons at states that fill it."""
     size = start.size
     system = flows.ReLUNeuron(n=2, d=start.shape[1])
     near = start + 0.01 * np.eye(*start.shape)[::-1]  # of a span of all directions
     if start.shape[1] == 3:
         near[1, 2] = 0.1
-    flow = flow_of(system, near)
+    flow = system.ball_flow(near)
+    parameters = {"n": 2, "d": system.d, "teacher": list(system.teacher)}
+    equations = relu_neuron.Neurons(parameters, near)
     with precision(80):
         box = [
             arb(c, r) for c, r in zip(start.ravel().tolist(), radii.ravel().tolist(), strict=True)
         ]
         still = np.array([[arb(0)]] * size)
-        wide = flow.slopes(box, moves, still)
+        boxes = flow.slopes(box, moves, still), equations.bending(np.array(box), moves, still)
         for step in directions(16, size):
             here = [arb(c) for c in (start.ravel() + radii.ravel() * step).tolist()]
             thin = flow.slopes(here, moves, still)
-            pairs = zip(wide.ravel(), thin.ravel(), strict=True)
-            assert all(a.contains(b.mid()) for a, b in pairs)
+            for wide in boxes:
+                pairs = zip(wide.ravel(), thin.ravel(), strict=True)
+                assert all(a.contains(b.mid()) for a, b in pairs)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -289,13 +295,12 @@ def test_axes_follow_the_linear_flow():
     system = flows.ReLUNeuron(n=2, d=2)
     start, bits = system.initial(0.1, 4), bits_for(8, 1.0)
     with precision(bits + 64):
-        steps = Steps(flow_of(system, start), bits, 8, 1e-9)
+        steps = Steps(system.ball_flow(start), equations_of(system, start), bits, 8, 1e-9)
         steps.segment(1 << bits)
         p = steps.before
         rows, shape = axes.followed(steps.flow, p, np.eye(4), 1e-9)
-        tube = ellipsoid.Ellipsoid(tuple(rows), 1e-9, 1e-9).tube(bits)
-        c = np.vectorize(float, otypes="d")(tube.end().axes)
-        growth, thin = ellipsoid.growth(tube, steps.equations, segment_of(p), 4, 80)
+        c = np.vectorize(float, otypes="d")(ellipsoid.end(rows, bits))
+        growth, thin = ellipsoid.growth(steps.flow, p, rows, 4, arb(1e-9), 80)
     assert np.abs(c @ c.T - shape).max() < ROUNDED * 1e4
     assert 1.0 < thin * np.linalg.svd(c)[1].min() < 8.0
     # The Euclidean rate is the largest eigenvalue of the Jacobian, 0.8: the axes take it.

@@ -9,7 +9,6 @@ import pytest
 
 import flows
 from flows.certificates.certificate import load_certificate
-from flows.certificates.frames.registry import flow_of
 from flows.certificates.rest.failing import failing
 from flows.certificates.verifier.failing import determinant
 from flows.certificates.verifier.failing import failing as checked
@@ -82,7 +81,7 @@ def test_what_does_not_fail_is_refused_from_its_start_alone():
 def _found(start, **options):
     start = np.array(start)
     options = {"d": start.shape[-1], "depth": len(start), "regularization": 1.0, **options}
-    return failing(flow_of(flows.MatrixFactorization(**options), start))
+    return failing(flows.MatrixFactorization(**options).ball_flow(start))
 
 
 def test_which_starts_fail():

@@ -1,19 +1,20 @@
 """Means on a line, for ever: the limit of ``t^2 L``, and what is refused."""
 
+import contextlib
 import itertools
 import json
 import math
 
 import numpy as np
 import pytest
-from flint import arb
+from flint import arb, fmpq
 from oracles.certified.changed import of_other_bounds
 
 import flows
 from flows.certificates import means as maker
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
-from flows.certificates.frames.registry import flow_of
+from flows.certificates.tail import means as tail
 from flows.certificates.tail.start import end_time
 from flows.certificates.verifier import means as checker
 from flows.certificates.verifier.gmm_em import Means
@@ -119,18 +120,18 @@ def test_a_part_that_falls_is_refused_where_it_could_grow(made, data):
     with precision(made.precision):
         flow = Means(_parameters(made), made.start)
         ends = [x.ravel() for x in _ends(flow, data["pieces"], made.bits, 0.0, 1)]
-        if mixture.gap is None:
+        if mixture.next is None:
             assert infinity.aside == 0
             return
         s = 1 / (arb(infinity.clock) + end_time(made))
         least = infinity.aside
         for _ in range(30):  # the smallest p that serves
-            found = mixture.trap(s, arb(infinity.e), arb(infinity.across), arb(least))
+            found = tail.trap(mixture, s, arb(infinity.e), arb(infinity.across), arb(least))
             least = float((found.bent / found.narrow).upper())
-        stays = mixture.stays
+        stays = checker.spectrum(_exact(made))[2]
         last = ends[-1]
         last = stays @ last if stays.ndim == 2 else stays @ last / (stays @ stays) * stays
-        last = last * (mixture.settled / mixture.late(last, s).n).sqrt()
+        last = last * (mixture.settled / mixture.late(list(last), s)[0]).sqrt()
         ends[-1] = last
         data["infinity"]["aside"] = (1.01 * least).hex()
         checker.plateau(data["infinity"], flow, data["pieces"], ends, made.bits)
@@ -143,6 +144,12 @@ def _parameters(made):
     return {"n": made.system.n, "d": 1, "weights": list(made.system.weights)}
 
 
+def _exact(made):
+    """Exact weights of the checker."""
+    exact = [fmpq(*float(w).as_integer_ratio()) for w in made.system.weights]
+    return [w / sum(exact, fmpq(0)) for w in exact]
+
+
 def _checked(made, data):
     """Without the pieces, which are as they were."""
     with precision(made.precision):
@@ -152,19 +159,20 @@ def _checked(made, data):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_eigenvalues_are_those_of_the_compressed_matrix(seed):
+def test_eigenvalues_of_maker_and_checker_are_those_of_the_compressed_matrix(seed):
     random = np.random.default_rng(seed)
     weights = random.integers(1, 6, size=2 + seed % 4).astype(float)
+    exact = [fmpq(int(w)) / fmpq(int(weights.sum())) for w in weights]
     pi = weights / weights.sum()
     basis = np.linalg.qr(np.c_[pi, np.eye(len(pi))])[0][:, 1 : len(pi)]
     values, vectors = np.linalg.eigh(basis.T @ np.diag(pi) @ basis)
     stay = values < values[0] + 1e-9
     with precision(128):
-        mixture = checker.Mixture(weights)
-        least, gap = mixture.least, mixture.gap
+        mixture, (least, gap, _) = tail.Mixture(exact), checker.spectrum(exact)
+        assert mixture.least.overlaps(least)
         assert least.rad() < 1e-30
         assert float(least.mid()) == pytest.approx(values[0], rel=1e-12)
-        assert (gap is None) == bool(stay.all())
+        assert (gap is None) == (mixture.next is None) == bool(stay.all())
         if gap is None:
             return
         assert 0 < float(gap.upper()) < values[~stay].min() - values[0] + 1e-12
@@ -173,9 +181,65 @@ def test_eigenvalues_are_those_of_the_compressed_matrix(seed):
             np.linalg.norm(vectors.T @ basis.T @ z * ~stay),
             np.linalg.norm(vectors.T @ basis.T @ z * stay),
         )
-        late = mixture.late(np.array([arb(float(x)) for x in z]), arb(1))
-        ratio = late.aside / late.along
+        ratio = mixture.ratio([arb(float(x)) for x in z])
         assert float(ratio.mid()) == pytest.approx(parts[0] / parts[1], rel=1e-9)
+        # The steepest of all z with this ratio is what is said to be.
+        kappa, whole = mixture.steepest(arb(float(parts[0] / parts[1])))
+        m = z @ (pi * z)
+        along = basis.T @ (pi * z)
+        assert along @ along / m <= float(kappa.upper()) * (1 + 1e-12)
+        assert m / parts[1] ** 2 <= float(whole.upper()) * (1 + 1e-12)
+
+
+def test_maker_and_checker_have_the_same_bounds_by_formulas_of_their_own(made, data, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(checker, "less", lambda need, bound, why: seen.update({why: (need, bound)}))
+    monkeypatch.setattr(checker, "remainder", lambda most, theta: most)
+    monkeypatch.setattr(tail, "remainder", lambda most, theta: most)
+    mixture = _mixture(made.system.weights)
+    slow = mixture.next is not None
+    for e, across, clock, aside in ((0.5, 3.0, -9900.0, 0.2), (1e-3, 40.0, 0.0, 0.05)):
+        aside *= slow
+        sizes = {"e": e, "across": across, "clock": clock, "aside": aside}
+        data["infinity"] |= {key: size.hex() for key, size in sizes.items()}
+        with precision(made.precision):
+            flow = Means(_parameters(made), made.start)
+            ends = [x.ravel() for x in _ends(flow, data["pieces"], made.bits, 0.0, 1)]
+            with contextlib.suppress(Refused):  # its lower bound
+                checker.plateau(data["infinity"], flow, data["pieces"], ends, made.bits)
+            s = 1 / (arb(clock) + end_time(made))
+            found = tail.trap(mixture, s, arb(e), arb(across), arb(aside))
+            n, rho, ratio = mixture.late(list(ends[-1]), s)
+            same = {
+                "N may leave": (found.push, found.pull * e),
+                "|rho| may reach R": (found.driven, found.stiff * across),
+                "N begins too small": (found.floor, n),
+                "N begins too large": (n, mixture.settled + e),
+                "|rho| begins beyond R": (abs(rho), arb(across)),
+            }
+            for why, mine in same.items():
+                for a, b in zip(seen[why], mine, strict=True):
+                    assert float(a.mid()) == pytest.approx(float(b.mid()), rel=0.02), why
+            if slow:
+                off, room = seen["|f| begins beyond p |e|"]
+                assert float(off / room * aside) == pytest.approx(float(ratio))
+                off, room = seen["|f| may reach p |e|"]
+                used = found.bent / (found.narrow.lower() * aside)
+                assert float(off / room) == pytest.approx(float(used), rel=0.02)
+
+
+def test_the_energy_of_all_later_times_is_that_of_maker_and_checker(made, data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(checker, "bounds", lambda every: seen.append(every[0]) or (arb(1), arb(1)))
+    _checked(made, data)
+    infinity, mixture = made.infinity, _mixture(made.system.weights)
+    with precision(made.precision):
+        s = 1 / (arb(infinity.clock) + end_time(made))
+        sizes = (arb(x) for x in (infinity.e, infinity.across, infinity.aside))
+        found = tail.trap(mixture, s, *sizes).energy
+        mine = (1 + (1 - arb(infinity.clock)) * arb(0).union(s)) ** 2 * found
+    # Late, where the first term of the energy is nearly all of it.
+    assert float(seen[0].mid()) == pytest.approx(float(mine.mid()), rel=0.02)
 
 
 def test_a_start_on_its_way_to_a_saddle_is_undecided_in_one_line(monkeypatch):
@@ -189,12 +253,12 @@ def test_a_start_on_its_way_to_a_saddle_is_undecided_in_one_line(monkeypatch):
 
 
 def _mixture(weights):
-    return checker.Mixture(weights)
+    return tail.Mixture([fmpq(*float(w).as_integer_ratio()) for w in weights])
 
 
 def _state(mixture, theta, rho, z):
     """Means of given late variables."""
-    part = theta**3 * rho / float(mixture.size)
+    part = theta**3 * rho / float(mixture.square)
     return np.array([theta * c + part * float(w) for c, w in zip(z, mixture.pi, strict=True)])
 
 
@@ -216,30 +280,27 @@ def test_rates_on_a_box_are_those_of_the_flow(weights, z):
             size = float((mixture.settled * mixture.least).mid())
             z = z * math.sqrt(size / np.dot(z, np.multiply(weights, z)))
             mu = _state(mixture, theta, rho, z)
-            flow = flow_of(flows.GMMEM(n=len(z), d=1, weights=weights), mu[:, None])
+            flow = flows.GMMEM(n=len(z), d=1, weights=weights).ball_flow(mu[:, None])
             field, s = flow.field([arb(float(x)) for x in mu], ()), arb(theta) ** 2
-            exact, pi = np.array([arb(float(x)) for x in mu]), mixture.pi
-
-            def part(x, pi=pi, mixture=mixture):
-                return x - (pi @ x) / mixture.size * pi
-
-            across, late = part(exact), mixture.late(exact, s)
-            n, height, ratio = late.n, late.rho, late.aside / late.along
-            found = mixture.trap(s, arb(1e-9), arb(1), ratio.upper())
-            assert (found.low < n) is True
+            exact = [arb(float(x)) for x in mu]
+            across = mixture.across(exact)
+            n, height, ratio = mixture.late(exact, s)
+            found = tail.trap(mixture, s, arb(1e-9), arb(1), ratio.upper())
+            assert (found.floor < n) is True
             # N' and the change of |f|/|e| by log-time, from the true field.
-            moved = part(np.array(field))
-            steep = pi @ (across * moved)
+            moved = mixture.across(field)
+            steep = sum(
+                (w * a * f for w, a, f in zip(mixture.pi, across, moved, strict=True)), arb(0)
+            )
             slope = n + 2 * steep / mixture.least / s**2
-            inner = part(pi * across)
-            kappa = inner @ inner / (n * mixture.least * s)
+            inner = mixture.across([w * a for w, a in zip(mixture.pi, across, strict=True)])
+            kappa = sum((x * x for x in inner), arb(0)) / (n * mixture.least * s)
             assert abs(slope - n * (1 - kappa / mixture.least * n / mixture.settled)) < found.push
-            if mixture.gap is not None:
+            if mixture.next is not None:
                 step = arb(2) ** -60
-                after = mixture.late(across + step * moved, s)
-                change = (after.aside / after.along - ratio) / step / s
-                assert change < found.bent - found.narrow * ratio
-            climb = pi @ np.array(field)
+                after = [a + step * f for a, f in zip(across, moved, strict=True)]
+                assert (mixture.ratio(after) - ratio) / step / s < found.bent - found.narrow * ratio
+            climb = sum((w * f for w, f in zip(mixture.pi, field, strict=True)), arb(0))
             climb = climb / s.sqrt() ** 3 + 3 * s * height / 2
             assert abs(climb + found.stiff * height) < found.driven
             assert (flow.loss([arb(float(x)) for x in mu]) / s**2 - found.energy).contains(0)
@@ -252,7 +313,7 @@ def test_what_is_left_of_the_gradient_is_below_its_bound_and_not_far_below():
         ((0.5, 0.5), (1.0, -1.0)),
         ((0.25,) * 4, (1, 1, -1, 0.5)),
     ):
-        flow = flow_of(flows.GMMEM(n=len(y), d=1, weights=weights), np.zeros((len(y), 1)))
+        flow = flows.GMMEM(n=len(y), d=1, weights=weights).ball_flow(np.zeros((len(y), 1)))
         with precision(400):
             theta = arb(2) ** -4
             mu = [theta * arb(c) for c in y]
@@ -264,8 +325,9 @@ def test_what_is_left_of_the_gradient_is_below_its_bound_and_not_far_below():
                 for w, x, f in zip(weights, mu, flow.field(mu, ()), strict=True)
             ]
             size = sum((x * x for x in left), arb(0)).sqrt() / theta**5
-            bound = checker.remainder(arb(1), theta)
+            bound = tail.remainder(arb(1), theta)
             assert size < bound
+            assert checker.remainder(arb(1), theta) >= bound * 0.9
             ratios.append(float(size / bound))
     assert max(ratios) > 1e-3
 
@@ -275,11 +337,13 @@ def test_the_loss_of_the_checker_is_the_loss():
         system = flows.GMMEM(n=len(mu), d=1, weights=weights)
         with precision(160):
             flow = Means({"n": len(mu), "d": 1, "weights": list(weights)}, np.array(mu)[:, None])
-            found = flow.loss(flow.start)
+            found = checker.loss(flow, flow.start)
+            mine = system.ball_flow(np.array(mu)[:, None]).loss(list(flow.start))
+            assert found.overlaps(mine)
             assert found.rad() < 1e-20
             assert abs(float(found.mid()) - system.loss(np.array(mu)[:, None])) < 1e-12
             # Of a box it holds the losses of all corners, and is not much wider than they differ.
-            wide = flow.loss(np.array([x + arb(0, 0.01) for x in flow.start]))
+            wide = checker.loss(flow, np.array([x + arb(0, 0.01) for x in flow.start]))
             corners = [
                 system.loss(np.array(mu)[:, None] + 0.01 * np.array(step)[:, None])
                 for step in itertools.product((-1, 1), repeat=len(mu))

@@ -11,8 +11,7 @@ from oracles.certified import means, neurons
 import flows
 from flows.certificates import proof
 from flows.certificates.bounds import best_ellipse, bounded, is_positive, segment_of
-from flows.certificates.frames.flow import equations_of
-from flows.certificates.frames.registry import flow_of
+from flows.certificates.own_flow import equations_of
 from flows.certificates.verifier.reading import Refused
 from flows.core.balls import precision
 
@@ -130,7 +129,7 @@ def test_hessians_of_a_short_neuron_hardly_vary_along_it():
     random = np.random.default_rng(1)
     system = flows.ReLUNeuron(n=2, d=3)
     w = np.array([[0.6, 0.02, 0.01], [3e-4, 2e-7, -3e-7]])
-    flow = flow_of(system, w)
+    flow = system.ball_flow(w)
     with precision(100):
         rows = np.array([float(x.mid()) for x in flow.start]).reshape(2, 3)
         radius = np.array([[1e-6], [1e-3]]) * np.abs(rows)
@@ -166,7 +165,7 @@ def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
 
 
 def test_the_loss_of_vectors_that_are_about_opposite_stays_sharp():
-    flow = flow_of(flows.ReLUNeuron(n=2, d=2), np.array([[0.7, 0.1], [-0.2, 0.05]]))
+    flow = flows.ReLUNeuron(n=2, d=2).ball_flow(np.array([[0.7, 0.1], [-0.2, 0.05]]))
     with precision(100):
         opposite = [arb(-0.2), arb(0, 1e-9)]  # to the teacher, on either side
         values = [flow.loss([*flow.start[:2], x, y]) for x, y in (opposite, (arb(-0.2), arb(0)))]

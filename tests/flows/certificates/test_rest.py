@@ -14,7 +14,7 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
-from flows.certificates.frames.registry import flow_of
+from flows.certificates.own_flow import OwnFlow
 from flows.certificates.rest import balls as rest
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.tail.tail import Open
@@ -253,7 +253,7 @@ def _layers_checker(*layers, strength=1.0):
 def test_the_form_of_what_balances_is_its_definition():
     random = np.random.default_rng(0)
     w = random.normal(size=(4, 2, 2))
-    form = checker.balancing(np.vectorize(arb, "O")(w))
+    form = checker._balancing(np.vectorize(arb, "O")(w))
     x = random.normal(size=(3, 2, 2))
     padded = [np.zeros((2, 2)), *x, np.zeros((2, 2))]
     square = sum(
@@ -325,7 +325,7 @@ def test_a_convex_quadratic_is_proved_convex_in_units_of_its_own(loss, least):
         system, start = _own(sp.expand(expression), [1e-30, 1e-40])
         with precision(BITS):
             near = [arb(x) for x in start]
-            return rest.convex(flow_of(system, start), near, arb(0), 0.9, BITS)
+            return rest.convex(OwnFlow(system, start), near, arb(0), 0.9, BITS)
 
     assert float(found(loss).mu) == pytest.approx(0.9 * least, rel=1e-12)
     # Control: where a direction falls by more than it rises, it is a saddle.

@@ -154,14 +154,6 @@ def test_layers_and_target_that_fit_are_accepted():
         assert len(Layers({**ONE, **changed}, layers).start) == layers.view(float).size
 
 
-def test_a_short_loss_is_said_as_it_was_verified():
-    said = Layers({**ONE, "target": [[2.0]], "regularization": 4.0}, PLAIN).about["loss"]
-    assert said == ("(-W1[0,0]*W2[0,0] + 2)**2*(1/2) + (W1[0,0]**2 - W2[0,0]**2)**2"), said
-    wide = np.ones((4, 2, 2))
-    stated = {**ONE, "d": 2, "depth": 4, "target": [[1.0, 0.0], [0.0, 1.0]]}
-    assert Layers(stated, wide).about is None
-
-
 def test_a_branch_costs_nothing_where_the_field_has_no_kinks():
     segment = Segment(np.array([[arb(1)] * 3] * 2), arb(0), arb(1))
     assert Layers(ONE, PLAIN).branching(segment, 1) == 0

@@ -1,1 +1,0 @@
-"""Flows as certificates are made of them: in the verifier's equations, and in what users see."""

@@ -44,7 +44,9 @@ def regimes(
         Functions of the state one of which changes its sign where the regime changes.
     """
     square, speed = (mu * mu).sum(axis=-1), (velocity * velocity).sum(axis=-1)
-    near, certain = RADIUS / n - np.sqrt(square), weight * np.exp(-square / 2)
+    near = RADIUS / n - np.sqrt(square)
+    # Of the nearest one it is no zero, however far all of them are.
+    certain = weight * np.exp((square.min(axis=-1, keepdims=True) - square) / 2)
     certain = certain / certain.sum(axis=-1, keepdims=True) - CERTAIN
     outward = (mu * velocity).sum(axis=-1)
     moves = (np.round(n * weight) * speed).sum(axis=-1)

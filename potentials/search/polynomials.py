@@ -23,6 +23,9 @@ Polynomial = Any
 #: Exponents of a monomial.
 Exponents = tuple[int, ...]
 
+# Characters of an expression in a message.
+LONGEST = 80
+
 
 def fraction(number: Any) -> fmpq:
     """An exact number of python-flint: of a Fraction, a double or text `p/q`."""
@@ -149,7 +152,9 @@ def coefficients(expression: sp.Expr, symbols: Sequence[sp.Expr]) -> dict[Expone
     try:
         poly = sp.Poly(expression, *symbols)
     except sp.PolynomialError:
-        raise ValueError(f"{expression} is no polynomial in {_listed(symbols)}") from None
+        text = str(expression)
+        shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+        raise ValueError(f"{shown} is no polynomial in {_listed(symbols)}") from None
     found = {}
     for powers, value in poly.terms():
         if not (value.is_Rational or value.is_Float):

@@ -133,7 +133,7 @@ def test_a_derivation_of_what_is_not_kept_is_refuted():
     "words, said",
     [
         (["matrix_factorization", "--d", "3"], "choose a smaller size"),
-        (["relu_neuron", "--d", "3"], "its loss is no polynomial"),
+        (["relu_neuron", "--d", "3"], "... is no polynomial in w[0,0], w[0,1]"),
         (["gaussian", "--d", "3"], "gaussian has no size"),
         (["relu_nueron"], "did you mean relu_neuron"),
         (["x**2 + y", "--d", "3"], "--d is not an option of typed"),

@@ -81,8 +81,9 @@ class Subject:
                     f"{self.name}: {problem}; invariants are found of polynomial fields with"
                     " fractions as coefficients"
                 ) from None
+        loss = definition(self.loss)
         try:
-            return gradient_flow(definition(self.loss), [*self._names.values()])
+            return gradient_flow(loss, [*self._names.values()])
         except ValueError as problem:
             raise InputError(
                 f"{self.name}: {problem}; potentials are found of polynomials with fractions as"

@@ -94,8 +94,8 @@ def test_the_rate_of_a_shipped_system_is_found_and_verified(system, constant, tm
 @pytest.mark.parametrize(
     "system, told",
     [
-        (flows.ReLUNeuron(n=2, d=2), "relu_neuron: its loss is no polynomial"),
-        (flows.GMMEM(n=2, d=2), "gmm_em: its loss is no polynomial"),
+        (flows.ReLUNeuron(n=2, d=2), "relu_neuron: .* is no polynomial"),
+        (flows.GMMEM(n=2, d=2), "gmm_em: the loss is no polynomial"),
         (flows.TwoLayer(students=1, teachers=1, d=1), "two_layer: .* is no polynomial"),
         (flows.MatrixFactorization(d=1, field="complex"), "take field='real'"),
         (flows.MatrixFactorization(d=5), "at most 20000 terms"),

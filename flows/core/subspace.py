@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from flows.core.arrays import Array
-
-if TYPE_CHECKING:
-    from flows.core.system import System
 
 __all__ = ["Subspace"]
 
@@ -26,6 +23,6 @@ class Subspace(NamedTuple):
         From states in the subspace to those of the whole system.
     """
 
-    system: System
+    system: Any
     start: Array
     lift: Callable[[Any], Any]

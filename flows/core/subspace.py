@@ -18,11 +18,14 @@ class Subspace(NamedTuple):
     system : System
         The flow in coordinates of the subspace.
     start : ndarray
-        The start in these.
+        The start in these, rounded.
+    alone : System
+        The same flow, whose runs begin with all digits of this start.
     lift : callable
-        From states in the subspace to those of the whole system.
+        From states in the subspace to those of the whole system; None where the flow has left it.
     """
 
     system: Any
     start: Array
+    alone: Any
     lift: Callable[[Any], Any]

@@ -125,18 +125,19 @@ def _in_subspaces(
     sound: Any = {k: x for k, x in enumerate(given) if not isinstance(x, Exception)}
     may = system.may_have_subspace(np.array(list(sound.values()))) if sound else ()
     for (k, start), asked in zip(sound.items(), may, strict=True):
-        if asked and (found := system.subspace(start)):
-            groups.setdefault(found.system, []).append((k, found))
+        if asked and (inside := system.subspace(start)):
+            groups.setdefault(inside.system, []).append((k, inside))
     runs: dict[int, Trajectory | Exception] = {}
     for inner, members in groups.items():
         starts = [functools.partial(np.asarray, each.start) for _, each in members]
         if served(inner, request, inner.many):
             together = (run for _, run in follow_along_axes(inner, starts, request))
         else:
-            together = (_alone(inner, start(), request) for start in starts)
+            together = (_alone(each.alone, each.start, request) for _, each in members)
         for (k, each), run in zip(members, together, strict=True):
             whole: Any = given[k]
-            runs[k] = run if isinstance(run, Exception) else lifted(run, system, whole, each)
+            found = run if isinstance(run, Exception) else lifted(run, system, whole, each)
+            runs[k] = _alone(system, whole, request) if found is None else found
     return runs
 
 

@@ -133,17 +133,23 @@ def follow(
     initial = checked_system(system).check_start(start)
     inside = system.subspace(initial)
     if inside is not None:
-        run = follow(inside.system, inside.start, request, progress=progress)
-        return lifted(run, system, initial, inside)
+        run = follow(inside.alone, inside.start, request, progress=progress)
+        whole = lifted(run, system, initial, inside)
+        if whole is not None:
+            return whole
     found = _alone(system, start, request, progress)
     return _confirmed(found, system, start, request)
 
 
 @unlimited()
-def lifted(run: Trajectory, system: System, start: Array, inside: Subspace) -> Trajectory:
-    """The run of the whole system, from one in a subspace that its flow keeps."""
-    whole = None if run.followed is None else lifted(run.followed, system, start, inside)
-    states = inside.lift(run.states)
+def lifted(run: Trajectory, system: System, start: Array, inside: Subspace) -> Trajectory | None:
+    """The run of the whole system, from one in a subspace; None where the flow leaves that."""
+    states, whole = inside.lift(run.states), None
+    if states is not None and run.followed is not None:
+        whole = lifted(run.followed, system, start, inside)
+        states = None if whole is None else states
+    if states is None:
+        return None
     return replace(run, system=system, start=start, states=states, followed=whole)
 
 

@@ -47,6 +47,7 @@ class Defined(InBlocks):
     tolerance: float
     steps: tuple[float, float, bool, bool]
     arithmetic: str
+    exact_start: Any
     settings: Any
     start: Any
 

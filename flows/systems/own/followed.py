@@ -31,7 +31,16 @@ from flows.systems.own.reading import rough_at
 from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
-from flows.systems.own.subspace import Alike, found_alike, lifted, may_be_alike, moved, restricted
+from flows.systems.own.subspace import (
+    Alike,
+    are_in,
+    coordinates,
+    found_alike,
+    lifted,
+    may_be_alike,
+    moved,
+    restricted,
+)
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
@@ -57,14 +66,15 @@ class Followed(Evaluated):
         return altered(self, arithmetic="doubles")
 
     def subspace(self, start: Array) -> Subspace | None:
-        """Entries that the flow of a loss in closed form keeps equal, opposite or zero."""
+        """Entries that the flow of a loss in closed form keeps equal, opposite or in place."""
         found = self._alike(start)
         if found is None:
             return None
         alike, inner = found
         losses = self._loss, inner._loss
         lift = functools.partial(lifted, alike=alike, losses=losses, start=start)
-        return Subspace(inner, start @ alike.basis, lift)
+        alone = altered(inner, exact_start=coordinates(start, alike))
+        return Subspace(inner, start @ alike.basis, alone, lift)
 
     def may_have_subspace(self, starts: Array) -> NDArray[np.bool_]:
         """Those of a loss in closed form with entries, or slopes, of one size or none."""
@@ -95,7 +105,7 @@ class Followed(Evaluated):
         if isinstance(nodes, str):
             return Frame(), view.in_doubles(start)
         unit = first_time(start, self.gradient(start), self._loss.hessian(start, nodes))
-        places = [arb(x) for x in start.tolist()]
+        places = self.exact_start or [arb(x) for x in start.tolist()]
         state = view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
         return Frame(unit).by(nodes), state
 
@@ -136,7 +146,7 @@ class Followed(Evaluated):
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
         inside = self._alike(states.x[0])
-        if inside is not None:
+        if inside is not None and are_in(states, inside[0]):
             alike, inner = inside
             known = moved(states, alike, (self._loss, inner._loss), up=False)
             found: Excess = inner.at_tolerance(*self.steps).excess(frame, known, t, loss)

@@ -8,8 +8,10 @@ gradient does. Rounding would lead a run away beside a saddle, so the run takes 
 in which the loss may have a minimum where that of `y` has a saddle.
 
 The largest such subspace is found by refinement. Entries of one size are a class, and a class is
-divided where the gradient at random places of the subspace tells its entries apart. The gradient is
-analytic, so entries that are equal there to 60 digits are equal everywhere.
+divided where the gradient at random places of the subspace tells its entries apart: entries of an
+analytic gradient that are equal there to 60 digits are equal everywhere. A root, or a length, may
+hide a kink, beyond which they are not; so of other losses than sums, products and entire functions
+each state is looked at, and a run that has left the subspace is led anew in all entries.
 """
 
 from __future__ import annotations
@@ -33,7 +35,17 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.sound_state import SoundState
 from symbolic.language.lower import NoBall, Undecided
 
-__all__ = ["Alike", "alike_at", "found_alike", "lifted", "may_be_alike", "moved", "restricted"]
+__all__ = [
+    "Alike",
+    "alike_at",
+    "are_in",
+    "coordinates",
+    "found_alike",
+    "lifted",
+    "may_be_alike",
+    "moved",
+    "restricted",
+]
 
 # Bits at a random place, at which entries of a gradient are equal that differ by less than the
 # second number times the largest one.
@@ -44,6 +56,8 @@ PLACES, PARTS = 2, 1024
 ROUNDED = 1e-12
 # Functions that are not analytic: the gradient may be alike on one side of a kink alone.
 KINKS = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
+# Functions that are analytic wherever they have a value.
+ANALYTIC = (sp.exp, sp.log, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.erf, sp.atan)
 # Bits of a coordinate beyond those of an entry.
 SPARE = 64
 
@@ -117,11 +131,7 @@ def alike_at(gradient: Gradient, start: Array) -> Alike | None:
         each = zip(start.tolist(), held, (sign * size).tolist(), part.tolist(), strict=True)
         with precision(BITS):
             place = [arb(x) if still else arb(y) * arb(p) for x, still, y, p in each]
-            found = [g * int(s) for g, s in zip(gradient(place), sign, strict=True)]
-        steep = max(float(abs(g).upper()) for g in found)
-        if not steep < math.inf:
-            raise Undecided
-        return found, EQUAL * steep
+            return _signed(gradient(place), sign)
 
     try:
         slopes, small = led(np.ones(len(start)), start == 0)
@@ -147,6 +157,15 @@ def alike_at(gradient: Gradient, start: Array) -> Alike | None:
         tuple(0 if still else s * first[c] for c, s, still, _ in each),
         tuple(x if still else 0.0 for _, _, still, x in each),
     )
+
+
+def _signed(slopes: Sequence[Any], sign: Numbers) -> tuple[list[Any], float]:
+    """Slopes of entries whose signs are taken out, and below which one is none."""
+    found = [g * int(s) for g, s in zip(slopes, sign, strict=True)]
+    steep = max(float(abs(g).upper()) for g in found)
+    if not steep < math.inf:
+        raise Undecided
+    return found, EQUAL * steep
 
 
 def _none(slope: Any, small: float) -> bool:
@@ -211,6 +230,47 @@ def found_alike(loss: Any, start: Array) -> Alike | None:
     return alike_at(lambda place: exact.both(place)[1:], start)
 
 
+def coordinates(start: Array, alike: Alike) -> list[Any]:
+    """Exact coordinates of a start in the subspace."""
+    with precision(BITS):
+        scale = [arb(m).sqrt().mid() for m in alike.sizes]
+        return _lowered([arb(x) for x in start.tolist()], alike, scale)
+
+
+def are_in(states: SoundState, alike: Alike) -> bool:
+    """Whether entries of states are alike to all bits of a double."""
+    first = [alike.of.index(c) for c in range(len(alike.sizes))]
+    each = zip(*alike, strict=True)
+    columns = [s * states.x[:, first[c]] if s else np.full(len(states), at) for c, s, at in each]
+    return bool((states.x == np.stack(columns, axis=-1)).all())
+
+
+def _is_analytic(expression: Any) -> bool:
+    """Whether an expression is made of functions that are analytic wherever they have a value."""
+    return all(
+        isinstance(e, (sp.Add, sp.Mul, *ANALYTIC)) or e.is_Atom or (e.is_Pow and e.exp.is_Integer)
+        for e in sp.preorder_traversal(expression)
+        if e.free_symbols
+    )
+
+
+def _is_kept(loss: Loss, states: SoundState, alike: Alike) -> bool:
+    """Whether the gradient at states of a subspace leads along it."""
+    exact, sign = balls(loss), np.array([s or 1 for s in alike.sign])
+    for digits in states.digits:
+        place = from_doubles(digits)
+        with precision(BITS):
+            try:
+                slopes, small = _signed(exact.both(place)[1:], sign)
+            except Undecided:  # on a kink, or where the run says that nothing is known
+                continue
+        first = [slopes[alike.of.index(c)] for c in range(len(alike.sizes))]
+        each = zip(slopes, alike.of, alike.sign, strict=True)
+        if any(float(abs(g - first[c] if s else g).lower()) > small for g, c, s in each):
+            return False
+    return True
+
+
 def moved(states: SoundState, alike: Alike, losses: tuple[Loss, Loss], up: bool) -> SoundState:
     """States of the whole system from those in the subspace, or the reverse.
 
@@ -255,11 +315,17 @@ def moved(states: SoundState, alike: Alike, losses: tuple[Loss, Loss], up: bool)
     return replace(states, x=x, low=low, error=error[..., 0], time=time[..., 0])
 
 
-def lifted(states: SoundState, alike: Alike, losses: tuple[Loss, Loss], start: Array) -> SoundState:
-    """States of the whole system from those in the subspace; the first one is the start."""
+def lifted(
+    states: SoundState, alike: Alike, losses: tuple[Loss, Loss], start: Array
+) -> SoundState | None:
+    """States of the whole system from those in the subspace; None where the flow leaves it.
+
+    The first one is the start.
+    """
     found = moved(states, alike, losses, up=True)
     found.x[0], found.low[0] = start, 0.0
-    return found
+    analytic = _is_analytic(losses[0].form.plain)
+    return found if analytic or _is_kept(losses[0], found, alike) else None
 
 
 def _lifted(known: list[Any], alike: Alike, scale: list[Any]) -> list[Any]:

@@ -124,6 +124,7 @@ class OwnSystem(Followed):
     steps: tuple[float, float, bool, bool] = field(
         default=(0.0, 0.0, True, False), init=False, compare=False, repr=False
     )
+    exact_start: Any = field(default=None, init=False, compare=False, repr=False)
     rates: Any = field(default=None, kw_only=True, repr=False)
     metric: Any = field(default=None, kw_only=True, repr=False)
     arithmetic: str = field(default="auto", kw_only=True)

@@ -8,6 +8,7 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.systems.own import subspace
 from flows.systems.own.subspace import Alike, alike_at
 
 P, Q, R = sp.symbols("p q r")
@@ -83,6 +84,36 @@ def test_a_start_beside_the_symmetric_one_leaves():
     run = flows.integrate(TURNED, (1.3, 1.3 * (1 + 1e-6)), 1e6)
     assert run.completed and not (run["loss"][-1] > 1e-20)
     assert run.state[-1] == pytest.approx([0.0, 2.0], abs=1e-12)
+
+
+def test_a_kink_that_a_root_hides_ends_the_symmetry(monkeypatch):
+    """Beyond `p + q = 2` the entries are pushed apart: the run is led anew, with all of them."""
+    far = P + Q - 2
+    root = sp.sqrt(sp.expand(far**2))
+    loss = -(P + Q) + (root + far) ** 3 * P / 4 + (P**2 + Q**2) / 20
+    run = flows.integrate(flows.OwnSystem("hidden", [P, Q], loss), (0.5, 0.5), 8.0)
+
+    def velocity(t, y):
+        u = max(y[0] + y[1] - 2, 0.0)
+        push = 6 * u**2 * y[0]
+        return [1 - push - 2 * u**3 - y[0] / 10, 1 - push - y[1] / 10]
+
+    line = solve_ivp(velocity, (0, 8.0), [0.5, 0.5], t_eval=run.t, max_step=0.01, **ORACLE)
+    assert run.completed and run.state == pytest.approx(line.y.T, rel=1e-7)
+    assert abs(run.state[-1, 0] - run.state[-1, 1]) > 0.5
+    # The control looks at the start alone.
+    monkeypatch.setattr(subspace, "_is_kept", lambda *given: True)
+    blind = flows.integrate(run.system, (0.5, 0.5), 8.0)
+    assert blind.completed and blind.state[-1, 0] == blind.state[-1, 1]
+
+
+def test_a_run_begins_with_all_digits_of_its_start():
+    inside = TURNED.subspace(np.array([0.3, 0.3]))
+    _, state = inside.alone.reduce(inside.start)
+    exact = sp.sqrt(2) * sp.Rational(0.3)
+    assert abs(sp.N(sum(map(sp.Rational, state.digits[0].tolist())) - exact, 60)) < 1e-45
+    rounded = inside.system.reduce(inside.start)[1]
+    assert abs(sp.N(sum(map(sp.Rational, rounded.digits[0].tolist())) - exact, 60)) > 1e-20
 
 
 def test_the_loss_above_its_limit_is_that_in_the_subspace(tmp_path):

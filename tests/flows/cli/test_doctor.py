@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 import flows
-from flows.cli.conformance import CHECKS, derived, examined, gradient, round_trip, saved, starts
+from flows.cli.conformance import (
+    CHECKS,
+    defined,
+    derived,
+    examined,
+    gradient,
+    round_trip,
+    saved,
+    starts,
+)
 from flows.cli.options import NOT_GIVEN
 from flows.cli.subject import system_of
 from flows.systems.registry import SYSTEMS
@@ -175,7 +184,14 @@ class Off:
 
 
 @pytest.mark.parametrize(
-    "method, check", [("gradient", gradient), ("hessian", gradient), ("restore", round_trip)]
+    "method, check",
+    [
+        ("gradient", gradient),
+        ("hessian", gradient),
+        ("restore", round_trip),
+        ("loss", defined),
+        ("gradient", defined),
+    ],
 )
 def test_a_method_that_is_off_by_a_thousandth_is_wrong(method, check):
     system = flows.ReLUNeuron(n=2, d=2)

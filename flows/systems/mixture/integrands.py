@@ -1,4 +1,4 @@
-"""What is averaged over nodes, once, for numbers of every kind: losses, pulls, second derivatives.
+"""Integrands of losses, pulls and second derivatives, written once for numbers of every kind.
 
 The integrands (:mod:`symbolic.lemmas.mixture_node` and the loss's own module) are derived and
 lowered; this text reduces over indices. It calls nothing but what an arithmetic holds, so the same
@@ -34,18 +34,9 @@ KL, FISHER, PULL = 0, 1, 2
 class Components(NamedTuple):
     """Components as sums take them.
 
-    Parameters
-    ----------
-    mu, deviation : ndarray, shape (k, r)
-        Means, and means less ``centre``.
-    centre : ndarray, shape (r,)
-        ``sum_i W_i mu_i``, or in the far form the mean at home.
-    weight : ndarray, shape (k,)
-        ``W_i``.
-    home : int
-        Component at home, for the far form.
-    axes : ndarray, shape (r, r)
-        Orthonormal rows, along which nodes are given.
+    ``mu``, ``deviation`` (k, r): means, and means less ``centre``; ``centre`` (r,): ``sum_i W_i
+    mu_i``, or in the far form the mean at home; ``weight`` (k,): ``W_i``; ``home``: component at
+    home, for the far form; ``axes`` (r, r): orthonormal rows, along which nodes are given.
     """
 
     mu: Array

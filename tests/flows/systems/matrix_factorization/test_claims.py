@@ -283,3 +283,24 @@ def test_the_local_rate_has_the_exponent_three_halves_of_sigma():
         (verdict,) = flows.check(run, claim)
         found[power] = str(verdict.verdict)
     assert found == {1.4: "VIOLATED", 1.5: "HOLDS", 1.6: "VIOLATED"}
+
+
+def test_beside_a_saddle_the_rate_of_the_residual_is_known_to_rounding_only():
+    """One residual stays at one and the other is rounding: of their rate not even the sign is."""
+    system = flows.MatrixFactorization(2, regularization=1.0)
+    start = 1e-6 * np.array(
+        [
+            [[3.06432983, -1.37696153], [-9.91905954, -1.25860309]],
+            [[-3.68304875, -4.78282100], [-0.282261732, -0.0938635671]],
+            [[-1.81340274, -3.16403695], [-3.92202137, -2.40032427]],
+            [[0.376409465, -0.916364985], [-1.37197245, 2.80370401]],
+        ]
+    )
+    run = flows.integrate(system, start, 6e10, np.geomspace(5e6, 6e10, 60), rtol=6e-11)
+    (found,) = flows.check(run, "fit_decays")
+    assert found.verdict is Outcome.HOLDS
+    rate, error = run.quantities["residual_dot"], run.feature_errors["residual_dot"]
+    exact = -(run.quantities["fit_speed"] ** 2) / run.quantities["residual"]
+    assert (np.abs(rate - exact) <= error).all()
+    late, early = run.t > 4e10, run.t < 2e10
+    assert (error > np.abs(exact))[late].all() and (error < 0.1 * np.abs(exact))[early].all()

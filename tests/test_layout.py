@@ -34,7 +34,7 @@ LINES = {
     "symbolic": 19620,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
-COMPILING, TRACING = 10, 6
+COMPILING, TRACING = 0, 6
 # Files named after the engine that runs them.
 ENGINES = ("_lanes", "_loop", "_compiled", "_jax", "_balls")
 NAMED = 18

@@ -37,7 +37,7 @@ def polynomial(coefficients: list[Fraction]) -> Any:
     total: sp.Expr = sp.S.Zero
     for c in reversed(coefficients):
         total = sp.Float(float(c), 17) + square * total
-    made = lower.lower((total,), (square,), "numba")
+    made = lean(lower.lower((total,), (square,), "math"))
     return lean(lambda x: made(x)[0])
 
 

@@ -171,13 +171,21 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
 unlocked: Any = functools.partial(loop, nogil=True)
 
 
-def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool = True) -> Any:
+def inner(
+    function: Callable[..., Any],
+    signature: Any = None,
+    *,
+    unfolds: bool = False,
+    counts: bool = True,
+) -> Any:
     """Compile a function of a module that compiled code alone calls: what calls it is kept.
 
     Parameters
     ----------
     function : callable
         The function.
+    signature : Numba signature or str, optional
+        Types of its arguments, where those of the caller would do but not be the same.
     unfolds : bool
         Whether its text stands where it is called, so that loops with it become vectors.
     counts : bool
@@ -192,7 +200,11 @@ def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool =
         "no_rewrites": True,
     }
     options |= {"forceinline": True} if unfolds else {}
-    return _links(numba.njit(error_model="numpy", **options)(function))
+    made = _links(numba.njit(error_model="numpy", **options)(function))
+    if signature is not None:
+        made.compile(signature)
+        made.disable_compile()
+    return made
 
 
 #: Compile like :func:`inner` what neither makes arrays nor gives any back.
@@ -205,10 +217,10 @@ shared: Any = register_jitable(
 unfolded: Any = functools.partial(lean, unfolds=True)
 
 
-def outer(function: Callable[..., Any], *, counts: bool = True) -> Any:
+def outer(function: Callable[..., Any], signature: Any = None, *, counts: bool = True) -> Any:
     """Compile what Python calls and :func:`kept` keeps; other threads run while it does."""
     options: Any = {"error_model": "numpy", "no_rewrites": True, "nogil": True, "_nrt": counts}
-    return numba.njit(**options)(function)
+    return numba.njit(signature, **options)(function)
 
 
 def _keep(store: _Store, key: Any, code: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
@@ -15,10 +15,12 @@ from numba.np import arrayobj
 from flows.arithmetic.duals import Dual
 from flows.arithmetic.vectors import WIDTH, vector
 
-__all__ = ["SLOPES", "beginning", "behind", "memory"]
+__all__ = ["SLOPES", "array_at", "beginning", "behind", "memory"]
 
 #: Doubles that the slopes of a dual take.
 SLOPES = WIDTH
+#: ``array_at(pointer, shape)``: the array of a shape that a pointer leads to.
+array_at: Any = carray
 _ALIGNED = 8  # bytes
 _KINDS = {
     1: (types.float64, ir.DoubleType()),

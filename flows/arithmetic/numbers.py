@@ -131,7 +131,7 @@ def pairs(body: Callable[..., None]) -> Any:
 
 def lowered(expressions: Sequence[sp.Expr], symbols: Sequence[sp.Symbol]) -> Any:
     """Compile derived expressions, for numbers of any kind."""
-    return lower.lower(expressions, symbols, "numba")
+    return lean(lower.lower(expressions, symbols, "math"))
 
 
 def _made(get: Any, put: Any, zero: Any, **parts: Any) -> Arithmetic:

@@ -243,13 +243,9 @@ def wrap(raw: Callable[..., None], *, arrays: bool = False) -> Callable[..., Non
         The same for the solver's state, with arguments ``(tau, y, exponential, offset, decay,
         weights, shape, out, jacobian, want_jacobian)``.
     """
-    import numba
+    from flows.arithmetic.kept import inner, outer  # Numba loads where it is first needed
 
-    # Numba would look for print statements and constant indices to rewrite; there are none.
-    options: Any = {"error_model": "numpy", "no_rewrites": True}
-    # Called by compiled code only, and it makes no array: no wrappers, nothing to be counted.
-    inner: Any = {"_nrt": arrays, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled = numba.njit(RAW_SIGNATURE, **options, **inner)(raw)
+    compiled = inner(raw, RAW_SIGNATURE, counts=arrays)
 
     def wrapped(  # type: ignore[no-untyped-def]
         tau, y, exponential, offset, decay, weights, shape, out, jacobian, want_jacobian
@@ -281,7 +277,7 @@ def wrap(raw: Callable[..., None], *, arrays: bool = False) -> Callable[..., Non
                 if not frozen:
                     jacobian[i, i] += speed * rate
 
-    return numba.njit(WRAPPED_SIGNATURE, **options)(wrapped)
+    return cast("Callable[..., None]", outer(wrapped, WRAPPED_SIGNATURE))
 
 
 @functools.cache

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from flows.arithmetic.kept import loop
@@ -24,6 +23,7 @@ from flows.arithmetic.pairs import (
     product,
     sine,
 )
+from flows.arithmetic.signatures import signature_of
 
 __all__ = ["defect", "evaluate", "moves", "plain", "step", "turned"]
 
@@ -202,19 +202,11 @@ def _defect(axes, found):
             found[i, k] = found[k, i] = -(found[i, k] + low[k])
 
 
-_reals, _whole = numba.float64, numba.int64
-defect = loop(_defect, numba.void(_reals[:, ::1], _reals[:, ::1]))
+defect = loop(_defect, signature_of("real 2", "real 2"))
 evaluate = loop(
     _evaluate,
-    numba.void(
-        _reals[::1],
-        _reals[::1],
-        _reals[:, ::1],
-        _reals[:, :, ::1],
-        _whole[::1],
-        _whole[:, ::1],
-        _whole[::1],
-        _reals[:, ::1],
-        _reals[:, ::1],
+    signature_of(
+        *("real 1", "real 1", "real 2", "real 3", "whole 1", "whole 2", "whole 1"),
+        *("real 2", "real 2"),
     ),
 )

@@ -262,9 +262,7 @@ def _advance(field: Callable[..., None]) -> Callable[..., bool]:
 
     The result moves ``x`` in place and says whether it remained bounded.
     """
-    import numba
-
-    from flows.arithmetic.kept import kept
+    from flows.arithmetic.kept import kept, outer  # Numba loads where it is first needed
 
     bound = DIVERGED
 
@@ -281,6 +279,6 @@ def _advance(field: Callable[..., None]) -> Callable[..., bool]:
 
     if not hasattr(field, "py_func"):
         return advance
-    make = functools.partial(numba.njit(error_model="numpy"), advance)
+    make = functools.partial(outer, advance)
     signature = "b1(f8[::1], f8, i8, f8[::1], f8[::1], i8[::1])"
     return cast("Callable[..., bool]", kept(("descent along", field), signature, make))

@@ -24,7 +24,7 @@ from symbolic.language.primitives import in_one_angle
 
 __all__ = ["Backend", "NoBall", "Undecided", "lower"]
 
-Backend = Literal["numpy", "math", "numba", "jax", "mpmath", "ball"]
+Backend = Literal["numpy", "math", "jax", "mpmath", "ball"]
 
 # Below SWITCH the series is used; there and above it the textbook formula loses under two bits.
 SWITCH = 1.5
@@ -245,12 +245,11 @@ def lower(
         Expressions in `args`; common subexpressions are computed once.
     args : sequence of Symbol
         The arguments of the function, in order.
-    backend : {"numpy", "math", "numba", "jax", "mpmath", "ball"}
+    backend : {"numpy", "math", "jax", "mpmath", "ball"}
         `numpy` broadcasts over arrays (a constant expression stays a scalar), and so does `jax`,
-        in the precision that JAX is set to; `math` takes Python's numbers, and `numba` makes
-        machine code of the same, which can be called from other compiled code; `mpmath` follows
-        `mp.prec`; `ball` takes and gives enclosures (`flint.arb` or `flint.acb`, following
-        `flint.ctx.prec`), of textbook formulas, see :mod:`symbolic.language.balls`.
+        in the precision that JAX is set to; `math` takes Python's numbers, and can be compiled;
+        `mpmath` follows `mp.prec`; `ball` takes and gives enclosures (`flint.arb` or `flint.acb`,
+        following `flint.ctx.prec`), of textbook formulas, see :mod:`symbolic.language.balls`.
     steps : sequence of (Symbol, Expr)
         Assignments that come first, such as those of a :class:`~symbolic.language.program.Program`;
         without any, common subexpressions are found.
@@ -299,15 +298,7 @@ def lower(
         return balls.in_balls(
             sp.lambdify(args, exprs, modules=[balls.table()], printer=exact, cse=cse)
         )
-    if backend in ("math", "numba"):
+    if backend == "math":
         printer = _ScalarPrinter({"fully_qualified_modules": False, "inline": True})
-        plain = sp.lambdify(args, exprs, modules="math", printer=printer, cse=cse)
-        return _compiled(plain) if backend == "numba" else plain
-    raise ValueError(f"unknown backend {backend!r}; known: numpy, math, numba, jax, mpmath, ball")
-
-
-def _compiled(plain: Callable[..., Any]) -> Callable[..., Any]:
-    from numba import njit  # it loads slowly
-
-    found: Callable[..., Any] = njit(error_model="numpy")(plain)
-    return found
+        return sp.lambdify(args, exprs, modules="math", printer=printer, cse=cse)
+    raise ValueError(f"unknown backend {backend!r}; known: numpy, math, jax, mpmath, ball")

@@ -14,12 +14,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-import numba
 import numpy as np
 
 from flows.arithmetic.kept import kept, outer, shared, unfolded, unlocked
 from flows.arithmetic.numbers import lanes
 from flows.arithmetic.pointers import address_of, caller
+from flows.arithmetic.signatures import signature_of
 from flows.arithmetic.vectors import (
     WIDTH,
     larger,
@@ -42,12 +42,9 @@ from flows.systems.mixture.nodes import packed
 
 # Terms whose sums take longer than it takes to hand the turn over.
 MANY = 20_000
-MATRIX, VECTOR = numba.float64[:, ::1], numba.float64[::1]
-COMPONENTS = numba.types.NamedTuple(
-    (MATRIX, MATRIX, VECTOR, VECTOR, numba.int64, MATRIX), Components
-)
-SIGNATURE = numba.void(COMPONENTS, VECTOR, numba.boolean, MATRIX, VECTOR)
-CURVING = numba.void(COMPONENTS, VECTOR, numba.float64[:, :, :, ::1])
+COMPONENTS = (Components, "real 2", "real 2", "real 1", "real 1", "whole", "real 2")
+SIGNATURE = signature_of(COMPONENTS, "real 1", "truth", "real 2", "real 1")
+CURVING = signature_of(COMPONENTS, "real 1", "real 4")
 
 # Vectors of nodes, which stay in registers: nothing of a block is called.
 VECTORS = replace(

@@ -8,11 +8,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
 from flows.arithmetic.kept import kept, lean, outer, shared
+from flows.arithmetic.memory import array_at
 from flows.arithmetic.pointers import address_of, caller
+from flows.arithmetic.signatures import signature_of
 from flows.systems.mixture import sums
 from flows.systems.mixture.axes import home_of, set_axes
 from flows.systems.mixture.calculus import Calculus
@@ -159,10 +160,9 @@ def _see(states, constants, shape, space, terms):
         _sum(shape[3], (components, constants[first:last], True, terms[t], rest))
 
 
-_VECTOR, _MATRIX, _SHAPE = sums.VECTOR, sums.MATRIX, numba.int64[::1]
-CORE = numba.void(_VECTOR, _VECTOR, _SHAPE, _VECTOR, _MATRIX, numba.boolean, _VECTOR)
-_LOOKING = numba.void(_MATRIX, _VECTOR, _SHAPE, _VECTOR, numba.boolean[::1])
-_SEEING = numba.void(_MATRIX, _VECTOR, _SHAPE, _VECTOR, numba.float64[:, :, ::1])
+CORE = signature_of("real 1", "real 1", "whole 1", "real 1", "real 2", "truth", "real 1")
+_LOOKING = signature_of("real 2", "real 1", "whole 1", "real 1", "truth 1")
+_SEEING = signature_of("real 2", "real 1", "whole 1", "real 1", "real 3")
 #: ``call_core(address, arguments)`` calls :func:`core`.
 call_core = caller(CORE)
 
@@ -199,14 +199,14 @@ def make_raw() -> Callable[..., None]:
     """
 
     def raw(x, weights, shape, out, jacobian, want_jacobian):
-        head = numba.carray(shape, (SHAPE,))
+        head = array_at(shape, (SHAPE,))
         size = head[0] * head[1]
         core(
-            numba.carray(x, (size,)),
-            numba.carray(weights, (head[7],)),
-            numba.carray(shape, (SHAPE + 2 * head[6] + 2 * head[1],)),
-            numba.carray(out, (size,)),
-            numba.carray(jacobian, (size, size) if want_jacobian else (1, 1)),
+            array_at(x, (size,)),
+            array_at(weights, (head[7],)),
+            array_at(shape, (SHAPE + 2 * head[6] + 2 * head[1],)),
+            array_at(out, (size,)),
+            array_at(jacobian, (size, size) if want_jacobian else (1, 1)),
             want_jacobian,
             np.empty(room_for(head[0], head[1])),
         )

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from flows.arithmetic.kept import loop
+from flows.arithmetic.signatures import signature_of
 from flows.core.rates_along import plain_rates, twofold_rates
 
 __all__ = ["convex", "hessian", "twofold_hessian"]
@@ -26,18 +26,9 @@ def _hessian(y, operation, operands, constants, results, found):
             found[axis, i] = r[results[i], axis]
 
 
-_reals, _whole = numba.float64, numba.int64
-hessian = loop(
-    _hessian,
-    numba.void(
-        _reals[::1],
-        _whole[::1],
-        _whole[:, ::1],
-        _reals[:, ::1],
-        _whole[::1],
-        _reals[:, ::1],
-    ),
-)
+# Of operation, operands, constants and results.
+_PROGRAM = ("whole 1", "whole 2", "real 2", "whole 1")
+hessian = loop(_hessian, signature_of("real 1", *_PROGRAM, "real 2"))
 
 
 def _convex(times, states, rounded, operation, operands, constants, results):
@@ -72,18 +63,7 @@ def _convex(times, states, rounded, operation, operands, constants, results):
     return True
 
 
-convex = loop(
-    _convex,
-    numba.boolean(
-        _reals[::1],
-        _reals[:, ::1],
-        numba.float64,
-        _whole[::1],
-        _whole[:, ::1],
-        _reals[:, ::1],
-        _whole[::1],
-    ),
-)
+convex = loop(_convex, signature_of("real 1", "real 2", "real", *_PROGRAM, returns="truth"))
 
 
 def _twofold_hessian(y, operation, operands, constants, results, found):
@@ -99,14 +79,4 @@ def _twofold_hessian(y, operation, operands, constants, results, found):
                 found[axis, i, part] = r[results[i], part, axis]
 
 
-twofold_hessian = loop(
-    _twofold_hessian,
-    numba.void(
-        _reals[:, ::1],
-        _whole[::1],
-        _whole[:, ::1],
-        _reals[:, ::1],
-        _whole[::1],
-        _reals[:, :, ::1],
-    ),
-)
+twofold_hessian = loop(_twofold_hessian, signature_of("real 2", *_PROGRAM, "real 3"))

@@ -18,10 +18,10 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
-import numba
 import numpy as np
 
-from flows.arithmetic.kept import kept
+from flows.arithmetic.kept import inner, kept, lean, outer
+from flows.arithmetic.signatures import signature_of
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.sphere import make_least
@@ -194,13 +194,12 @@ def _search(mu: Array, state: SoundState, extra: int) -> tuple[Callable[..., Any
 @uncollected()
 def _compiled() -> Callable[..., Any]:
     """Return the search where no neuron is alone, compiled."""
-    vector, rows = numba.f8[::1], numba.f8[:, ::1]
-    data = numba.types.Tuple([rows, vector, vector, vector])
-    signature = numba.types.Tuple([numba.f8, vector])(data, rows, numba.i8, numba.f8)
+    data = (tuple, "real 2", "real 1", "real 1", "real 1")
+    found = (tuple, "real", "real 1")
+    signature = signature_of(data, "real 2", "whole", "real", returns=found)
 
     def make() -> Any:
-        at = numba.njit(error_model="numpy")(make_slope())
-        return numba.njit(error_model="numpy")(make_least(at))
+        return outer(make_least(inner(make_slope())))
 
     return cast("Callable[..., Any]", kept((make_least, make_slope), signature, make))
 
@@ -212,7 +211,7 @@ def make_slope() -> Callable[..., float]:
     :func:`_terms`.
     """
     sizes = (pair.ALPHA, pair.BETA, pair.THETA)
-    pull = lower.lower(pair.pair_gradient(), sizes, "numba")
+    pull = lean(lower.lower(pair.pair_gradient(), sizes, "math"))
 
     def at(data, u, gradient):  # type: ignore[no-untyped-def]
         units, norms, weight, half = data

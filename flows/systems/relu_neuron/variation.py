@@ -26,7 +26,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -283,11 +283,10 @@ def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ign
 
 @functools.cache
 def _carrying() -> Callable[..., None]:
-    import numba  # it loads where it is first needed
+    from flows.arithmetic.kept import kept, outer  # Numba loads where it is first needed
+    from flows.arithmetic.signatures import signature_of
 
-    from flows.arithmetic.kept import kept
-
-    stack, matrix = numba.float64[:, :, ::1], numba.float64[:, ::1]
-    signature = numba.void(stack, matrix, matrix, stack, stack, matrix, matrix)
-    make: Any = functools.partial(numba.njit(signature, nogil=True, error_model="numpy"), _carry)
+    stack, matrix = "real 3", "real 2"
+    signature = signature_of(stack, matrix, matrix, stack, stack, matrix, matrix)
+    make = functools.partial(outer, _carry)
     return cast("Callable[..., None]", kept(("errors carried by", _carry), signature, make))

@@ -19,25 +19,25 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # from somewhere else.
 LINES = {
     "flows": 129,
-    "flows/arithmetic": 1344,
+    "flows/arithmetic": 1358,
     "flows/certificates": 11810,
     "flows/cli": 3622,
-    "flows/core": 2999,
-    "flows/ensembles": 3423,
+    "flows/core": 2989,
+    "flows/ensembles": 3430,
     "flows/expectations": 1403,
     "flows/pages": 3481,
-    "flows/runs": 4906,
+    "flows/runs": 4905,
     "flows/solvers": 3587,
-    "flows/systems": 18432,
+    "flows/systems": 18402,
     "popflow": 16,
     "potentials": 5819,
-    "symbolic": 19620,
+    "symbolic": 19615,
 }
 # Files outside `flows/arithmetic` that import Numba or llvmlite, and all that import JAX.
 COMPILING, TRACING = 0, 6
 # Files named after the engine that runs them.
 ENGINES = ("_lanes", "_loop", "_compiled", "_jax", "_balls")
-NAMED = 18
+NAMED = 0
 # Clauses without a subject, and words that only this project uses so: how many the guides hold.
 HUNG = re.compile(
     r"\b(?:of which|those of|so many|that of|told|alike|quiet|gone|arrived)\b"

@@ -49,7 +49,7 @@ class Compiled:
 
         Parameters
         ----------
-        found : flows.ensembles.axis_loop.Found
+        found : flows.ensembles.axis_runs.Found
             Where compiled steps have led. Of whose end a closed form tells, it is filled in.
         times : ndarray, shape (T - 1,)
             Output times after 0.

@@ -13,7 +13,7 @@ import numpy as np
 from flows.arithmetic.kept import loop
 from flows.arithmetic.pairs import add, gather, joined, multiply
 from flows.arithmetic.vectors import WIDTH, load, spread, store
-from flows.core.twofold_loop import moves, plain, step
+from flows.core.enclosed_program import moves, plain, step
 
 __all__ = ["plain_rates", "summed", "twofold_rates", "width_of"]
 

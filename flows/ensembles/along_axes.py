@@ -158,7 +158,7 @@ def _complete(found: Any) -> list[int]:
 
 def _spans(members: int) -> list[slice]:
     """What each thread follows at a time."""
-    from flows.solvers.near_lanes import LANES
+    from flows.solvers.near_flow import LANES
 
     share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
     return [slice(k, k + share) for k in range(0, members, share)]
@@ -166,7 +166,7 @@ def _spans(members: int) -> list[slice]:
 
 def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Above]:
     """What became of the members in compiled code; losses above limits, as far as it tells them."""
-    from flows.ensembles.axis_loop import Found, follow, found_of  # Numba, where it is needed
+    from flows.ensembles.axis_runs import Found, follow, found_of  # Numba, where it is needed
     from flows.solvers.timed_radau import timed_tableau
 
     (members, size), times = starts.shape, 1 + len(request.times)

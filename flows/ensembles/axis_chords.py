@@ -22,7 +22,7 @@ import numpy as np
 from flows.arithmetic.exponentials import exponential
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import WIDTH, load, spread, store
-from flows.systems.own.seen_loop import KNOWN
+from flows.systems.own.seen_state import KNOWN
 from flows.systems.own.sound_state import STEEP, TRUSTED
 
 __all__ = ["fill", "part_of", "tell_briefly"]

@@ -15,8 +15,8 @@ import numpy as np
 
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.vectors import load, spread, store
+from flows.ensembles.axis_charts import again, aim
 from flows.ensembles.axis_chords import fill, part_of
-from flows.ensembles.axis_lanes import again, aim
 from flows.ensembles.axis_line import NEARLY, line_of, see_errors, stand_in
 from flows.ensembles.axis_members import (
     MOST_STEPS,
@@ -28,12 +28,12 @@ from flows.ensembles.axis_members import (
     place_of_lane,
 )
 from flows.ensembles.axis_outputs import length_at, put_down
-from flows.solvers.near_lanes import LANES
+from flows.solvers.near_flow import LANES
 from flows.solvers.near_state import GOES_ON, SHORT
-from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened
+from flows.systems.own.axes_of_members import eigen_in_lanes, sharpened
 from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.chart_loop import vanishes
-from flows.systems.own.seen_loop import KNOWN, tell
+from flows.systems.own.charts_of_members import vanishes
+from flows.systems.own.seen_state import KNOWN, tell
 
 __all__ = ["Ends", "ends_chart", "ends_of", "meet", "see_ends"]
 

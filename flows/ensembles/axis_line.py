@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.ensembles.axis_lanes import load_matrix, near_of
+from flows.ensembles.axis_charts import load_matrix, near_of
+from flows.solvers.near_flow import LANES, change
 from flows.solvers.near_hessian import any_stiff, hessian, sharpen
-from flows.solvers.near_lanes import LANES, change
-from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
-from flows.systems.own.carried_loop import carried_along, carry_of
+from flows.systems.own.axes_of_members import eigen_in_lanes, turn_of
+from flows.systems.own.carried_of_members import carried_along, carry_of
 from flows.systems.own.energy import STIFF
 
 __all__ = ["NEARLY", "Line", "line_of", "see_errors", "stand_in"]

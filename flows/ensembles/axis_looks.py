@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.ensembles.axis_lanes import near_of
+from flows.ensembles.axis_charts import near_of
 from flows.runs.companions import FREE
 from flows.solvers.near_explicit import SLOPE
+from flows.solvers.near_flow import LANES
 from flows.solvers.near_hessian import hessian
-from flows.solvers.near_lanes import LANES
 from flows.systems.own.stretch import ROUNDED
 
 __all__ = ["Looks", "forget_outgrown", "look_at_all", "look_between", "look_first"]

@@ -12,11 +12,19 @@ import numpy as np
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.vectors import WIDTH
 from flows.core.limit import FAST
-from flows.ensembles.axis_lanes import registers_of, steepest
+from flows.ensembles.axis_charts import registers_of, steepest
 from flows.solvers.axis_slopes import finite, hessian_along
 from flows.solvers.axis_steps import EPSILON
-from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
-from flows.systems.own.seen_loop import KNOWN, look_first, seen_of
+from flows.systems.own.charts_of_members import (
+    DOUBT,
+    begin,
+    charts_of,
+    first_unit,
+    place,
+    run,
+    vanishes,
+)
+from flows.systems.own.seen_state import KNOWN, look_first, seen_of
 
 __all__ = [
     "MOST_STEPS",

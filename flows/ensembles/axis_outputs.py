@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.ensembles.axis_charts import near_of, registers_of
 from flows.ensembles.axis_chords import part_of, tell_briefly
-from flows.ensembles.axis_lanes import near_of, registers_of
 from flows.ensembles.axis_views import align, locate, look_over, views_of
-from flows.solvers.near_lanes import LANES
-from flows.systems.own.chart_loop import place
+from flows.solvers.near_flow import LANES
+from flows.systems.own.charts_of_members import place
 
 __all__ = ["Outputs", "length_at", "outputs_of", "put_down"]
 

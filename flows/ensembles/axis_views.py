@@ -19,8 +19,8 @@ import numpy as np
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.pairs import gather, joined, product
 from flows.arithmetic.vectors import load, spread, store
-from flows.ensembles.axis_lanes import registers_of
-from flows.solvers.near_lanes import LANES, PARTS, change
+from flows.ensembles.axis_charts import registers_of
+from flows.solvers.near_flow import LANES, PARTS, change
 
 __all__ = ["Views", "align", "locate", "look_over", "views_of"]
 

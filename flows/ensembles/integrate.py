@@ -230,7 +230,7 @@ class Flow:
         elif self.together:
             largest = TOGETHER if size < MANY else LARGER
         elif self.along_axes:
-            from flows.solvers.near_lanes import LANES  # Numba, where it is needed
+            from flows.solvers.near_flow import LANES  # Numba, where it is needed
 
             width = LANES
             largest = min(LARGER, max(FEWEST, STATES // (1 + len(self.request.times))))

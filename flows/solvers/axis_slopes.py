@@ -16,9 +16,9 @@ import numpy as np
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.pairs import add, multiply, product
 from flows.core.angle_rest import angle_rest
+from flows.core.enclosed_program import evaluate
 from flows.core.rates_along import plain_rates, summed, twofold_rates
 from flows.core.rests import changed, derivative
-from flows.core.twofold_loop import evaluate
 
 __all__ = [
     "Near",

@@ -19,7 +19,7 @@ import numpy as np
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.vectors import larger, load, magnitude, root, spread, store
 from flows.solvers.gentle_formulas import ALL, DENSE, STAGES, formulas, tableau
-from flows.solvers.near_lanes import LANES
+from flows.solvers.near_flow import LANES
 from flows.solvers.near_plain import plain_field
 from flows.solvers.near_radau import set_steps
 from flows.solvers.near_stages import TOGETHER, products

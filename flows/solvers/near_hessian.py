@@ -1,6 +1,6 @@
 """Hessians along the axes of charts in lanes, where a field has left its registers.
 
-Unlike the Jacobian of :mod:`flows.solvers.near_lanes` they are derivatives of whole registers, not
+Unlike the Jacobian of :mod:`flows.solvers.near_flow` they are derivatives of whole registers, not
 of parts that are small: right to the rounding of their largest eigenvalue, at a third of the cost.
 Where that is not enough Jacobians serve.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import load, spread, store
 from flows.core.rests import derivative
-from flows.solvers.near_lanes import LANES, PARTS, decoded, jacobian
+from flows.solvers.near_flow import LANES, PARTS, decoded, jacobian
 from flows.solvers.near_plan import FUSED
 
 __all__ = ["any_stiff", "curvatures", "forget", "hessian", "sharpen"]

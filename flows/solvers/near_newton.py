@@ -18,8 +18,8 @@ from flows.arithmetic.vectors import load, magnitude, spread, store, where_less
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, FASTEST, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
+from flows.solvers.near_flow import LANES, field
 from flows.solvers.near_hessian import curvatures
-from flows.solvers.near_lanes import LANES, field
 from flows.solvers.near_stages import fields
 from flows.solvers.near_state import PAIRS
 

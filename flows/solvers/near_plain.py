@@ -4,7 +4,7 @@ r"""The flow in the coordinates of states around the centres of charts, in lanes
 
 Each register of a program is `x_0 + \Delta`, with `x_0` at the centre of the chart, so that little
 is lost where the flow is gentle and the units along the axes are equal: a product with neither axes
-nor Hessians costs several times less than :func:`flows.solvers.near_lanes.field`.
+nor Hessians costs several times less than :func:`flows.solvers.near_flow.field`.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -16,7 +16,7 @@ import math
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import load, store
 from flows.core.rests import changed, derivative
-from flows.solvers.near_lanes import PARTS, decoded
+from flows.solvers.near_flow import PARTS, decoded
 from flows.solvers.near_plan import FUSED
 
 __all__ = ["plain_field"]

@@ -17,7 +17,7 @@ from flows.arithmetic.vectors import larger, load, magnitude, spread, store, whe
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import GROW, ITERATIONS, SAFETY, SHRINK, SMALLEST, STRETCH
 from flows.solvers.near_factors import substitute
-from flows.solvers.near_lanes import LANES, field
+from flows.solvers.near_flow import LANES, field
 from flows.solvers.near_newton import choose_modes, linearise, predict, solve_stages
 from flows.solvers.near_state import (
     CHANGED,

@@ -1,6 +1,6 @@
 """The flow along the axes of charts at all stages of a step, in lanes.
 
-What :func:`flows.solvers.near_lanes.field` gives one after the other: axes and Hessians, which are
+What :func:`flows.solvers.near_flow.field` gives one after the other: axes and Hessians, which are
 most of what a field reads, are read once for all stages.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import load, spread, store
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.near_lanes import PARTS, change
+from flows.solvers.near_flow import PARTS, change
 
 __all__ = ["TOGETHER", "fields", "products"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.arithmetic.kept import inner, lean
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.near_lanes import LANES, field
+from flows.solvers.near_flow import LANES, field
 
 __all__ = [
     "CHANGED",

@@ -12,7 +12,7 @@ import sympy as sp
 
 from symbolic.asymptotics.cover import all_found, all_on_cone, why_sampled
 from symbolic.asymptotics.direction import Attractor, sharpen
-from symbolic.asymptotics.direction_balls import precisely
+from symbolic.asymptotics.direction_enclosed import precisely
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.law import Law, weakest

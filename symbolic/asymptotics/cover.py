@@ -29,7 +29,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.curvature import Curvature, Local, length, tangent
-from symbolic.asymptotics.direction_balls import positive_definite, precisely
+from symbolic.asymptotics.direction_enclosed import positive_definite, precisely
 from symbolic.asymptotics.direction_exact import vanishes
 from symbolic.asymptotics.kernel import nullspace, rank
 from symbolic.asymptotics.scan import scanned

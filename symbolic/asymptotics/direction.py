@@ -4,7 +4,7 @@ Where the entries are rational or square roots of rationals, substitution proves
 critical direction. Otherwise Krawczyk's test on the bordered equations encloses one. That it
 attracts is shown by its eigenvalues where they are those of a rational matrix, otherwise by the
 Cholesky decomposition of a matrix of balls. Here it is decided which way is taken; the ways are in
-`direction_exact` and `direction_balls`.
+`direction_exact` and `direction_enclosed`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sympy as sp
 from symbolic.asymptotics.bordered import Bordered, border
 from symbolic.asymptotics.circle import Ray
 from symbolic.asymptotics.degenerate import Settled, settled
-from symbolic.asymptotics.direction_balls import (
+from symbolic.asymptotics.direction_enclosed import (
     cholesky_proves,
     in_balls,
     krawczyk,

@@ -25,7 +25,7 @@ from flows.certificates.features.series import (
 )
 from flows.certificates.features.spectrum import least_rate, singular_values
 from flows.core.balls import Singular, dot
-from flows.systems.matrix_factorization.field_balls import Jet, Matrix, defects, product
+from flows.systems.matrix_factorization.enclosed_field import Jet, Matrix, defects, product
 
 
 class LayerBox(Box):

@@ -28,7 +28,7 @@ _PAIRS = {"distance", "kappa", "theta_pair"}
 
 
 class NeuronBox(Box):
-    """Quantities of `n` neurons in the frame of the system's `field_balls.SpanFlow`."""
+    """Quantities of `n` neurons in the frame of the system's `enclosed_field.SpanFlow`."""
 
     names: frozenset[str] = frozenset({"rho", "residual_norm", *_NEURONS, *_PAIRS})
 

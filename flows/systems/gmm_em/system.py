@@ -35,7 +35,7 @@ from symbolic.systems.averages import mixture_loss
 from symbolic.systems.gmm_em import document as gmm_em
 
 if TYPE_CHECKING:
-    from flows.systems.gmm_em.field_balls import MixtureFlow
+    from flows.systems.gmm_em.enclosed_field import MixtureFlow
 
 # Weights are typed with this accuracy at least; they are then divided by their sum.
 SUM_TOLERANCE = 1e-9
@@ -169,7 +169,7 @@ class GMMEM(MixtureSystem):
 
     def ball_flow(self, start: Array) -> MixtureFlow:
         """Flow of means on a line in ball arithmetic."""
-        from flows.systems.gmm_em.field_balls import MixtureFlow
+        from flows.systems.gmm_em.enclosed_field import MixtureFlow
 
         return MixtureFlow.of(self, start)
 

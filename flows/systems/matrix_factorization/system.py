@@ -47,7 +47,7 @@ from flows.systems.matrix_factorization.state import Frame, SoundState, of_layer
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
-    from flows.systems.matrix_factorization.field_balls import ChainFlow
+    from flows.systems.matrix_factorization.enclosed_field import ChainFlow
 
 FIELDS = ("real", "complex")
 LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
@@ -325,7 +325,7 @@ class MatrixFactorization(Defined):
 
     def ball_flow(self, start: NDArray[Any]) -> ChainFlow:
         """Flow of the layers themselves in ball arithmetic."""
-        from flows.systems.matrix_factorization.field_balls import ChainFlow
+        from flows.systems.matrix_factorization.enclosed_field import ChainFlow
 
         return ChainFlow.of(self, start)
 

@@ -158,7 +158,7 @@ def _coarse(loss: Loss, y: Sequence[Any]) -> Any:
     code = rates_code(loss.form.plain, loss.y)
     if code is None:
         return None
-    from flows.systems.own.rates_loop import twofold_hessian  # Numba, where it is needed
+    from flows.systems.own.hessians import twofold_hessian  # Numba, where it is needed
 
     size = len(y)
     found, place = np.empty((size, size, 2)), np.array([split(x)[:2] for x in y])

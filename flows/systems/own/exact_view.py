@@ -233,23 +233,23 @@ def above_limits(
 
     Parameters
     ----------
-    found : flows.ensembles.axis_loop.Found
+    found : flows.ensembles.axis_runs.Found
         The runs.
-    ends : flows.systems.own.tail_loop.Tails
+    ends : flows.systems.own.closed_tails.Tails
         Limits that are known.
     codes : tuple of Code
         Of the loss with its gradient, and of the gradient's rates.
     rtol : float
         Relative tolerance of a step, to which time is known.
     """
-    from flows.systems.own import limit_loop  # Numba, where it is needed
+    from flows.systems.own import limits_of_members  # Numba, where it is needed
 
     since, numbers = found.since, found.numbers
     known = (numbers[..., 5] == 1).all(axis=1).astype(np.int64)
     limits = np.zeros((len(known), 1 + since.shape[1], 2))
     last = since[:, -1].copy(), found.curvature, found.axes
-    limit_loop.limits(found.digits, *last, known, codes, ends, limits)
-    refused = {limit_loop.NO_POWER: NO_POWER, limit_loop.NO_SHRINKING: NO_SHRINKING}
+    limits_of_members.limits(found.digits, *last, known, codes, ends, limits)
+    refused = {limits_of_members.NO_POWER: NO_POWER, limits_of_members.NO_SHRINKING: NO_SHRINKING}
     above, t = limits[:, 1:, 0], since - since[:, :1]
     error = limits[:, 1:, 1] + numbers[..., 4]
     value = np.where(error <= TRUSTED * above, above, np.nan)
@@ -257,7 +257,7 @@ def above_limits(
     error = error + rtol * (t * length) * length  # squares are beyond doubles
     runs: list[Excess | None] = []
     for k in range(len(known)):
-        if known[k] == limit_loop.KNOWN:
+        if known[k] == limits_of_members.KNOWN:
             runs.append(Excess(value[k], limits[k, 0, 0], _rests(value[k]), error[k]))
         elif known[k] in refused:
             why = f"{NOT_FOUND}: {refused[known[k]]}"
@@ -288,7 +288,7 @@ def resolved_states(
     Parameters
     ----------
     digits, error, since, numbers : ndarray
-        As of :class:`flows.ensembles.axis_loop.Found`, of one member.
+        As of :class:`flows.ensembles.axis_runs.Found`, of one member.
     anew : callable
         States with what is seen there in balls.
     every : bool

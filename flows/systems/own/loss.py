@@ -142,7 +142,7 @@ class Loss:
         n = len(y)
         code = None if self.averaged else rates_code(self.form.plain, self.y)
         if code is not None:
-            from flows.systems.own.rates_loop import hessian  # Numba, where it is needed
+            from flows.systems.own.hessians import hessian  # Numba, where it is needed
 
             exact = np.empty((n, n))
             state = np.array(y, dtype=float)

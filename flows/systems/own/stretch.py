@@ -131,7 +131,7 @@ class Passage:
         np.matmul(states[some] * self.unit, self.axes.T, out=moved[1:])
         times, places = self.since * np.exp(taus), self.centre + moved
         if self.rates is not None:
-            from flows.systems.own.rates_loop import convex  # Numba, where it is needed
+            from flows.systems.own.hessians import convex  # Numba, where it is needed
 
             if convex(times, places, ROUNDED, *self.rates):
                 return None

@@ -91,7 +91,7 @@ def follow_tails(
 
     Parameters
     ----------
-    found : flows.ensembles.axis_loop.Found
+    found : flows.ensembles.axis_runs.Found
         What compiled steps have found.
     times : ndarray, shape (T - 1,)
         Output times after 0.
@@ -104,13 +104,13 @@ def follow_tails(
 
     Returns
     -------
-    flows.systems.own.tail_loop.Tails
+    flows.systems.own.closed_tails.Tails
         Their limits.
     """
-    from flows.systems.own import tail_loop  # Numba, where it is needed
+    from flows.systems.own import closed_tails  # Numba, where it is needed
 
     members, every, size = found.error.shape
-    found_ends = tail_loop.Tails(
+    found_ends = closed_tails.Tails(
         np.zeros(members, dtype=bool),
         np.full(members, every),
         np.zeros((members, 3)),
@@ -122,11 +122,11 @@ def follow_tails(
     places = found.digits[which, row[which]]
     value, hessian = np.empty((len(which), 3)), np.zeros((len(which), size, size))
     since = found.since[which, row[which]]
-    tail_loop.look(places, since, codes, value, hessian)
+    closed_tails.look(places, since, codes, value, hessian)
     known = np.isfinite(hessian).all(axis=(1, 2)) & np.isfinite(value).all(axis=1)
     which, value = which[known], value[known]
     curvature, axes = _axes(hessian[known])
     least, squares = squares_of(loss)
     given = which, found, times, curvature, axes, value, np.array(least), squares
-    tail_loop.tails(*given, found_ends)
+    closed_tails.tails(*given, found_ends)
     return found_ends

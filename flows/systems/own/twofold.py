@@ -2,7 +2,7 @@ r"""Balls of two doubles: the gradient of a loss along the axes of a chart, in c
 
 A number is `high + low` with a radius, as in ball arithmetic with 104 bits. The program of the
 gradient (:mod:`symbolic.language.program`) is data for one compiled loop
-(:mod:`flows.core.twofold_loop`), so that nothing is compiled for a loss. Where the radius is
+(:mod:`flows.core.enclosed_program`), so that nothing is compiled for a loss. Where the radius is
 too large, the caller takes more bits.
 """
 
@@ -60,7 +60,7 @@ def twofold_axes(axes: Array) -> Array:
     ndarray, shape (N, N, 2)
         High and low doubles.
     """
-    from flows.core.twofold_loop import defect  # Numba, where it is needed
+    from flows.core.enclosed_program import defect  # Numba, where it is needed
 
     lacks = np.empty(axes.shape)
     defect(np.ascontiguousarray(axes), lacks)
@@ -93,7 +93,7 @@ class Twofold:
 
     def gradient(self, u: Array, unit: Array) -> Array:
         """Gradient along the axes at the increment ``u`` in these units: high, low, radius."""
-        from flows.core.twofold_loop import evaluate  # Numba, where it is needed
+        from flows.core.enclosed_program import evaluate  # Numba, where it is needed
 
         found = np.empty((len(u), 3))
         evaluate(

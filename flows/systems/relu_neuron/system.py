@@ -33,7 +33,7 @@ from flows.systems.relu_neuron.variation import APART
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
     from flows.systems.hidden_layer.network import Network
-    from flows.systems.relu_neuron.field_balls import SpanFlow
+    from flows.systems.relu_neuron.enclosed_field import SpanFlow
     from symbolic.language.blocks import Block
 
 # Squares of sizes stay doubles, and so do losses at any time that is run.
@@ -268,7 +268,7 @@ class ReLUNeuron(System):
 
     def ball_flow(self, start: Array) -> SpanFlow:
         """Flow in the span of teacher and start, in ball arithmetic."""
-        from flows.systems.relu_neuron.field_balls import SpanFlow
+        from flows.systems.relu_neuron.enclosed_field import SpanFlow
 
         return SpanFlow.of(start.tolist(), self.teacher)
 

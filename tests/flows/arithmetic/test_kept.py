@@ -162,11 +162,11 @@ def test_where_no_folder_can_be_written_functions_are_made(monkeypatch):
 
 
 def test_loops_that_call_other_files_are_compiled_anew_when_any_source_changes(monkeypatch):
-    from flows.core import plain_factors, twofold_loop
+    from flows.core import enclosed_program, plain_factors
     from flows.solvers import axis_slopes, axis_steps
-    from flows.systems.own import rates_loop
+    from flows.systems.own import hessians
 
-    places = (twofold_loop, axis_slopes, axis_steps, plain_factors, rates_loop)
+    places = (enclosed_program, axis_slopes, axis_steps, plain_factors, hessians)
     every = {f for place in places for f in vars(place).values() if hasattr(f, "py_func")}
     # What compiled code alone calls is kept with its callers.
     loops = {f for f in every if not f.targetoptions.get("no_cpython_wrapper")}

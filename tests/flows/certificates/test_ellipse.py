@@ -18,7 +18,7 @@ from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.segment import Segment
 from flows.core.balls import precision
-from flows.systems.relu_neuron import field_balls
+from flows.systems.relu_neuron import enclosed_field
 
 # Doubles and sampling: bounds may be missed by roundings of the states.
 ROUNDED = 1e-9
@@ -320,14 +320,14 @@ def test_the_dimension_beyond_the_span_changes_no_piece():
 def test_a_basis_with_one_wrong_entry_is_refused(tmp_path, monkeypatch):
     made().save(tmp_path / "c.json")
     assert flows.verify(tmp_path / "c.json").accepted
-    right = field_balls.orthogonal
+    right = enclosed_field.orthogonal
 
     def wrong(vectors):
         basis = right(vectors)
-        basis[2][1] += field_balls.rational(1e-12)
+        basis[2][1] += enclosed_field.rational(1e-12)
         return basis
 
-    monkeypatch.setattr(field_balls, "orthogonal", wrong)
+    monkeypatch.setattr(enclosed_field, "orthogonal", wrong)
     system, start = made().system, made().start
     flows.certify(system, start, 0.01, digits=14).save(tmp_path / "wrong.json")
     assert "piece 0: " in flows.verify(tmp_path / "wrong.json").refused

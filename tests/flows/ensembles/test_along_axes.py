@@ -276,7 +276,7 @@ HUGE = [np.inf, -np.inf, np.nan, 1e308, -1e154, 5e-324, 0.0, 1e40]
 
 def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
     """What compiled code finds of starts that nobody has checked."""
-    from flows.ensembles.axis_loop import follow, found_of  # Numba, where it is needed
+    from flows.ensembles.axis_runs import follow, found_of  # Numba, where it is needed
     from flows.solvers.timed_radau import timed_tableau
 
     (m, n), t = begun.shape, 1 + len(times)
@@ -441,7 +441,7 @@ def test_others_are_runs_alone(system: Any, options: dict[str, Any]) -> None:
 
 def test_compiled_units_are_those_of_runs_alone() -> None:
     """Fast, slow, flat axes, and one along which the loss curves downward."""
-    from flows.systems.own.units_loop import units_once
+    from flows.systems.own.units_of_members import units_once
 
     slopes, doubt = np.array([1e-3, 2e-5, 0.0, 4.0]), np.full(4, 1e-30)
     h = np.array([-0.5, 1e-4, 0.0, 30.0])

@@ -7,7 +7,7 @@ import pytest
 
 from flows.ensembles.integrate import Flow
 from flows.runs.request import Request
-from flows.solvers.near_lanes import LANES
+from flows.solvers.near_flow import LANES
 
 
 def test_chunks_are_larger_where_there_are_many_members():

@@ -9,7 +9,7 @@ import pytest
 
 from flows.arithmetic.kept import loop
 from flows.solvers.near_factors import factor, factor_both, substitute, substitute_both
-from flows.solvers.near_lanes import LANES
+from flows.solvers.near_flow import LANES
 
 ROUNDING = 1e-12
 REAL, IMAGINARY = np.linspace(1.0, 2.0, LANES), np.linspace(-3.0, 3.0, LANES)

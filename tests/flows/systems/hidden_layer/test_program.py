@@ -33,7 +33,7 @@ NETWORKS = {
 
 def registers(code: Any, y: Any) -> Any:
     """Results of a program: high and low doubles, and radii."""
-    from flows.core.twofold_loop import step  # Numba, where it is needed
+    from flows.core.enclosed_program import step  # Numba, where it is needed
 
     values = [(float(x), 0.0, 0.0) for x in y] + [tuple(c) for c in code.constants]
     for operation, (a, b) in zip(code.operation, code.operands, strict=True):
@@ -81,7 +81,7 @@ def points(count: int) -> list[tuple[float, float]]:
 
 def test_angle_of_two_doubles_is_right_to_its_radius() -> None:
     """Against many digits, at both ends of the balls; a thousandth of the radius is too little."""
-    from flows.core.twofold_loop import TURNED, step  # Numba, where it is needed
+    from flows.core.enclosed_program import TURNED, step  # Numba, where it is needed
 
     sharpest = 0.0
     with mpmath.workdps(60):
@@ -103,7 +103,7 @@ def test_angle_of_two_doubles_is_right_to_its_radius() -> None:
 
 def test_angles_that_are_not_known_are_not_taken() -> None:
     """At zero, on the cut behind it, and of numbers that are none."""
-    from flows.core.twofold_loop import step  # Numba, where it is needed
+    from flows.core.enclosed_program import step  # Numba, where it is needed
 
     for y, ry, x, rx in (
         (0.0, 0.0, 0.0, 0.0),

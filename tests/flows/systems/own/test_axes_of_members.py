@@ -12,7 +12,7 @@ from flows.arithmetic.kept import loop
 from flows.arithmetic.vectors import WIDTH
 from flows.core.balls import precision
 from flows.core.symmetric import eigen as by_lapack
-from flows.systems.own.axes_in_lanes import eigen_in_lanes, sharpened, turn_of
+from flows.systems.own.axes_of_members import eigen_in_lanes, sharpened, turn_of
 
 # Rounding of rotations, and what two doubles leave of a hundred of them.
 ROUNDING, LEFT = 1e-13, 1e-30

@@ -11,7 +11,7 @@ from flows.arithmetic.kept import loop
 from flows.arithmetic.vectors import WIDTH
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors
-from flows.systems.own.carried_loop import carried_along, carry_of
+from flows.systems.own.carried_of_members import carried_along, carry_of
 
 SIZE = 5
 # Errors are as right as the axes of nearly equal curvatures.

@@ -11,7 +11,7 @@ import flows
 from flows.certificates.verifier import gmm_em as checker
 from flows.certificates.verifier.reading import Refused
 from flows.core.balls import Singular, precision
-from flows.systems.gmm_em import field_balls as balls
+from flows.systems.gmm_em import enclosed_field as balls
 
 # Of a Hessian in doubles, and of balls of 250 bits.
 ROUNDED, SAME = 1e-9, 1e-40

@@ -23,9 +23,9 @@ import numpy as np
 from flows.arithmetic.kept import inner, lean, loop
 from flows.arithmetic.pairs import add
 from flows.core.limit import FAST
-from flows.systems.own.chart_loop import run
+from flows.systems.own.charts_of_members import run
 from flows.systems.own.energy import STAYS, UNDERFLOW
-from flows.systems.own.seen_loop import KNOWN, curvature_at
+from flows.systems.own.seen_state import KNOWN, curvature_at
 from flows.systems.own.sound_state import TRUSTED
 
 __all__ = ["CURVED", "KNOWN_PART", "ROUNDED", "Tails", "look", "tails"]

@@ -17,9 +17,9 @@ import numpy as np
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.pairs import add
 from flows.core.axis_field import Code
-from flows.core.twofold_loop import UPWARD, step
-from flows.systems.own.chart_loop import run
-from flows.systems.own.tail_loop import CURVED, KNOWN_PART, ROUNDED
+from flows.core.enclosed_program import UPWARD, step
+from flows.systems.own.charts_of_members import run
+from flows.systems.own.closed_tails import CURVED, KNOWN_PART, ROUNDED
 
 __all__ = ["above_all", "values_of"]
 

@@ -1,7 +1,7 @@
 """Compiled: errors that grow as the gradient does, of several states side by side.
 
 :mod:`flows.systems.own.carried_errors` explains the formulas. States are
-lanes of a :class:`flows.systems.own.carried_loop.Carry`.
+lanes of a :class:`flows.systems.own.carried_of_members.Carry`.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

@@ -28,8 +28,9 @@ from flows.core.limit import (
     TANGENT,
 )
 from flows.core.plain_factors import factor, substitute
-from flows.systems.own.above_loop import above_all, values_of
-from flows.systems.own.chart_loop import run
+from flows.systems.own.above_limit import above_all, values_of
+from flows.systems.own.charts_of_members import run
+from flows.systems.own.closed_tails import KNOWN_PART
 from flows.systems.own.limit_slice import (
     curved,
     curved_fast,
@@ -39,7 +40,6 @@ from flows.systems.own.limit_slice import (
     sloped,
     solve,
 )
-from flows.systems.own.tail_loop import KNOWN_PART
 
 __all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "UNKNOWN", "limits"]
 

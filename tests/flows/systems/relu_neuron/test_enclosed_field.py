@@ -5,7 +5,7 @@ from oracles import relu_neuron as oracle
 from oracles.certificates import ball
 
 from flows.core.balls import precision
-from flows.systems.relu_neuron.field_balls import SpanFlow
+from flows.systems.relu_neuron.enclosed_field import SpanFlow
 
 # Of a Hessian in doubles, and of the 60 digits of the exact field.
 ROUNDED, SAME = 1e-12, 1e-40

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.solvers.near_lanes import LANES, PARTS, Near
+from flows.solvers.near_flow import LANES, PARTS, Near
 from flows.solvers.near_plan import plan_of
 from flows.solvers.near_state import GOES_ON
 

@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean, loop
-from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
-from flows.ensembles.axis_found import Found, found_of
-from flows.ensembles.axis_lanes import (
+from flows.ensembles.axis_charts import (
     aim,
     load,
     output_in,
@@ -26,6 +24,8 @@ from flows.ensembles.axis_lanes import (
     steepest,
     steps_in,
 )
+from flows.ensembles.axis_ends import ends_chart, ends_of, meet, see_ends
+from flows.ensembles.axis_found import Found, found_of
 from flows.ensembles.axis_looks import (
     forget_outgrown,
     look_at_all,
@@ -46,7 +46,7 @@ from flows.ensembles.axis_outputs import outputs_of
 from flows.solvers.axis_steps import EPSILON
 from flows.solvers.gentle_formulas import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
-from flows.solvers.near_lanes import LANES
+from flows.solvers.near_flow import LANES
 from flows.solvers.near_radau import step_on, within
 from flows.solvers.near_state import (
     CHANGED,

@@ -37,7 +37,7 @@ from flows.systems.own.carried_errors import (
     RECIPROCAL,
     TURNS,
 )
-from flows.systems.own.led_loop import lead
+from flows.systems.own.led_errors import lead
 
 __all__ = ["Carry", "carried_along", "carry_of"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from flows.arithmetic.kept import inner, lean
 from flows.systems.own.energy import STIFF
 from flows.systems.own.energy_units import FLAT
-from flows.systems.own.rates_loop import hessian, twofold_hessian
+from flows.systems.own.hessians import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
 
 __all__ = [

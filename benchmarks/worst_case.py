@@ -28,7 +28,7 @@ from rich.table import Table
 import flows
 import potentials
 from flows.ensembles.worst_case import WorstCase, worst_case
-from potentials import Claim, symbol
+from potentials import Claim, parameter, symbol
 from symbolic.systems.relu_neuron import bounds
 
 # A run takes about a thousand steps; the few that need many more would cost most of the time.
@@ -49,7 +49,7 @@ def claims() -> dict[str, Claim]:
     }
     (lower,) = found["loss_lower"].comparisons
     # What the derivation of Theorem 14 gives for gamma, where the claim reads L(T2)^(-1/3).
-    cube = symbol("n") ** 5 * symbol("teacher_norm") / bounds.DISTANCE_VS_LOSS
+    cube = parameter("n") ** 5 * parameter("teacher_norm") / bounds.DISTANCE_VS_LOSS
     gamma = cube ** sp.Rational(1, 3) / symbol("pairwise_distance_T2")
     other = replace(lower, lhs=symbol("loss") ** sp.Rational(-1, 3) - gamma)
     found["loss_lower, gamma by Z(T2)"] = replace(found["loss_lower"], conclusions=(other,))
@@ -58,7 +58,7 @@ def claims() -> dict[str, Claim]:
 
 def power(claim: Claim) -> float:
     """Power of n in the right side, from its expression."""
-    n, rhs = symbol("n"), claim.comparisons[0].rhs
+    n, rhs = parameter("n"), claim.comparisons[0].rhs
     return float(sp.simplify(n * sp.diff(rhs, n) / rhs))
 
 

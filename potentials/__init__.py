@@ -20,7 +20,7 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
-from potentials.notation import CONSTANTS, symbol
+from potentials.notation import parameter, symbol
 from potentials.potential import LieDerivative, Potential, Term
 from potentials.source import Source
 from potentials.statements import Statements
@@ -28,7 +28,6 @@ from potentials.substitution import Flow
 from potentials.theorem import theorem
 
 __all__ = [
-    "CONSTANTS",
     "EXPONENT",
     "SYSTEMS",
     "Claim",
@@ -52,6 +51,7 @@ __all__ = [
     "claims",
     "flow",
     "marks",
+    "parameter",
     "potentials",
     "statements",
     "symbol",

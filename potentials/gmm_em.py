@@ -25,7 +25,7 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
-from potentials.notation import symbol, total_derivative
+from potentials.notation import parameter, symbol, total_derivative
 from potentials.potential import Potential, single
 from potentials.source import Source
 
@@ -47,7 +47,8 @@ NAMES = MappingProxyType(
     }
 )
 
-t, n, d, weight_min = (symbol(name) for name in ("t", "n", "d", "weight_min"))
+t = symbol("t")
+n, d, weight_min = (parameter(name) for name in ("n", "d", "weight_min"))
 norm, loss, fisher = (symbol(name) for name in ("norm", "loss", "fisher"))
 gradient_norm, em_distance = symbol("gradient_norm"), symbol("em_distance")
 U, max_norm = symbol("squared_norm_sum"), symbol("max_norm")

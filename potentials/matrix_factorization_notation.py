@@ -10,7 +10,7 @@ from types import MappingProxyType
 import sympy as sp
 
 from potentials.claim import Hypothesis
-from potentials.notation import symbol
+from potentials.notation import parameter, symbol
 from potentials.source import Source
 
 NAMES = MappingProxyType(
@@ -54,10 +54,10 @@ NAMES = MappingProxyType(
 )
 
 # Features and constants, by the names of `flows`.
-t, depth, a = (symbol(name) for name in ("t", "depth", "regularization"))
+t, depth, a = symbol("t"), parameter("depth"), parameter("regularization")
 
 sigma_max, sigma_min, is_complex = (
-    symbol(name) for name in ("sigma_max", "sigma_min", "is_complex")
+    parameter(name) for name in ("sigma_max", "sigma_min", "is_complex")
 )
 
 loss, gradient_norm = symbol("loss"), symbol("gradient_norm")

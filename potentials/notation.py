@@ -15,8 +15,10 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 
 __all__ = [
-    "CONSTANTS",
     "FROZEN",
+    "Parameter",
+    "is_time",
+    "parameter",
     "rate_symbol",
     "symbol",
     "to_latex",
@@ -24,35 +26,11 @@ __all__ = [
     "total_derivative",
 ]
 
-#: Quantities that do not move along the flow; `T1` and `T2` are marks.
-CONSTANTS = frozenset(
-    {
-        "T1",
-        "T2",
-        "T_c",
-        "T_r",
-        "d",
-        "degree",
-        "depth",
-        "is_complex",
-        "is_orthonormal",
-        "m",
-        "n",
-        "noise_time",
-        "regularization",
-        "sigma_max",
-        "sigma_min",
-        "t_end",
-        "target_norm",
-        "teacher_gap",
-        "teacher_norm",
-        "train_outputs",
-        "weight_min",
-    }
-)
-
 #: Suffixes that freeze a quantity at one time, with the LaTeX of that time.
 FROZEN = {"_0": "0", "_end": r"t_{\mathrm{end}}", "_T1": "T_1", "_T2": "T_2"}
+
+#: Times of a run that claims name: its end, and marks such as `T2` and `T_c`.
+TIME = re.compile(r"t_end|T(\d+|_\w+)")
 
 #: A letter with an index, over which a dot can stand.
 LETTER = re.compile(r"(\\[a-z]+|[A-Za-z])((?:_\w|_\{[^{}]*\})?)")
@@ -66,7 +44,7 @@ def symbol(name: str) -> sp.Symbol:
     Parameters
     ----------
     name : str
-        Name of an observable or a constant. `<name>_dot` is its rate along the flow, `<name>_0`
+        Name of an observable or a time. `<name>_dot` is its rate along the flow, `<name>_0`
         its value at the start, `<name>_end` at the end, `<name>_T2` at the mark `T2`.
 
     Returns
@@ -82,11 +60,41 @@ def symbol(name: str) -> sp.Symbol:
     return sp.Symbol(name, real=True)
 
 
-def rate_symbol(name: str) -> sp.Expr:
-    """Return the rate of the quantity `name` along the flow, zero for one that does not move."""
-    if name in CONSTANTS or name.endswith(tuple(FROZEN)):
+class Parameter(sp.Symbol):
+    """Symbol of a number that a system has: a size, a constant. It does not move along the flow."""
+
+
+def parameter(name: str) -> Parameter:
+    """Return the real symbol of a parameter of a system, as it stands in claims and potentials.
+
+    Parameters
+    ----------
+    name : str
+        Name among the parameters of the system.
+
+    Returns
+    -------
+    Parameter
+        Equal for equal names; it differs from the `symbol` of the same name, which may move.
+
+    Examples
+    --------
+    >>> total_derivative(parameter("d") * symbol("loss"))
+    d*loss_dot
+    """
+    return Parameter(name, real=True)
+
+
+def is_time(name: str) -> bool:
+    """Whether a name is that of a time of a run, such as `t_end` and the mark `T2`."""
+    return TIME.fullmatch(name) is not None
+
+
+def rate_symbol(x: sp.Symbol) -> sp.Expr:
+    """Return the rate of a quantity along the flow, zero for one that does not move."""
+    if isinstance(x, Parameter) or is_time(x.name) or x.name.endswith(tuple(FROZEN)):
         return sp.S.Zero
-    return sp.S.One if name == "t" else symbol(name + "_dot")
+    return sp.S.One if x.name == "t" else symbol(f"{x.name}_dot")
 
 
 @cache
@@ -96,7 +104,7 @@ def total_derivative(expression: sp.Expr) -> sp.Expr:
     Parameters
     ----------
     expression : Expr
-        In symbols made by `symbol`.
+        In symbols made by `symbol` and `parameter`.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def total_derivative(expression: sp.Expr) -> sp.Expr:
         In the same symbols and their rates `<name>_dot`.
     """
     symbols = sorted(expression.free_symbols, key=str)
-    return sp.Add(*(sp.diff(expression, x) * rate_symbol(x.name) for x in symbols))
+    return sp.Add(*(sp.diff(expression, x) * rate_symbol(x) for x in symbols))
 
 
 def to_latex(expression: sp.Expr, names: Mapping[str, str]) -> str:
@@ -152,7 +160,7 @@ def to_text(expression: sp.Expr) -> str:
         x: sp.Symbol(f"{x.name[: -len(suffix)]}({time})")
         for x in expression.free_symbols
         for suffix, time in times.items()
-        if x.name.endswith(suffix) and x.name not in CONSTANTS
+        if x.name.endswith(suffix) and not isinstance(x, Parameter) and not is_time(x.name)
     }
     return str(expression.xreplace(put)).replace("**", "^")
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sympy as sp
 
-from potentials.notation import rate_symbol, to_latex, total_derivative
+from potentials.notation import rate_symbol, symbol, to_latex, total_derivative
 from potentials.source import Source
 from potentials.substitution import Flow
 
@@ -166,8 +166,8 @@ class Potential:
             and where it does not know a rate, a dot is the rate along the flow.
         """
         expression = self.lie_derivative().expression
-        symbol = self.latex_symbol
-        bracketed = rf"\left( {symbol} \right)" if "/" in symbol else symbol
+        sign = self.latex_symbol
+        bracketed = rf"\left( {sign} \right)" if "/" in sign else sign
         return rf"\frac{{d}}{{dt}} {bracketed} = {self._rate_written(expression, flow)}"
 
     def _rate_written(self, expression: sp.Expr, flow: Flow | None) -> str:
@@ -175,7 +175,7 @@ class Potential:
         if flow is None:
             return to_latex(expression, {**self.names, **self._written(expression)})
         rates = {
-            rate_symbol(term.name): flow.rates.get(term.name, flow.rate(term.expression))
+            rate_symbol(symbol(term.name)): flow.rates.get(term.name, flow.rate(term.expression))
             for term in self.terms
             if term.reduce is None or term.name in flow.rates
         }

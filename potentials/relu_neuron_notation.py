@@ -10,7 +10,7 @@ from types import MappingProxyType
 import sympy as sp
 
 from potentials.claim import Hypothesis
-from potentials.notation import symbol
+from potentials.notation import parameter, symbol
 from potentials.source import Source
 
 NAMES = MappingProxyType(
@@ -44,7 +44,8 @@ NAMES = MappingProxyType(
 )
 
 # Features and constants, by the names of `flows`.
-t, n, d, v = (symbol(name) for name in ("t", "n", "d", "teacher_norm"))
+t = symbol("t")
+n, d, v = (parameter(name) for name in ("n", "d", "teacher_norm"))
 h, zeta, norm, theta = (symbol(name) for name in ("h", "zeta", "norm", "theta"))
 distance, kappa, theta_pair = (symbol(name) for name in ("distance", "kappa", "theta_pair"))
 loss, rho, gradient_norm = (symbol(name) for name in ("loss", "rho", "gradient_norm"))

@@ -24,7 +24,7 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
-from potentials.notation import symbol
+from potentials.notation import parameter, symbol
 from potentials.score_matching_potentials import (
     AUXILIARIES,
     MARKS,
@@ -60,9 +60,9 @@ ROUNDING = sp.Rational(1, 10**11)
 #: A cluster is linear while its spread is below this over `1 + |m(0)|`.
 LINEAR = sp.Rational(1, 1000)
 #: Speed of time, and distance to the target, in the theorems' units.
-_SPEED = sp.exp(-2 * symbol("noise_time"))
-_SCALE = sp.exp(-symbol("noise_time"))
-_M0 = _SCALE * symbol("target_norm")
+_SPEED = sp.exp(-2 * parameter("noise_time"))
+_SCALE = sp.exp(-parameter("noise_time"))
+_M0 = _SCALE * parameter("target_norm")
 
 
 def _off_line(length: sp.Expr, time: str = "") -> sp.Expr:

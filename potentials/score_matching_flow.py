@@ -12,14 +12,14 @@ from fractions import Fraction
 
 import sympy as sp
 
-from potentials.notation import symbol
+from potentials.notation import parameter
 from potentials.score_matching_potentials import NAMES, n, norm
 from potentials.substitution import Definition, Flow, I, indexed
 
 __all__ = ["FLOW"]
 
 _along = indexed("along")
-_SPEED = 2 * sp.exp(-2 * symbol("noise_time"))
+_SPEED = 2 * sp.exp(-2 * parameter("noise_time"))
 
 FLOW = Flow(
     rates={

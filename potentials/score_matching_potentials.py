@@ -10,7 +10,7 @@ from types import MappingProxyType
 import sympy as sp
 
 from potentials.claim import Mark
-from potentials.notation import symbol
+from potentials.notation import parameter, symbol
 from potentials.potential import Potential, single
 from potentials.source import Source
 
@@ -33,7 +33,8 @@ NAMES = MappingProxyType(
     }
 )
 
-t, t_end, T1, n, d = (symbol(name) for name in ("t", "t_end", "T1", "n", "d"))
+t, t_end, T1 = (symbol(name) for name in ("t", "t_end", "T1"))
+n, d = parameter("n"), parameter("d")
 norm, loss, spread, mean_norm = (symbol(name) for name in ("norm", "loss", "spread", "mean_norm"))
 max_norm, U = symbol("max_norm"), symbol("squared_norm_sum")
 max_norm_0, U_0, mean_norm_0 = (symbol(f"{x.name}_0") for x in (max_norm, U, mean_norm))

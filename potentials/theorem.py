@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Literal
 
 import sympy as sp
 from sympy.core.relational import Relational
 
 from potentials.claim import EXPONENT, Claim, Comparison, Hypothesis, Identity, Inequality, Relation
-from potentials.notation import rate_symbol, symbol, total_derivative
+from potentials.notation import Parameter, parameter, rate_symbol, symbol, total_derivative
 from potentials.source import Source
 from symbolic.language.errors import InputError
 from symbolic.language.rate import D
@@ -120,15 +120,25 @@ def moving(expression: Any) -> sp.Expr:
     return found
 
 
-def named(expression: sp.Expr) -> sp.Expr:
+def named(expression: sp.Expr, constants: Container[str] = ()) -> sp.Expr:
     """Expression in the symbols of quantities, whatever was assumed of those that were written.
+
+    Parameters
+    ----------
+    expression : Expr
+        In symbols of these names.
+    constants : container of str
+        Names of parameters; so are symbols that were made by `parameter`.
 
     Raises
     ------
     InputError
         For the rate of a rate.
     """
-    found = expression.xreplace({x: symbol(x.name) for x in expression.free_symbols})
+    written = {x: isinstance(x, Parameter) or x.name in constants for x in expression.free_symbols}
+    found = expression.xreplace(
+        {x: parameter(x.name) if fixed else symbol(x.name) for x, fixed in written.items()}
+    )
     if any(d.args[0].has(D) for d in found.atoms(D)):
         raise InputError("D inside D: the rate of a rate is not known; take D of quantities")
     return found
@@ -136,7 +146,7 @@ def named(expression: sp.Expr) -> sp.Expr:
 
 def power(rhs: sp.Expr) -> tuple[sp.Expr, sp.Expr | None]:
     """Right side with `EXPONENT` where it is a power of one moving quantity, and the exponent."""
-    factors = [x for x in sp.Mul.make_args(rhs) if any(rate_symbol(s.name) for s in x.free_symbols)]
+    factors = [x for x in sp.Mul.make_args(rhs) if any(rate_symbol(s) for s in x.free_symbols)]
     if len(factors) != 1:
         return rhs, None
     base, exponent = factors[0].as_base_exp()

@@ -19,7 +19,7 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
-from potentials.notation import symbol
+from potentials.notation import parameter, symbol
 from potentials.two_layer_potentials import (
     AUXILIARIES,
     BALANCE,
@@ -50,14 +50,18 @@ READ_ANY_SIZE = (
 )
 LATE = (t - T_c, t - 1)
 # Of other activations the law of the error function says nothing, so nothing is measured there.
-LATE_ERF = (*LATE, -symbol("degree"))
+LATE_ERF = (*LATE, -parameter("degree"))
 
 TRAINED = Hypothesis(
-    "outputs are trained", symbol("train_outputs"), ">=", sp.Integer(1), unmet="outputs are fixed"
+    "outputs are trained",
+    parameter("train_outputs"),
+    ">=",
+    sp.Integer(1),
+    unmet="outputs are fixed",
 )
 HOMOGENEOUS = Hypothesis(
     "the activation is homogeneous of a degree p >= 1",
-    symbol("degree"),
+    parameter("degree"),
     ">=",
     sp.Integer(1),
     unmet="the activation is not homogeneous",
@@ -65,14 +69,14 @@ HOMOGENEOUS = Hypothesis(
 
 INDEPENDENT = Hypothesis(
     "teachers are linearly independent",
-    symbol("teacher_gap"),
+    parameter("teacher_gap"),
     ">=",
     sp.Float(1e-6),
     unmet="the smallest singular value of the teachers' directions is {value}, not >= {needed}",
 )
 PIECEWISE = Hypothesis(
     "the activation is ReLU or leaky ReLU",
-    sp.Abs(symbol("degree") - 1),
+    sp.Abs(parameter("degree") - 1),
     "<=",
     sp.S.Zero,
     unmet="the activation is neither ReLU nor leaky ReLU",
@@ -123,14 +127,14 @@ EQUAL_NUMBERS = Hypothesis(
 )
 ORTHONORMAL = Hypothesis(
     "teachers are orthonormal and all outputs are fixed at one",
-    symbol("is_orthonormal"),
+    parameter("is_orthonormal"),
     ">=",
     sp.Integer(1),
     unmet="teachers are not orthonormal, or some output is not fixed at one",
 )
 SMOOTH = Hypothesis(
     "the activation is erf",
-    symbol("degree"),
+    parameter("degree"),
     "<=",
     sp.S.Zero,
     unmet="the activation is homogeneous of degree {value}",
@@ -149,7 +153,7 @@ least_end = symbol("least_eigenvalue_end")
 LEFT_TO_FALL = slope**2 / (2 * sp.Abs(least_end))
 FIXED = Hypothesis(
     "outputs are fixed",
-    symbol("train_outputs"),
+    parameter("train_outputs"),
     "<=",
     sp.S.Zero,
     unmet="outputs are trained: minima are curves, along which a w and the loss are the same",

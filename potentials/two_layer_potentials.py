@@ -10,7 +10,7 @@ from types import MappingProxyType
 import sympy as sp
 
 from potentials.claim import Mark
-from potentials.notation import symbol
+from potentials.notation import parameter, symbol
 from potentials.potential import Potential, single
 from potentials.source import Source
 
@@ -139,7 +139,8 @@ BIASES = Potential(
 
 AUXILIARIES: tuple[Potential, ...] = ()
 
-t, loss, n, m, T_c = (symbol(name) for name in ("t", "loss", "n", "m", "T_c"))
+t, loss, T_c = (symbol(name) for name in ("t", "loss", "T_c"))
+n, m = parameter("n"), parameter("m")
 constant, lone = symbol("cluster_constant"), symbol("lone_residual")
 
 # How far clusters and shares may be from what they are at the end.

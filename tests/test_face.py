@@ -29,9 +29,10 @@ PUBLIC = {
     symbolic: """Cube D DOCUMENTS Derivation Document Evidence Expectation Finding Gaussian
         LateTimeLaw Mixture NotSmooth PrintedForm Rademacher Rows Sphere Statement Step THEOREMS
         derive late_time_law printed_forms theorems""",
-    potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Flow Hypothesis Identity
+    potentials: """Claim Comparison Conserved EXPONENT Flow Hypothesis Identity
         Inequality Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements
-        Term UpperBound auxiliaries claims flow marks potentials statements symbol theorem""",
+        Term UpperBound auxiliaries claims flow marks parameter potentials statements symbol
+        theorem""",
 }
 FACES = {
     flows: ROOT / "flows",

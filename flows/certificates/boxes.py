@@ -21,6 +21,7 @@ from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
 from flows.certificates.chebyshev import Row
 from flows.certificates.living import Living
+from flows.core.arrays import numbers
 from flows.core.balls import Singular, dot
 from potentials.notation import FROZEN
 from potentials.potential import Over, Potential, Term
@@ -51,11 +52,7 @@ class Enclosure:
         self.kind = kind
         self.count = kind.count(self)
         self.constants = {
-            **{
-                key: arb(value)
-                for key, value in system.parameters.items()
-                if isinstance(value, int | float)
-            },
+            **{key: arb(value) for key, value in numbers(system.parameters).items()},
             "t_end": arb(certificate.t_end),
             **kind.constants(self),
         }

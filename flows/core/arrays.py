@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ __all__ = [
     "checked",
     "is_real",
     "lengths",
+    "numbers",
     "plain",
     "rows_of",
     "unplain",
@@ -27,6 +30,11 @@ Array = NDArray[np.float64]
 
 # Numbers of the largest start, 80 MB: ten times what a file may hold.
 LARGEST_START = 10_000_000
+
+
+def numbers(parameters: Mapping[str, Any]) -> dict[str, float]:
+    """Parameters of a system that are real numbers: claims know them by their names."""
+    return {key: float(x) for key, x in parameters.items() if isinstance(x, Real)}
 
 
 def checked(

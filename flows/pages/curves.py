@@ -21,7 +21,7 @@ from flows.runs.quantities import Run
 from flows.runs.rates import FLOOR, local_exponent
 from flows.runs.verdict import Outcome
 from potentials.claim import Claim, Comparison, LowerBound, UpperBound
-from potentials.notation import CONSTANTS, symbol
+from potentials.notation import Parameter, is_time, symbol
 from potentials.potential import Potential
 
 __all__ = [
@@ -270,12 +270,16 @@ def claim_about(run: Run, name: str) -> Claim | None:
     """First claim with a left side that is made of this potential alone, with such sides only."""
     (potential,) = (p for p in run.statements.potentials if p.name == name)
     own = _own(potential)
-    fixed = {symbol(name) for name in CONSTANTS}
     for claim in run.statements.claims:
-        about = tuple(c for c in claim.comparisons if c.lhs.free_symbols - fixed <= own)
+        about = tuple(c for c in claim.comparisons if _moving(c.lhs) <= own)
         if about:
             return replace(claim, conclusions=about, sign=1)
     return None
+
+
+def _moving(side: sp.Expr) -> set[sp.Symbol]:
+    """Symbols that are neither parameters nor times."""
+    return {x for x in side.free_symbols if not isinstance(x, Parameter) and not is_time(x.name)}
 
 
 def _bounds(run: Run) -> Iterator[tuple[Claim, Comparison, float]]:

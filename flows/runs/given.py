@@ -14,13 +14,15 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
+from flows.core.arrays import numbers
 from flows.core.errors import InputError, unknown
 from flows.core.system import System
 from flows.runs.quantities import evaluate
 from flows.systems.field.names import refused
-from potentials.notation import CONSTANTS, rate_symbol, symbol
+from potentials.notation import rate_symbol
 from potentials.potential import Potential, Term
 from potentials.source import Source
+from potentials.theorem import named
 
 __all__ = ["given_at", "given_potentials"]
 
@@ -86,8 +88,7 @@ def given_potentials(
     costly = {k: feature(frame, state) for k, feature in system.costly.items()}
     found = {**system.features(frame, state), **costly}
     features = {k: np.asarray(x, dtype=float) for k, x in found.items()}
-    constants = {k: float(x) for k, x in system.parameters.items() if k in CONSTANTS}
-    values: dict[str, Any] = {**features, **constants, "t": np.zeros(len(state))}
+    values: dict[str, Any] = {**features, **numbers(system.parameters), "t": np.zeros(len(state))}
     return tuple(_potential(system, name, given[name], values) for name in given)
 
 
@@ -102,7 +103,8 @@ def _potential(system: System, name: Any, given: Any, values: Mapping[str, Any])
         raise InputError(f"potential {name!r} needs another name: {why}")
     if not isinstance(given, sp.Expr) or not given.free_symbols:
         raise InputError(f"potential {name!r} must be an expression in quantities, got {given!r}")
-    outer = given.xreplace({x: symbol(x.name) for x in given.free_symbols})
+    constants = numbers(system.parameters)
+    outer = named(given, constants)
     terms: dict[str, Term] = {}
     inner, texts, ranks = {}, {"loss": "L"}, set()
     for x in sorted(outer.free_symbols, key=str):
@@ -112,9 +114,9 @@ def _potential(system: System, name: Any, given: Any, values: Mapping[str, Any])
             texts |= known[x.name].names
             ranks.add(2 if known[x.name].indexed else 1)
         elif x.name not in values:
-            names = (*(p.name for p in stated.potentials), "loss", "t", *sorted(CONSTANTS))
+            names = (*(p.name for p in stated.potentials), "loss", "t", *sorted(constants))
             raise unknown("symbol", x.name, [k for k in names if k in known or k in values])
-        elif rate_symbol(x.name) != 0 and x.name != "t":
+        elif rate_symbol(x) != 0 and x.name != "t":
             if f"{x.name}_dot" not in values:
                 raise InputError(
                     f"potential {name!r}: the rate of {x.name} is not known; take other quantities"

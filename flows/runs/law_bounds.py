@@ -17,7 +17,7 @@ from typing import Any
 import sympy as sp
 
 from potentials.claim import Claim, Comparison
-from potentials.notation import CONSTANTS, FROZEN, symbol
+from potentials.notation import rate_symbol, symbol
 from potentials.source import Source
 
 __all__ = ["Bound", "judged", "orders"]
@@ -133,7 +133,7 @@ def _power_of_n(claim: Claim, known: Mapping[str, Fraction], in_n: Fraction) -> 
     for c in claim.comparisons:
         if not _decided(c, known) or c.relation not in ("<=", ">="):
             continue
-        moving = {s.name for s in (c.lhs - c.rhs).free_symbols if _moves(s.name)}
+        moving = {s.name for s in (c.lhs - c.rhs).free_symbols if rate_symbol(s) != 0}
         if not moving <= {"loss", "t"} or symbol("loss") in c.rhs.free_symbols:
             return None
         powers: dict[str, Any] = {"n": 1, "loss": in_n, "weight_min": -1}
@@ -150,8 +150,7 @@ def _power_of_n(claim: Claim, known: Mapping[str, Fraction], in_n: Fraction) -> 
 
 def _decided(c: Comparison, known: Mapping[str, Fraction]) -> bool:
     """Whether a comparison is an inequality about later times and known quantities."""
-    names = {s.name for s in (c.lhs - c.rhs).free_symbols}
-    moving = {n for n in names if _moves(n)}
+    moving = {s.name for s in (c.lhs - c.rhs).free_symbols if rate_symbol(s) != 0}
     return c.relation != "==" and bool(moving) and moving <= set(known)
 
 
@@ -161,10 +160,6 @@ def _slack(c: Comparison, known: Mapping[str, Fraction]) -> tuple[Fraction, ...]
     if left is None or right is None:
         return None
     return (right - left if c.relation == "<=" else left - right), right, left
-
-
-def _moves(name: str) -> bool:
-    return name not in CONSTANTS and not name.endswith(tuple(FROZEN))
 
 
 def _order(side: sp.Expr, known: Mapping[str, Fraction]) -> Fraction | None:

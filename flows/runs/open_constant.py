@@ -261,7 +261,7 @@ def _log_slope(quantities: Quantities, expression: sp.Expr, tail: Index) -> Arra
     """Differentiate by `log t`, as `sum_x (x d/dx) (t x_dot/x)`, where powers do not overflow."""
     total = np.zeros(len(tail))
     for x in sorted(expression.free_symbols, key=str):
-        if rate := rate_symbol(x.name):
+        if rate := rate_symbol(x):
             weight, velocity = quantities.at((x * sp.diff(expression, x), rate / x), "state")
             total = total + weight[tail] * (quantities["t"][tail] * velocity[tail])
     return total

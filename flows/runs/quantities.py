@@ -10,11 +10,11 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, numbers
 from flows.core.errors import InputError, unknown
 from flows.runs.expressions import evaluate_expressions
 from potentials import Statements
-from potentials.notation import CONSTANTS, FROZEN, symbol
+from potentials.notation import FROZEN, symbol
 from potentials.potential import Over, Potential, Term
 
 __all__ = [
@@ -166,9 +166,10 @@ class Quantities(dict[str, Any]):
         self._marks = {mark.name: mark for mark in stated.marks}
         self._features = run.features
         features = {k: np.asarray(x, dtype=float) for k, x in run.features.items()}
-        constants = {k: float(x) for k, x in run.parameters.items() if k in CONSTANTS}
+        #: Numbers among the parameters, which claims know by their names.
+        self.constants = numbers(run.parameters)
         t = np.asarray(run.t, dtype=float)
-        super().__init__({**features, **constants, "t": t, "t_end": t[-1]})
+        super().__init__({**features, **self.constants, "t": t, "t_end": t[-1]})
 
     def __missing__(self, name: str) -> Any:
         """Evaluate a quantity and keep it."""
@@ -178,6 +179,8 @@ class Quantities(dict[str, Any]):
             self[name] = np.asarray(self._features[name], dtype=float)
             return self[name]
         base = name.removesuffix("_dot")
+        if base in self.constants and base != name:
+            return 0.0
         if base in self._potentials:
             self[base], self[f"{base}_dot"] = evaluate(self._potentials[base], self)
             return self[name]
@@ -289,7 +292,8 @@ class Quantities(dict[str, Any]):
 
     def exact(self, name: str) -> bool:
         """Whether a quantity has no error: times, marks and parameters."""
-        return name in CONSTANTS or name == "t" or name in self._marks
+        known = {*self.constants, *self._marks, "t", "t_end"}
+        return name.removesuffix("_dot") in known
 
     def frozen(self, values: Array, suffix: str) -> Array:
         """Row of values at the time that a suffix of names means; NaN if the run has none."""

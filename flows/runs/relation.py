@@ -20,7 +20,7 @@ from sympy.logic.boolalg import Boolean
 from flows.core.errors import InputError, nearest, unknown
 from flows.runs.quantities import FLOOR, Quantities, Run
 from potentials.claim import EXPONENT, Claim, Comparison, Identity, Inequality, Relation
-from potentials.notation import CONSTANTS, rate_symbol, symbol
+from potentials.notation import rate_symbol, symbol
 from potentials.source import Source
 from potentials.theorem import named, power
 from symbolic.language.rate import D
@@ -70,7 +70,7 @@ def claim_of(run: Run, relation: Boolean) -> Claim:
     if kind is None or not isinstance(relation, Relational):
         raise InputError(f"a claim must be a relation with <= or >=, or Eq, got {relation}")
     # The constant stands on the right, so that `loss <= C/t**3` and `C/t**3 >= loss` are one claim.
-    left, right = named(relation.lhs), named(relation.rhs)
+    left, right = (named(x, run.quantities.constants) for x in (relation.lhs, relation.rhs))
     constant = _free_constant(run, relation, left.free_symbols | right.free_symbols)
     if constant is None:
         return _stated(run, relation, left, kind, right)
@@ -159,18 +159,18 @@ def _scalars(run: Run) -> list[str]:
     """Names that a relation may use: observables with one value a state, times and constants."""
     indexed = {p.name for p in run.statements.potentials if p.indexed}
     named = (name for name in run.names if name not in indexed)
-    return [*named, "t", *sorted(CONSTANTS & set(run.quantities))]
+    return [*named, "t", *sorted(run.quantities.constants)]
 
 
 def _with_rates(run: Run, expression: sp.Expr, known: Iterable[sp.Symbol]) -> sp.Expr:
     """Put the rates of quantities for `D`, by the chain rule; the free constant does not move."""
 
     def rate(inner: sp.Expr) -> sp.Expr:
-        moving = [x for x in inner.free_symbols if x in known and rate_symbol(x.name) != 0]
+        moving = [x for x in inner.free_symbols if x in known and rate_symbol(x) != 0]
         for x in moving:
             if x.name != "t" and _value(run.quantities, f"{x.name}_dot") is None:
                 raise InputError(f"the rate of {x.name} is not known; take D of another quantity")
-        return sp.Add(*(sp.diff(inner, x) * rate_symbol(x.name) for x in moving))
+        return sp.Add(*(sp.diff(inner, x) * rate_symbol(x) for x in moving))
 
     return expression.replace(D, rate)
 

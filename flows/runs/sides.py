@@ -67,8 +67,8 @@ class ComparisonResult:
 
 def moving(*expressions: sp.Expr) -> set[str]:
     """What changes along the flow in expressions."""
-    names = {x.name for e in expressions for x in e.free_symbols}
-    return {name for name in names if name == "t" or rate_symbol(name) != 0}
+    found = (x for e in expressions for x in e.free_symbols)
+    return {x.name for x in found if rate_symbol(x) != 0}
 
 
 def has_exponent(claim: Claim, place: int) -> bool:

@@ -17,7 +17,7 @@ from oracles.claims_by_hand import TYPED
 
 import potentials
 from flows.runs.quantities import evaluate
-from potentials.notation import symbol
+from potentials.notation import parameter, symbol
 from symbolic.language.lower import lower
 
 # Formulas in doubles, of numbers of order one and exponents up to a hundred.
@@ -218,13 +218,18 @@ def claimed(system, claim):
 
 
 def test_thresholds_and_caps_are_where_the_statements_have_them():
-    kappa, z, v, n = (symbol(x) for x in ("kappa_max_0", "z_max", "teacher_norm", "n"))
+    kappa, z, v, n = (
+        symbol("kappa_max_0"),
+        symbol("z_max"),
+        parameter("teacher_norm"),
+        parameter("n"),
+    )
     (capped,) = claimed("relu_neuron", "kappa_persists").conclusions
     assert [capped.rhs.subs(kappa, x) for x in (1, 3)] == [1, sp.pi / 2]
     reach = replace(claimed("relu_neuron", "angle_vs_reach"), exponent=sp.Integer(2))
     assert reach.comparisons[0].rhs == n * (z / v) ** 2
     (empty,) = claimed("relu_neuron", "phase1_angles").comparisons[0].says
-    angle, least = symbol("theta_0"), {symbol("sigma_0"): 1, symbol("d"): 1, v: 2**24}
+    angle, least = symbol("theta_0"), {symbol("sigma_0"): 1, parameter("d"): 1, v: 2**24}
     assert empty.subs({**least, angle: sp.pi / 2}) == 0  # sin^2(pi/4) = 2^-1 = eps1^2
     for c in claimed("relu_neuron", "mirror_pair").conclusions:
         widest = c.where[-1].subs(v, 10) - c.where[-1].subs(v, 0)
@@ -241,7 +246,7 @@ def test_thresholds_and_caps_are_where_the_statements_have_them():
         for h in claimed("matrix_factorization", "global_convergence").hypotheses
         if h.text.startswith("Sigma = sigma_1 I")
     )
-    assert 1 - equal.rhs.subs(symbol("sigma_max"), 1) == sp.Rational(1, 10**12)
+    assert 1 - equal.rhs.subs(parameter("sigma_max"), 1) == sp.Rational(1, 10**12)
 
 
 def test_no_source_is_older_than_its_number_at_arxiv():

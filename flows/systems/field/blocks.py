@@ -11,7 +11,6 @@ import sympy as sp
 from flows.core.errors import InputError
 from flows.systems.field.names import is_word, refused
 from potentials import SYSTEMS, Claim, Mark
-from potentials.notation import CONSTANTS
 from symbolic.language.blocks import Block, entries, explicit, shape
 from symbolic.lemmas.activation_mean import activation_mean
 
@@ -74,6 +73,9 @@ def hold_tuples(system: Any, mappings: Sequence[str]) -> None:
     for label in mappings:
         known = pairs(label, getattr(system, label) or ())
         object.__setattr__(system, label, tuple((key, frozen(x)) for key, x in known))
+    numbers = {key for key, x in (*system.settings, *system.constants) if not isinstance(x, str)}
+    if both := [key for key, _ in system.potentials if key in numbers]:
+        raise InputError(f"potential {both[0]!r} needs another name: a parameter has this one")
 
 
 def frozen(expression: Any) -> Any:
@@ -135,11 +137,8 @@ def check_names(
             if not isinstance(one, kind):
                 raise InputError(f"{label} must hold {kind.__name__} objects, got {one!r}")
     for constant, value in constants:
-        if constant not in CONSTANTS or not is_real(value):
-            raise InputError(
-                f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
-                f" got {constant!r}: {value!r}"
-            )
+        if why := refused(constant) or ("" if is_real(value) else f"{value!r} is no number"):
+            raise InputError(f"constants: expected numbers by their names, got {constant!r}: {why}")
     for label, given in (("potentials", potentials), ("constants", constants)):
         keys = [str(key) for key, _ in given]
         if len(set(keys)) < len(keys):

@@ -6,7 +6,7 @@ import keyword
 import re
 from typing import Any
 
-from potentials.notation import CONSTANTS, FROZEN
+from potentials.notation import FROZEN, is_time
 
 __all__ = ["is_name", "is_word", "refused"]
 
@@ -25,22 +25,22 @@ def is_word(name: Any) -> bool:
 
 
 def is_name(name: Any) -> bool:
-    """Whether a text can name a potential: a word that is not reserved and has no suffix."""
+    """Whether a text can name a quantity: a word that is not reserved and has no suffix."""
     return not refused(name)
 
 
 def refused(name: Any) -> str:
-    """Why a text cannot name a potential; nothing where it can.
+    """Why a text cannot name a potential or a parameter; nothing where it can.
 
     Examples
     --------
-    >>> refused("d"), refused("size_0"), refused("square")
-    ('in claims it is a constant, such as a size', 'in claims _0 says when or how it moves', '')
+    >>> refused("T2"), refused("size_0"), refused("square")
+    ('in claims it is a time of the run', 'in claims _0 says when or how it moves', '')
     """
     if not is_word(name):
         return "it is no plain word"
-    if name in CONSTANTS:
-        return "in claims it is a constant, such as a size"
+    if is_time(name):
+        return "in claims it is a time of the run"
     if name in RESERVED:
         return "every run has something of this name"
     ending = next((end for end in ENDINGS if name.endswith(end)), "")

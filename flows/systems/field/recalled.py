@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flows.core.arrays import numbers
 from flows.core.errors import InputError
 from flows.core.system import System
 from flows.systems.field.blocks import Pairs
 from flows.systems.field.metric import MetricFlow
 from flows.systems.field.system import ODE
-from potentials.notation import CONSTANTS
 from symbolic.language.stated import restated
 
 __all__ = ["recalled"]
@@ -34,8 +34,7 @@ def recalled(name: str, parameters: Mapping[str, Any], definition: Mapping[str, 
             for label, names in definition["names"].items()
         }
         blocks = tuple(block for _, block in groups["blocks"])
-        constants = {k: float(x) for k, x in parameters.items() if k in CONSTANTS}
-        found = _made(definition["kind"], name, blocks, groups, constants)
+        found = _made(definition["kind"], name, blocks, groups, numbers(parameters))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise InputError(f"{remedy}; its definition is damaged") from None
     if found.parameters["fingerprint"] != parameters["fingerprint"]:

@@ -48,7 +48,7 @@ class ODE(FieldFlow):
     marks : sequence of Mark, optional
         Times that the claims refer to.
     constants : mapping of str to float, optional
-        Numbers that the claims refer to, by names of `potentials.CONSTANTS`.
+        Numbers that the claims refer to, by names of your own.
 
     Raises
     ------

@@ -181,7 +181,7 @@ class Model:
         return ()
 
     def constants(self) -> Mapping[str, float]:
-        """Numbers that claims refer to, by names of `potentials.CONSTANTS`, beside the options."""
+        """Numbers that claims refer to by their names, as they do to options."""
         return {}
 
     def initial(self, rng: Generator, scale: float) -> Any:

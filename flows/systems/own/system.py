@@ -54,7 +54,7 @@ class OwnSystem(Followed):
     marks : sequence of Mark, optional
         Times `T1` and `T2` that the claims refer to.
     constants : mapping of str to float, optional
-        Numbers that the claims refer to, by names of `potentials.CONSTANTS`.
+        Numbers that the claims refer to, by names of your own.
 
     rates : mapping of Block to Expr, optional
         Learning rates by block, positive numbers or expressions in the blocks and ``t``; 1 where

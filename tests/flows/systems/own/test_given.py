@@ -9,7 +9,8 @@ from oracles.quadratic_neuron import neuron
 
 import flows
 from flows.core.errors import InputError
-from symbolic import Expectation
+from potentials import theorem
+from symbolic import D, Expectation
 
 A = sp.Symbol("a")
 
@@ -31,26 +32,32 @@ A = sp.Symbol("a")
         (("s", [A], "a**2"), "must be a SymPy expression"),
         (("s", [A], A**2, {"loss": A}), "'loss' needs another name: every run has"),
         (("s", [A], A**2, {"x_dot": A}), "'x_dot' needs another name: in claims _dot says"),
-        *(
-            (
-                ("s", [A], A**2, {name: A}),
-                f"'{name}' needs another name: in claims it is a constant",
-            )
-            for name in "mnd"
-        ),
+        (("s", [A], A**2, {"T2": A}), "'T2' needs another name: in claims it is a time"),
         (
             ("s", [A], A**2, {"p": Expectation(sp.tanh(A * sp.Symbol("x")), sp.Symbol("x"))}),
             "only the loss may take quadrature",
         ),
         (("s", [A], A**2, 5), "mapping"),
         (("s", [A], A**2, {}, ["claim"]), "Claim objects"),
-        (("s", [A], A**2, {}, (), (), {"speed": 1}), "constants must be numbers"),
+        (("s", [A], A**2, {}, (), (), {"speed": "1"}), "numbers by their names.*'1' is no number"),
+        (("s", [A], A**2, {}, (), (), {"speed_dot": 1}), "_dot says when or how it moves"),
+        (("s", [A], A**2, {"p": A}, (), (), {"p": 1}), "'p' needs another name: a parameter has"),
     ],
 )
 def test_bad_definitions_are_told_in_one_line(arguments, message):
     with pytest.raises(InputError, match=message) as told:
         flows.OwnSystem(*arguments)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("speed, outcome", [(2, "HOLDS"), (2.002, "VIOLATED")])
+def test_a_constant_of_any_name_stands_in_claims_and_does_not_move(speed, outcome):
+    square, rate = sp.symbols("m speed")
+    said = theorem("decays", sp.Eq(D(rate * square), -(rate**2) * square))
+    system = flows.OwnSystem("s", [A], A**2 / 2, {"m": A**2}, [said], constants={"speed": speed})
+    run = flows.integrate(system, [1.0], 3.0)
+    asked = sp.Eq(D(rate * square), -(rate**2) * square)
+    assert [v.verdict for v in (*flows.check(run), *flows.check(run, asked))] == [outcome] * 2
 
 
 def test_pieces_that_meet_with_one_slope_are_a_loss():

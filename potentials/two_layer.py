@@ -245,16 +245,17 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Rate(
         id="exact_rate",
-        statement="-L'/L >= 2 (1/4 - 1/(2 pi)) (1 - o(1)), read as >= 2 (1/4 - 1/(2 pi)) - 10^-4"
-        " where L <= 10^-10: the least eigenvalue of the Hessian at the teachers is 1/4 - 1/(2 pi)"
-        " for every number of them",
+        statement="-L'/L >= 2 kappa (1/4 - 1/(2 pi)) (1 - o(1)), kappa = (1 - S)^2 for a slope S of"
+        " negative arguments, read as >= kappa (2 (1/4 - 1/(2 pi)) - 10^-4) where L <= 10^-10: the"
+        " least eigenvalue of the Hessian at the teachers is kappa (1/4 - 1/(2 pi)) for two of them"
+        " or more, and larger for one",
         source=DERIVED,
         hypotheses=(HOMOGENEOUS, PIECEWISE, EQUAL_NUMBERS, ORTHONORMAL, COVERED, ONE_EACH),
         conclusions=(
             Comparison(
                 -symbol("loss_dot"),
                 ">=",
-                (EXPONENT - sp.Float(1e-4)) * loss,
+                (1 - parameter("negative_slope")) ** 2 * (EXPONENT - sp.Float(1e-4)) * loss,
                 sp.S.One,
                 (*LATE, sp.Float(1e-10) - loss),
             ),

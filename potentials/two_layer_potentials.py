@@ -23,6 +23,7 @@ NAMES = MappingProxyType(
         "layer_balance": r"p a_i^2 - \lvert w_i \rvert^2",
         "loss": "L",
         "degree": "p",
+        "negative_slope": "S",
         "share": "A_i",
         "residual": r"\lvert r_j \rvert",
         "eigenvalue": r"\lambda_k(\nabla^2 L)",

@@ -48,8 +48,9 @@ class Defined(System):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Students `n`, teachers, `d`, activation and its degree, outputs, whether they move."""
-        degree = named(self.activation).degree
+        """Students `n`, teachers, `d`, activation with its degree and slope, outputs."""
+        activation = named(self.activation)
+        degree = activation.degree
         return {
             "n": int(self.students),
             "d": self._dimension,
@@ -59,6 +60,7 @@ class Defined(System):
             "teacher_weights": list(self.teacher_weights),
             "train_outputs": self.train_outputs,
             "degree": 0 if degree is None else degree,
+            "negative_slope": activation.negative_slope,
             "m": len(self.teachers),
             "is_orthonormal": int(self._orthonormal),
             "teacher_gap": self._gap,

@@ -59,6 +59,12 @@ class Named:
         return s.degree if isinstance(s, Homogeneous) else None
 
     @property
+    def negative_slope(self) -> float:
+        """Slope of negative arguments of an activation with a kink; zero of another one."""
+        s = self.activation
+        return float(s.fall / s.rise) if isinstance(s, Homogeneous) and self.bent else 0.0
+
+    @property
     def has_kernel(self) -> bool:
         """Whether its kernel has a closed form."""
         return not isinstance(self.activation, WithoutKernel)

@@ -101,8 +101,12 @@ def test_a_student_beside_a_slow_pair_is_slaved():
     assert verdict(run, replace(claim, exponent=claim.exponent + TENTH)) == "VIOLATED"
 
 
-def test_as_many_students_as_teachers_converge_at_the_exact_rate():
-    run = flows.integrate(flows.TwoLayer(2, 2), [[0.9, 0.2], [0.1, 1.2]], t_end=400.0)
+@pytest.mark.parametrize("activation", ["relu", "leaky:0.1", "leaky:0.5", "leaky:-0.5"])
+def test_as_many_students_as_teachers_converge_at_the_exact_rate(activation):
+    """The rate is a multiple of that of ReLU, by the square of the kink."""
+    system = flows.TwoLayer(2, 2, activation=activation)
+    kink = (1 - system.parameters["negative_slope"]) ** 2
+    run = flows.integrate(system, [[0.9, 0.2], [0.1, 1.2]], t_end=400.0 / kink)
     claim = CLAIMS["exact_rate"]
     assert verdict(run, claim) == "HOLDS"
     assert verdict(run, replace(claim, exponent=claim.exponent * THOUSANDTH)) == "VIOLATED"

@@ -83,9 +83,8 @@ def gauss_error(n: int, width: float, smooth: Smooth) -> float:
         return math.inf
     if width == 0:
         return 0.0
-    return smooth.gauss * math.exp(
-        min(math.lgamma(n + 1) + power * math.log(width / DISTANCE), 700.0)
-    )
+    logs = math.lgamma(n + 1) + power * (math.log(width) - math.log(DISTANCE))
+    return smooth.gauss * math.exp(min(logs, 700.0))
 
 
 def lattice_error(step: float, width: float, smooth: Smooth) -> float:

@@ -35,7 +35,7 @@ def average(function):
 
 
 @pytest.mark.parametrize("tolerance", TOLERANCES)
-@pytest.mark.parametrize("width", [1e-6, 1e-2, 0.3, 1.0, 4.0, 12.0])
+@pytest.mark.parametrize("width", [5e-324, 1e-6, 1e-2, 0.3, 1.0, 4.0, 12.0])
 def test_averages_with_a_posterior_are_within_the_bound(width, tolerance):
     axis = axis_for(width, PLAIN, tolerance, 12.0)
     assert axis.error <= tolerance

@@ -33,9 +33,12 @@ VANISHING = (
 
 
 def selected(quantities: Quantities, c: Comparison) -> Mask:
-    """Where a comparison is made: shape (T,), (T, n) or (T, pairs)."""
-    conditions = quantities.at(c.where, c.over)
-    return np.logical_and.reduce([x >= 0 for x in conditions])
+    """Where a comparison is made: shape (T,), (T, n) or (T, pairs).
+
+    A mark lies between two outputs: the comparison is made where it may not be on the other side.
+    """
+    where = [one for condition in c.where for one in quantities.marked(condition)]
+    return np.logical_and.reduce([x >= 0 for x in quantities.at(where, c.over)])
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -29,6 +30,8 @@ __all__ = [
 
 #: Below this a double has lost digits or is about to: the number carries no more information.
 FLOOR = 1e-280
+#: Suffixes of a mark's name: the earliest and the latest time that it may have.
+ENDS = ("earliest", "latest")
 
 
 class Run(Protocol):
@@ -187,6 +190,10 @@ class Quantities(dict[str, Any]):
         if name in self._marks:
             self[name] = self["t"][i] if (i := self._index(name)) is not None else np.nan
             return self[name]
+        mark, _, end = name.rpartition("_")
+        if mark in self._marks and end in ENDS:
+            self[name] = self._bracket(mark)[ENDS.index(end)]
+            return self[name]
         for suffix in FROZEN:
             if name.endswith(suffix):
                 self[name] = self.frozen(np.asarray(self[name.removesuffix(suffix)]), suffix)
@@ -203,6 +210,24 @@ class Quantities(dict[str, Any]):
             return max(int(last), 0)
         first = broken[-1] + 1 if len(broken) else 0
         return int(first) if first < len(condition) else None
+
+    def _bracket(self, name: str) -> tuple[float, float]:
+        """Earliest and latest time that a mark may have: outputs show it within one of theirs."""
+        t, i, until = self["t"], self._index(name), self._marks[name].when == "until"
+        if i is None:
+            return np.nan, np.nan
+        (condition,) = evaluate_expressions((self._marks[name].condition,), self)
+        if until:
+            begun = bool(np.broadcast_to(condition, t.shape)[0] >= 0)
+            after = t[i + 1] if i + 1 < len(t) else np.inf
+            return float(t[i]), float(after if begun else t[i])
+        return float(t[max(i - 1, 0)]), float(t[i])
+
+    def marked(self, condition: sp.Expr) -> tuple[sp.Expr, ...]:
+        """Return a condition with each mark at the earliest and at the latest time it may have."""
+        marks = sorted((s for s in condition.free_symbols if s.name in self._marks), key=str)
+        chosen = itertools.product(*([symbol(f"{s}_{end}") for end in ENDS] for s in marks))
+        return tuple(condition.xreplace(dict(zip(marks, ends, strict=True))) for ends in chosen)
 
     def _known(self, name: str) -> Any:
         """Quantity ``name``, or one line that says which there are."""

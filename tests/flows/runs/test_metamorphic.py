@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import flows
+from flows.runs.comparison import selected
 
 # Runs in all: so many starts, each in VARIANTS ways. `make fuzz` asks for 500.
 RUNS = int(os.environ.get("POPFLOW_FUZZ", "30"))
@@ -137,3 +138,18 @@ def test_a_failure_is_claimed_of_the_limit_only():
     assert found.verdict == "HOLDS"
     (early,) = flows.check(flows.integrate(failing, start, 1.0), "real_failure")
     assert early.verdict == "INCONCLUSIVE" and "late regime has not begun" in early.message
+
+
+def test_a_phase_that_ends_between_two_outputs_has_neither_of_them():
+    system = flows.ReLUNeuron(1, 6)
+    start = [[6.792e-4, -1.146e-3, -1.64e-3, 1.369e-3, -1.092e-3, -7.154e-4]]
+    fine = flows.integrate(system, start, 3e6)
+    coarse = flows.integrate(system, start, 3e6, np.geomspace(300, 3e6, 60))
+    claim = next(c for c in fine.statements.claims if c.id == "balance")
+    phase_2 = claim.comparisons[1]
+    assert selected(fine.quantities, phase_2).sum() > 10
+    assert not selected(coarse.quantities, phase_2).any()
+    within = fine.t[selected(fine.quantities, phase_2)[:, 0]]
+    assert within[0] > fine.quantities["T1"] and within[-1] < fine.quantities["T2"]
+    assert flows.check(fine, "balance")[0].verdict == "HOLDS"
+    assert flows.check(coarse, "balance")[0].verdict == "INCONCLUSIVE"  # it was VIOLATED at 0

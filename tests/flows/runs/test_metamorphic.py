@@ -18,25 +18,42 @@ VARIANTS = 4
 TRUE, FALSE = {"HOLDS"}, {"VIOLATED"}
 
 
+ACTIVATIONS = ("relu", "leaky:0.1", "erf", "quadratic")
+
+
 def random_system(rng):
-    """One of the four systems, small, with a start from a law of any size."""
+    """One of the systems, small, with a start from a law of any size."""
     n, d = int(rng.integers(1, 4)), int(rng.integers(1, 3))
-    kind = int(rng.integers(4))
+    kind, scale, seed = int(rng.integers(5)), 10.0 ** rng.uniform(-7, 0.3), int(rng.integers(1000))
+    weights = tuple(rng.dirichlet(np.ones(n)).tolist())
+    if kind == 4:
+        activation = ACTIVATIONS[int(rng.integers(4))]
+        system = flows.TwoLayer(n, d, 3, activation, train_outputs=bool(rng.random() < 0.4))
+        return system, system.initial(max(scale, 1e-5), seed)
+    if kind == 3:
+        target = np.diag(np.sort(10.0 ** rng.uniform(-0.5, 0.5, d))[::-1])
+        field, strength = ("real", "complex")[n % 2], float(rng.choice([0, 0.3, 1, 20]))
+        depth = int(rng.integers(2, 6))
+        system = flows.MatrixFactorization(d, field, strength, target, depth)
+        return system, system.initial(scale, seed, bool(rng.random() < 0.5))
     system = (
         flows.ReLUNeuron(n, int(rng.integers(2, 8))),
-        flows.GMMEM(n, d),
+        flows.GMMEM(n, d, weights if rng.random() < 0.5 else None),
         flows.ScoreMatching(n, d),
-        flows.MatrixFactorization(d, ("real", "complex")[n % 2], float(rng.choice([0, 1, 20]))),
     )[kind]
-    scale = 10.0 ** rng.uniform(-7, 0.3)
-    return system, system.initial(scale, int(rng.integers(1000)))
+    return system, system.initial(scale, seed)
+
+
+def weights_of(system):
+    return system.parameters.get("weights") or [1.0]
 
 
 def variant(rng, system, start):
     """The same flow, asked for in another way."""
     t_end = 10.0 ** rng.uniform(-2, 12)
     times = None if rng.random() < 0.5 else np.geomspace(t_end * 1e-4, t_end, 60)
-    if not isinstance(system, flows.MatrixFactorization):  # its layers have an order
+    # Layers have an order, and so do means of different weights.
+    if not isinstance(system, flows.MatrixFactorization) and len(set(weights_of(system))) == 1:
         start = start[rng.permutation(len(start))]
     return flows.integrate(system, start, t_end, times, rtol=10.0 ** rng.uniform(-11, -6))
 

@@ -15,6 +15,7 @@ from flows.arithmetic.arrays import field_of
 from flows.core.chart import plainly
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.starts import Law
+from flows.solvers import diffrax_ivp
 from flows.systems.matrix_factorization import chains
 from flows.systems.matrix_factorization import field as text
 
@@ -149,7 +150,9 @@ def test_chains_of_one_shape_share_their_function_in_jax():
 
 
 # Real layers have these fields too, says a test above.
-def test_a_batch_has_the_losses_of_the_cpu_engine():
+def test_a_batch_has_the_losses_of_the_cpu_engine(monkeypatch):
+    # Lanes without a member repeat one.
+    monkeypatch.setattr(diffrax_ivp, "CPU_LANES", 5)
     system = flows.MatrixFactorization(2, "complex", 2.0, depth=2)
     law = Law(5, 0.5, seed=2)
     options = {"t_end": 1e4, "observables": ("loss", "loss_fit", "loss_balance")}

@@ -1,5 +1,6 @@
 """The one text of deep linear chains: every kind of number, Jacobians, the gradient, batches."""
 
+import functools
 import itertools
 
 import jax
@@ -49,13 +50,18 @@ def in_digits(x, strength, shape):
         return run([mp.mpf(v) for v in x], [mp.mpf(v) for v in strength], shape)
 
 
+@functools.cache
+def compiled():
+    """Field of sixteen chains, of any shape."""
+    field = text.make_field(LANES)
+    return numba.njit(lambda *arrays: field(*arrays))
+
+
 def in_lanes(x, strength, shape):
     """Field of the last of sixteen chains, all of them others."""
-    field = text.make_field(LANES)
-    call = numba.njit(lambda *arrays: field(*arrays))
     states = np.stack([x * (1 + e) for e in range(LANES)][::-1], axis=1)
     out, work = np.empty_like(states), np.full((text.LANES.workspace(shape), LANES), np.nan)
-    call(states, np.tile(strength[:, None], LANES), np.array(shape), out, work)
+    compiled()(states, np.tile(strength[:, None], LANES), np.array(shape), out, work)
     return out[:, -1]
 
 

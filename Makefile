@@ -32,8 +32,9 @@ report: .venv/installed
 
 # A room's tests share one process with its kernels and derivations (tests/conftest.py); the last
 # rooms are quick. The dearest tests are listed at the end.
+# Compiled test files are kept, whatever the environment says: each process would compile them anew.
 test: .venv/installed
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder \
 	  --durations=20 --durations-min=5
 
 fuzz: .venv/installed

@@ -17,6 +17,7 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
+from flows.core.card import end_line
 from flows.core.errors import InputError
 from flows.core.system import System
 from flows.runs.check import check
@@ -189,9 +190,11 @@ def falling(patient: Patient) -> Iterator[Finding]:
     elif rises.any():
         yield Finding("WRONG", "run", f"its loss rises at t = {run.t[1:][rises][0]:.3g}")
     else:
-        yield Finding(
-            "works", "run", f"to t = {run.t[-1]:g}, {name} {loss[0]:.3g} to {loss[-1]:.3g}"
+        why = "" if np.isfinite(loss[-1]) else f"; {run.message}"
+        line = (
+            f"to t = {run.t[-1]:g}, {name} {loss[0]:.3g} at the start, {end_line(run, name)}{why}"
         )
+        yield Finding("works", "run", line)
 
 
 def saved(patient: Patient) -> Iterator[Finding]:

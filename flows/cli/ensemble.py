@@ -71,11 +71,11 @@ def ensemble(
 
     Exit code 4 if some member stops before its end.
     """
-    from flows.ensembles.integrate import integrate_ensemble
-
     if not 0 < below < 1:
         raise InputError(f"--below: expected a number between 0 and 1, got {below:g}")
     made, starts = _starts(system, size, options)
+    from flows.ensembles.integrate import integrate_ensemble  # takes long: bad input is refused
+
     names = tuple(dict.fromkeys((made.leading, *observables)))
     result = integrate_ensemble(
         made,
@@ -99,19 +99,19 @@ def ensemble(
 
 def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]:
     """System and starts that the options ask for."""
-    from flows.ensembles.starts import Law
-
+    if options["initial"] is None and options["start"] is not None:
+        raise InputError("--start: expected several starts; give --size or --initial")
+    if options["initial"] is None and size is None:
+        raise InputError("--size: expected a number of starts, got none; give --size 100")
+    if options["initial"] is not None and size is not None:
+        raise InputError("--initial: expected no --size beside it; give one of them")
     subject = system_of(name)
-    if options["initial"] is None:
-        if options["start"] is not None:
-            raise InputError("--start: expected several starts; give --size or --initial")
-        if size is None:
-            raise InputError("--size: expected a number of starts, got none; give --size 100")
+    if size is not None:
+        from flows.ensembles.starts import Law
+
         shape = law_options(subject.options, options)
         law = Law(size, chosen(options, "scale"), chosen(options, "seed"), shape)
         return subject.problem(options)[0], law
-    if size is not None:
-        raise InputError("--initial: expected no --size beside it; give one of them")
     return subject.problem(options, members=True)
 
 
@@ -172,6 +172,8 @@ def _claim(result: Ensemble, claim: str) -> dict[str, Any]:
 
 def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
     """What a terminal shows."""
+    import numpy as np
+
     ends = summary["below"]
     status = ", ".join(f"{count} {name}" for name, count in summary["status"].items())
     shown = [
@@ -190,7 +192,11 @@ def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
         share += f"; {ends['undecided']} undecided, below the numerical error"
     lead = result.system.leading
     without = summary["left_out"][lead][-1]
-    known = [(f"without a {lead} at the end", f"{without}, left out below")] if without else []
+    known = []
+    if without:
+        first = int(np.flatnonzero(np.isnan(result[lead][:, -1]))[0])
+        why = f"{without}, left out below; member {first}: {result['message'][first]}"
+        known = [(f"without a {lead} at the end", why)]
     made = [
         output.table(
             ("ensemble", result.system.name),
@@ -206,12 +212,15 @@ def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
     last = len(result.t) - 1
     rows = [*range(0, last, max(1, last // output.ROWS)), last]
     for name, quantiles in summary["quantiles"].items():
-        if name == "loss_error" or (name.endswith("_exponent") and name != f"{lead}_exponent"):
+        if name == "loss_error" or name.endswith("_exponent"):
             continue
+        columns = {f"{name} {float(q):.0%}": values for q, values in quantiles.items()}
+        if (slope := summary["quantiles"].get(f"{name}_exponent")) is not None:
+            columns["local exponent 50%"] = slope[str(0.5)]
         made.append(
             output.table(
-                ("t", *(f"{name} {float(q):.0%}" for q in quantiles)),
-                [(result.t[row], *(values[row] for values in quantiles.values())) for row in rows],
+                ("t", *columns),
+                [(result.t[row], *(values[row] for values in columns.values())) for row in rows],
             )
         )
     if result.claims:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,17 @@ from flows.cli.options import OF_RUNS, flow_options, refuse
 from flows.cli.runs import integrated, loaded, solver
 from flows.cli.subject import SavedRun, subject_of
 from flows.core.errors import InputError
+from flows.core.options import Options, chosen
 
 if TYPE_CHECKING:
     from flows.runs.late_law import LateLaw
     from flows.runs.law_bounds import Bound
+    from flows.runs.trajectory import Trajectory
+    from symbolic.asymptotics.law import Law
+    from symbolic.evidence.derivation import Derivation
+
+# Numbers of a start that a note shows.
+SHOWN = 8
 
 
 @click.command(cls=FlowCommand, epilog=examples.LAW)
@@ -61,7 +69,7 @@ def law(
     check_output(latex, force)
     found = _derived(subject, at, confined, options)
     if latex is not None and found.derivation is not None:
-        text = Document(f"late-time law of {found.system}", (found.derivation,)).latex()
+        text = Document(f"late-time law of {found.system}", (_named(found.derivation),)).latex()
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
     if as_json:
         output.print_json(found.to_json())
@@ -74,22 +82,61 @@ def law(
 
 
 def _derived(subject: str, at: str | None, confined: bool, options: dict[str, Any]) -> LateLaw:
-    from flows.runs.find_law import late_time_law
+    found = subject_of(subject)
+    from flows.runs.find_law import late_time_law  # takes long: what is no subject is refused
 
     asked = {"confined": confined or None, "max_seconds": solver(options)["max_seconds"]}
-    found = subject_of(subject)
     if isinstance(found, SavedRun):
         run = loaded(found, {**options, "max_seconds": None})
         if at is not None:
             raise InputError("--at does not apply to a result file; leave it out")
         return late_time_law(run, **asked)
     if not found.shipped and at is None and not found.problem(options)[0].no_law:
-        return late_time_law(integrated(found, options), **asked)
+        run = integrated(found, options)
+        of_run = late_time_law(run, **asked)
+        note = f"the run that the law is read off: {_start(run, options)}, to t = {run.t[-1]:.6g}"
+        return replace(of_run, notes=(*of_run.notes, note))
     refuse(options, (*OF_RUNS, "start"), "a minimiser has none, only a run has")
     found.check(options)
     place = "start" if at is not None and "=" in at else "initial"
     system, where = found.build({**options, place: at}, False)
     return late_time_law(system, None if at is None else where, **asked)
+
+
+def _start(run: Trajectory, options: Options) -> str:
+    """Where a run began, and who chose it."""
+    numbers = run.state_at(0).ravel()
+    shown = ", ".join(f"{x:.6g}" for x in numbers[:SHOWN]) + ", ..." * (len(numbers) > SHOWN)
+    if options["start"] is not None or options["initial"] is not None:
+        return f"from the start that you gave, [{shown}]"
+    scale, seed = chosen(options, "scale"), chosen(options, "seed")
+    return f"from a random start, [{shown}], with --scale {scale:g} --seed {seed}"
+
+
+def _named(derivation: Derivation) -> Derivation:
+    """Derivation in the names of the user's blocks, where the steps have no other use for them."""
+    from symbolic.language.blocks import as_written
+
+    steps = derivation.steps
+    symbols = {s for step in steps for side in (step.lhs, step.rhs) for s in side.free_symbols}
+    taken = {s.name for s in symbols}
+    names = {s: s.func(as_written(s.name), **s.assumptions0) for s in symbols}
+    names = {s: name for s, name in names.items() if name.name not in taken}
+    return replace(
+        derivation,
+        steps=tuple(
+            replace(step, lhs=step.lhs.xreplace(names), rhs=step.rhs.xreplace(names))
+            for step in steps
+        ),
+    )
+
+
+def evidence(law: Law) -> str:
+    """Evidence of the steps; what a run decides stands apart, in words."""
+    levels = dict(law.evidence)
+    read = levels.pop("this run", None)
+    said = ", ".join(sorted({str(level) for level in levels.values()}))
+    return said if read is None else f"{said}; that this run follows it: {read}, at its end"
 
 
 def _in_n(bound: Bound) -> str:
@@ -104,14 +151,13 @@ def _show(found: LateLaw) -> None:
 
     rows = []
     for k, one in enumerate(found.laws):
-        weak = sorted({str(level) for level in one.evidence.values()})
         rows.append(
             (
                 "this run" if k == found.chosen and len(found.laws) > 1 else "",
                 str(one),
                 list(one.gamma),
                 f"{one.share:.0%}",
-                ", ".join(weak),
+                evidence(one),
             )
         )
     tables: list[Any] = [
@@ -126,7 +172,7 @@ def _show(found: LateLaw) -> None:
         ]
         tables.append(output.table(("theorem", "by the law", "room", "in n", "source"), said))
     if found.derivation is not None:
-        tables.append(["", *derivation_lines(found.derivation)])
+        tables.append(["", *derivation_lines(_named(found.derivation))])
     output.show(*tables)
     for note in (*found.derived.notes, *found.notes):
         click.echo(f"  {note}")

@@ -53,10 +53,12 @@ def typed_loss(text: str) -> System:
     """
     import sympy as sp
 
-    from flows.systems.own.system import OwnSystem
     from symbolic.language.text import names_in, read_expression
 
     blocks = {name: sp.Symbol(name, real=True) for name in names_in(text)}
     if not blocks:
         raise InputError(f"LOSS: expected a formula with variables, got {text!r:.60}")
-    return OwnSystem("typed", tuple(blocks.values()), read_expression(text, blocks))
+    loss = read_expression(text, blocks)
+    from flows.systems.own.system import OwnSystem  # takes long: what is no formula is refused
+
+    return OwnSystem("typed", tuple(blocks.values()), loss)

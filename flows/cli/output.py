@@ -50,7 +50,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = 
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_text(v) for v in value[:5]) + ", ..." * (len(value) > 5) + "]"
-    return f"{value:.6g}" if isinstance(value, float | int) else str(value or "")
+    return f"{value + 0:.6g}" if isinstance(value, float | int) else str(value or "")
 
 
 def run_table(run: Trajectory) -> Table:

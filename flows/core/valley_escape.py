@@ -20,6 +20,7 @@ from mpmath import mp
 from flows.core.arrays import Array
 from flows.core.minimiser import Escape
 from symbolic.asymptotics.point import Point
+from symbolic.language.blocks import as_written
 from symbolic.language.lower import lower
 
 __all__ = ["valley_escape"]
@@ -66,15 +67,10 @@ def valley_escape(point: Point, state: Sequence[float]) -> Escape | None:
         along, slope, curved.xreplace(where), powers, radius
     ):
         return None
-    text = ", ".join(f"{_named(z)} ~ {value}" for z, value in where.items())
-    grows = _named(point.y[first])
+    text = ", ".join(f"{as_written(z.name)} ~ {value}" for z, value in where.items())
+    grows = as_written(point.y[first].name)
     remark = f"the run goes to infinity with R = |{grows}|, and to leading order {text}"
     return Escape(along, radius, sp.S.One, remarks=(remark,))
-
-
-def _named(entry: sp.Symbol) -> str:
-    """Name of an entry as the user wrote it."""
-    return str(entry.name).removeprefix("y_")
 
 
 def _valley(compiled: Any, begins: Any, near: Array) -> list[tuple[Any, Any]] | None:

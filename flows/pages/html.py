@@ -123,8 +123,12 @@ def bokeh() -> Markup:
 
 
 def packed(text: str) -> Markup:
-    """Text as gzip in base 64, a fifth of its size, which ``explore.js`` unpacks."""
-    return Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode("ascii"))
+    """Text as gzip in base 85, a fifth of its size, which ``explore.js`` unpacks.
+
+    A comma stands for the digit that begins a tag.
+    """
+    digits = base64.b85encode(gzip.compress(text.encode(), mtime=0)).decode("ascii")
+    return Markup(digits.replace("<", ","))
 
 
 def image(drawn: Any) -> str:

@@ -28,6 +28,7 @@ from symbolic.asymptotics.valley import valleys as valleys_of
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 from symbolic.evidence.step import computed
+from symbolic.language.blocks import as_written
 
 __all__ = ["law_at"]
 
@@ -116,7 +117,7 @@ def critical(point: Point) -> None:
     """Refuse a point at which the gradient is not zero."""
     for y, slope in zip(point.y, point.quadratic.gradient, strict=True):
         if sp.cancel(slope) != 0:
-            name = str(y).removeprefix("y_")
+            name = as_written(y.name)
             shown = slope if slope.is_Rational and len(str(slope)) < 12 else slope.evalf(6)
             raise NoLaw(f"the point is not critical: the derivative by {name} is {shown}")
 

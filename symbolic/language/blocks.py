@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,6 +18,7 @@ __all__ = [
     "Average",
     "Block",
     "Explicit",
+    "as_written",
     "averages",
     "entries",
     "explicit",
@@ -26,6 +28,8 @@ __all__ = [
 
 #: A scalar, or a matrix of known shape; one column is a vector.
 Block: TypeAlias = sp.Symbol | sp.MatrixSymbol
+# What `entries` makes of a name.
+ENTRY = re.compile(r"y(\d+_\d+)?_(.+)")
 
 
 class Explicit(NamedTuple):
@@ -67,6 +71,15 @@ def entries(block: Block, letter: str = "y") -> tuple[sp.Symbol, ...]:
         for i in range(rows)
         for j in range(columns)
     )
+
+
+def as_written(name: str) -> str:
+    """Name of an entry for a reader: ``a`` of ``y_a``, ``W_0_1`` of ``y0_1_W``; others stay."""
+    found = ENTRY.fullmatch(name)
+    if found is None:
+        return name
+    place, block = found.groups()
+    return block if place is None else f"{block}_{place}"
 
 
 #: Closed form of a Gaussian expectation, or None.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy as sp
@@ -24,9 +24,18 @@ LONGEST = 1000
 PRODUCT = re.compile(r"[\w)] +[\w(]|\d[A-Za-z_]|\)[\w(]")
 # Powers that are written out take that many factors.
 MOST_POWER = 64
-FUNCTIONS = {
-    f.__name__: f
-    for f in (sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.atan, sp.sinh, sp.cosh, sp.tanh, sp.sqrt)
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    **{
+        name: getattr(sp, name)
+        for name in (
+            *("exp", "log", "sqrt", "erf", "erfc", "sin", "cos", "tan", "asin", "acos", "atan"),
+            *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+        )
+    },
+    "abs": sp.Abs,
+    "relu": lambda x: sp.Max(0, x),
+    "softplus": lambda x: sp.log(1 + sp.exp(x)),
+    "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),
 }
 CONSTANTS = {"pi": sp.pi}
 RELATIONS: dict[type, Any] = {ast.Eq: sp.Eq, ast.GtE: sp.Ge, ast.LtE: sp.Le}

@@ -1,5 +1,7 @@
-"""Printed texts that say the same."""
+"""Printed texts that say the same, and texts that a page carries packed."""
 
+import base64
+import gzip
 import re
 
 import pytest
@@ -13,3 +15,8 @@ def same_text(one, other, agreement, noise):
         return False
     pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
     return all(float(a) == pytest.approx(float(b), rel=agreement, abs=noise) for a, b in pairs)
+
+
+def unpacked(text):
+    """Text that a page carries packed."""
+    return gzip.decompress(base64.b85decode(text.replace(",", "<"))).decode()

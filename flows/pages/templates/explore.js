@@ -325,10 +325,25 @@ const popflow = (() => {
     }
   }
 
-  /** Text that the page carries packed: gzip in base 64. */
+  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+
+  /** Bytes of a number in base 85: five digits are four bytes. */
+  function bytes(text) {
+    const value = new Uint8Array(128);
+    [...DIGITS].forEach((digit, k) => { value[digit.charCodeAt(0)] = k; });
+    const short = (5 - text.length % 5) % 5, whole = text + "~".repeat(short);
+    const view = new DataView(new ArrayBuffer(whole.length / 5 * 4));
+    for (let i = 0, word = 0; i < whole.length; i += 5, word = 0) {
+      for (let j = i; j < i + 5; j++) word = word * 85 + value[whole.charCodeAt(j)];
+      view.setUint32(i / 5 * 4, word);
+    }
+    return new Uint8Array(view.buffer, 0, view.byteLength - short);
+  }
+
+  /** Text that the page carries packed: gzip in base 85. */
   async function unpacked(element) {
-    const bytes = Uint8Array.from(atob(element.textContent.trim()), c => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const packed = bytes(element.textContent.trim());
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).text();
   }
 

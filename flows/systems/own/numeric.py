@@ -18,6 +18,7 @@ import sympy as sp
 from flows.core.arrays import Array
 from flows.core.axis_field import Code
 from flows.systems.own.code import coded
+from symbolic.language.blocks import as_written
 from symbolic.language.lower import lower
 from symbolic.language.program import Program, composed, gradient, tangent
 
@@ -233,7 +234,7 @@ def check_pieces(expression: sp.Expr) -> None:
             usual = {y: sp.Rational(2 * k + 3, k + 7) for k, y in enumerate(rest) if y != x}
             gaps = [gap.subs(x, where).subs(usual) for gap in (jump, jump.diff(x))]
             if any(gap.is_number and abs(gap.evalf()) > SPECIAL for gap in gaps):
-                shown = edge.xreplace({s: sp.Symbol(s.name.removeprefix("y_")) for s in symbols})
+                shown = edge.xreplace({s: sp.Symbol(as_written(s.name)) for s in symbols})
                 raise ValueError(f"Piecewise has kinks where {shown} = 0: take smooth pieces")
 
 

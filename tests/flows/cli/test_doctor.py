@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import flows
 from flows.cli.conformance import (
@@ -17,6 +18,7 @@ from flows.cli.conformance import (
     defined,
     derived,
     examined,
+    falling,
     gradient,
     round_trip,
     saved,
@@ -198,6 +200,16 @@ def test_a_method_that_is_off_by_a_thousandth_is_wrong(method, check):
     start = system.initial(0.5, 1)
     assert {f.outcome for f in examined(system, start, [check])} == {"works"}
     assert "WRONG" in {f.outcome for f in examined(Off(system, method), start, [check])}
+
+
+def test_a_loss_that_is_not_known_at_the_end_has_its_reason():
+    a, b = sp.symbols("a b")
+    system = flows.OwnSystem("product", [a, b], (a * b - 1) ** 2 / 2)
+    (found,) = examined(system, np.array([0.5, 0.4]), [falling])
+    assert found.outcome == "works" and "NaN at the end" in found.text
+    assert "errors of steps or of doubles are more than a tenth of it" in found.text
+    (found,) = examined(flows.ReLUNeuron(n=2, d=2), np.eye(2) / 4, [falling])
+    assert "NaN" not in found.text and "relative error about" in found.text
 
 
 def test_a_start_that_is_drawn_anew_and_a_run_that_cannot_be_saved_are_wrong():

@@ -2,10 +2,13 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from flows.cli.ensemble import tables
+from flows.cli.output import show
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.run import load_ensemble
 from flows.ensembles.starts import Law
@@ -67,12 +70,47 @@ def test_tables_show_members_quantiles_and_claims(popflow, monkeypatch):
         "3 of 3",
         "99% interval",
         "loss 50%",
-        "loss_exponent 50%",
+        "local exponent 50%",
         "kappa_max 95%",
         "gradient_lower",
         "balance",
     ):
         assert word in text
+    heads = [line for line in text.splitlines() if line.startswith(" t ")]
+    assert [line.split()[1] for line in heads] == ["loss", "kappa_max"], "one table each"
+
+
+class Made(dict):
+    """An ensemble of two members, of which the second has no loss at the end."""
+
+    system = SimpleNamespace(name="own", leading="loss")
+    t, claims = np.array([0.0, 1.0]), ()
+
+    def __len__(self):
+        return 2
+
+
+def test_a_member_without_a_loss_at_the_end_says_why(capsys):
+    why = "reached the end; the loss is NaN where it is not known"
+    made = Made(loss=np.array([[1.0, 0.5], [1.0, np.nan]]), message=["reached the end", why])
+    summary = {
+        "below": dict.fromkeys(("ratio", "count", "trials", "fraction", "level", "low", "high"), 1)
+        | {"undecided": 0},
+        "status": {"completed": 2},
+        "not_completed": [],
+        "quantiles": {
+            "loss": {"0.5": [1.0, 0.5]},
+            "loss_exponent": {"0.05": [-0.0, -9.0], "0.5": [-0.0, -2.0]},
+        },
+        "left_out": {"loss": [0, 1]},
+    }
+    show(*tables(made, summary))
+    text = capsys.readouterr().out
+    assert f"1, left out below; member 1: {why}" in " ".join(text.split())
+    rows = [line.split() for line in text.splitlines()[-2:]]
+    assert rows == [["0", "1", "0"], ["1", "0.5", "-2"]], "one table, and no minus before a zero"
+    show(*tables(made, summary | {"left_out": {"loss": [0, 0]}}))
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_starts_from_a_file_and_one_that_is_refused(popflow, tmp_path):

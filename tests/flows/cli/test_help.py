@@ -173,3 +173,22 @@ def test_python_m_flows_is_the_same_command():
     assert answer("--help")[:2] == (0, answer("-h")[1])
     code, out, err = answer("run", "relu", "--t-end", "1")
     assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "(x y - 1)^2"),
+        ("law", "foo(x)^2"),
+        ("ensemble", "x^2", "--t-end", "1"),
+        ("run", "relu"),
+    ],
+)
+def test_bad_words_are_refused_before_anything_slow_is_imported(words):
+    program = (
+        "import sys; from flows.cli.main import main; code = main(sys.argv[1:])\n"
+        "sys.exit(code if not {'numba', 'scipy', 'jax'} & {*sys.modules} else 99)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", program, *words], capture_output=True).returncode == 2
+    )

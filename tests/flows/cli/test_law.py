@@ -1,12 +1,17 @@
 """`popflow law`: what it prints, its exit codes, its errors."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import sympy as sp
 
 import flows
+from flows.cli.law import evidence
 from flows.cli.main import main
+from symbolic.evidence.identity import Evidence
+
+A = sp.Symbol("a")
 
 
 @pytest.fixture
@@ -56,6 +61,35 @@ def test_a_minimiser_of_a_loss_is_given_by_names(capsys):
     assert code == 0 and "-4 t" in out
     code, _, err = asked(capsys, "(x*y - 1)**2/2", "--at", "x=1,y=1.001")
     assert code == 3 and "not critical" in err
+
+
+def test_a_law_has_the_names_that_were_typed(capsys, tmp_path):
+    path = tmp_path / "law.tex"
+    code, out, _ = asked(capsys, "(a*b - 1)**2/2", "--at", "a=1,b=1", "--latex", str(path))
+    assert code == 0 and "a=1, b=1" in out and "y_b" not in out and "yₐ" not in out
+    assert "y_{a}" not in path.read_text()
+    # A name that a step has for another thing stays apart: z1 is a coordinate of the kernel.
+    code, out, _ = asked(capsys, "z1**4/4", "--at", "z1=0")
+    assert code == 0 and "y_z1" in out
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (("--start", "a=0.5"), "from the start that you gave, [0.5], to t = 1e+09"),
+        (("--scale", "0.5", "--seed", "3"), "with --scale 0.5 --seed 3, to t = 1e+09"),
+    ],
+)
+def test_a_law_of_a_run_says_where_the_run_began(capsys, start, said):
+    code, out, _ = asked(capsys, "a**4/4", *start)
+    assert code == 0 and said in out
+
+
+def test_evidence_of_a_run_stands_apart_from_that_of_the_law():
+    law = flows.late_time_law(flows.OwnSystem("quartic", [A], A**4 / 4), at=[0.0]).laws[0]
+    assert evidence(law) == "PROVED"
+    read = replace(law, evidence={**law.evidence, "this run": Evidence.SAMPLED})
+    assert evidence(read) == "PROVED; that this run follows it: SAMPLED, at its end"
 
 
 @pytest.mark.parametrize(

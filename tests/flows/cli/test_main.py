@@ -1,7 +1,5 @@
-import base64
 import errno
 import functools
-import gzip
 import importlib
 import json
 import re
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import xarray
+from oracles.printed import unpacked
 
 import flows
 import potentials
@@ -317,7 +316,7 @@ def test_inspect_draws_a_picture(popflow, folder, suffix, magic):
 def _views(page):
     """What the interactive figures of a page get."""
     found = re.findall(r'<script type="application/gzip">(.*?)</script>', page)
-    return [json.loads(gzip.decompress(base64.b64decode(text))) for text in found]
+    return [json.loads(unpacked(text)) for text in found]
 
 
 def test_a_run_of_a_system_of_ones_own_is_inspected_from_its_file(popflow, tmp_path):

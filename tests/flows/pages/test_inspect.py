@@ -1,7 +1,5 @@
 """A run in the browser: one page that needs no network, for any system."""
 
-import base64
-import gzip
 import html
 import json
 import re
@@ -9,6 +7,7 @@ import webbrowser
 
 import pytest
 import sympy as sp
+from oracles.printed import unpacked
 
 import flows
 from flows.core.errors import InputError
@@ -27,7 +26,7 @@ def shown(page):
     (text,) = re.findall(
         r'<div class="explorer"><script type="application/gzip">(.*?)</script>', page.read_text()
     )
-    return json.loads(gzip.decompress(base64.b64decode(text)))
+    return json.loads(unpacked(text))
 
 
 @pytest.fixture

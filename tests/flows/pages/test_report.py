@@ -6,6 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from oracles.printed import unpacked
 
 import flows
 import potentials
@@ -103,6 +104,13 @@ def test_a_link_to_elsewhere_is_noticed():
 def test_tags_are_balanced_and_the_page_is_small(page):
     assert Reader(page).open == []
     assert len(page.encode()) < LARGEST
+
+
+def test_a_packed_text_opens_no_tag_and_is_the_text_again():
+    texts = ["<b>&amp;</b>" * k + "~" * j for k in range(30) for j in range(5)]
+    packed = [str(html.packed(text)) for text in texts]
+    assert not any("<" in one for one in packed) and any("," in one for one in packed)
+    assert [unpacked(one) for one in packed] == texts
 
 
 def test_no_figure_is_on_a_page_twice_and_runs_are_folded(page):

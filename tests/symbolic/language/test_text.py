@@ -26,6 +26,10 @@ RAN = "TEXT_HAS_RUN"
         ("W.T*W", W.T * W),
         ("W@W.T", W * W.T),
         ("(x*y - 1)^2/2", (x * y - 1) ** 2 / 2),
+        ("erf(x) - erfc(y)", sp.erf(x) - sp.erfc(y)),
+        ("relu(x)*abs(y)", sp.Max(0, x) * sp.Abs(y)),
+        ("softplus(x) + asinh(y)", sp.log(1 + sp.exp(x)) + sp.asinh(y)),
+        ("sigmoid(-x)", 1 / (1 + sp.exp(x))),
     ],
 )
 def test_a_formula_is_read_as_it_is_written(text, meant):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -35,12 +36,16 @@ def piece_of(kind, system=None):
     return piece
 
 
-def looked(piece, raw, weights):
+@functools.cache
+def compiled():
     import numba
 
     look = make_look()
-    work = np.empty((workspace(piece.chart.shape), 1))
-    call = numba.njit(lambda x, w, s, room: look(x, w, s, room))
+    return numba.njit(lambda x, w, s, room: look(x, w, s, room))
+
+
+def looked(piece, raw, weights):
+    call, work = compiled(), np.empty((workspace(piece.chart.shape), 1))
     with linked():  # as it is compiled where steps are taken
         call(raw[0][:, None], weights[:, None], piece.chart.shape, work)
     return np.array([call(x[:, None], weights[:, None], piece.chart.shape, work) for x in raw])

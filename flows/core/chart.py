@@ -299,7 +299,8 @@ def plainly(
     """Slopes and Jacobians of raw states, shape (..., N), by the field that runs follow."""
     field, size, kind = wrapped_once(make_raw), x.shape[-1], np.array(shape)
     slopes, matrices, no_decay = np.empty(x.shape), np.zeros((*x.shape, size)), np.zeros(size)
-    rows = (array.reshape(-1, *array.shape[x.ndim - 1 :]) for array in (x, slopes, matrices))
+    count = math.prod(x.shape[:-1])  # of a state without numbers, too
+    rows = (array.reshape(count, *array.shape[x.ndim - 1 :]) for array in (x, slopes, matrices))
     for point, slope, matrix in zip(*rows, strict=True):
         field(0.0, point, False, 1.0, no_decay, weights, kind, slope, matrix, True)
     return slopes, matrices

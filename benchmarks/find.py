@@ -47,6 +47,8 @@ class Problem(NamedTuple):
     near: bool = False
 
 
+#: A law is read off a run to the first time, or the second one where that ends in few steps.
+LATE = (1e6, 1e2)
 #: Starts in the sets, whose runs have late-time laws.
 STARTS: dict[str, tuple[float, ...]] = {
     "a quartic well": (1, 0.5),
@@ -223,8 +225,11 @@ def law_of(system: flows.OwnSystem, start: tuple[float, ...] | None) -> str:
     """How the loss of a run falls in the end."""
     if start is None:  # its potential is not the loss
         return ""
-    law = flows.late_time_law(flows.integrate(system, np.array(start), 1e6))
-    if law.chosen is None:
+    for late in LATE:
+        law = flows.late_time_law(flows.integrate(system, np.array(start), late))
+        if law.chosen is not None:
+            break
+    else:
         return ""
     one = law.laws[law.chosen]
     if one.kind == "exponential":

@@ -154,7 +154,7 @@ def _parts(text: str | None) -> list[str]:
 def _show(found: FoundPotential, kept: list[str] | None) -> None:
     rows = [("verdict", found.verdict)]
     if found.proved:
-        best = f"{found.constant} (best {found.best:.9g})"
+        best = f"{found.constant} (best {found.best:.9g}; possible {found.possible:.9g})"
         rate = "exp" if found.exponent is None else f"t^(-{found.exponent})"
         rows += [("potential", str(found.V)), ("rate", rate), ("constant", best)]
         rows += [("theorem", found.statement)]

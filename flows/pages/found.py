@@ -116,7 +116,7 @@ def _search(system: Any, run: Trajectory, law: Beside) -> tuple[FoundPotential |
     limit = law.law.derived.limit
     for level in (None, *_levels(run, math.nan if limit is None else float(limit))):
         for degree in DEGREES:
-            found = find_potential(system, rate, level, degree)
+            found = find_potential(system, rate, level, degree, sharp=False)
             if found.proved:
                 return found, level
     return None, None

@@ -20,11 +20,11 @@ from flows.runs.find_law import late_time_law
 from flows.runs.found import NOT_FOUND, PROVED, FoundPotential
 from flows.runs.integrate import integrate
 from potentials.search.chain import Chain, chained
-from potentials.search.find import DEGREES, RATES, Answer, Question
-from potentials.search.find import find as search
 from potentials.search.length import within_reach
+from potentials.search.levels import advised
 from potentials.search.polynomials import fraction, rational
 from potentials.search.printed import hypotheses, statement, theorem
+from potentials.search.question import DEGREES, RATES, Answer, Question
 from potentials.search.rates import Found, Power, Rate
 from potentials.search.record import data_of
 from potentials.search.subject import Subject
@@ -71,6 +71,7 @@ def find_potential(
     *,
     lower: bool = False,
     free: bool = False,
+    sharp: bool = True,
     max_seconds: float | None = 60.0,
 ) -> FoundPotential:
     r"""Find a potential `V` with the best constant of its rate, and prove it over the rationals.
@@ -110,6 +111,9 @@ def find_potential(
         the rate, with the least constant for its mean size; its largest coefficient is one.
     lower : bool
         Find how slowly at least `V` falls: the best constant of a bound from below.
+    sharp : bool
+        Go on after a proof whose constant could be better, as a state of the set shows, and look
+        for a level with a proof where all starts have none. Else the first answer is taken.
     max_seconds : float or None
         Budget of time, asked between attempts, one of which may take half a minute. None: as long
         as it takes.
@@ -131,7 +135,7 @@ def find_potential(
     Source: Young's inequality makes the rate linear in `V` and `c^-q`, see
     :mod:`potentials.search.rates`; sums of squares after Peyrl & Parrilo 2008.
     Accuracy: what is proved is exact, checked by `flows.verify` after :meth:`FoundPotential.save`.
-    `best` is a solver's number in doubles.
+    `best` is a solver's number in doubles, of this degree; `possible` is that of a state.
 
     Examples
     --------
@@ -158,12 +162,13 @@ def find_potential(
         tuple(keep),
         bool(lower),
         bool(free),
+        sharp=bool(sharp),
     )
-    chain, reason = None, ""
+    chain, answer = None, Answer(None, "", degrees[-1])
 
-    def begin(why: str) -> None:
-        nonlocal reason
-        reason = why
+    def begin(so_far: Answer) -> None:
+        nonlocal answer
+        answer = so_far
         look()
 
     try:
@@ -171,12 +176,13 @@ def find_potential(
             if len(levels) > 1:
                 answer, chain = chained(subject, question, levels, begin)
             else:
-                answer = search(subject, question, begin)
-                if answer.found is not None:
-                    answer = replace(answer, found=within_reach(answer.found))
+                answer = advised(subject, question, begin)
     except TimeSpent:
-        spent = limit.message("on the search")
-        answer = Answer(None, f"{spent}; {reason}" if reason else spent, degrees[-1], ())
+        if answer.found is None:
+            reason = "; ".join(filter(None, (limit.message("on the search"), answer.reason)))
+            answer = replace(answer, reason=reason, degree=degrees[-1])
+    if chain is None and answer.found is not None:
+        answer = replace(answer, found=within_reach(answer.found))
     return _answered(subject, answer, chain, time.perf_counter() - begun)
 
 
@@ -197,20 +203,17 @@ def _answered(
     """The answer as a person reads it."""
     found = answer.found
     if found is None:
-        return FoundPotential(
-            NOT_FOUND, answer.reason, None, None, math.nan, None, "", (), answer.degree, seconds
-        )
+        none = (math.nan, None, "", (), answer.degree, seconds)
+        return FoundPotential(NOT_FOUND, answer.reason, None, None, *none)
     V = subject.in_blocks(found.flow.written(found.V))
-    exact = rational(found.constant)
-    if found.rate == "exp":
-        constant, best, exponent = exact, found.best, None
-    else:
+    constants, exponent = [rational(found.constant), found.best, found.possible], None
+    if found.rate != "exp":
         exponent = found.rate.exponent
         q = sp.Rational(exponent.numerator, exponent.denominator)
-        constant, best = exact * q**q, found.best * float(q**q)
-        if found.lower:  # V' >= -e^(1/m) V^(1 + 1/q)
-            root = -sp.Rational(1, found.rate.k)
-            constant, best = exact**root * q**q, found.best ** float(root) * float(q**q)
+        # From below it is V' >= -e^(1/m) V^(1 + 1/q).
+        root = -sp.Rational(1, found.rate.k) if found.lower else sp.Integer(1)
+        constants = [c**root * q**q for c in constants]
+    constant, best, possible = constants[0], *map(float, constants[1:])
     return FoundPotential(
         PROVED,
         "",
@@ -223,6 +226,7 @@ def _answered(
         answer.degree,
         seconds,
         found.lower,
+        possible,
         _Squares(found, chain),
     )
 

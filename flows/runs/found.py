@@ -74,6 +74,9 @@ class FoundPotential:
         The search took so long.
     lower : bool
         Whether it is a bound from below.
+    possible : float
+        No constant of this `V` is better than this one: it is that of a state of the set, to 1e-7;
+        near a minimum, of samples. NaN where none was looked for.
     """
 
     verdict: str
@@ -87,6 +90,7 @@ class FoundPotential:
     degree: int
     seconds: float
     lower: bool = False
+    possible: float = math.nan
     _proof: Proof | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -166,6 +170,7 @@ class FoundPotential:
             "V": None if self.V is None else str(self.V),
             "constant": None if self.constant is None else str(self.constant),
             "best": self.best if math.isfinite(self.best) else None,
+            "possible": self.possible if math.isfinite(self.possible) else None,
             "rate": rate if self.proved else None,
             "statement": self.statement or self.reason,
             "hypotheses": list(self.hypotheses),

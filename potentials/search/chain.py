@@ -8,16 +8,17 @@ potential with a rate and a constant of its own.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 from flint import fmpq
 
-from potentials.search.find import NO_LEAST, Answer, Question, find
+from potentials.search.find import NO_LEAST, find
 from potentials.search.polynomials import rational
 from potentials.search.printed import LATER, law, starts, theorem
+from potentials.search.question import Answer, Look, Question
 from potentials.search.rates import Found
 from potentials.search.record import data_of
 from potentials.search.subject import Subject
@@ -93,7 +94,7 @@ class Chain:
 
 
 def chained(
-    subject: Subject, question: Question, levels: Sequence[fmpq], look: Callable[[str], None]
+    subject: Subject, question: Question, levels: Sequence[fmpq], look: Look
 ) -> tuple[Answer, Chain | None]:
     """The answer of the smallest level set, and all of them.
 
@@ -106,9 +107,13 @@ def chained(
     levels : sequence of fmpq
         Of the sets, the largest one first.
     look : callable
-        Called before each attempt.
+        Called with the answer so far, before each attempt.
     """
-    last = find(subject, replace(question, level=levels[-1]), look)
+
+    def begin(answer: Answer) -> None:  # one stage is no answer
+        look(replace(answer, found=None))
+
+    last = find(subject, replace(question, level=levels[-1]), begin)
     if last.found is None:
         return last, None
     if last.found.least is None:
@@ -116,7 +121,7 @@ def chained(
     stages = []
     for outer, inner in itertools.pairwise(levels):
         far = replace(question, rates=("exp",), level=outer, until=inner, template=None)
-        answer = find(subject, far, look)
+        answer = find(subject, far, begin)
         if answer.found is None:
             where = f"from L = {rational(outer)} to {rational(inner)}, {answer.reason}"
             return replace(answer, reason=where), None

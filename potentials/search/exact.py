@@ -75,8 +75,8 @@ class Proof:
         return Proof(self.unknowns, (*self.claims, *other.claims))
 
 
-def prove(program: Program) -> Proof:
-    """Find exact unknowns and squares.
+def prove(program: Program, close: bool = False) -> Proof:
+    """Find exact unknowns and squares; ``close``: also where squares are hardly definite.
 
     Raises
     ------
@@ -90,17 +90,26 @@ def prove(program: Program) -> Proof:
         found = solve(program)
         if found.margin < INFEASIBLE:
             raise NoProof(f"no squares of this degree (off by {-found.margin:.1e})")
-        if found.margin > POSITIVE:
-            rounding = _Rounding(program)
-            for bits in BITS:
-                exact = rounding.at(found, bits)
-                if exact is not None:
-                    return _proof(program, exact)
-        smaller = _on_face(program, found)
+        if found.margin > POSITIVE and (exact := _rounded(program, found)) is not None:
+            return _proof(program, exact)
+        try:
+            smaller = _on_face(program, found)
+        except NoProof:  # what looks like a kernel may be none
+            exact = _rounded(program, found) if close and 0 < found.margin <= POSITIVE else None
+            if exact is None:
+                raise
+            return _proof(program, exact)
         if smaller is None:
             raise NoProof(f"squares are not definite (least eigenvalue {found.margin:.1e})")
         program = smaller
     raise NoProof("kernels of squares do not end")
+
+
+def _rounded(program: Program, found: Solution) -> list[fmpq] | None:
+    """An exact solution beside one in doubles, with the fewest bits."""
+    rounding = _Rounding(program)
+    several = (rounding.at(found, bits) for bits in BITS)
+    return next((exact for exact in several if exact is not None), None)
 
 
 def _proof(program: Program, x: Sequence[fmpq]) -> Proof:

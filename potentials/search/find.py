@@ -7,107 +7,42 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import sympy as sp
 from flint import fmpq
 
 from potentials.search.coordinates import in_terms, reduced
-from potentials.search.jacobian import jacobian
+from potentials.search.jacobian import Jacobian, jacobian
 from potentials.search.least import Least, least_value
 from potentials.search.polynomials import Flow, Polynomial
 from potentials.search.program import NoProof
-from potentials.search.rates import BEST, Found, Goal, Power, Rate, search
-from potentials.search.regions import (
-    Condition,
-    Set,
-    composed,
-    condition,
-    identities,
-    level_set,
-    of_squares,
-)
+from potentials.search.question import Answer, Look, Question
+from potentials.search.rates import BEST, Found, Goal, Rate, search
+from potentials.search.reading import before, conditions, sizes, template
+from potentials.search.regions import Condition, Set
 from potentials.search.residuals import squared_forms, written_squares
 from potentials.search.shift import centre, displaced, moved, moved_back
+from potentials.search.slowest import Slowest, slowest
 from potentials.search.subject import Subject
 from symbolic.language.errors import InputError
-from symbolic.language.expressions import as_expression
 
-__all__ = ["DEGREES", "RATES", "Answer", "Question", "find"]
+__all__ = ["NO_LEAST", "find"]
 
-#: Degrees of monomials that proofs use beyond Newton's polytope, as far as a basis of all
-#: monomials of half of it has no more than the second number: programs of more take minutes.
-DEGREES, MOST_MONOMIALS = (0, 4, 6, 8, 10, 12, 14), 150
-#: Rates from the fastest to the slowest: exponential, then exponents of `1/t`.
-RATES: tuple[Rate, ...] = (
-    "exp",
-    Power(4, 1),
-    Power(3, 1),
-    Power(2, 1),
-    Power(3, 2),
-    Power(4, 3),
-    Power(1, 1),
-    Power(1, 2),
-)
+# Programs with more monomials in all, of half a degree, take minutes.
+MOST_MONOMIALS = 150
 # Where the least loss is no simple fraction, fractions so near to it take its place.
 NEAR = 1e-4
 LEVEL = "give a level, below that of other critical points"
 LESS = "give a lower level, a slower rate, or keep what the flow conserves or a ball"
-RESTS = f"no such rate holds: the flow rests at zero, where the potential is positive; {LEVEL}"
+# A set with a state whose ratio is below this has no such rate.
+NO_RATE = 1e-7
+NONE = "no such rate holds for all of these starts"
+# A constant is the best one to this part; else programs of so few monomials look for a better one.
+SHARP_ENOUGH, FEW_MONOMIALS = 1e-4, 21
 NO_LEAST = "no least loss was proved that is a simple fraction"
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked for.
-
-    Parameters
-    ----------
-    rates : tuple of Rate
-        Those that are tried, in turn.
-    level : fmpq, optional
-        Only starts with `L <= level`.
-    degrees : tuple of int
-        Of proofs, in turn, as far as programs are not too large.
-    coordinates : tuple
-        Symmetric matrices, or functions, of the blocks; of none the entries themselves.
-    template : int, or sequence of Expr, optional
-        The span of potentials that are not below the loss: all monomials up to a degree, or these.
-        One expression is the potential itself. Without a template it is the loss above its least
-        value.
-    keep : sequence of Relational
-        Further conditions on starts.
-    lower : bool
-        Whether a bound from below is sought.
-    free : bool
-        Whether the potential of a span need not be above the loss: its largest coefficient is one.
-    until : fmpq, optional
-        It is about the time before the loss is at most this.
-    """
-
-    rates: tuple[Rate, ...] = RATES
-    level: fmpq | None = None
-    degrees: tuple[int, ...] = DEGREES
-    coordinates: tuple[Any, ...] = ()
-    template: Any = None
-    keep: tuple[Any, ...] = ()
-    lower: bool = False
-    free: bool = False
-    until: fmpq | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was found, or why nothing was; ``tried``: rate, degree and reason of each attempt."""
-
-    found: Found | None
-    reason: str
-    degree: int
-    tried: tuple[tuple[Rate, int, str], ...]
-
-
-def find(subject: Subject, question: Question, look: Callable[[str], None]) -> Answer:
-    """Search; ``look`` takes why there is no answer yet, before each attempt, and may raise.
+def find(subject: Subject, question: Question, look: Look) -> Answer:
+    """Search.
 
     Without coordinates, `X X^T` or `X^T X` of the one matrix that moves serve where the loss is a
     function of them: its minimisers are no points in the entries then. So do squared lengths of
@@ -132,7 +67,49 @@ def _symmetric(subject: Subject, question: Question) -> Iterator[Question]:
         yield replace(question, coordinates=subject.radial)
 
 
-def _found(subject: Subject, question: Question, look: Callable[[str], None]) -> Answer:
+@dataclass(frozen=True)
+class _Task:
+    """A question as the search takes it, around the minimiser where there is one.
+
+    Parameters
+    ----------
+    question : Question
+        With the rates that are possible.
+    plain : Goal
+        Of an exponential rate.
+    residuals : tuple of Polynomial
+        What vanishes where the target does; empty around a minimiser.
+    squared : Jacobian, optional
+        Of the squares that the loss is.
+    square : Polynomial
+        A factor of what may be no sum of squares itself.
+    seen : callable
+        A state where a rate is slowest.
+    finished : callable
+        What was found, in the variables of the flow and with the proof of the least loss.
+    """
+
+    question: Question
+    plain: Goal
+    residuals: tuple[Polynomial, ...]
+    squared: Jacobian | None
+    square: Polynomial
+    seen: Callable[[Rate], Slowest | None]
+    finished: Callable[[Found], Found]
+
+    def goals(self) -> Iterator[tuple[Goal, int]]:
+        """Goals with degrees, in turn."""
+        for factor in (None, self.square):
+            for rate, degree in _attempts(self.question, self.plain.flow):
+                plain, by = replace(self.plain, rate=rate, factor=factor), self.squared
+                if rate == "exp" and by is not None and factor is None and by.fits(degree):
+                    yield replace(plain, jacobian=by), degree
+                if self.residuals:
+                    yield replace(plain, residuals=self.residuals), degree
+                yield plain, degree
+
+
+def _found(subject: Subject, question: Question, look: Look) -> Answer:
     """Search in the entries, or in given coordinates."""
     flow = subject.flow
     squares = written_squares(flow, subject.loss)
@@ -150,16 +127,12 @@ def _found(subject: Subject, question: Question, look: Callable[[str], None]) ->
     # Around the minimiser, where there is one, Newton's polytope says what vanishes there.
     point = centre(flow, squares)
     here = flow if point is None else moved(flow, point)
-    before = _before(flow, question.until)
-    conditions = (*_conditions(subject, flow, question), *before)
-    where = Set(
-        tuple(_at(c, point) for c in conditions),
-        tuple(one.matrix for one in here.factored),
-    )
+    matrices = tuple(one.matrix for one in here.factored)
+    always = conditions(subject, flow, question.level, question.keep)
+    region = Set((*always, *before(flow, question.until)), matrices)
+    ever = Set(tuple(_at(c, point) for c in always), matrices)
     residuals = tuple(_shifted(p, point) for p in squares)
-    template = _template(subject, flow, question.template)
-    span = [] if template is None else [_shifted(p, point) for p in template]
-    ever = replace(where, conditions=where.conditions[: len(conditions) - len(before)])
+    span = template(subject, flow, question.template)
     least = _least(here, ever, question.degrees, residuals)
     if least is not None:  # what is squared beside a least loss above zero does not vanish there
         residuals = squared_forms(here, here.loss - here.constant(least.value)) or residuals
@@ -168,111 +141,103 @@ def _found(subject: Subject, question: Question, look: Callable[[str], None]) ->
         rates = tuple(r for r in question.rates if r == "exp" and not (span or question.lower))
         question = replace(question, rates=rates)
     if len(span) != 1 and (least is None or not question.rates):
-        return Answer(None, NO_LEAST, question.degrees[-1], ())
-    target = span[0] if least is None or len(span) == 1 else here.loss - here.constant(least.above)
-    if not question.lower and _rests(here, where, target, point):
-        return Answer(None, RESTS, 0, ())
-    span = span or [target]
-    free = question.free and len(span) > 1
-    sizes = _sizes(here, span) if free else ()
-    target = here.constant(0) if free else target
+        return Answer(None, NO_LEAST, question.degrees[-1])
+    whole = span[0] if least is None or len(span) == 1 else flow.loss - flow.constant(least.above)
+    one, free = len(span) < 2, question.free and len(span) > 1
+    target, several = _shifted(whole, point), tuple(_shifted(p, point) for p in span or [whole])
     squared = None
-    if template is None and point is None and not (question.coordinates or question.lower):
+    if not span and point is None and not (question.coordinates or question.lower):
         squared = jacobian(flow, subject.loss, target)
     square = sum((x * x for x in flow.ring.gens()[: flow.size]), start=flow.constant(1))
+
+    def seen(rate: Rate) -> Slowest | None:
+        if one:
+            return slowest(flow, whole, rate, region, question.lower)
+        rests = slowest(flow, whole, "exp", region, starts=0)
+        return rests if rests is not None and rests.ratio == 0 else None
+
+    def finished(found: Found) -> Found:
+        if least is not None:
+            found = replace(found, proof=found.proof.beside(least.proof), least=least.value)
+        return found if point is None else moved_back(found, flow, point)
+
+    plain = Goal(
+        flow=here,
+        target=here.constant(0) if free else target,
+        template=several,
+        rate="exp",
+        where=Set(tuple(_at(c, point) for c in region.conditions), matrices),
+        lower=question.lower,
+        sizes=sizes(here, several) if free else (),
+    )
+    inside = () if point is not None else residuals
+    return _searched(
+        _Task(question, plain, inside, squared, _shifted(square, point), seen, finished), look
+    )
+
+
+def _searched(task: _Task, look: Look) -> Answer:
+    """The first proof, or a better one."""
     tried: list[tuple[Rate, int, str]] = []
-    for factor in (None, _shifted(square, point)):
-        for rate, degree in _attempts(question, flow):
-            plain = Goal(*(here, target, tuple(span), rate, where), factor=factor)
-            plain = replace(plain, lower=question.lower, sizes=sizes)
-            goals = [plain]
-            if residuals and point is None:
-                goals.insert(0, replace(plain, residuals=residuals))
-            if rate == "exp" and squared is not None and factor is None and squared.fits(degree):
-                goals.insert(0, replace(plain, jacobian=squared))
-            for goal in goals:
-                look(_why(tried, question))
-                try:
-                    found = search(goal, degree)
-                except NoProof as problem:
-                    tried.append((rate, degree, str(problem)))
-                    continue
-                if least is not None:
-                    found = replace(found, proof=found.proof.beside(least.proof), least=least.value)
-                if point is not None:
-                    found = moved_back(found, flow, point)
-                return Answer(found, "", degree, tuple(tried))
-    return Answer(None, _why(tried, question), question.degrees[-1], tuple(tried))
+    states: dict[Rate, Slowest | None] = {}
+    goals, question = task.goals(), task.question
+    for goal, degree in goals:
+        if goal.rate not in states:
+            states[goal.rate] = task.seen(goal.rate)
+        state = states[goal.rate]
+        if not goal.lower and state is not None and state.ratio < NO_RATE:
+            continue  # a proof would be false, or have a constant near zero
+        look(Answer(None, _why(tried, goal, question, state), degree, tuple(tried), state))
+        possible = math.nan
+        if state is not None and len(goal.template) == 1:
+            possible = state.constant(goal.rate, goal.lower)
+        try:
+            found = task.finished(search(goal, degree, possible=possible))
+        except NoProof as problem:
+            tried.append((goal.rate, degree, str(problem)))
+            continue
+        return _sharpened(task, Answer(found, "", degree, tuple(tried), state), goals, look)
+    last = replace(task.plain, rate=question.rates[-1])
+    why = _why(tried, last, question, state := states.get(last.rate))
+    return Answer(None, why, question.degrees[-1], tuple(tried), state)
+
+
+def _sharpened(
+    task: _Task, answer: Answer, goals: Iterator[tuple[Goal, int]], look: Look
+) -> Answer:
+    """A proof of a higher degree with a better constant, where one is possible."""
+    assert answer.found is not None
+    held, state = answer.found, answer.slowest
+    if len(task.plain.template) > 1:
+        state = slowest(held.flow, held.V, held.rate, held.where, held.lower)
+    possible = math.nan if state is None else state.constant(held.rate, held.lower)
+    answer = replace(answer, found=replace(held, possible=possible), slowest=state)
+    for goal, degree in goals if task.question.sharp and len(task.plain.template) == 1 else ():
+        sharp = abs(held.best - possible) <= SHARP_ENOUGH * possible
+        if sharp or goal.rate != held.rate or goal.factor is not None:
+            break
+        if goal.jacobian is not None or _monomials(goal.flow, goal.rate, degree) > FEW_MONOMIALS:
+            continue
+        look(answer)
+        with contextlib.suppress(NoProof):
+            held = replace(task.finished(search(goal, degree, held, possible)), possible=possible)
+            answer = replace(answer, found=held, degree=degree)
+    return answer
 
 
 def _attempts(question: Question, flow: Flow) -> Iterator[tuple[Rate, int]]:
     """Rates with degrees whose programs are not too large; a single degree is not judged."""
-    vectors = 1 + sum(len(one.matrix) for one in flow.factored)
     for rate in question.rates:
-        variables = flow.size if rate == "exp" else flow.size + 1
         for degree in question.degrees:
-            monomials = vectors * math.comb(variables + degree // 2, variables)
-            if len(question.degrees) == 1 or monomials <= MOST_MONOMIALS:
+            if len(question.degrees) == 1 or _monomials(flow, rate, degree) <= MOST_MONOMIALS:
                 yield rate, degree
 
 
-def _conditions(subject: Subject, flow: Flow, question: Question) -> tuple[Condition, ...]:
-    """The region, each condition with its reason."""
-    found = [*identities(flow), *_not_negative(flow)]
-    if question.level is not None:
-        found.append(level_set(flow, question.level))
-    for relation in question.keep:
-        if not isinstance(relation, sp.Eq | sp.Ge | sp.Le | sp.Gt | sp.Lt):
-            raise InputError(f"keep: expected Eq(p, q), p >= q or p <= q, got {relation}")
-        sign = -1 if isinstance(relation, sp.Le | sp.Lt) else 1
-        p = sign * (relation.lhs - relation.rhs)
-        found.append(condition(flow, _read(subject, flow, p, "keep"), isinstance(relation, sp.Eq)))
-    return tuple(found)
-
-
-def _before(flow: Flow, until: fmpq | None) -> tuple[Condition, ...]:
-    """The loss is above a level; what follows then is for others to say."""
-    if until is None:
-        return ()
-    return (Condition(flow.loss - flow.constant(until), False, "assumed"),)
-
-
-def _not_negative(flow: Flow) -> list[Condition]:
-    """Coordinates outside matrices that are sums of squares."""
-    if flow.origin is None:
-        return []
-    inside = [p for one in flow.factored for row in one.matrix for p in row]
-    alone = [x for x in flow.ring.gens()[: flow.size] if x not in inside]
-    return [c for c in (of_squares(flow, x) for x in alone) if c is not None]
-
-
-def _template(subject: Subject, flow: Flow, given: Any) -> list[Polynomial] | None:
-    """The span of potentials."""
-    if given is None:
-        return None
-    if isinstance(given, int):
-        if not 0 < given <= 8:
-            raise InputError(f"template: expected a degree from 1 to 8, got {given}")
-        return flow.monomials(given)
-    return [_read(subject, flow, p, "template") for p in given]
-
-
-def _read(subject: Subject, flow: Flow, expression: Any, what: str) -> Polynomial:
-    """A polynomial of what a person writes, in entries of blocks or in coordinates."""
-    own = {x.name: x for x in flow.symbols}
-    try:
-        named = as_expression(expression)
-    except sp.SympifyError:
-        raise InputError(f"{what}: expected an expression, got {expression!r:.60}") from None
-    named = named.xreplace(
-        {x: own.get(x.name, x) for x in named.free_symbols if hasattr(x, "name")}
-    )
-    try:
-        if named.free_symbols <= {*flow.symbols}:
-            return flow.read(named)
-        return flow.read(subject.scalar(expression, what))
-    except ValueError as problem:
-        raise InputError(f"{what}: {problem}") from None
+def _monomials(flow: Flow, rate: Rate, degree: int) -> int:
+    """Size of a basis of all monomials of half a degree."""
+    variables = flow.size if rate == "exp" else flow.size + 1
+    vectors = 1 + sum(len(one.matrix) for one in flow.factored)
+    return vectors * math.comb(variables + degree // 2, variables)
 
 
 def _least(
@@ -281,36 +246,13 @@ def _least(
     """The least loss with its proof, or fractions on both sides of it; None without a proof."""
     if residuals and (least := least_value(flow, flow.loss, where, 0, residuals)) is not None:
         return least
-    vectors = 1 + sum(len(one.matrix) for one in flow.factored)
     for room, degree in itertools.product((0.0, NEAR), sorted({0, *degrees})):
-        if degree and vectors * math.comb(flow.size + degree // 2, flow.size) > MOST_MONOMIALS:
+        if degree and _monomials(flow, "exp", degree) > MOST_MONOMIALS:
             continue
         least = least_value(flow, flow.loss, where, degree, room=room)
         if least is not None:
             return least
     return None
-
-
-def _sizes(flow: Flow, span: Sequence[Polynomial]) -> tuple[fmpq, ...]:
-    """Means over a cube around zero of what moves."""
-    found = []
-    for p in span:
-        terms = (p if flow.origin is None else composed(flow, p)).to_dict().items()
-        even = ((c, e) for e, c in terms if not any(k % 2 for k in e))
-        found.append(sum((c / math.prod(k + 1 for k in e) for c, e in even), start=fmpq(0)))
-    return tuple(found)
-
-
-def _rests(flow: Flow, where: Set, target: Polynomial, point: Sequence[fmpq] | None) -> bool:
-    """Whether the flow rests at zero, in the set, where what a potential is above is positive."""
-    place = [*(point or [fmpq(0)] * flow.size), fmpq(0)]
-    zero = [fmpq(0) - c for c in place]
-    above, equal = where.region.above, where.region.zero
-    return (
-        target(*zero) > 0
-        and all(p(*zero) == 0 for p in (*flow.field, *equal))
-        and all(p(*zero) >= 0 for p in above)
-    )
 
 
 def _shifted(p: Polynomial, point: Sequence[fmpq] | None) -> Polynomial:
@@ -322,11 +264,16 @@ def _at(c: Condition, point: Sequence[fmpq] | None) -> Condition:
     return c if point is None else replace(c, p=displaced(c.p, point))
 
 
-def _why(tried: Sequence[tuple[Rate, int, str]], question: Question) -> str:
-    """The last reason, or the last one that knows a constant, and what to try next."""
+def _why(
+    tried: Sequence[tuple[Rate, int, str]], goal: Goal, question: Question, state: Slowest | None
+) -> str:
+    """The last reason, or the last one that knows a constant; where it fails; what to try next."""
+    hint = LEVEL if question.level is None else LESS
+    where = "" if state is None or goal.lower else f": {state.told(goal.flow, goal.rate)}"
+    if not tried:
+        return f"{NONE}{where}; {hint}"
     known = [reason for *_, reason in tried if reason.startswith(BEST)]
-    last = known[-1] if known else tried[-1][2] if tried else "nothing was tried"
-    most = max((degree for _, degree, _ in tried), default=0)
-    return (
-        f"no certificate up to degree {most}: {last}; {LEVEL if question.level is None else LESS}"
-    )
+    last = known[-1] if known else tried[-1][2]
+    most = max(degree for _, degree, _ in tried)
+    slow = f"; V falls slowest{where}" if where else ""
+    return f"no certificate up to degree {most}: {last}{slow}; {hint}"

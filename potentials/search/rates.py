@@ -17,6 +17,8 @@ A lower bound of one `V` is `e V^{m+k} - (-\dot V)^m \ge 0`, or `\dot V + c V \g
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -36,11 +38,13 @@ __all__ = ["BEST", "SHARP", "Found", "Goal", "Power", "Rate", "posed", "search"]
 #: Constants are the simplest fractions within the first number of the best one, then those that
 # leave so much of it.
 SHARP = 1e-6
-SLACK = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)
+SLACK = (1e-4, 1e-3, 1e-2, 1e-1)
 # Coefficients of a potential are first tried as fractions with denominators up to this one.
 DENOMINATOR = 24
 # Programs of more unknowns take minutes.
 MOST_COLUMNS, MOST_ROOM = 4000, 2
+# So much better a constant has to be, that another proof is worth its time.
+WORTH = fmpq(1, 10_000)
 #: How a reason begins that knows a constant.
 BEST = "the best constant is about"
 # A best constant outside these is none.
@@ -92,6 +96,8 @@ class Found:
         Whether it falls no faster, and the constant is `e`, or `c`.
     jacobian : Jacobian, optional
         Of the squares that it is a sum of, where "decay" is about it.
+    possible : float
+        No constant is better: a state of the set has this one; NaN where none was looked for.
     """
 
     flow: Flow
@@ -106,6 +112,7 @@ class Found:
     least: fmpq | None = None
     lower: bool = False
     jacobian: Jacobian | None = None
+    possible: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,7 @@ class Posed(NamedTuple):
     wanted: int
 
 
-def search(goal: Goal, degree: int) -> Found:
+def search(goal: Goal, degree: int, held: Found | None = None, possible: float = math.nan) -> Found:
     """Find `V` with the best constant of its rate.
 
     Parameters
@@ -173,6 +180,10 @@ def search(goal: Goal, degree: int) -> Found:
         What is sought.
     degree : int
         Of monomials that a proof may use beyond Newton's polytope.
+    held : Found, optional
+        A proof that is there; its constant is to become better.
+    possible : float
+        No constant is better, as a state shows.
 
     Raises
     ------
@@ -191,7 +202,15 @@ def search(goal: Goal, degree: int) -> Found:
         ratios = {e: fraction(c.limit_denominator(DENOMINATOR)) for e, c in terms}
         one = goal.flow.ring.from_dict(ratios)
         return search(replace(goal, template=(one,), sizes=()), degree)
-    values = tuple(candidates(best, goal.sense))
+    # A state tells the best constant with more digits than squares do.
+    seen = abs(best - possible) <= SLACK[0] * possible
+    values = tuple(
+        c
+        for c in candidates(possible if seen else best, goal.sense)
+        if held is None or goal.sense * (held.constant - c) > WORTH * held.constant
+    )
+    if not values:
+        raise NoProof(f"{BEST} {best:.6g}")
     if len(goal.template) > 1:
         near = [
             fraction(Fraction(float(x)).limit_denominator(DENOMINATOR))
@@ -207,16 +226,25 @@ def search(goal: Goal, degree: int) -> Found:
         found = _proved(goal, degree, roomy, best)
     except NoProof as problem:
         raise NoProof(f"{BEST} {best:.6g}, and {problem}") from None
-    for value in sharper:
+    for value, like in itertools.product(sharper, (None, found)):
         with contextlib.suppress(NoProof):
-            return _proved(goal, degree, value, best)
+            return _proved(goal, degree, value, best, like)
     return found
 
 
-def _proved(goal: Goal, degree: int, constant: fmpq, best: float) -> Found:
-    """A proof with a given constant, whose own program is smaller where terms cancel."""
+def _proved(
+    goal: Goal, degree: int, constant: fmpq, best: float, like: Found | None = None
+) -> Found:
+    """A proof with a given constant, whose own program is smaller where terms cancel.
+
+    With the bases of another proof, what had to vanish there has to vanish here.
+    """
     program, potential, _ = posed(goal, degree, constant)
-    proof = prove(program)
+    if like is not None:
+        blocks = {one.claim.name: one.claim.blocks for one in like.proof.claims}
+        claims = (replace(claim, blocks=blocks[claim.name]) for claim in program.claims)
+        program = replace(program, claims=tuple(claims))
+    proof = prove(program, close=True)
     return Found(
         flow=goal.flow,
         rate=goal.rate,

@@ -271,6 +271,7 @@ def _found(
         *(PROVED, "", subject.in_blocks(V), constant, float(best), exponent, statement, (), 0),
         seconds,
         wanted.lower,
+        float(best),
         proof,
     )
 

@@ -66,7 +66,9 @@ def certify_falling(
                 for keep in _kept(stated, initial, radius):
                     look()
                     limit = min(PATIENCE, deadline().left or math.inf)
-                    found = find_potential(stated, rate, level, keep=keep, max_seconds=limit)
+                    found = find_potential(
+                        stated, rate, level, keep=keep, sharp=False, max_seconds=limit
+                    )
                     reason = found.reason
                     if found.proved:
                         certificate, reason = checked(replace(made, infinity=Falling(found.data())))

@@ -9,9 +9,10 @@ import sympy as sp
 from flint import fmpq
 
 from potentials.search import typeset
-from potentials.search.find import Question, find
+from potentials.search.find import find
 from potentials.search.polynomials import fraction, gradient_flow
 from potentials.search.printed import theorem
+from potentials.search.question import Question
 from potentials.search.rates import Power
 from potentials.search.subject import Subject
 from potentials.search.typeset import inline, name_of, number, terms

@@ -35,7 +35,7 @@ def patient(pytestconfig: pytest.Config) -> Patient:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_system_does_what_every_system_has_to_do(patient: Patient, check: Check) -> None:
     """Look at one part."""
-    found = {outcome: [] for outcome in ("WRONG", "missing", "works")}
+    found: dict[str, list[str]] = {"WRONG": [], "missing": [], "works": []}
     for one in looked_at(patient, [check]):
         found[one.outcome].append(f"{one.what}: {one.text}")
     if found["WRONG"]:

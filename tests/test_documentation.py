@@ -158,7 +158,7 @@ def test_an_example_has_a_statement_its_source_a_few_lines_and_its_figure(path):
     import generate
 
     text = path.read_text()
-    assert path.stem.split("_")[0] in generate.SECTIONS
+    assert path.stem.split("_")[0] in generate.sections(path.parent)
     assert text.startswith("# ") and text.count("\n# ") == 0
     statement, code, rest = re.split("```pycon\n|\n```\n", text)
     assert statement.count("$$") == 2 and "\nSource: " in statement

@@ -24,6 +24,8 @@ FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib",
 # Who may import whom: a room, and what it knows beside itself and the rooms in it.
 FACES = {"symbolic", "flows", "popflow"}
 BELOW = {"symbolic", "potentials", "flows.arithmetic", "flows.core"}
+# Modules beside a face, which belong to it.
+BESIDE = ("flows.__main__", "popflow.__main__", "popflow.conformance", "symbolic.kernels")
 # A model in one file beside the systems is written as a user's own one is.
 MODEL = {*BELOW, "popflow", "flows.systems.own"}
 ROOMS = {
@@ -183,7 +185,7 @@ def inside(name, room):
 
 def room_of(name):
     """Smallest room that has the module; what stands beside a face belongs to it."""
-    if name in ("flows.__main__", "popflow.__main__", "symbolic.kernels", *FACES):
+    if name in BESIDE or name in FACES:
         return name.partition(".")[0]
     *system, _ = name.split(".")[:4]
     if system[:2] == ["flows", "systems"]:  # also one that the table does not know

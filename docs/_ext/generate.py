@@ -38,15 +38,6 @@ MODULES = (
     "flows.pages.figure",
     *(found.__name__ for found in FIGURES if inspect.ismodule(found)),
 )
-# Sections of the gallery, by the first word of an example's name.
-SECTIONS = {
-    "relu": "One ReLU neuron, learned by several",
-    "gmm": "One Gaussian, fitted by several with gradient EM",
-    "score": "One Gaussian, fitted by several with score matching",
-    "layers": "A matrix, factorised into layers",
-    "two": "Two layers, any teachers",
-    "own": "Losses of your own",
-}
 INDENT = " " * 3
 # Tags, and what Markdown would read in them and between them.
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
@@ -261,7 +252,7 @@ def gallery(examples, notebooks, folder):
         " with what they print, and the verdict explained. The build of these pages and the tests"
         " run the lines.",
     ]
-    for first, title in SECTIONS.items():
+    for first, title in sections(examples).items():
         cards = [example_card(page, folder) for page in pages if page.stem.startswith(f"{first}_")]
         parts += grid(title, cards)
     parts += ["## Figures of the notebooks", "A click leads to the code that draws a figure."]
@@ -269,6 +260,11 @@ def gallery(examples, notebooks, folder):
         parts += notebook_figures(path, folder)
     parts += ["```{toctree}\n:hidden:\n:glob:\n\n../gallery/*\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+def sections(examples):
+    """Titles of sections by the first word of their examples, each in the file of this name."""
+    return {path.stem: path.read_text().strip() for path in sorted(examples.glob("*.title"))}
 
 
 def grid(title, cards, level="##"):

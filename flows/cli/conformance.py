@@ -1,21 +1,23 @@
 """What every system has to do: the checks of ``popflow doctor``, one function each.
 
 A check looks at one system with a random start and one run of it. It lists the parts that work,
-are wrong or are missing, with the line that would mend each.
+are wrong or are missing, with the line that would mend each. `popflow.conformance` makes a test of
+each.
 """
 
 from __future__ import annotations
 
-import functools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from flows.certificates.verifier.verify import verify
+from flows.cli.patient import SOON, Finding, Patient
 from flows.core.arrays import Array
 from flows.core.card import end_line
 from flows.core.errors import InputError
@@ -30,10 +32,8 @@ from flows.systems.own.system import OwnSystem
 from potentials import Claim
 from potentials.theorem import OWN
 
-__all__ = ["CHECKS", "Finding", "Patient", "examined"]
+__all__ = ["CHECKS", "Check", "examined", "looked_at"]
 
-# The run that is looked at ends here, that of a field, which may turn for ever, and a short one.
-T_END, FIELD_END, SOON = 1e4, 100.0, 1.0
 # Step of differences beside the largest entry, and what they have to agree to: of smooth losses the
 # error is about 1e-12, and rounding leaves 1e-13 of the loss beside its gradient.
 STEP, AGREEMENT = 1e-3, 1e-6
@@ -41,37 +41,8 @@ STEP, AGREEMENT = 1e-3, 1e-6
 A_LITTLE, TENTH = sp.Rational(1, 1000), sp.Rational(1, 10)
 # Numbers of a state up to which Hessian and derivation are looked at.
 FEW = 40
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check says.
-
-    Parameters
-    ----------
-    outcome : {"works", "WRONG", "missing"}
-        WRONG is an error of the definition; what is missing only buys less.
-    what, text : str
-        What was looked at, and what was found or is to be done.
-    """
-
-    outcome: Literal["works", "WRONG", "missing"]
-    what: str
-    text: str
-
-
-@dataclass(frozen=True, eq=False)
-class Patient:
-    """A system with a start, and the run from there."""
-
-    system: System
-    start: Array
-
-    @functools.cached_property
-    def run(self) -> Trajectory:
-        """Run to `T_END`, of a plain field to `FIELD_END`."""
-        end = T_END if "loss" in self.system.measures else FIELD_END
-        return integrate(self.system, self.start, end, max_seconds=60.0)
+# Numbers up to which a short run is compared with many digits where it has no certificate.
+FEW_DIGITS = 16
 
 
 Check = Callable[[Patient], Iterator[Finding]]
@@ -79,31 +50,43 @@ Check = Callable[[Patient], Iterator[Finding]]
 
 def examined(system: System, start: Array, checks: Sequence[Check] | None = None) -> list[Finding]:
     """Findings of all checks of a system; one that fails says so in one line."""
-    patient, found = Patient(system, start), []
-    for one in CHECKS if checks is None else checks:
+    return looked_at(Patient(system, start), CHECKS if checks is None else checks)
+
+
+def looked_at(patient: Patient, checks: Sequence[Check]) -> list[Finding]:
+    """Findings of these checks, each fault with its place."""
+    found: list[Finding] = []
+    for one in checks:
         what = one.__name__.strip("_").replace("_", " ")
         try:
             found += list(one(patient))
         except (InputError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             line = " ".join(str(error).split())
             found.append(Finding("WRONG", what, f"{type(error).__name__}: {line}"))
-    return found
+    return [patient.placed(one) for one in found]
 
 
 def differences(function: Callable[[Array], Any], at: Array) -> Array:
-    r"""Differences of fourth order of a function by each entry of its argument, which comes first.
+    r"""Differences of fourth order of a function by each number of its argument, which comes first.
 
     .. math:: f'(y) \approx \frac{8 (f(y + h) - f(y - h)) - (f(y + 2h) - f(y - 2h))}{12 h}
     """
-    rows, h = [], STEP * (float(abs(at).max()) or 1.0)
-    for k in range(at.size):
-        unit = np.zeros(at.size)
+    rows, flat, h = [], numbers_of(at), STEP * (float(abs(at).max()) or 1.0)
+    for k in range(flat.size):
+        unit = np.zeros(flat.size)
         unit[k] = h
         two, one, minus, back = (
-            np.asarray(function((at.ravel() + s * unit).reshape(at.shape))) for s in (2, 1, -1, -2)
+            numbers_of(function((flat + s * unit).view(at.dtype).reshape(at.shape)))
+            for s in (2, 1, -1, -2)
         )
         rows.append((8 * (one - minus) - (two - back)) / (12 * h))
     return np.array(rows)
+
+
+def numbers_of(values: Any) -> Array:
+    """All real numbers of an array; a complex entry is two."""
+    found: Array = np.ravel(values).view(float) if np.iscomplexobj(values) else np.ravel(values)
+    return found
 
 
 def _agree(one: Array, other: Array) -> float:
@@ -113,7 +96,7 @@ def _agree(one: Array, other: Array) -> float:
 
 
 def _compared(what: str, stated: Array, seen: Array) -> Finding:
-    off = _agree(np.ravel(stated), np.ravel(seen))
+    off = _agree(numbers_of(stated), numbers_of(seen))
     if off <= AGREEMENT:
         return Finding("works", what, f"differences agree to {off:.0e}")
     return Finding("WRONG", what, f"off by {off:.1e} from differences; mend the loss or its rate")
@@ -121,9 +104,7 @@ def _compared(what: str, stated: Array, seen: Array) -> Finding:
 
 def gradient(patient: Patient) -> Iterator[Finding]:
     """Gradient and Hessian, or a field's Jacobian, against differences, away from small starts."""
-    system, y = patient.system, np.asarray(patient.start)
-    if np.iscomplexobj(y):
-        return
+    system, y = patient.system, np.ascontiguousarray(patient.start)
     if isinstance(system, FieldFlow) and "loss" not in system.measures:
         seen = differences(system.velocity, y).T
         yield _compared("Jacobian", system.jacobian(y), seen)
@@ -135,7 +116,7 @@ def gradient(patient: Patient) -> Iterator[Finding]:
         except InputError as error:
             yield Finding("missing", "Hessian", str(error))
             return
-        yield _compared("Hessian", hessian, differences(lambda x: np.ravel(system.gradient(x)), y))
+        yield _compared("Hessian", hessian, differences(system.gradient, y))
 
 
 def defined(patient: Patient) -> Iterator[Finding]:
@@ -199,7 +180,7 @@ def falling(patient: Patient) -> Iterator[Finding]:
 
 def saved(patient: Patient) -> Iterator[Finding]:
     """A file of a run gives its numbers and its system again."""
-    short = integrate(patient.system, patient.start, SOON)
+    short = patient.short
     with tempfile.TemporaryDirectory() as folder:
         found = load(short.save(Path(folder) / "run.nc"))
         same = np.array_equal(found.state, short.state)
@@ -209,6 +190,28 @@ def saved(patient: Patient) -> Iterator[Finding]:
             yield Finding("WRONG", "save and load", "a run comes back as another one")
         else:
             yield Finding("works", "save and load", "a run comes back, and its system")
+
+
+def digits(patient: Patient) -> Iterator[Finding]:
+    """The short run is within its stated error of a certificate's enclosure, or of many digits."""
+    run, proof = patient.short, patient.certificate
+    name, last = run.leading, float(run[run.leading][-1])
+    if proof is not None:
+        exact = float(proof.loss(SOON).mid())
+    elif patient.start.size > FEW_DIGITS:
+        return
+    else:
+        many = integrate(patient.system, patient.start, SOON, method="reference", max_seconds=30.0)
+        if not many.completed:
+            yield Finding("missing", "digits", f"many take too long: {many.status}")
+            return
+        exact = float(many[name][-1])
+    off, stated = abs(last - exact), float(run.errors(name)[-1]) * abs(last)
+    if off <= stated:
+        yield Finding("works", "digits", f"{name} is off by {off:.0e}, {stated:.0e} is stated")
+    else:
+        text = f"{name} is off by {off:.1e}, and its stated error is {stated:.1e}: report it"
+        yield Finding("WRONG", "digits", text)
 
 
 def observed(patient: Patient) -> Iterator[Finding]:
@@ -294,12 +297,14 @@ def derived(patient: Patient) -> Iterator[Finding]:
 
 
 def certificates(patient: Patient) -> Iterator[Finding]:
-    """Whether its flow can be certified, and what would have to be so."""
-    found = patient.system.certified
-    if isinstance(found, str):
-        yield Finding("missing", "certificates", found)
+    """The short run is certified and the proof accepted, or what would have to be so."""
+    proof = patient.certificate
+    if proof is None:
+        yield Finding("missing", "certificates", str(patient.system.certified))
+    elif refused := verify(proof, patient.system, patient.start).refused:
+        yield Finding("WRONG", "certificates", f"the independent check refuses one: {refused}")
     else:
-        yield Finding("works", "certificates", "popflow certify proves where its flow goes")
+        yield Finding("works", "certificates", f"one to t = {SOON:g} is accepted")
 
 
 #: All checks, in their order.
@@ -310,6 +315,7 @@ CHECKS: tuple[Check, ...] = (
     round_trip,
     falling,
     saved,
+    digits,
     observed,
     claimed,
     derived,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +14,15 @@ from flows.cli.command import FlowCommand
 from flows.cli.options import flow_options, refuse
 from flows.cli.subject import system_of
 from flows.core.errors import InputError
+from flows.core.options import Options
+
+if TYPE_CHECKING:
+    from flows.cli.patient import Patient
 
 # The file that `popflow new` writes, with this name in place of that of the class.
 TEMPLATE, NAME = "system.txt", "Template"
-# Options that a check chooses itself.
+# Parameters of the command that are no options of a flow, and options that a check chooses.
+NO_OPTIONS = ("system", "as_json")
 OF_RUNS = ("t_end", "t_eval", "rtol", "method", "max_seconds")
 
 
@@ -56,15 +62,34 @@ def doctor(system: str, as_json: bool, **options: Any) -> int:
 
     Exit code 1: something is wrong.
     """
-    from flows.cli.conformance import examined
+    from flows.cli.conformance import CHECKS, looked_at
 
-    refuse(options, OF_RUNS, "the doctor chooses it")
-    made, start = system_of(system).problem(options)
-    found = examined(made, start)
+    patient = _patient(system, options)
+    name, found = patient.system.name, looked_at(patient, CHECKS)
     if as_json:
         rows = [{"outcome": f.outcome, "what": f.what, "text": f.text} for f in found]
-        output.print_json({"system": made.name, "findings": rows})
+        output.print_json({"system": name, "findings": rows})
     else:
         rows_shown = [(f.outcome, f.what, f.text) for f in found]
-        output.show(output.table(("", made.name, ""), rows_shown))
+        output.show(output.table(("", name, ""), rows_shown))
     return int(any(f.outcome == "WRONG" for f in found))
+
+
+def patient_of(words: Sequence[str]) -> Patient:
+    """Patient of the words that ``popflow doctor`` takes: a system and its options.
+
+    Raises
+    ------
+    InputError
+        For options that it does not have.
+    """
+    asked = doctor.make_context("doctor", list(words)).params
+    return _patient(asked["system"], {k: x for k, x in asked.items() if k not in NO_OPTIONS})
+
+
+def _patient(system: str, options: Options) -> Patient:
+    from flows.cli.patient import Patient
+
+    refuse(options, OF_RUNS, "the doctor chooses it")
+    subject = system_of(system)
+    return Patient(*subject.problem(options), subject.definition)

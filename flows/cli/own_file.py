@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import linecache
 import sys
 import traceback
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from flows.core.errors import InputError
 from flows.core.system import System
 from flows.systems.own.model import Model
 
-__all__ = ["defined_in", "errors_named"]
+__all__ = ["defined_in", "errors_named", "line_of"]
 
 
 def defined_in(path: str, name: str | None = None) -> System | type[Model]:
@@ -105,6 +106,17 @@ def errors_named(path: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         kind, line = type(error).__name__, _line(error, path)
         raise InputError(f"{path}{line}: {kind}: {error}; mend it") from None
+
+
+def line_of(method: Any, word: str) -> str:
+    """File and line of a method, the first one that holds a word if one does; else nothing."""
+    code = getattr(method, "__code__", None)
+    if code is None:
+        return ""
+    first = code.co_firstlineno
+    rows = enumerate(linecache.getlines(code.co_filename)[first - 1 :], first)
+    line = next((k for k, text in rows if f'"{word}"' in text), first)
+    return f"{code.co_filename}, line {line}"
 
 
 def _line(error: BaseException, path: str) -> str:

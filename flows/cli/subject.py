@@ -51,12 +51,15 @@ class Subject:
         From options, and whether they hold several starts, to a system and a start.
     shipped : bool
         Whether it is one of :data:`flows.systems.registry.SYSTEMS`.
+    definition : Model, optional
+        The class that a file defines.
     """
 
     name: str
     options: tuple[Option, ...]
     build: Callable[[Options, bool], tuple[System, Any]]
     shipped: bool = False
+    definition: Any = None
 
     @property
     def known(self) -> dict[str, Option]:
@@ -207,7 +210,7 @@ def _defined(found: Any, path: str) -> Subject:
             return system, start_of(system, options, members)
 
     fixed = tuple(option for option in FIXED if option.name not in names)
-    return Subject(found.__name__, (BY_NAME, *fixed, *own), build)
+    return Subject(found.__name__, (BY_NAME, *fixed, *own), build, definition=found)
 
 
 def start_of(system: System, options: Options, members: bool = False) -> Any:

@@ -17,15 +17,16 @@ from flows.cli.conformance import (
     CHECKS,
     defined,
     derived,
+    digits,
     examined,
     falling,
     gradient,
+    looked_at,
     round_trip,
     saved,
     starts,
 )
-from flows.cli.options import NOT_GIVEN
-from flows.cli.subject import system_of
+from flows.cli.doctor import patient_of
 from flows.systems.registry import SYSTEMS
 
 ROOT = Path(__file__).parents[3]
@@ -33,12 +34,22 @@ GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
 ADD = GUIDE.partition("## Add a system")[2].partition("**Is it more than a loss?**")[0]
 # Sizes at which a check takes about a second.
 SMALL = {
-    "relu_neuron": {"n": 2, "d": 2},
-    "gmm_em": {"n": 2, "d": 1},
-    "score_matching": {"n": 2, "d": 1},
-    "matrix_factorization": {"d": 2, "depth": 2},
-    "two_layer": {"students": 2, "teachers": 1},
+    "relu_neuron": "--n 2 --d 2",
+    "gmm_em": "--n 2 --d 1",
+    "score_matching": "--n 2 --d 1",
+    "matrix_factorization": "--d 2 --depth 2",
+    "two_layer": "--students 2 --teachers 1",
 }
+# What works in each of them.
+WORKING = {
+    *("gradient", "formula", "Hessian", "round trip", "run", "save and load", "random start"),
+    "digits",
+}
+
+
+def assert_gradient_and_hessian_work(system, start):
+    found = [(f.what, f.outcome) for f in examined(system, start, [gradient])]
+    assert found == [("gradient", "works"), ("Hessian", "works")]
 
 
 def code_lines(text):
@@ -75,21 +86,10 @@ def told(popflow):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_nothing_is_wrong_with_a_shipped_system(name):
     """Derivations of shipped systems are verified by tests of their own."""
-    asked = NOT_GIVEN | SMALL[name] | {"scale": 0.5}
     checks = [check for check in CHECKS if check is not derived]
-    found = examined(*system_of(name).problem(asked), checks)
-    outcomes = {f.what: f.outcome for f in found}
-    assert "WRONG" not in outcomes.values(), found
-    for what in (
-        "gradient",
-        "formula",
-        "Hessian",
-        "round trip",
-        "run",
-        "save and load",
-        "random start",
-    ):
-        assert outcomes[what] == "works"
+    found = looked_at(patient_of([name, *SMALL.get(name, "").split(), "--scale", "0.5"]), checks)
+    assert "WRONG" not in {f.outcome for f in found}, found
+    assert {f.what for f in found if f.outcome == "works"} >= WORKING, found
     assert any(f.what.startswith("claim") and "seen to be false" in f.text for f in found)
 
 
@@ -101,8 +101,17 @@ def test_gradients_of_mixtures_are_right_in_more_dimensions_and_with_all_that_sh
     weights = np.arange(1, n + 1) / (n * (n + 1) / 2)
     noisy = flows.ScoreMatching(n, d, noise_time=0.3, target=np.arange(d) / 10)
     for system in (flows.GMMEM(n, d, weights), noisy):
-        found = examined(system, start, [gradient])
-        assert [(f.what, f.outcome) for f in found] == [("gradient", "works"), ("Hessian", "works")]
+        assert_gradient_and_hessian_work(system, start)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("field", ["real", "complex"])
+def test_gradients_of_layers_are_right_in_every_depth_and_field(depth, field):
+    system = flows.MatrixFactorization(2, depth=depth, field=field, regularization=1.7)
+    start = system.initial(0.7, 3)
+    assert_gradient_and_hessian_work(system, start)
+    off = Off(system, "hessian")
+    assert [f.outcome for f in examined(off, start, [gradient])] == ["works", "WRONG"]
 
 
 def test_a_new_file_has_at_most_60_lines_of_code_and_nothing_is_wrong_or_missing(told, written):
@@ -157,8 +166,8 @@ CHANGES = {
     "one start": ("scale * rng.normal(size=self.d)", "[1, 2]", "random start", "missing", "seed"),
     "no law": ("def initial", "def _initial", "start law", "missing", "def initial(self, rng"),
     "no claims": ("def claims", "def _claims", "claims", "missing", "def claims(self"),
-    "no polynomial": ("** 2 / 4", "** 2 / sp.sqrt(16)", "certificates", "works", "certify"),
-    "other power": ("** 2 / 4", "** sp.Rational(5, 2)", "certificates", "works", "certify"),
+    "no polynomial": ("** 2 / 4", "** 2 / sp.sqrt(16)", "certificates", "works", "accepted"),
+    "other power": ("** 2 / 4", "** sp.Rational(5, 2)", "certificates", "works", "accepted"),
 }
 
 
@@ -170,6 +179,17 @@ def test_each_change_of_a_new_file_is_told(told, written, change):
     written.write_text(text.replace(old, new))
     _, found = told(written, "--scale", "10")
     assert found[what][0] == outcome and words in found[what][1], found
+    line = text[: text.index(old)].count("\n") + 1
+    assert (f"{written}, line {line}: " in found[what][1]) == (outcome == "WRONG")
+
+
+def test_each_check_is_a_test_of_pytest_which_fails_where_a_file_is_wrong(written):
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "popflow.conformance", "--system"]
+    for checks, code, said in (("starts or round", 0, "2 passed"), ("claimed", 1, "VIOLATED")):
+        asked = [*words, "quartic_well.py --d 1 --scale 10", "-k", checks]
+        done = subprocess.run(asked, capture_output=True, text=True)
+        assert done.returncode == code and said in done.stdout, done.stdout + done.stderr
+        written.write_text(written.read_text().replace("t**-2 / 16", "t**-2 / 16.016"))
 
 
 class Off:
@@ -219,3 +239,10 @@ def test_a_start_that_is_drawn_anew_and_a_run_that_cannot_be_saved_are_wrong():
     fresh.initial = lambda scale, seed: rng.normal(size=(2, 2))
     assert [f.outcome for f in examined(fresh, start, [starts])] == ["WRONG"]
     assert [f.outcome for f in examined(Off(system, ""), start, [saved])] == ["WRONG"]
+
+
+def test_a_run_that_is_off_by_more_than_it_states_is_wrong():
+    patient = patient_of(["(x*y - 1)**2/2", "--start", "x=0.5,y=0.4"])
+    assert [f.outcome for f in looked_at(patient, [digits])] == ["works"]
+    patient.__dict__["short"] = flows.integrate(patient.system, [0.5, 0.4001], 1.0)
+    assert [f.outcome for f in looked_at(patient, [digits])] == ["WRONG"]

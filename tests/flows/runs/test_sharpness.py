@@ -7,12 +7,11 @@ the number can be sharper, and from there on the break is seen.
 
 import functools
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 import sympy as sp
-from oracles.hidden_layer import flipped
-from scipy.optimize import brentq
 
 import flows
 import potentials
@@ -24,96 +23,13 @@ BEYOND = sp.Rational(11, 10)
 HOLDS = ("HOLDS", "HOLDS_BEYOND")
 
 
-def of(system, scale, seed, t_end, times=None):
-    return flows.integrate(system, system.initial(scale, seed), t_end, times)
-
-
-def balanced(sign):
-    """Layers of the first balanced start whose determinant has this sign, to the end."""
-    system = flows.MatrixFactorization(2, "real", 5.0)
-    starts = (system.initial(0.25, seed, True) for seed in range(50))
-    start = next(x for x in starts if np.sign(np.linalg.det(x)).prod() == sign)
-    return flows.integrate(system, start, 1e6)
-
-
-def at_rest():
-    """Three components at the stationary point: two at opposite lengths, one at the target."""
-    system = flows.ScoreMatching(3, 1)
-    length = brentq(lambda s: system.gradient([[s], [-s], [0.0]])[0, 0], 2.0, 4.0, xtol=1e-14)
-    return scores([[length], [-length], [0.0]], 0.1)
-
-
-def neurons(start, t_end):
-    start = np.array(start)
-    return flows.integrate(flows.ReLUNeuron(*start.shape), start, t_end)
-
-
-def means(start, t_end):
-    start = np.array(start, dtype=float)
-    return flows.integrate(flows.GMMEM(*start.shape), start, t_end)
-
-
-def scores(start, t_end, target=None):
-    start = np.array(start, dtype=float)
-    return flows.integrate(flows.ScoreMatching(*start.shape, target=target), start, t_end)
-
-
-def students(start, t_end, teachers=2, **options):
-    system = flows.TwoLayer(len(start), teachers, **options)
-    return flows.integrate(system, start, t_end)
-
-
-FAR = 12 * 2**0.5
-#: A claim is tested on the first run of its system on which its conclusion holds.
-RUNS = {
-    "relu_neuron": (
-        lambda: of(flows.ReLUNeuron(3, 5), 0.1, 0, 1e9),
-        # Phase 1 begins at t = 2 sigma sqrt(d).
-        lambda: of(flows.ReLUNeuron(2, 20), 1e-20, 5, 1e4, np.geomspace(1e-23, 1e4, 120)),
-        lambda: neurons([[0.3, 0.2], [0.3, -0.2]], 1e8),
-        lambda: neurons([[0.1, 0.2]], 1e3),
-        lambda: neurons([[0.2, 0.0], [0.1, 0.0]], 1e3),
-        lambda: neurons([[0.02, 0.1, 0.0], [0.03, 0.1, 0.02]], 1e6),
-    ),
-    "gmm_em": (
-        lambda: of(flows.GMMEM(3, 2), 1.0, 0, 1e8),
-        lambda: means([[1.0, 0.5]], 30.0),
-        lambda: means([[FAR, 0], [-FAR, 0], [0, 0]], 1e2),
-    ),
-    "score_matching": (
-        lambda: scores([[0.1], [-0.12]], 1e6),
-        lambda: scores([[1e-5], [-0.5e-5]], 1e14, [0.3]),
-        at_rest,
-        lambda: scores([[5.9], [7.0]], 1e7),
-        lambda: scores([[4.0], [4.0 + 1e-7]], 1e7),
-        lambda: scores([[0.0], [5.0], [-6.0]], 1e7),
-    ),
-    "matrix_factorization": (
-        lambda: of(flows.MatrixFactorization(3, "real", 20.0, 2 * np.eye(3)), 0.2, 9, 1e4),
-        lambda: balanced(1),
-        lambda: balanced(-1),
-        lambda: of(flows.MatrixFactorization(2, "real", 0.0), 0.25, 0, 1e3),
-    ),
-    "two_layer": (
-        lambda: students([[0.5, 0.2], [0.6, -0.1], [0.4, 0.9]], 1e9, [[1.0, 0.0], [0.5, 0.8]]),
-        lambda: students([[0.9, 0.2], [0.1, 1.2]], 400.0),
-        lambda: students([[0.5, 0.2, 0.8], [0.1, 0.9, 1.0]], 30.0, train_outputs=True),
-        lambda: students(
-            [[0.9, 0.2], [1.2, -0.1], [0.1, 0.8]],
-            1e9,
-            activation="erf",
-            output_weights=[0.5, 0.5, 1.0],
-        ),
-        # Off the symmetry of the point, which the slowest direction breaks.
-        lambda: students(flipped(6) + 0.01 * np.random.default_rng(0).normal(size=(6, 6)), 3e3, 6),
-    ),
-}
 CLAIMS = [(s, c.id) for s in potentials.SYSTEMS for c in potentials.claims(s)]
 
 
 @functools.cache
-def run_of(system, place):
-    return RUNS[system][place]()
+def runs_of(system):
+    """Makers of runs; a claim is tested on the first one on which its conclusion holds."""
+    return [functools.cache(make) for make in import_module(f"oracles.witnesses.{system}").RUNS]
 
 
 def bare(system, claim):
@@ -128,10 +44,10 @@ def checked(run, claim):
 
 def witness(system, claim):
     """A run on which the conclusion holds, and the verdict."""
-    for place in range(len(RUNS[system])):
-        found = checked(run_of(system, place), bare(system, claim))
+    for make in runs_of(system):
+        found = checked(make(), bare(system, claim))
         if found.verdict in HOLDS:
-            return run_of(system, place), found
+            return make(), found
     raise AssertionError(f"{claim} holds on no run")
 
 

@@ -32,6 +32,7 @@ VERBS = {
     "law": ("C = 1/16", "--d", "1", "--at", "at.json"),
     "inspect": ("derivative along the flow", "--d", "1", "--t-end", "5", "--potential", "square"),
     "ensemble": ("2 HOLDS", "--d", "1", "--t-end", "5", "--size", "2", "--claim", "loss_upper"),
+    "sweep": ("2 completed", "--t-end", "5", "--size", "2", "--vary", "d=1,2", "--scale", "1"),
     "certify": ("PROVED", "--d", "1", "--t-end", "2", "--digits", "8"),
     "stationary": ("critical point", "--d", "1", "--initial", "at.json"),
     "report": ("QuarticWell.html", "--out", "report"),

@@ -68,25 +68,6 @@ def test_loss_and_gradient_are_those_that_were_derived(depth, field):
     assert np.abs(other.gradient(state) - gradient).max() > VISIBLE
 
 
-@pytest.mark.parametrize("depth, field", KINDS)
-def test_hessian_is_the_derivative_of_the_gradient(depth, field):
-    system, state = make(depth, field, d=2)
-    hessian = system.hessian(state)
-    flat = state.view(float).ravel()
-    columns = []
-    for k in range(flat.size):
-        by = np.zeros(flat.size)
-        by[k] = STEP
-        forth, back = (
-            system.gradient((flat + s * by).view(state.dtype).reshape(state.shape)) for s in (1, -1)
-        )
-        columns.append(((forth - back) / (2 * STEP)).view(float).ravel())
-    difference = np.array(columns).T
-    assert np.abs(hessian - difference).max() < DIFFERENCE * np.abs(hessian).max()
-    assert np.abs(hessian - hessian.T).max() < ROUNDING * np.abs(hessian).max()
-    assert np.abs(hessian + difference).max() > VISIBLE
-
-
 def raw(x, shape):
     return plainly(make_raw, x, np.array([1.7]), shape)[0]
 

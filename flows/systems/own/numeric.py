@@ -17,6 +17,7 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.axis_field import Code
+from flows.expectations.changes import Tape, taped
 from flows.systems.own.code import coded
 from symbolic.language.lower import lower
 from symbolic.language.program import Program, composed, gradient, tangent
@@ -35,6 +36,7 @@ __all__ = [
     "rates_code",
     "stacked",
     "steps_of",
+    "tape_of",
 ]
 
 # Numbers of an expression lie between these: nothing is 0 or infinite that should not be.
@@ -165,6 +167,12 @@ def _derived(
 def program_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Program:
     """Program of a value and its gradient."""
     return _derived(expression, y)[0]
+
+
+@functools.lru_cache(maxsize=64)
+def tape_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Tape | None:
+    """Program of a value and its gradient, whose changes and rounding are known; or None."""
+    return taped(program_of(expression, y), y)
 
 
 def steps_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> int:

@@ -206,8 +206,8 @@ class Tape:
                 elif operation == "times":
                     left = np.abs(a[0]) * e[1] + np.abs(a[1]) * e[0]
                 elif operation == "inverse":  # a pole is in between
-                    left = np.where(e[0] < np.abs(a[0]), e[0] / (np.abs(a[0]) - e[0]), np.inf)
-                    left = left * np.abs(last)
+                    room = np.abs(a[0]) - e[0]
+                    left = np.abs(last) * np.where(room > 0, e[0] / room, np.inf)
                 else:
                     both = (np.abs(_changed(operation, a[0], last, s * e[0])) for s in (1, -1))
                     left = np.maximum(*both)

@@ -18,7 +18,7 @@ from flows.core.quadrature_rules import Rule
 from flows.expectations.planes import fewest, surveyed
 from flows.expectations.rules import MOST_MEASURED, Proved, left_between, two_families
 from flows.systems.own.by_forms import Formed, Rules, formed
-from flows.systems.own.measured import Measured, curved, last_bits, seen, summed
+from flows.systems.own.measured import Measured, curved, summed
 from flows.systems.own.numeric import (
     Numeric,
     check_doubles,
@@ -38,6 +38,8 @@ __all__ = ["ROUNDING", "Estimate", "Loss", "estimate"]
 TOGETHER = 1000
 #: Rounding of a sum over nodes, relative to the sum of absolute values.
 ROUNDING = 1e-14
+# Rounding of an integrand against what some moves of the last bits of the entries show of it.
+MOVES, SPREAD = 2, 4.0
 # How often a rule is refined for the average that the one before has given.
 REFINED = 3
 # An estimate to this shows that the expectation is finite.
@@ -122,24 +124,22 @@ class Loss:
             total, size = total + average, size + sizes
         return total, size
 
-    def rounded(self, y: Array, rule: Rule | Rules) -> Array:
-        """Rounding of what :meth:`summed` adds, with that of the entries, shape (1 + N,).
+    def rounding(self, y: Array, rule: Rule | Rules) -> Array:
+        """Rounding of what :meth:`summed` adds and of the entries, shape (1 + N,).
 
-        A bound, or what last bits of the entries show where changes of a function are not known.
+        A bound, or what last bits show where the changes of a function are not known.
         """
         place, tape = np.asarray(y, dtype=float), tape_of(self.form.plain, self.y)
-        if tape is None:
-            found = last_bits(lambda z: stacked(quietly(self.plain.both, *z), ()), place)
-        else:
-            found = stacked(tape.doubts([*place], [*(EPSILON * np.abs(place))]), ())
         if self.measured is not None:
             assert isinstance(rule, Rule)
-            found = found + self.measured.rounded(place, rule)
+            parts = [self.measured.rounded(place, rule)]
         else:
-            for one, each in self._parts(place, rule):
-                bound = one.rounded(place, each)
-                found = found + (seen(one.summed, place, each) if bound is None else bound)
-        return found
+            parts = [one.rounded(place, each) for one, each in self._parts(place, rule)]
+        known = [part for part in parts if part is not None]
+        if tape is None or len(known) < len(parts):
+            return _last_bits(self, place, rule)
+        plain = stacked(tape.doubts([*place], [*(EPSILON * np.abs(place))]), ())
+        return np.asarray(sum(known, start=plain))
 
     def _parts(self, y: Array, rule: Rule | Rules) -> tuple[tuple[Formed, Rule], ...]:
         """Integrands and rules at a state."""
@@ -260,7 +260,7 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
     rounding = ROUNDING * size
     error = float(np.max(doubt / scale))
     if careful or not error <= tolerance:
-        rounding = rounding + loss.rounded(y, rule)
+        rounding = rounding + loss.rounding(y, rule)
     rounded = np.array([rounding[0], np.linalg.norm(rounding[1:])])
     # Of a number that is NaN nothing is known.
     doubt, rounded = (np.where(np.isnan(part), np.inf, part) for part in (doubt, rounded))
@@ -332,3 +332,17 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
         before = total
         levels = [n + (not m < LESS * max(moved)) for n, m in zip(levels, moved, strict=True)]
     return best
+
+
+def _last_bits(loss: Loss, y: Array, rule: Rule | Rules) -> Array:
+    """Change of the sums where last bits of entries or nodes move: what cancels in the integrand.
+
+    Axes of a plane have lengths of one but for their last bit, and offsets do not move with them.
+    """
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(MOVES, len(y)))
+    moved = [loss.summed(y * (1 + EPSILON * sign), rule)[0] for sign in signs]
+    if isinstance(rule, Rule):
+        longer = Rule(rule.nodes * (1 + EPSILON), rule.weights, rule.label)
+        moved.append(loss.summed(y, longer)[0])
+    total = loss.summed(y, rule)[0]
+    return np.asarray(SPREAD * np.max(np.abs(np.array(moved) - total), axis=0))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,13 +22,11 @@ from symbolic.language.averages.density import Density
 from symbolic.language.program import Program
 from symbolic.language.stable import stable
 
-__all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "last_bits", "seen", "summed"]
+__all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "summed"]
 
 # Numbers of an array over directions and nodes: all of them stay near the processor.
 BLOCK = 50_000
 EPSILON = float(np.finfo(float).eps)
-# Rounding of an integrand against what some moves of the last bits of the entries show of it.
-MOVES, SPREAD = 2, 4.0
 
 
 class Measure(Protocol):
@@ -84,13 +81,13 @@ class Measured:
         program = program_of(whole, self.y) if self.derived is None else self.derived[0]
         return taped(program, (*self.y, *self.columns))
 
-    def rounded(self, y: Array, rule: Rule) -> Array:
-        """Rounding of the integrand in the average with gradient, shape (1 + N,).
+    def rounded(self, y: Array, rule: Rule) -> Array | None:
+        """Bound of the rounding of the integrand in the average with gradient, shape (1 + N,).
 
-        A bound, or what last bits show where changes of a function are not known.
+        None where the changes of a function are not known.
         """
         if self.tape is None:
-            return seen(functools.partial(summed, self.code), y, rule)
+            return None
         found = np.zeros(1 + len(y))
         for nodes, weights in _chunks(rule, 1 + len(y)):
             given = [*y, *columns_of(nodes)]
@@ -107,20 +104,6 @@ def summed(code: Numeric, y: Array, rule: Rule) -> tuple[Array, Array]:
         total = total + weights @ values
         size = size + np.abs(weights) @ np.abs(values)
     return total, size
-
-
-def last_bits(both: Callable[[Array], Array], y: Array) -> Array:
-    """Change of a value with gradient where last bits of the entries move."""
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(MOVES, len(y)))
-    moved = [both(y * (1 + EPSILON * sign)) for sign in signs]
-    return np.asarray(SPREAD * np.max(np.abs(np.array(moved) - both(y)), axis=0))
-
-
-def seen(sums: Callable[[Array, Rule], tuple[Array, Array]], y: Array, rule: Rule) -> Array:
-    """Change of sums where last bits of the entries, or of the nodes, move."""
-    longer = Rule(rule.nodes * (1 + EPSILON), rule.weights, rule.label)
-    nodes = np.abs(sums(y, longer)[0] - sums(y, rule)[0])
-    return last_bits(lambda z: sums(z, rule)[0], y) + SPREAD * nodes
 
 
 def curved(code: Numeric, y: Array, rule: Rule) -> Array:

@@ -146,7 +146,7 @@ def by_groups(loss: Loss, y: Array) -> Estimate | None:
     if nodes is None:
         return None
     total, size = loss.summed(y, nodes)
-    rounding = ROUNDING * size + loss.rounded(y, nodes)
+    rounding = ROUNDING * size + loss.rounding(y, nodes)
     rounded = np.array([rounding[0], np.linalg.norm(rounding[1:])])
     scale = np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
     with np.errstate(all="ignore"):

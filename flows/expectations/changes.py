@@ -188,6 +188,11 @@ class Tape:
                     found.append(_changed(operation, known[parts[0]], known[k], d[0]))
         return found
 
+    def doubts(self, variables: Sequence[Any], off: Sequence[Any]) -> list[Any]:
+        """Rounding of the results in doubles, of variables that are off by so much."""
+        found = self.rounded(self.values(variables), off)
+        return [found[k] for k in self.results]
+
     def rounded(self, known: Sequence[Any], off: Sequence[Any]) -> list[Any]:
         """Rounding of all registers in doubles, of variables that are off by so much."""
         found = list(off)
@@ -200,6 +205,9 @@ class Tape:
                     left = sum(e) + len(a) * EPSILON * sum(np.abs(x) for x in a)
                 elif operation == "times":
                     left = np.abs(a[0]) * e[1] + np.abs(a[1]) * e[0]
+                elif operation == "inverse":  # a pole is in between
+                    room = np.abs(a[0]) - e[0]
+                    left = np.abs(last) * np.where(room > 0, e[0] / room, np.inf)
                 else:
                     both = (np.abs(_changed(operation, a[0], last, s * e[0])) for s in (1, -1))
                     left = np.maximum(*both)

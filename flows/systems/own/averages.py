@@ -22,14 +22,12 @@ from flint import arb, arb_mat, ctx
 from flows.core.arrays import Array
 from flows.core.limit import Balls
 from flows.core.quadrature_rules import Rule
-from flows.expectations.changes import Tape, taped
 from flows.expectations.forms import Forms
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from symbolic.language.lower import NoBall, lower
-from symbolic.language.program import gradient
 
 __all__ = ["KNOWN", "Nodes", "averages", "has_changes"]
 
@@ -77,15 +75,9 @@ class _Anchor:
     checked: tuple[float, Any] = (-1.0, None)
 
 
-@functools.lru_cache(maxsize=64)
-def _tape(formed: Formed) -> Tape | None:
-    """Program of `F` with its derivatives by forms and entries besides."""
-    return taped(gradient(formed.forms.function, formed.variables), formed.variables)
-
-
 def has_changes(loss: Loss) -> bool:
     """Whether all functions of an integrand have changes and balls."""
-    tape = _tape(loss.formed) if loss.formed.forms.symbols else None
+    tape = loss.formed.tape if loss.formed.forms.symbols else None
     if tape is None:
         return False
     try:
@@ -183,9 +175,8 @@ class Averages:
 
     def __init__(self, formed: Formed, nodes: PlaneNodes) -> None:
         self._formed, self._nodes = formed, nodes
-        tape = _tape(formed)
-        assert tape is not None
-        self._tape = tape
+        assert formed.tape is not None
+        self._tape = formed.tape
         self._many = len(self._formed.forms.symbols)
         ones = np.ones((len(nodes), 1))
         self._longer = np.concatenate([nodes.places, ones], axis=1)

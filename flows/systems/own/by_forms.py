@@ -19,14 +19,16 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
+from flows.expectations.changes import Tape
 from flows.expectations.forms import Forms, forms_of
-from flows.systems.own.numeric import Numeric, numeric, quietly, stacked
+from flows.systems.own.numeric import Numeric, numeric, quietly, stacked, tape_of
 from symbolic.language.stable import stable
 
 __all__ = ["Formed", "Rules", "formed"]
 
 # Numbers of an array over directions and nodes.
 BLOCK = 20_000
+EPSILON = float(np.finfo(float).eps)
 # A direction that nodes do not span has no variance by them, and one that they span has 1.
 SPANNED = 0.5
 
@@ -58,6 +60,11 @@ class Formed:
         """`F` in its variables."""
         return numeric(self.forms.function, self.variables)
 
+    @property
+    def tape(self) -> Tape | None:
+        """Program of `F` and its derivatives; None where changes of a function are not known."""
+        return tape_of(self.forms.function, self.variables)
+
     def _placed(self, y: Array, rows: Array, rule: Rule, width: int) -> Iterator[Any]:
         """Weights, nodes with a one behind them, and variables there, block by block."""
         step, own = max(1, BLOCK // width), [float(y[k]) for k in self.beside]
@@ -80,14 +87,33 @@ class Formed:
             terms = np.abs(terms)
             size += terms.sum(axis=1)
             sizes += terms[1 : 1 + many] @ np.abs(x)
-        found = np.empty((2, len(at)))
+        return self._gathered(at, value, slopes), self._gathered(np.abs(at), size, sizes)
+
+    def _gathered(self, at: Array, totals: Array, moments: Array) -> Array:
+        """Sum and gradient, shape (1 + N,), of sums and of first moments by the forms."""
         moves = at[1:].reshape(len(at) - 1, at[0].size)
-        for one, total, moments, each in zip(
-            found, (value, size), (slopes, sizes), (moves, np.abs(moves)), strict=True
-        ):
-            one[0], one[1:] = total[0], each @ moments.ravel()
-            one[1 + np.array(self.beside, dtype=int)] += total[1 + many :]
-        return found[0], found[1]
+        found = np.append(totals[0], moves @ moments.ravel())
+        found[1 + np.array(self.beside, dtype=int)] += totals[1 + len(at[0]) :]
+        return found
+
+    def rounded(self, y: Array, rule: Rule) -> Array | None:
+        """Bound of the rounding of the integrand in the average with gradient, shape (1 + N,).
+
+        With that of entries; None where the changes of a function are not known.
+        """
+        tape, at, count = self.tape, self.forms.at(y), len(self.variables)
+        if tape is None:
+            return None
+        sizes, many = np.abs(at), len(at[0])
+        rows = EPSILON * (sizes.shape[2] * sizes[0] + np.tensordot(np.abs(y), sizes[1:], 1))
+        value, slopes = np.zeros(1 + count), np.zeros(at.shape[1:])
+        for weights, x, given in self._placed(y, at[0], rule, 1 + count):
+            long = np.abs(x)
+            off = [*(rows @ long.T), *(EPSILON * abs(z) for z in given[many:])]
+            doubts = stacked(tape.doubts(given, off), weights.shape).T * np.abs(weights)
+            value += doubts.sum(axis=1)
+            slopes += doubts[1 : 1 + many] @ long
+        return self._gathered(sizes, value, slopes)
 
     def hessian(self, y: Array, rule: Rule) -> Array:
         """Hessian of the average, shape (N, N)."""

@@ -27,6 +27,7 @@ from flows.systems.own.numeric import (
     quietly,
     rates_code,
     stacked,
+    tape_of,
 )
 from symbolic.language.blocks import Explicit
 from symbolic.language.stable import stable
@@ -37,7 +38,7 @@ __all__ = ["ROUNDING", "Estimate", "Loss", "estimate"]
 TOGETHER = 1000
 #: Rounding of a sum over nodes, relative to the sum of absolute values.
 ROUNDING = 1e-14
-#: Rounding of the integrand against what some moves of the last bits of the entries show of it.
+# Rounding of an integrand against what some moves of the last bits of the entries show of it.
 MOVES, SPREAD = 2, 4.0
 # How often a rule is refined for the average that the one before has given.
 REFINED = 3
@@ -122,6 +123,23 @@ class Loss:
             average, sizes = one.summed(place, each)
             total, size = total + average, size + sizes
         return total, size
+
+    def rounding(self, y: Array, rule: Rule | Rules) -> Array:
+        """Rounding of what :meth:`summed` adds and of the entries, shape (1 + N,).
+
+        A bound, or what last bits show where the changes of a function are not known.
+        """
+        place, tape = np.asarray(y, dtype=float), tape_of(self.form.plain, self.y)
+        if self.measured is not None:
+            assert isinstance(rule, Rule)
+            parts = [self.measured.rounded(place, rule)]
+        else:
+            parts = [one.rounded(place, each) for one, each in self._parts(place, rule)]
+        known = [part for part in parts if part is not None]
+        if tape is None or len(known) < len(parts):
+            return _last_bits(self, place, rule)
+        plain = stacked(tape.doubts([*place], [*(EPSILON * np.abs(place))]), ())
+        return np.asarray(sum(known, start=plain))
 
     def _parts(self, y: Array, rule: Rule | Rules) -> tuple[tuple[Formed, Rule], ...]:
         """Integrands and rules at a state."""
@@ -242,7 +260,7 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
     rounding = ROUNDING * size
     error = float(np.max(doubt / scale))
     if careful or not error <= tolerance:
-        rounding = rounding + SPREAD * _last_bits(loss, y, rule, total)
+        rounding = rounding + loss.rounding(y, rule)
     rounded = np.array([rounding[0], np.linalg.norm(rounding[1:])])
     # Of a number that is NaN nothing is known.
     doubt, rounded = (np.where(np.isnan(part), np.inf, part) for part in (doubt, rounded))
@@ -316,13 +334,15 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
     return best
 
 
-def _last_bits(loss: Loss, y: Array, rule: Rule, total: Array) -> Array:
+def _last_bits(loss: Loss, y: Array, rule: Rule | Rules) -> Array:
     """Change of the sums where last bits of entries or nodes move: what cancels in the integrand.
 
     Axes of a plane have lengths of one but for their last bit, and offsets do not move with them.
     """
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(MOVES, len(y)))
     moved = [loss.summed(y * (1 + EPSILON * sign), rule)[0] for sign in signs]
-    longer = Rule(rule.nodes * (1 + EPSILON), rule.weights, rule.label)
-    moved.append(loss.summed(y, longer)[0])
-    return np.max(np.abs(np.array(moved) - total), axis=0)
+    if isinstance(rule, Rule):
+        longer = Rule(rule.nodes * (1 + EPSILON), rule.weights, rule.label)
+        moved.append(loss.summed(y, longer)[0])
+    total = loss.summed(y, rule)[0]
+    return np.asarray(SPREAD * np.max(np.abs(np.array(moved) - total), axis=0))

@@ -15,8 +15,9 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
+from flows.expectations.changes import Tape, taped
 from flows.expectations.rules import Proved
-from flows.systems.own.numeric import Numeric, compiled, numeric, quietly, stacked
+from flows.systems.own.numeric import Numeric, compiled, numeric, program_of, quietly, stacked
 from symbolic.language.averages.density import Density
 from symbolic.language.program import Program
 from symbolic.language.stable import stable
@@ -25,6 +26,7 @@ __all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "summed"]
 
 # Numbers of an array over directions and nodes: all of them stay near the processor.
 BLOCK = 50_000
+EPSILON = float(np.finfo(float).eps)
 
 
 class Measure(Protocol):
@@ -71,6 +73,27 @@ class Measured:
         if self.derived is None:
             return numeric(stable(self.integrand), self.y, self.columns)
         return compiled(*self.derived, self.y, self.columns)
+
+    @functools.cached_property
+    def tape(self) -> Tape | None:
+        """Its program; None where changes of a function are not known."""
+        whole = stable(self.integrand)
+        program = program_of(whole, self.y) if self.derived is None else self.derived[0]
+        return taped(program, (*self.y, *self.columns))
+
+    def rounded(self, y: Array, rule: Rule) -> Array | None:
+        """Bound of the rounding of the integrand in the average with gradient, shape (1 + N,).
+
+        None where the changes of a function are not known.
+        """
+        if self.tape is None:
+            return None
+        found = np.zeros(1 + len(y))
+        for nodes, weights in _chunks(rule, 1 + len(y)):
+            given = [*y, *columns_of(nodes)]
+            doubts = self.tape.doubts(given, [EPSILON * abs(z) for z in given])
+            found = found + np.abs(weights) @ stacked(doubts, weights.shape)
+        return found
 
 
 def summed(code: Numeric, y: Array, rule: Rule) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.axis_field import Code
+from flows.expectations.changes import Tape, taped
 from flows.systems.own.code import coded
 from symbolic.language.blocks import as_written
 from symbolic.language.lower import lower
@@ -36,6 +37,7 @@ __all__ = [
     "rates_code",
     "stacked",
     "steps_of",
+    "tape_of",
 ]
 
 # Numbers of an expression lie between these: nothing is 0 or infinite that should not be.
@@ -166,6 +168,12 @@ def _derived(
 def program_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Program:
     """Program of a value and its gradient."""
     return _derived(expression, y)[0]
+
+
+@functools.lru_cache(maxsize=64)
+def tape_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Tape | None:
+    """Program of a value and its gradient, whose changes and rounding are known; or None."""
+    return taped(program_of(expression, y), y)
 
 
 def steps_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> int:

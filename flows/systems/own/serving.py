@@ -146,7 +146,8 @@ def by_groups(loss: Loss, y: Array) -> Estimate | None:
     if nodes is None:
         return None
     total, size = loss.summed(y, nodes)
-    rounded = ROUNDING * np.array([size[0], np.linalg.norm(size[1:])])
+    rounding = ROUNDING * size + loss.rounding(y, nodes)
+    rounded = np.array([rounding[0], np.linalg.norm(rounding[1:])])
     scale = np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
     with np.errstate(all="ignore"):
         error, floor = (float(np.max(part / scale)) for part in (nodes.bound, rounded))

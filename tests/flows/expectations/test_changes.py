@@ -12,6 +12,9 @@ from symbolic.language.stable import LogCosh, Sigmoid, Softplus
 X, Y = sp.symbols("x y", real=True)
 # Last bits of some operations, of a change and of the slope; `1 - tanh^2` is right to a last bit.
 ROUNDED = 2e-14
+EPSILON = float(np.finfo(float).eps)
+# Bounds of rounding of a few steps are no larger than so many last bits of the entry.
+FEW = 20
 FUNCTIONS = {
     "exp": (sp.exp, mp.exp),
     "log": (sp.log, mp.log),
@@ -80,3 +83,15 @@ def test_what_cancels_at_a_place_that_is_known_keeps_its_digits_around_it():
 def test_a_function_whose_changes_are_not_known_has_no_tape():
     assert taped(Program((), (sp.gamma(X),)), (X,)) is None
     assert taped(Program((), (sp.Abs(X),)), (X,)) is None
+
+
+def test_the_rounding_of_a_quotient_is_unknown_where_a_pole_may_be_in_between():
+    x = sp.Symbol("x", real=True)
+    tape = taped(Program((), (1 / (1 - x),)), (x,))
+    place = np.array([0.5, 1 - 1e-10, 1 - 1e-15])
+    doubt = tape.doubts([place], [EPSILON * place])[0]
+    # The rounding of x moves 1/(1 - x) by its square.
+    assert (doubt[:2] > EPSILON * place[:2] / (1 - place[:2]) ** 2).all()
+    assert (doubt[:2] < FEW * EPSILON / (1 - place[:2]) ** 2).all()
+    # Next to the pole, nothing is known.
+    assert doubt[2] == np.inf

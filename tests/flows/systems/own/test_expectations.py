@@ -14,6 +14,7 @@ from scipy.special import expit
 import flows
 from flows.core.balls import precision
 from flows.systems.own import exact, serving, view
+from flows.systems.own.loss import ROUNDING
 from symbolic import Expectation
 
 A, X = sp.symbols("a x")
@@ -21,6 +22,8 @@ A, X = sp.symbols("a x")
 DIGITS = 1e-9
 # Two fixed rules of an expectation agree to 1e-30.
 RULE = 1e-28
+# Digits of `1 + z` that its logarithm loses, and some last bits of a few steps.
+LOST = 1e-13
 
 
 def test_an_expectation_behaves_like_its_closed_form():
@@ -91,6 +94,20 @@ def test_an_even_integrand_takes_half_of_its_nodes_and_has_the_same_average(monk
     assert off() > 1e-4
     odd = flows.OwnSystem("odd", [A], Expectation(sp.sin(A * X), X))._loss
     assert not exact.is_even(odd)
+
+
+@pytest.mark.parametrize("a", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("inner", [A * X, sp.Max(0, A * X)], ids=["smooth", "kink"])
+def test_digits_that_an_integrand_loses_in_doubles_are_in_the_stated_error(a, inner):
+    # 1 + (a x)^2 has lost digits of x that no last bit of a or x shows.
+    system = flows.OwnSystem("log", [A], Expectation(sp.log(1 + inner**2), X))
+    found, share = system.expectation([a]), 2 if inner == A * X else 1
+    with mp.workdps(40):
+        half = mp.quad(lambda x: mp.npdf(x) * mp.log1p((a * x) ** 2), [0, 3, 6, 16])
+        off = float(abs(found.loss - share * half))
+    assert off <= found.loss_error < LOST / a**2 * found.loss
+    # Control: sums alone are rounded by less.
+    assert a == 1e-2 or off > ROUNDING * found.loss
 
 
 def test_an_expectation_that_is_slow_in_balls_is_in_doubles_unless_they_are_asked_for(monkeypatch):

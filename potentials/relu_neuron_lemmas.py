@@ -69,6 +69,7 @@ _EQUAL = (
         "pair",
         unmet="the largest angle between w_i(0) and w_j(0) is {value}, not 0",
     ),
+    Hypothesis("w(0) != 0", symbol("norm_0"), ">", sp.S.Zero, "neuron", unmet="some w_i(0) = 0"),
 )
 # Along the teacher |r|^2 is <r, vbar>^2, and the rest is |z_1 + z_2|^2.
 _OFF_MIRROR = symbol("residual_norm_0") ** 2 - symbol("rho_0") ** 2

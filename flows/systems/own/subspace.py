@@ -288,16 +288,13 @@ def moved(states: SoundState, alike: Alike, losses: tuple[Loss, Loss], up: bool)
     up : bool
         Whether the result is of the whole system.
     """
-    bits = 53 * states.digits.shape[-1] + SPARE
     first = [alike.of.index(c) for c in range(len(alike.sizes))]
-    with precision(bits):
-        scale = [arb(m).sqrt().mid() for m in alike.sizes]
-    place = functools.partial(_lifted if up else _lowered, alike=alike, scale=scale)
-    shown = []
+    place, shown = _lifted if up else _lowered, []
     for digits in states.digits:
         known = from_doubles(digits)
-        with precision(bits):
-            shown.append(to_doubles(place(known)))
+        with precision(_bits_of(digits)):
+            scale = [arb(m).sqrt().mid() for m in alike.sizes]
+            shown.append(to_doubles(place(known, alike, scale)))
     size = len(alike.of) if up else len(first)
     x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
     low = width(size, [digits[:, 1:] for digits in shown])
@@ -326,6 +323,13 @@ def lifted(
     found.x[0], found.low[0] = start, 0.0
     analytic = _is_analytic(losses[0].form.plain)
     return found if analytic or _is_kept(losses[0], found, alike) else None
+
+
+def _bits_of(digits: Array) -> int:
+    """Bits from the first to the last of sums of doubles, which may lie far apart, and some more."""
+    sizes = np.abs(digits[digits != 0])
+    apart = float(np.log2(sizes.max()) - np.log2(sizes.min())) if sizes.size else 0.0
+    return math.ceil(apart) + 53 + SPARE
 
 
 def _lifted(known: list[Any], alike: Alike, scale: list[Any]) -> list[Any]:

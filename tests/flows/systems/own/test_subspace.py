@@ -155,3 +155,21 @@ def test_the_classic_fit_of_six_exponentials_goes_to_the_saddle_between_its_mini
     assert run.completed
     assert (run.state[:, 0] == run.state[:, 4]).all() and (run.state[:, 2] == run.state[:, 5]).all()
     assert run["loss"][-1] == pytest.approx(5.655649925e-3 / 2, rel=1e-9)
+
+
+def test_late_states_of_a_subspace_keep_digits_that_lie_far_apart():
+    """A coordinate is `2 - 1e-139`, of three doubles with nothing in between."""
+    a, b, c, d = sp.symbols("a b c d")
+    system = flows.OwnSystem("product", [a, b, c, d], (a * b * c * d - 1) ** 2 / 2)
+    run = flows.integrate(system, [0.9] * 4, 1e6)
+    known = np.isfinite(run["loss"])
+    assert run["loss"][known][-1] < 1e-200
+    distance = [abs(sum(map(sp.Rational, digits), -1)) for digits in run.states.digits[:, 0]]
+    # Near the minimum the product is one less four times the distance.
+    late = known & (run.t > 10)
+    found = np.array([float(8 * x**2) for x, k in zip(distance, late, strict=True) if k])
+    assert found == pytest.approx(run["loss"][late], rel=1e-6)
+    # After it has fallen below all doubles nothing is left of it: it was 4e-134 from there on.
+    after = np.flatnonzero(known)[-1] + 1
+    assert np.isnan(run.excess.value[after:]).all()
+    assert flows.late_time_law(run).laws[0].rate == 8

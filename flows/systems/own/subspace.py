@@ -326,7 +326,7 @@ def lifted(
 
 
 def _bits_of(digits: Array) -> int:
-    """Bits from the first to the last of sums of doubles, which may lie far apart, and some more."""
+    """Bits from the first to the last of sums of doubles, which may lie far apart, and more."""
     sizes = np.abs(digits[digits != 0])
     apart = float(np.log2(sizes.max()) - np.log2(sizes.min())) if sizes.size else 0.0
     return math.ceil(apart) + 53 + SPARE

@@ -129,8 +129,6 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
         outcome = Outcome.VIOLATED
     else:
         outcome = Outcome.INCONCLUSIVE
-    missing = sum(not h.holds for h in hypotheses)
-    note = f"{OUTSIDE}{missing} of {len(hypotheses)} hypotheses not met"
     return Verdict(
         claim=claim.id,
         verdict=outcome,
@@ -143,7 +141,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
         attained_at=worst.attained_at,
         message=worst.message
         + resolved
-        + (note if missing else "")
+        + _outside(hypotheses)
         + (f"; {claim.reading}" if claim.reading else ""),
         resolution=worst.resolution,
         exponent_resolution=exponent,
@@ -153,6 +151,15 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
         compared=worst.compared,
         conclusion=worst.holds if worst.defined else None,
     )
+
+
+def _outside(hypotheses: Sequence[HypothesisResult]) -> str:
+    """How many hypotheses are not met, and of how many nobody knows."""
+    lacking = [h for h in hypotheses if not h.holds]
+    failed = sum(h.known for h in lacking)
+    counts = {"not met": failed, "not known": len(lacking) - failed}
+    said = [f"{k} of {len(hypotheses)} hypotheses {word}" for word, k in counts.items() if k]
+    return f"{OUTSIDE}{', '.join(said)}" if said else ""
 
 
 def _worst(results: Sequence[ComparisonResult]) -> ComparisonResult:

@@ -463,3 +463,21 @@ def test_neurons_on_a_line_may_be_zero_or_dead(n, start, equal):
     found = {v.claim: str(v.verdict) for v in check(integrate(ReLUNeuron(n, 1), start, 10))}
     assert "VIOLATED" not in found.values()
     assert found["equal_rate"] == equal
+
+
+@pytest.mark.parametrize(("start", "word"), [([0.1 + 0.2, 0.3], "known"), ([0.5, 0.3], "met")])
+def test_a_hypothesis_about_what_has_no_digit_left_is_not_known(start, word):
+    """A balance of one rounding is NaN later on: nothing says that it fails."""
+    x, y = sp.symbols("x y", real=True)
+    balance = symbol("balance")
+    system = OwnSystem("ab", [x, y], (x * y - 1) ** 2 / 2, potentials={"balance": x**2 - y**2})
+    small = Hypothesis("a balanced start", sp.Abs(balance), "<=", sp.Float(1e-12))
+    claim = Inequality(
+        id="falls",
+        statement="L <= 1",
+        source=Source("popflow", 2026, "", "here", "upper"),
+        hypotheses=(small,),
+        conclusions=(Comparison(symbol("loss"), "<=", sp.S.One, sp.S.One),),
+    )
+    (found,) = check(integrate(system, start, 10.0), claim)
+    assert found.message.endswith(f"1 of 1 hypotheses not {word}")

@@ -64,7 +64,8 @@ print(f"proved {found.constant}, the best one of this degree {found.best:.6f}")
 # disproves nothing by itself:
 
 # %%
-print(flows.find_potential(fit, rate="exp", level="1/50", degree=6))
+faster = flows.find_potential(fit, rate="exp", level="1/50", degree=6)
+print(faster.verdict, "up to degree", faster.degree)
 
 # %% [markdown]
 # ## Is the constant the right one?

@@ -26,7 +26,7 @@ from flows.arithmetic.functions import (
     sine_excess_one,
     turn_lanes,
 )
-from flows.arithmetic.kept import lean
+from flows.arithmetic.kept import lean, outer
 from flows.arithmetic.matrices import product_of
 from flows.arithmetic.memory import SLOPES, memory
 from flows.arithmetic.vectors import WIDTH, larger, magnitude, spread, where_less
@@ -131,7 +131,7 @@ def pairs(body: Callable[..., None]) -> Any:
 
 def lowered(expressions: Sequence[sp.Expr], symbols: Sequence[sp.Symbol]) -> Any:
     """Compile derived expressions, for numbers of any kind."""
-    return lean(lower.lower(expressions, symbols, "math"))
+    return outer(lower.lower(expressions, symbols, "math"), counts=False)
 
 
 def _made(get: Any, put: Any, zero: Any, **parts: Any) -> Arithmetic:

@@ -99,13 +99,13 @@ def ensemble(
 
 def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]:
     """System and starts that the options ask for."""
+    subject = system_of(name)
     if options["initial"] is None and options["start"] is not None:
         raise InputError("--start: expected several starts; give --size or --initial")
     if options["initial"] is None and size is None:
         raise InputError("--size: expected a number of starts, got none; give --size 100")
     if options["initial"] is not None and size is not None:
         raise InputError("--initial: expected no --size beside it; give one of them")
-    subject = system_of(name)
     if size is not None:
         from flows.ensembles.starts import Law
 

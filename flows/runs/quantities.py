@@ -169,8 +169,10 @@ class Quantities(dict[str, Any]):
         self._marks = {mark.name: mark for mark in stated.marks}
         self._features = run.features
         features = {k: np.asarray(x, dtype=float) for k, x in run.features.items()}
-        #: Numbers among the parameters, which claims know by their names.
-        self.constants = numbers(run.parameters)
+        #: Numbers among the parameters, which claims know by their names; potentials come first.
+        self.constants = {
+            name: x for name, x in numbers(run.parameters).items() if name not in self._potentials
+        }
         t = np.asarray(run.t, dtype=float)
         super().__init__({**features, **self.constants, "t": t, "t_end": t[-1]})
 

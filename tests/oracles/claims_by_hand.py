@@ -367,7 +367,7 @@ def relu_neuron(x):
             (x.h_0, ">", 0),
         ],
         "parallel_rate": [(x.zeta_0, "<=", 0), (x.h_0, ">", 0)],
-        "equal_rate": [(x.distance_0, "<=", 0), (x.theta_pair_0, "<=", 0)],
+        "equal_rate": [(x.distance_0, "<=", 0), (x.theta_pair_0, "<=", 0), (x.norm_0, ">", 0)],
         "exact_param_rate": [(n, "<=", 1), (x.norm_0, ">", 0), (x.theta_0, "<", pi)],
         "distance_decay": [several, transverse, spread, *balanced],
         "distance_vs_loss": [several, *balanced],

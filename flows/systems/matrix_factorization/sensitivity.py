@@ -15,10 +15,9 @@ With `s_j = |W_j|_2`, `c_j = prod_{k != j} s_k` and relative errors `e_j = delta
 
 (Weyl; a norm likewise). The rate of a norm or a singular value, `Re u^H X_dot v`, takes another
 direction of `X_dot` where `|\delta X|` turns `u` and `v`: by `|\delta X|` over the distance to the
-next singular value, those with the other sign included. The rate of the residual is
-`-v^2/|\Sigma - W|` with the speed `v` of `L_{ori}` alone, so that errors of the layers move it as
-they move `v`; but it is a product of the residual and the velocity of `W`, whose rounding may be
-larger beside a saddle.
+next singular value, those with the other sign included. The rate of the residual is a product of
+the residual and the velocity of `W`, and is negative at every state; beside a saddle it is as small
+as the rounding of that product, which alone is stated.
 
 Where a residual stays, layers are followed in their modes (:mod:`.modes`), each relative to
 itself, and entries between modes follow them. A mode then keeps the relative error with which it
@@ -113,7 +112,6 @@ def feature_errors(
     balance = strength * beside * (own[:, 1:] * size + delta)
     speed = fit + balance
     slope, slope_error = features["gradient_norm"], _total(speed)
-    fit_speed, fit_error = features["fit_speed"], _total(fit)
     grams = 2 * (norm[:, :-1] * delta[:, :-1] + norm[:, 1:] * delta[:, 1:])
 
     # A = W_1 and R = Z^-1 B, of the layers in the middle and of the outer ones.
@@ -146,13 +144,11 @@ def feature_errors(
 
     root = float(np.sqrt(sigma))
     errors = {
-        "fit_speed": fit_error,
+        "fit_speed": _total(fit),
         "balance_speed": _total(balance),
         "gradient_norm": slope_error,
         "loss_dot": (2 * slope + slope_error) * slope_error,
-        "residual_dot": rounding * _slopes(size) * fit_speed
-        + ((2 * fit_speed + fit_error) * fit_error + doubts[:, 0] * fit_speed**2)
-        / np.maximum(features["residual"], np.finfo(float).tiny),
+        "residual_dot": rounding * _slopes(size) * features["fit_speed"],
         "layer_defect": _total(grams),
         "layer_square": ((2 * norm + delta) * delta).sum(axis=1),
         "layer_value": each.reshape(len(relative), -1),

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from flows.arithmetic.kept import inner, kept, lean, outer
+from flows.arithmetic.kept import inner, kept, outer
 from flows.arithmetic.signatures import signature_of
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
@@ -211,7 +211,7 @@ def make_slope() -> Callable[..., float]:
     :func:`_terms`.
     """
     sizes = (pair.ALPHA, pair.BETA, pair.THETA)
-    pull = lean(lower.lower(pair.pair_gradient(), sizes, "math"))
+    pull = outer(lower.lower(pair.pair_gradient(), sizes, "math"), counts=False)
 
     def at(data, u, gradient):  # type: ignore[no-untyped-def]
         units, norms, weight, half = data

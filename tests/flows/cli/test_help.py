@@ -180,7 +180,7 @@ def test_python_m_flows_is_the_same_command():
     [
         ("run", "(x y - 1)^2"),
         ("law", "foo(x)^2"),
-        ("ensemble", "x^2", "--t-end", "1"),
+        ("ensemble", "foo(x)^2", "--t-end", "1"),
         ("run", "relu"),
     ],
 )

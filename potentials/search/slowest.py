@@ -76,6 +76,18 @@ class Slowest(NamedTuple):
         return f"at {at}, where L = {self.loss:.4g}, dV/dt = {slope}"
 
 
+class _Search(NamedTuple):
+    """What is made least: `sign` times the ratio `falls/height^power`, on a set."""
+
+    size: int
+    height: Polynomial
+    falls: Polynomial
+    above: list[Polynomial]
+    equal: list[Polynomial]
+    sign: int
+    power: float
+
+
 def slowest(
     flow: Flow, V: Polynomial, rate: Rate, where: Set, lower: bool = False, starts: int = STARTS
 ) -> Slowest | None:
@@ -86,7 +98,8 @@ def slowest(
     equal = [_plain(flow, c.p) for c in where.conditions if c.equal and c.reason != "identity"]
     sign, power = -1 if lower else 1, 1.0 if rate == "exp" else 1 + rate.k / rate.m
     best: Slowest | None = None
-    for place in _places(root.size, height, falls, above, equal, sign, power, starts):
+    search = _Search(root.size, height, falls, above, equal, sign, power)
+    for place in _places(search, starts):
         here = [*(fraction(float(x)) for x in place), fmpq(0)]
         v = _double(height(*here))
         inside = v > 0 and all(p(*here) >= 0 for p in above)
@@ -97,17 +110,9 @@ def slowest(
     return best
 
 
-def _places(
-    size: int,
-    height: Polynomial,
-    falls: Polynomial,
-    above: Any,
-    equal: Any,
-    sign: int,
-    power: float,
-    starts: int,
-) -> Iterator[NDArray[np.float64]]:
+def _places(search: _Search, starts: int) -> Iterator[NDArray[np.float64]]:
     """States at which searches end, and zero."""
+    size, height, falls, above, equal, sign, power = search
     yield np.zeros(size)
     high, fall = _Function(height, size), _Function(falls, size)
     ineq, eq = ([_Function(p, size) for p in several] for several in (above, equal))

@@ -392,11 +392,3 @@ def test_weights_of_a_file_stay_as_they_are():
         weights = generator.dirichlet(np.ones(int(generator.integers(2, 8)))) + 1e-3
         system = flows.GMMEM(n=len(weights), d=1, weights=weights / weights.sum())
         assert flows.GMMEM.from_parameters(system.parameters) == system
-
-
-def test_a_mean_that_has_fallen_to_the_least_double_is_checked():
-    """What is left of a mean is a distance whose part of a width is no double."""
-    system = flows.GMMEM(1, 2)
-    run = flows.integrate(system, [[0.006, -0.03]], 4e8, np.geomspace(4e4, 4e8, 60), rtol=1e-7)
-    assert run["loss"][-1] == 0.0
-    assert {str(v.verdict) for v in flows.check(run)}.isdisjoint({"VIOLATED"})

@@ -11,7 +11,8 @@ around it, in doubles.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,8 +100,8 @@ _STEPS: dict[Any, Callable[..., Any]] = {
     Softplus: lambda a: log1p(sp.exp(a)),
     LogCosh: lambda a: log1p(2 * sp.sinh(a / 2) ** 2),
 }
-# Operations whose changes do not ask for their values.
-_SUMS = (None, "add", "times")
+# No register is known better than in doubles.
+NONE: Mapping[int, Any] = MappingProxyType({})
 
 
 class _Row(NamedTuple):
@@ -126,18 +127,17 @@ class Tape:
 
     def __init__(self, rows: Sequence[_Row], count: int, results: Sequence[int]) -> None:
         self.rows, self.count, self.results = tuple(rows), count, tuple(results)
-        # Registers that changes of others, or results, are made of.
-        asked = set(results).union(*(row.parts for row in rows if row.operation != "add"))
-        functions = (k for k, row in enumerate(rows, count) if row.operation not in _SUMS)
-        self.asked = sorted(asked.union(functions))
+        self._exact: dict[tuple[int, ...], Callable[..., Any]] = {}
 
-    def values(self, variables: Sequence[Any]) -> list[Any]:
-        """Registers in doubles, of arrays."""
+    def values(self, variables: Sequence[Any], better: Mapping[int, Any] = NONE) -> list[Any]:
+        """Registers in doubles, of arrays; those that are known better are as given."""
         found = list(variables)
         with np.errstate(all="ignore"):
-            for operation, parts, number in self.rows:
-                a = [found[k] for k in parts]
-                if operation is None:
+            for k, (operation, parts, number) in enumerate(self.rows, self.count):
+                a = [found[p] for p in parts]
+                if k in better:
+                    found.append(better[k])
+                elif operation is None:
                     found.append(float(number))
                 elif operation == "add":
                     found.append(functools.reduce(lambda x, y: x + y, a))
@@ -151,16 +151,25 @@ class Tape:
                     found.append(_FUNCTIONS[operation].value(a[0]))
         return found
 
-    @functools.cached_property
-    def exact(self) -> Callable[..., Any]:
-        """Registers that are asked for, in balls: a function of the variables at one place."""
-        names = [sp.Symbol(f"_v{k}", real=True) for k in range(self.count + len(self.rows))]
-        steps = []
-        for name, (operation, parts, number) in zip(names[self.count :], self.rows, strict=True):
-            a = [names[k] for k in parts]
-            step = number if operation is None else _STEPS.get(operation, operation)(*a)
-            steps.append((name, step))
-        return lower([names[k] for k in self.asked], names[: self.count], "ball", steps)
+    def exact(self, asked: tuple[int, ...]) -> Callable[..., Any]:
+        """Some registers in balls: a function of the variables at one place."""
+        if asked not in self._exact:
+            needed, names = set(asked), [sp.Symbol(f"_v{k}", real=True) for k in range(len(self))]
+            for k in range(len(self) - 1, self.count - 1, -1):
+                needed.update(self.rows[k - self.count].parts if k in needed else ())
+            steps = []
+            for k, (operation, parts, number) in enumerate(self.rows, self.count):
+                if k in needed:
+                    a = [names[p] for p in parts]
+                    step = number if operation is None else _STEPS.get(operation, operation)(*a)
+                    steps.append((names[k], step))
+            given = names[: self.count]
+            self._exact[asked] = lower([names[k] for k in asked], given, "ball", steps)
+        return self._exact[asked]
+
+    def __len__(self) -> int:
+        """Return the number of registers."""
+        return self.count + len(self.rows)
 
     def changes(self, known: Sequence[Any], moves: Sequence[Any]) -> list[Any]:
         """Changes of all registers where the variables change by these; `None` where none does."""
@@ -193,12 +202,23 @@ class Tape:
         found = self.rounded(self.values(variables), off)
         return [found[k] for k in self.results]
 
-    def rounded(self, known: Sequence[Any], off: Sequence[Any]) -> list[Any]:
-        """Rounding of all registers in doubles, of variables that are off by so much."""
+    def rounded(
+        self,
+        known: Sequence[Any],
+        off: Sequence[Any],
+        better: Mapping[int, Any] = NONE,
+    ) -> list[Any]:
+        """Rounding of all registers in doubles, of variables that are off by so much.
+
+        That of registers that are known better is as given.
+        """
         found = list(off)
         with np.errstate(all="ignore"):
             for k, (operation, parts, _) in enumerate(self.rows, self.count):
                 a, e, last = [known[p] for p in parts], [found[p] for p in parts], known[k]
+                if k in better:
+                    found.append(better[k])
+                    continue
                 if operation is None:
                     left = 0.0
                 elif operation == "add":

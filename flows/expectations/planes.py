@@ -18,7 +18,7 @@ from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.forms import Forms
 from flows.expectations.lines import Axis, Gauss, Line
-from flows.expectations.strips import MOST_AXES, THIN, TURNS, Strips, strips
+from flows.expectations.strips import MOST_AXES, THIN, THINNEST, TURNS, Strips, strips
 
 __all__ = ["MOST_NODES", "PlaneNodes", "fewest", "plane_nodes", "surveyed"]
 
@@ -32,6 +32,8 @@ OUT = 1e-9
 MOST_NODES = 300_000
 # A rule with this part of the nodes is taken instead.
 FEWER = 0.5
+# Nodes of a rule along a thin axis, of which hardly any can be spared.
+FEWEST = 2
 # Longer rows are steep functions: the first axis lies along the longest one.
 STEEP = 3.0
 # On a line, shorter rows than that are tried with nodes where they turn, if it takes more nodes
@@ -280,12 +282,18 @@ def plane_nodes(
 
 
 def _thinner(forms: Forms, y: Array, before: PlaneNodes) -> bool:
-    """Whether an axis, of those that fit the state best, has become thin, or thinner by far."""
+    """Whether an axis, of those that fit the state best, has become thin, or thinner by far.
+
+    Along a thin axis with the fewest nodes, or with the thickness that is the least one for bounds,
+    nothing is to be gained.
+    """
+    many = np.array([rule.size > FEWEST for rule in before.rules])
     thin = np.array([line.thin for line in before.made.lines])
     rows = forms.plane(y, before.axes).rows
     old = np.abs(before.made.plane.rows).max(axis=0, initial=0.0)
     new = np.abs(rows @ _turn(rows)).max(axis=0, initial=0.0)
-    return bool(((new <= THIN) & (~thin | (new < FEWER * old))).any())
+    thinner = many & (old > THINNEST) & (new < FEWER * old)
+    return bool(((new <= THIN) & (~thin | thinner)).any())
 
 
 def _turn(rows: Array) -> Array:

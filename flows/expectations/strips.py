@@ -34,7 +34,7 @@ from flows.expectations.forms import Forms, Plane
 from flows.expectations.lines import Axis, Gauss, Line
 from flows.expectations.tubes import Tube, enclosed, number
 
-__all__ = ["MOST_AXES", "THIN", "Axis", "Gauss", "Line", "Strips", "strips"]
+__all__ = ["MOST_AXES", "THIN", "THINNEST", "Axis", "Gauss", "Line", "Strips", "strips"]
 
 #: More axes take too many nodes.
 MOST_AXES = 3
@@ -55,7 +55,7 @@ TURNS = 2.0
 TINY = 1e-30
 #: Rows of forms are at most this long along a thin axis.
 THIN = 0.15
-# A thinner axis is taken to be as thick as this one.
+#: A thinner axis is taken to be as thick as this one.
 THINNEST = 1e-8
 # Its largest number of nodes, and the half widths of its strips, in units of its scale.
 MOST_GAUSS, AROUND = 24, (0.6, 0.85, 1.05, 1.2, 1.3, 1.4, 1.47, 2.0, 3.0)

@@ -12,7 +12,8 @@ takes, and around it by its change, in which nothing cancels (:mod:`flows.expect
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
+from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.quadrature_rules import Rule
 from flows.expectations.forms import Forms
@@ -36,8 +38,10 @@ KNOWN = 1e-12
 # Bits below which nothing but doubles is asked for.
 FEW = 160
 EPSILON = float(np.finfo(float).eps)
-# Bits of a double.
-DIGITS = 53
+# They are doubled no further than these; how many nodes tell how many bits it takes.
+MORE, MOST_BITS, SOME = 1.6, 4000, 16
+# Rounding of a register in doubles, in last bits, beyond which it is asked for in balls.
+CANCELS = 16.0
 # Places with more bits are the same up to this many of their last bits.
 LAST = 40
 # Rounding of a sum over nodes, in last bits of its terms.
@@ -81,7 +85,7 @@ def has_changes(loss: Loss) -> bool:
     if tape is None:
         return False
     try:
-        tape.exact(*[arb(0.5)] * len(loss.formed.variables))
+        tape.exact(tape.results)(*[arb(0.5)] * len(loss.formed.variables))
         _rows(loss.formed)
         numeric(loss.form.plain, loss.y, (), "ball")
     except NoBall:
@@ -193,48 +197,97 @@ class Averages:
         """
         place = [arb(x).mid() for x in y]
         anchor, again = self._anchor, ctx.prec > self._last[1] and _same(place, *self._last)
-        if anchor is None or (again and not (anchor.sharp and _same(place, anchor.y, anchor.bits))):
-            self._anchor = anchor = self._anchored(place, ctx.prec if again else FEW)
+        here = anchor is not None and again and _same(place, anchor.y, anchor.bits)
+        if anchor is None or (again and not (here and anchor.sharp)):
+            every = here and anchor is not None and anchor.bits > FEW
+            self._anchor = anchor = self._anchored(place, ctx.prec if again else FEW, every)
         self._last = place, ctx.prec
         return self._around(anchor, place)
 
-    def _anchored(self, y: list[Any], bits: int) -> _Anchor:
+    def _anchored(self, y: list[Any], bits: int, every: bool) -> _Anchor:
         """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
         rows = [arb(x) for x in _rows(self._formed)(*y)]
+        own = [float(y[k]) for k in self._formed.beside]
+        off = [EPSILON * abs(x) for x in own]
+        if bits > FEW:
+            forms, doubt = _doubles(self._forms(y, slice(None)))
+            given, rounded = [*forms.T, *own], [*doubt.T, *off]
+            return _Anchor(y, bits, rows, *self._exactly(y, given, rounded, every))
         doubles = np.array([float(x) for x in rows]).reshape(self._many, -1)
-        own = [y[k] for k in self._formed.beside]
         along = np.concatenate([doubles[:, :-1] @ self._nodes.axes, doubles[:, -1:]], axis=1)
-        forms = along @ self._longer.T
-        if bits <= FEW:
-            size = np.abs(along) @ np.abs(self._longer).T
-            # Products with axes are rounded too.
-            off = [*(2 * len(along[0]) * EPSILON * size), *(0.0 for _ in own)]
-            given = [*forms, *(float(x) for x in own)]
-            known = self._tape.values(given)
-            off[self._many :] = [EPSILON * abs(x) for x in given[self._many :]]
-            return _Anchor(y, bits, rows, known, self._tape.rounded(known, off))
-        return _Anchor(y, bits, rows, *self._exactly(rows, own))
+        size = np.abs(along) @ np.abs(self._longer).T
+        known = self._tape.values([*(along @ self._longer.T), *own])
+        # Products with axes are rounded too.
+        rounded = [*(2 * len(along[0]) * EPSILON * size), *off]
+        return _Anchor(y, bits, rows, known, self._tape.rounded(known, rounded))
 
-    def _exactly(self, rows: list[Any], own: list[Any]) -> tuple[list[Any], list[Any], bool]:
-        """Registers at all nodes in balls, with their rounding; whether they have all digits."""
-        (d, k), m = self._nodes.axes.shape, self._many
-        whole = arb_mat(m, d + 1, rows)
+    def _exactly(
+        self, y: list[Any], given: list[Any], off: list[Any], every: bool
+    ) -> tuple[list[Any], list[Any], bool]:
+        """Registers at all nodes, with their rounding; whether they have all digits.
+
+        Sums in which doubles cancel are those of balls, or all sums.
+        """
+        tape, sharp = self._tape, every
+        better: dict[int, Array] = {}
+        radii: dict[int, Array] = {}
+        known = tape.values(given)
+        doubt = tape.rounded(known, off)
+        while asked := self._asked(known, doubt, better, every):
+            found, wrong = self._in_balls(y, asked)
+            sharp = sharp and bool((wrong <= 2.0 * EPSILON * np.abs(found)).all())
+            better |= dict(zip(asked, found.T, strict=True))
+            radii |= dict(zip(asked, wrong.T, strict=True))
+            known = tape.values(given, better)
+            doubt = tape.rounded(known, off, radii)
+        return known, doubt, sharp
+
+    def _asked(
+        self, known: list[Any], doubt: list[Any], better: Mapping[int, Any], every: bool
+    ) -> tuple[int, ...]:
+        """Sums that doubles do not know, by the nodes together; not those that others spoil."""
+        tape, found, spoilt = self._tape, [], set[int]()
+        for k, row in enumerate(tape.rows, tape.count):
+            if k in better:
+                continue
+            if not every and not spoilt.isdisjoint(row.parts):
+                spoilt.add(k)
+            elif row.operation == "add" and (every or self._cancels(known[k], doubt[k])):
+                found.append(k)
+                spoilt.add(k)
+        return tuple(found)
+
+    def _cancels(self, known: Any, doubt: Any) -> bool:
+        """Whether rounding is more than some last bits of a register, by the nodes together."""
+        weights = np.abs(self._nodes.weights)
+        size, off = (float(np.sum(weights * np.abs(part))) for part in (known, doubt))
+        return not off <= CANCELS * EPSILON * size
+
+    def _in_balls(self, y: list[Any], asked: tuple[int, ...]) -> tuple[Array, Array]:
+        """Registers at all nodes with their rounding, with the bits that some nodes ask for."""
+        exact, own = self._tape.exact(asked), [y[k] for k in self._formed.beside]
+
+        def at(which: slice) -> tuple[Array, Array]:
+            return _doubles([exact(*row, *own) for row in self._forms(y, which)])
+
+        some, bits = slice(None, None, math.ceil(len(self._nodes) / SOME)), ctx.prec
+        while bits <= MOST_BITS:
+            with precision(bits):
+                found, wrong = at(some)
+                if (wrong <= 2.0 * EPSILON * np.abs(found)).all():
+                    return at(slice(None))
+            bits = int(MORE * bits)
+        return at(slice(None))  # one of them may be zero
+
+    def _forms(self, y: list[Any], which: slice) -> list[list[Any]]:
+        """Forms at nodes, in balls."""
+        (d, k), m, places = self._nodes.axes.shape, self._many, self._longer[which]
+        whole = arb_mat(m, d + 1, [arb(x) for x in _rows(self._formed)(*y)])
         turn = np.zeros((d + 1, k + 1))
         turn[:d, :k], turn[d, k] = self._nodes.axes, 1.0
-        places = arb_mat(len(self._longer), k + 1, self._longer.ravel().tolist())
-        forms = places * (whole * arb_mat(d + 1, k + 1, turn.ravel().tolist())).transpose()
-        asked, exact = self._tape.asked, self._tape.exact
-        found, radii = np.empty((2, len(asked), len(self._nodes)))
-        for j, row in enumerate(forms.tolist()):
-            balls = exact(*row, *own)
-            found[:, j] = [float(x) for x in balls]
-            radii[:, j] = [float(x.rad()) for x in balls]
-        sharp = bool((radii <= 2.0**-DIGITS * np.abs(found)).all())
-        known: list[Any] = [None] * (self._tape.count + len(self._tape.rows))
-        doubt = known.copy()
-        for k, values, radius in zip(asked, found, radii, strict=True):
-            known[k], doubt[k] = values, EPSILON * np.abs(values) + radius
-        return known, doubt, sharp
+        along = whole * arb_mat(d + 1, k + 1, turn.ravel().tolist())
+        nodes = arb_mat(len(places), k + 1, places.ravel().tolist())
+        return list((nodes * along.transpose()).tolist())
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
@@ -286,6 +339,13 @@ class Averages:
         found = np.append(sums[0, -1], np.tensordot(moves, sums[1 : 1 + many], 2))
         found[1 + np.array(self._formed.beside, dtype=int)] += sums[1 + many :, -1]
         return found
+
+
+def _doubles(rows: Sequence[Sequence[Any]]) -> tuple[Array, Array]:
+    """Balls as doubles, and their rounding."""
+    found = np.array([[float(x) for x in row] for row in rows])
+    radii = np.array([[float(x.rad()) for x in row] for row in rows])
+    return found, EPSILON * np.abs(found) + radii
 
 
 def _same(one: list[Any], other: list[Any], bits: int) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flows.core.altered import altered
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms, Code
+from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.limit import Limit
 from flows.core.minimiser import Approach
@@ -22,25 +23,18 @@ from flows.core.subspace import Subspace
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
+from flows.systems.own.embedded import BITS, Embedded, begun, moved
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls
 from flows.systems.own.exact_view import above_limits, resolved_states
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
+from flows.systems.own.rotations import restricted_to, turned_at
 from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.serving import failing, nodes_for
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
-from flows.systems.own.subspace import (
-    Alike,
-    are_in,
-    coordinates,
-    found_alike,
-    lifted,
-    may_be_alike,
-    moved,
-    restricted,
-)
+from flows.systems.own.subspace import found_alike, lifted, may_be_alike, restricted
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
@@ -66,15 +60,16 @@ class Followed(Evaluated):
         return altered(self, arithmetic="doubles")
 
     def subspace(self, start: Array) -> Subspace | None:
-        """Entries that the flow of a loss in closed form keeps equal, opposite or in place."""
-        found = self._alike(start)
+        """Entries that a flow keeps equal, opposite or in place; of an expectation, its span."""
+        found = self._inside(start)
         if found is None:
             return None
-        alike, inner = found
+        inside, inner = found
         losses = self._loss, inner._loss
-        lift = functools.partial(lifted, alike=alike, losses=losses, start=start)
-        alone = altered(inner, exact_start=coordinates(start, alike))
-        return Subspace(inner, start @ alike.basis, alone, lift)
+        lift = functools.partial(lifted, inside=inside, losses=losses, start=start)
+        with precision(BITS):
+            places = inside.lowered([arb(x) for x in start.tolist()])
+        return Subspace(inner, start @ inside.basis, altered(inner, exact_start=places), lift)
 
     def may_have_subspace(self, starts: Array) -> NDArray[np.bool_]:
         """Those of a loss in closed form with entries, or slopes, of one size or none."""
@@ -83,20 +78,33 @@ class Followed(Evaluated):
             return super().may_have_subspace(starts)
         return may_be_alike(starts, loss.at(starts)[1])
 
-    def _alike(self, start: Array) -> tuple[Alike, Any] | None:
-        """Which entries of a start its flow keeps alike, and the system of these subspaces."""
-        alike = found_alike(self._loss, start)
-        if alike is None:
+    @property
+    def _averaged(self) -> bool:
+        """Whether the loss is an expectation in entries."""
+        return isinstance(self._loss, Loss) and self._loss.averaged
+
+    def _inside(self, start: Array) -> tuple[Embedded, Any] | None:
+        """The subspace of a start, and the system in it."""
+        loss, known = self._loss, tuple(self._view.known.items())
+        inside: Embedded | None
+        if self._averaged:
+            inside = turned_at(loss, self.blocks, tuple(p for _, p in known), start)
+            parts = None if inside is None else restricted_to(inside, loss, known)
+        else:
+            inside = found_alike(loss, start)
+            parts = None if inside is None else restricted(loss, known, inside)
+        if inside is None or parts is None:
             return None
-        known = tuple(self._view.known.items())
-        blocks, expression, potentials = restricted(self._loss, known, alike)
         made: Any = type(self)
         try:
-            return alike, made(
-                self.name, blocks, expression, potentials, arithmetic=self.arithmetic
-            )
+            return inside, made(self.name, *parts, arithmetic=self.arithmetic)
         except InputError:  # where the formula is 0/0, and its limit is not
             return None
+
+    def _around(self, states: SoundState) -> tuple[Embedded, Any] | None:
+        """The subspace that holds all states of a run."""
+        found = self._inside(states.x[0])
+        return found if found is not None and found[0].holds(states.x) else None
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with the observables there."""
@@ -137,7 +145,13 @@ class Followed(Evaluated):
 
     def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""
-        return self._view.recorded(states)
+        found = self._around(states) if self._averaged else None
+        if found is None:
+            return self._view.recorded(states)
+        inside, inner = found
+        losses = self._loss, inner._loss
+        known = inner.recorded(moved(states, inside, losses, up=False))
+        return begun(moved(known, inside, losses, up=True), states.x[0])
 
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
@@ -145,10 +159,10 @@ class Followed(Evaluated):
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
-        inside = self._alike(states.x[0])
-        if inside is not None and are_in(states, inside[0]):
-            alike, inner = inside
-            known = moved(states, alike, (self._loss, inner._loss), up=False)
+        around = self._around(states)
+        if around is not None:
+            inside, inner = around
+            known = moved(states, inside, (self._loss, inner._loss), up=False)
             found: Excess = inner.at_tolerance(*self.steps).excess(frame, known, t, loss)
             return found
         rate = self.features(frame, states)["loss_dot"]

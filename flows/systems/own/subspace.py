@@ -19,7 +19,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +29,8 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.symmetric import eigen
-from flows.systems.own.exact import balls, from_doubles, to_doubles, width
+from flows.systems.own.embedded import BITS, Embedded, begun, moved
+from flows.systems.own.exact import balls, from_doubles
 from flows.systems.own.loss import Loss
 from flows.systems.own.sound_state import SoundState
 from symbolic.language.lower import NoBall, Undecided
@@ -38,18 +38,16 @@ from symbolic.language.lower import NoBall, Undecided
 __all__ = [
     "Alike",
     "alike_at",
-    "are_in",
-    "coordinates",
     "found_alike",
+    "is_analytic",
     "lifted",
     "may_be_alike",
-    "moved",
     "restricted",
 ]
 
-# Bits at a random place, at which entries of a gradient are equal that differ by less than the
-# second number times the largest one.
-BITS, EQUAL = 400, 1e-60
+# At a random place entries of a gradient are equal that differ by less than this part of the
+# largest one.
+EQUAL = 1e-60
 # Random places of a division, and parts of a class's size by which these differ from the start.
 PLACES, PARTS = 2, 1024
 # A gradient that may be zero is below this part of the largest one, in doubles.
@@ -58,8 +56,6 @@ ROUNDED = 1e-12
 KINKS = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 # Functions that are analytic wherever they have a value.
 ANALYTIC = (sp.exp, sp.log, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.erf, sp.atan)
-# Bits of a coordinate beyond those of an entry.
-SPARE = 64
 
 Numbers = NDArray[np.int64]
 Gradient = Callable[[Sequence[Any]], Sequence[Any]]
@@ -95,6 +91,34 @@ class Alike(NamedTuple):
             if sign:
                 found[i, c] = sign / math.sqrt(self.sizes[c])
         return found
+
+    def lifted(self, known: Sequence[Any]) -> list[Any]:
+        """Entries from coordinates."""
+        parts = [(z / s).mid() for z, s in zip(known, self._scale(), strict=True)]
+        each = zip(*self, strict=True)
+        return [parts[c] * sign if sign else arb(at) for c, sign, at in each]
+
+    def lowered(self, known: Sequence[Any]) -> list[Any]:
+        """Coordinates from entries."""
+        return [(known[self.of.index(c)] * s).mid() for c, s in enumerate(self._scale())]
+
+    def products(self, losses: tuple[Loss, Loss], whole: Array, part: Array) -> Array:
+        """Sizes of products of axes of both Hessians at a state, shape (N, K)."""
+        matrices = losses[0].hessian(whole), losses[1].hessian(part)
+        if not all(np.isfinite(matrix).all() for matrix in matrices):
+            return np.ones((len(whole), len(part)))
+        axes, inner = (eigen(matrix)[1] for matrix in matrices)
+        return np.abs(axes.T @ self.basis @ inner)
+
+    def holds(self, x: Array) -> bool:
+        """Whether entries, shape (T, N), are alike to all bits of a double."""
+        first = [self.of.index(c) for c in range(len(self.sizes))]
+        each = zip(*self, strict=True)
+        columns = [s * x[:, first[c]] if s else np.full(len(x), at) for c, s, at in each]
+        return bool((x == np.stack(columns, axis=-1)).all())
+
+    def _scale(self) -> list[Any]:
+        return [arb(m).sqrt().mid() for m in self.sizes]
 
 
 def may_be_alike(starts: Array, slopes: Array) -> NDArray[np.bool_]:
@@ -230,22 +254,7 @@ def found_alike(loss: Any, start: Array) -> Alike | None:
     return alike_at(lambda place: exact.both(place)[1:], start)
 
 
-def coordinates(start: Array, alike: Alike) -> list[Any]:
-    """Exact coordinates of a start in the subspace."""
-    with precision(BITS):
-        scale = [arb(m).sqrt().mid() for m in alike.sizes]
-        return _lowered([arb(x) for x in start.tolist()], alike, scale)
-
-
-def are_in(states: SoundState, alike: Alike) -> bool:
-    """Whether entries of states are alike to all bits of a double."""
-    first = [alike.of.index(c) for c in range(len(alike.sizes))]
-    each = zip(*alike, strict=True)
-    columns = [s * states.x[:, first[c]] if s else np.full(len(states), at) for c, s, at in each]
-    return bool((states.x == np.stack(columns, axis=-1)).all())
-
-
-def _is_analytic(expression: Any) -> bool:
+def is_analytic(expression: Any) -> bool:
     """Whether an expression is made of functions that are analytic wherever they have a value."""
     return all(
         isinstance(e, (sp.Add, sp.Mul, *ANALYTIC)) or e.is_Atom or (e.is_Pow and e.exp.is_Integer)
@@ -271,74 +280,14 @@ def _is_kept(loss: Loss, states: SoundState, alike: Alike) -> bool:
     return True
 
 
-def moved(states: SoundState, alike: Alike, losses: tuple[Loss, Loss], up: bool) -> SoundState:
-    """States of the whole system from those in the subspace, or the reverse.
-
-    Errors along axes of one Hessian are at most those along axes of the other, times the products
-    of both; errors of entries are those of their class.
-
-    Parameters
-    ----------
-    states : SoundState
-        Shape (T, ...).
-    alike : Alike
-        The subspace.
-    losses : tuple of Loss
-        The whole one, and that in the subspace.
-    up : bool
-        Whether the result is of the whole system.
-    """
-    first = [alike.of.index(c) for c in range(len(alike.sizes))]
-    place, shown = _lifted if up else _lowered, []
-    for digits in states.digits:
-        known = from_doubles(digits)
-        with precision(_bits_of(digits)):
-            scale = [arb(m).sqrt().mid() for m in alike.sizes]
-            shown.append(to_doubles(place(known, alike, scale)))
-    size = len(alike.of) if up else len(first)
-    x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
-    low = width(size, [digits[:, 1:] for digits in shown])
-    basis = alike.basis if up else alike.basis.T
-    error = np.abs(basis) @ states.error[..., None]
-    if states.exact:
-        whole, part = (states.x, x)[:: 1 if not up else -1]
-        for k in range(len(states)):
-            matrices = losses[0].hessian(whole[k]), losses[1].hessian(part[k])
-            if np.isfinite(matrices[0]).all() and np.isfinite(matrices[1]).all():
-                axes, inner = (eigen(matrix)[1] for matrix in matrices)
-                products = np.abs(axes.T @ alike.basis @ inner)
-                error[k, :, 0] = (products if up else products.T) @ states.error[k]
-    time = np.abs(basis) @ states.time[..., None]
-    return replace(states, x=x, low=low, error=error[..., 0], time=time[..., 0])
-
-
 def lifted(
-    states: SoundState, alike: Alike, losses: tuple[Loss, Loss], start: Array
+    states: SoundState, inside: Embedded, losses: tuple[Loss, Loss], start: Array
 ) -> SoundState | None:
     """States of the whole system from those in the subspace; None where the flow leaves it.
 
     The first one is the start.
     """
-    found = moved(states, alike, losses, up=True)
-    found.x[0], found.low[0] = start, 0.0
-    analytic = _is_analytic(losses[0].form.plain)
-    return found if analytic or _is_kept(losses[0], found, alike) else None
-
-
-def _bits_of(digits: Array) -> int:
-    """Bits from the first to the last of sums of doubles, which may lie far apart, and more."""
-    sizes = np.abs(digits[digits != 0])
-    apart = float(np.log2(sizes.max()) - np.log2(sizes.min())) if sizes.size else 0.0
-    return math.ceil(apart) + 53 + SPARE
-
-
-def _lifted(known: list[Any], alike: Alike, scale: list[Any]) -> list[Any]:
-    """Entries from coordinates."""
-    parts = [(z / s).mid() for z, s in zip(known, scale, strict=True)]
-    each = zip(*alike, strict=True)
-    return [parts[c] * sign if sign else arb(at) for c, sign, at in each]
-
-
-def _lowered(known: list[Any], alike: Alike, scale: list[Any]) -> list[Any]:
-    """Coordinates from entries."""
-    return [(known[alike.of.index(c)] * s).mid() for c, s in enumerate(scale)]
+    found = begun(moved(states, inside, losses, up=True), start)
+    if not isinstance(inside, Alike) or is_analytic(losses[0].form.plain):
+        return found
+    return found if _is_kept(losses[0], found, inside) else None

@@ -1,0 +1,92 @@
+"""States of a flow in a subspace that it keeps, and of the whole system."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.balls import precision
+from flows.systems.own.exact import from_doubles, to_doubles, width
+from flows.systems.own.loss import Loss
+from flows.systems.own.sound_state import SoundState
+
+__all__ = ["BITS", "Embedded", "begun", "moved"]
+
+#: Bits of a basis, of a start in it, and of random places that tell what a flow keeps.
+BITS = 400
+# Bits of a coordinate beyond those of an entry.
+SPARE = 64
+
+
+class Embedded(Protocol):
+    """A subspace with coordinates of its own."""
+
+    @property
+    def basis(self) -> Array:
+        """Orthonormal columns, shape (N, K)."""
+
+    def lifted(self, known: Sequence[Any]) -> list[Any]:
+        """Exact entries from exact coordinates."""
+
+    def lowered(self, known: Sequence[Any]) -> list[Any]:
+        """Exact coordinates from exact entries."""
+
+    def products(self, losses: tuple[Loss, Loss], whole: Array, part: Array) -> Array:
+        """Sizes of products of axes of both Hessians at a state, shape (N, K)."""
+
+    def holds(self, x: Array) -> bool:
+        """Whether states, shape (T, N), are in the subspace, as far as doubles tell."""
+
+
+def moved(states: SoundState, inside: Embedded, losses: tuple[Loss, Loss], up: bool) -> SoundState:
+    """States of the whole system from those in the subspace, or the reverse.
+
+    Errors of exact states are those along axes, times the products of both; errors of entries are
+    those of coordinates, times the basis.
+
+    Parameters
+    ----------
+    states : SoundState
+        Shape (T, ...).
+    inside : Embedded
+        The subspace.
+    losses : tuple of Loss
+        The whole one, and that in the subspace.
+    up : bool
+        Whether the result is of the whole system.
+    """
+    place, shown = inside.lifted if up else inside.lowered, []
+    for digits in states.digits:
+        known = from_doubles(digits)
+        with precision(_bits_of(digits)):
+            shown.append(to_doubles(place(known)))
+    size = inside.basis.shape[0 if up else 1]
+    x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
+    low = width(size, [digits[:, 1:] for digits in shown])
+    basis = inside.basis if up else inside.basis.T
+    error = np.abs(basis) @ states.error[..., None]
+    if states.exact:
+        whole, part = (states.x, x)[:: 1 if not up else -1]
+        for k, places in enumerate(zip(whole, part, strict=True)):
+            products = inside.products(losses, *places)
+            error[k, :, 0] = (products if up else products.T) @ states.error[k]
+    time = np.abs(basis) @ states.time[..., None]
+    return replace(states, x=x, low=low, error=error[..., 0], time=time[..., 0])
+
+
+def begun(states: SoundState, start: Array) -> SoundState:
+    """The states, of which the first one is the start."""
+    states.x[0], states.low[0] = start, 0.0
+    return states
+
+
+def _bits_of(digits: Array) -> int:
+    """Bits from the first to the last of sums of doubles, which may lie far apart, and more."""
+    sizes = np.abs(digits[digits != 0])
+    apart = float(np.log2(sizes.max()) - np.log2(sizes.min())) if sizes.size else 0.0
+    return math.ceil(apart) + 53 + SPARE

@@ -14,14 +14,14 @@ from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
+from flows.certificates.decision import down, up
 from flows.certificates.features.registry import enclosure
 from flows.certificates.growing import accepted, checked, growing
+from flows.certificates.stated import Open, Stated
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail.all_times import down, extreme, up
-from flows.certificates.tail.infinity import Stated
+from flows.certificates.tail.all_times import extreme
 from flows.certificates.tail.means import MeansTail, Mixture, Trap, trap
 from flows.certificates.tail.start import end_time
-from flows.certificates.tail.tail import Open
 from flows.core.balls import dot
 from flows.core.system import System
 

@@ -11,18 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from flint import arb
-
-from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
+from flows.certificates.decision import down, up
 from flows.certificates.features.registry import enclosure
 from flows.certificates.growing import accepted, growing
+from flows.certificates.stated import Open, Stated
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail import all_times, start
 from flows.certificates.tail.funnel import prove
 from flows.certificates.tail.funnel_tail import FunnelTail
-from flows.certificates.tail.infinity import Stated
-from flows.certificates.tail.tail import Open
 from flows.core.system import System
 
 Ball = Any  # flint.arb
@@ -115,12 +112,7 @@ def funnelled(certificate: Certificate) -> FunnelTail:
     return FunnelTail(
         bits,
         funnel,
-        _stated(found.limit * teacher**2, bits),
-        tuple(_stated(x * teacher, bits) for x in found.h),
-        (min(low, all_times.down(bounds)), max(high, all_times.up(bounds))),
+        Stated.of(found.limit * teacher**2, bits, ROOM),
+        tuple(Stated.of(x * teacher, bits, ROOM) for x in found.h),
+        (min(low, down(bounds)), max(high, up(bounds))),
     )
-
-
-def _stated(x: Ball, bits: int) -> Stated:
-    value = chebyshev.rounded(x, bits)
-    return Stated(value, all_times.up(ROOM * abs(x - arb((value, -bits)))))

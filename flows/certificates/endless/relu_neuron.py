@@ -18,11 +18,11 @@ from flows.certificates.certificate import Certificate
 from flows.certificates.document import Document
 from flows.certificates.forever import certify_forever
 from flows.certificates.rest.settle import certify_rest
+from flows.certificates.stated import Open
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel import LEVELS, TRIES, Funnel, enlarged, layers
 from flows.certificates.tail.funnel_tail import RADII
-from flows.certificates.tail.tail import Open
 from flows.certificates.two_neurons import certify_two
 from flows.certificates.verifier.late_states import FORMAT, LateStates
 from flows.certificates.verifier.verify import verify

@@ -9,6 +9,8 @@ from typing import Any
 
 from flint import arb
 
+from flows.certificates.decision import down, up
+
 Ball = Any  # flint.arb
 
 #: Bounds of all times that say nothing.
@@ -19,17 +21,6 @@ SHARP, HALVINGS = 1e-3, 3_000
 FEW = 200
 #: Parts of the tail, each ending where ``s`` is half of where it began.
 HALVES = 40
-
-
-def down(x: Ball) -> float:
-    """A double below a ball."""
-    nearest = float(x.lower())
-    return nearest if arb(nearest) <= x else math.nextafter(nearest, -math.inf)
-
-
-def up(x: Ball) -> float:
-    """A double above a ball."""
-    return -down(-x)
 
 
 def extreme(enclosure: Any, sign: int, power: int = 3, least: Ball = 0) -> float:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from flows.certificates.chebyshev import rounded
+from flows.certificates.stated import Open
 from flows.certificates.tail.box import (
     Frame,
     around,
@@ -36,7 +37,7 @@ from flows.certificates.tail.box import (
 )
 from flows.certificates.tail.curve import Curve, off, resting
 from flows.certificates.tail.late_flow import LateFlow, Rates, Vector
-from flows.certificates.tail.tail import Larger, Late, Open
+from flows.certificates.tail.tail import Larger, Late
 from flows.core.balls import Singular
 
 Ball = Any  # flint.arb

@@ -41,10 +41,10 @@ from typing import Any, NamedTuple
 
 from flint import arb
 
-from flows.certificates.tail.all_times import down, up
+from flows.certificates.decision import down, up
+from flows.certificates.stated import Open
 from flows.certificates.tail.box import UNIT, norm
 from flows.certificates.tail.late_flow import LateFlow, Point
-from flows.certificates.tail.tail import Open
 from flows.core.balls import Singular
 
 Ball = Any  # flint.arb

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from flint import arb
 
-from flows.certificates.tail.all_times import HALVES, down, up
+from flows.certificates.decision import down, up
+from flows.certificates.stated import Open
+from flows.certificates.tail.all_times import HALVES
 from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel import Entry, Funnel, Layer, enlarged, layer_of, layers
-from flows.certificates.tail.tail import Open
 
 Ball = Any  # flint.arb
 

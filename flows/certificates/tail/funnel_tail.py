@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from flows.certificates.stated import Stated
 from flows.certificates.tail.funnel import Funnel
-from flows.certificates.tail.infinity import Stated, read, stated
 
 Ball = Any  # flint.arb
 
@@ -54,8 +54,8 @@ class FunnelTail:
             "kind": "funnel",
             **{key: getattr(self.funnel, key).hex() for key in RADII},
             "parts": self.funnel.parts,
-            "limit": stated(self.limit),
-            "h": [stated(part) for part in self.h],
+            "limit": self.limit.to_json(),
+            "h": [part.to_json() for part in self.h],
             "all_times": [x.hex() for x in self.all_times],
         }
 
@@ -67,7 +67,7 @@ class FunnelTail:
         return cls(
             bits,
             Funnel(reach, across, along, drift, int(data["parts"]), sharp),
-            read(data["limit"]),
-            tuple(map(read, data["h"])),
+            Stated.from_json(data["limit"]),
+            tuple(map(Stated.from_json, data["h"])),
             (low, high),
         )

@@ -42,7 +42,7 @@ from typing import Any
 
 from flint import arb, fmpq_poly
 
-from flows.certificates.tail.infinity import Stated, read, stated
+from flows.certificates.stated import Stated
 from flows.core.balls import Rational, dot
 
 Ball = Any  # flint.arb
@@ -90,7 +90,7 @@ class MeansTail:
             "e": self.e.hex(),
             "across": self.across.hex(),
             "aside": self.aside.hex(),
-            "limit": stated(self.limit),
+            "limit": self.limit.to_json(),
             "all_times": [x.hex() for x in self.all_times],
         }
 
@@ -105,7 +105,7 @@ class MeansTail:
             number(data["e"]),
             number(data["across"]),
             number(data.get("aside", "0x0p+0")),  # files of two means and equal weights have none
-            read(data["limit"]),
+            Stated.from_json(data["limit"]),
             (low, high),
         )
 

@@ -5,18 +5,27 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat
 
-from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.reading import Refused, require
 
 
-def at_most(need: arb, bound: arb, reason: str) -> None:
-    """Refuse with both numbers unless ``need <= bound``."""
+class Exceeded(Refused):
+    """A stated number is too small: its name, and how often it would have to be taken here."""
+
+    def __init__(self, reason: str, name: str, times: float) -> None:
+        super().__init__(reason)
+        self.name, self.times = name, times
+
+
+def at_most(need: arb, bound: arb, reason: str, name: str = "") -> None:
+    """Refuse with both numbers unless ``need <= bound``, which grows with a number of this name."""
     numbers = f"{float(need.upper()):.4g} against {float(bound.lower()):.4g}"
-    require(need <= bound, f"{reason}: {numbers}")
+    if not need <= bound:
+        raise Exceeded(f"{reason}: {numbers}", name, float((need / bound).upper()))
 
 
-def less(need: arb, bound: arb, reason: str) -> None:
-    """Refuse with both numbers unless ``need < bound``."""
-    at_most(need, bound, reason)
+def less(need: arb, bound: arb, reason: str, name: str = "") -> None:
+    """Refuse likewise unless ``need < bound``."""
+    at_most(need, bound, reason, name)
     require(need < bound, f"{reason}: both are {float(bound):.4g}")
 
 

@@ -1,0 +1,76 @@
+"""Numbers of a file, and how they are enlarged until the checker proves what they state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from flint import arb
+
+from flows.certificates import chebyshev
+from flows.certificates.decision import up
+from flows.certificates.verifier.positive import Exceeded
+from flows.certificates.verifier.reading import Refused
+
+Ball = Any  # flint.arb
+Proved = TypeVar("Proved")
+
+#: Enlargements, each by so much beyond what was needed.
+TRIES, ROOM = 40, 1.25
+
+
+class Stated(NamedTuple):
+    """A number: a multiple of ``2^-bits``, and how far off it is at most."""
+
+    value: int
+    radius: float
+
+    @classmethod
+    def of(cls, x: Ball, bits: int, room: float) -> Stated:
+        """A ball, its radius taken so often: other machines round otherwise."""
+        value = chebyshev.rounded(x, bits)
+        off = abs(x - arb((value, -bits)))
+        return cls(value, 0.0 if off == 0 else up(room * off))
+
+    def ball(self, bits: int) -> Ball:
+        """As a ball."""
+        return arb((self.value, -bits)) + arb(0, self.radius)
+
+    def to_json(self) -> dict[str, str]:
+        """A number as its file states it."""
+        return {"value": f"{self.value:x}", "radius": self.radius.hex()}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Stated:
+        """A number of a file."""
+        return cls(int(data["value"], 16), float.fromhex(data["radius"]))
+
+
+class Open(ArithmeticError):
+    """The inequality that failed, with its numbers."""
+
+
+def enlarged(
+    stated: dict[str, Any], check: Callable[[dict[str, Any]], Proved], tries: int = TRIES
+) -> tuple[dict[str, Any], Proved]:
+    """Enlarge doubles of a file, each as the inequality asks that refuses it; and what is proved.
+
+    Raises
+    ------
+    Open
+        With the inequality that fails.
+    """
+    reason = ""
+    for _ in range(tries):
+        try:
+            return stated, check(stated)
+        except Exceeded as short:
+            reason = str(short)
+            if short.name not in stated or not (1 <= short.times < math.inf):
+                break
+            larger = ROOM * short.times * float.fromhex(stated[short.name])
+            stated = stated | {short.name: larger.hex()}
+        except Refused as refused:
+            raise Open(str(refused)) from None
+    raise Open(reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeVar
 
 from flint import arb
@@ -52,25 +52,32 @@ class Open(ArithmeticError):
 
 
 def enlarged(
-    stated: dict[str, Any], check: Callable[[dict[str, Any]], Proved], tries: int = TRIES
+    stated: dict[str, Any],
+    check: Callable[[dict[str, Any]], Proved],
+    tries: int = TRIES,
+    names: Collection[str] | None = None,
 ) -> tuple[dict[str, Any], Proved]:
     """Enlarge doubles of a file, each as the inequality asks that refuses it; and what is proved.
+
+    Others than those of these names stay as they are.
 
     Raises
     ------
     Open
         With the inequality that fails.
     """
-    reason = ""
+    reason, free = "", stated.keys() if names is None else names
     for _ in range(tries):
         try:
             return stated, check(stated)
         except Exceeded as short:
             reason = str(short)
-            if short.name not in stated or not (1 <= short.times < math.inf):
+            if not all(name in free and 1 <= x < math.inf for name, x in short.times.items()):
                 break
-            larger = ROOM * short.times * float.fromhex(stated[short.name])
-            stated = stated | {short.name: larger.hex()}
+            stated = stated | {
+                name: (ROOM * often * float.fromhex(stated[name])).hex()
+                for name, often in short.times.items()
+            }
         except Refused as refused:
             raise Open(str(refused)) from None
     raise Open(reason)

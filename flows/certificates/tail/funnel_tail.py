@@ -10,9 +10,6 @@ from flows.certificates.tail.funnel import Funnel
 
 Ball = Any  # flint.arb
 
-#: Radii of a funnel, as files name them.
-RADII = ("reach", "across", "along", "drift", "sharp")
-
 
 @dataclass(frozen=True)
 class FunnelTail:
@@ -52,8 +49,7 @@ class FunnelTail:
         """Return what the file holds: exact numbers only."""
         return {
             "kind": "funnel",
-            **{key: getattr(self.funnel, key).hex() for key in RADII},
-            "parts": self.funnel.parts,
+            **self.funnel.to_json(),
             "limit": self.limit.to_json(),
             "h": [part.to_json() for part in self.h],
             "all_times": [x.hex() for x in self.all_times],
@@ -62,11 +58,10 @@ class FunnelTail:
     @classmethod
     def from_json(cls, data: Any, bits: int) -> FunnelTail:
         """Read what :meth:`to_json` wrote; nothing is checked but its form."""
-        reach, across, along, drift, sharp = (float.fromhex(data[key]) for key in RADII)
         low, high = map(float.fromhex, data["all_times"])
         return cls(
             bits,
-            Funnel(reach, across, along, drift, int(data["parts"]), sharp),
+            Funnel.from_json(data),
             Stated.from_json(data["limit"]),
             tuple(map(Stated.from_json, data["h"])),
             (low, high),

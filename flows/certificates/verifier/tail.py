@@ -170,10 +170,9 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
         limit, h, last = _tail(flow, data["tail"], t0, bits)
     except Refused as reason:
         raise Refused(f"{where}: {reason}") from None
-    limit, h = limit * teacher**2, h * teacher
-    check_limits(limit, h, data, bits)
     early = before(pieces, ends, bits, lambda w: of_neurons(w, teacher))
-    return concluded(limit, h, [*early, *(x * teacher**2 for x in (*late, last))])
+    energies = [*early, *(x * teacher**2 for x in (*late, last))]
+    return concluded(limit * teacher**2, h * teacher, energies)
 
 
 def check_limits(limit: arb, h: Any, data: Any, bits: int) -> None:

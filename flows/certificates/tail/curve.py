@@ -64,7 +64,7 @@ def off(
 
 def _heights(flow: LateFlow, g: Sequence[Ball], r0: Ball) -> tuple[Any, Any]:
     """Orthonormal columns of what sums to zero, and the parts of neurons along the teacher."""
-    basis = np.array(helmert(flow.n)).T
+    basis: Any = np.array(helmert(flow.n)).T
     return basis, basis @ np.array(g) + (1 + r0) / flow.n
 
 

@@ -21,9 +21,9 @@ from flows.certificates.certificate import Certificate, Origin
 from flows.certificates.decision import down
 from flows.certificates.growing import Growing, checked, growing
 from flows.certificates.later import followed
-from flows.certificates.stated import Open, Stated
+from flows.certificates.stated import NOTHING, Open, Stated
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail import all_times, start
+from flows.certificates.tail import start
 from flows.certificates.tail.at_zero import AtZero
 from flows.certificates.tail.box import Frame, middle, norm
 from flows.certificates.tail.carry import Carry
@@ -163,7 +163,7 @@ def _without(
     def together(rest: Certificate) -> tuple[Certificate, str]:
         """Check a proof of the others in that of all."""
         found = gone.neuron, gone.slope, gone.reach
-        infinity = AtZero(*found, rest.pieces, rest.infinity, all_times.NOTHING)
+        infinity = AtZero(*found, rest.pieces, rest.infinity, NOTHING)
         whole, why = check(replace(made, infinity=infinity))
         wholes.append((rest, whole))
         return rest, why
@@ -248,7 +248,7 @@ def _concluded(
         tail,
         Stated.of(limits.plain * teacher**2, bits, ROOM),
         tuple(Stated.of(x * teacher, bits, ROOM) for x in h),
-        all_times.NOTHING,
+        NOTHING,
     )
 
 

@@ -16,9 +16,8 @@ from flint import arb
 from flows.certificates.certificate import Certificate
 from flows.certificates.decision import down
 from flows.certificates.growing import accepted, checked, growing
-from flows.certificates.stated import Open, Stated, enlarged
+from flows.certificates.stated import NOTHING, Open, Stated, enlarged
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail.all_times import NOTHING
 from flows.certificates.tail.means import MeansTail
 from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.means import exact_weights, loss, spectrum, trapped

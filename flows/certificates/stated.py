@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +17,8 @@ from flows.certificates.verifier.reading import Refused
 Ball = Any  # flint.arb
 Proved = TypeVar("Proved")
 
+#: Bounds of all times that say nothing: the independent checker proves better ones.
+NOTHING = (0.0, sys.float_info.max)
 #: Enlargements, each by so much beyond what was needed.
 TRIES, ROOM = 40, 1.25
 

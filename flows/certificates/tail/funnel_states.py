@@ -10,7 +10,6 @@ from flint import arb
 
 from flows.certificates.decision import down, up
 from flows.certificates.stated import Open
-from flows.certificates.tail.all_times import HALVES
 from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel import CELLS, Funnel
 from flows.certificates.verifier.funnel import Begin, Layer, area, held, layer_of
@@ -18,6 +17,8 @@ from flows.certificates.verifier.reading import Refused
 
 Ball = Any  # flint.arb
 
+#: Parts of the tail, each ending where the clock is half of where it began.
+HALVES = 40
 #: Steps on which ``zeta`` halves, and how sharp ``Q`` is known on each.
 SPLIT, SHARP = 2, 0.1
 

@@ -64,10 +64,8 @@ def entered(certificate: Certificate) -> Begin:
     return begin(rows.reshape(-1, flow.q), off, flow.teacher[0])
 
 
-def clock(certificate: Certificate, shape: Vector | None = None) -> float:
+def clock(certificate: Certificate, shape: Vector) -> float:
     """``t0`` for which a limiting shape fits the end best: it removes a shift of time."""
-    if shape is None:
-        return 0.0
     flow = late_flow(certificate)
     z = middle(flow.project([row[1:] for row in rows_at_end(certificate)]))
     return float(dot(shape, shape) / dot(z, shape) - end_time(certificate).mid())

@@ -18,16 +18,18 @@ from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Origin
+from flows.certificates.decision import down
 from flows.certificates.growing import Growing, checked, growing
 from flows.certificates.later import followed
+from flows.certificates.stated import NOTHING, Open, Stated
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail import all_times, start
+from flows.certificates.tail import start
 from flows.certificates.tail.at_zero import AtZero
 from flows.certificates.tail.box import Frame, middle, norm
 from flows.certificates.tail.carry import Carry
-from flows.certificates.tail.infinity import Infinity, Stated
+from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.late_flow import helmert
-from flows.certificates.tail.tail import Late, Open, Tail, prove, zero
+from flows.certificates.tail.tail import Late, Tail, prove, zero
 from flows.certificates.vanishing import Vanishing, continued, left, may_leave, vanishing
 from flows.core.system import System
 
@@ -152,7 +154,7 @@ def _without(
     check: Check,
 ) -> Certificate:
     """Go on without a neuron that vanishes after the pieces."""
-    steps, until = begun.steps, all_times.down(start.end_time(made))
+    steps, until = begun.steps, down(start.end_time(made))
     made = replace(made, t_end=until)
     system, flow = left(made, gone, steps)
 
@@ -161,7 +163,7 @@ def _without(
     def together(rest: Certificate) -> tuple[Certificate, str]:
         """Check a proof of the others in that of all."""
         found = gone.neuron, gone.slope, gone.reach
-        infinity = AtZero(*found, rest.pieces, rest.infinity, all_times.NOTHING)
+        infinity = AtZero(*found, rest.pieces, rest.infinity, NOTHING)
         whole, why = check(replace(made, infinity=infinity))
         wholes.append((rest, whole))
         return rest, why
@@ -244,15 +246,10 @@ def _concluded(
         tuple(steps),
         shape,
         tail,
-        _stated(limits.plain * teacher**2, bits),
-        tuple(_stated(x * teacher, bits) for x in h),
-        all_times.NOTHING,
+        Stated.of(limits.plain * teacher**2, bits, ROOM),
+        tuple(Stated.of(x * teacher, bits, ROOM) for x in h),
+        NOTHING,
     )
-
-
-def _stated(x: Ball, bits: int) -> Stated:
-    value = chebyshev.rounded(x, bits)
-    return Stated(value, all_times.up(ROOM * abs(x - arb((value, -bits)))))
 
 
 def _frame(late: Late) -> Frame:

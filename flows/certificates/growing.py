@@ -12,8 +12,8 @@ from typing import Any
 from flows.certificates.certificate import Certificate
 from flows.certificates.own_flow import equations_of, flow_of
 from flows.certificates.segment import Segment
+from flows.certificates.stated import NOTHING
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
-from flows.certificates.tail.all_times import NOTHING
 from flows.certificates.verifier.falling import Falling
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision

@@ -19,10 +19,10 @@ from flows.certificates.certificate import Certificate
 from flows.certificates.late_box import LateBox, Shared
 from flows.certificates.living import Living
 from flows.certificates.tail import funnel_states, start
-from flows.certificates.tail.all_times import HALVES
 from flows.certificates.tail.box import UNIT, Frame, around
 from flows.certificates.tail.carry import carried
 from flows.certificates.tail.curve import Curve
+from flows.certificates.tail.funnel_states import HALVES
 from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.tail import Late, Limits, Tail, check

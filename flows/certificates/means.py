@@ -1,7 +1,7 @@
 r"""From a finite certificate of means on a line to t = infinity; see ``flows.certify``.
 
 The finite part is made to later and later times, until the flow is in a box of
-:mod:`flows.certificates.tail.means` that it never leaves, and the independent checker agrees.
+:mod:`flows.certificates.verifier.means` that it never leaves, by the independent checker.
 """
 
 from __future__ import annotations
@@ -10,27 +10,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from flint import arb
 
-from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
-from flows.certificates.features.registry import enclosure
+from flows.certificates.decision import down
 from flows.certificates.growing import accepted, checked, growing
+from flows.certificates.stated import NOTHING, Open, Stated, enlarged
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail.all_times import down, extreme, up
-from flows.certificates.tail.infinity import Stated
-from flows.certificates.tail.means import MeansTail, Mixture, Trap, trap
-from flows.certificates.tail.start import end_time
-from flows.certificates.tail.tail import Open
-from flows.core.balls import dot
+from flows.certificates.tail.means import MeansTail
+from flows.certificates.verifier.curve import UNIT
+from flows.certificates.verifier.means import exact_weights, loss, spectrum, trapped
 from flows.core.system import System
 
 DIGITS = 20
 HORIZONS = [10.0**k for k in range(2, 11)]
 #: ``N`` is within this part of its limit, where bounds for all times are to be sharp.
 SHARP = 0.02
-TRIES, ROOM = 30, 1.25
-#: ``|f|/|e|`` may be as large.
+#: Bounds of the box are tried from here on.
 LEAST = 1e-9
 
 
@@ -58,7 +55,7 @@ def certify_means(
                 reason = f"{problem}; before, {reason}"
                 break
             try:
-                found, sharp = _continued(made)
+                found, sharp = _continued(made, begun.steps.equations)
             except Open as problem:
                 reason = f"UNDECIDED beyond t = {end:.6g}: {problem}"
                 continue
@@ -73,7 +70,7 @@ def certify_means(
     return accepted(reversed(rough), reason)
 
 
-def _continued(certificate: Certificate) -> tuple[MeansTail, bool]:
+def _continued(certificate: Certificate, equations: Any) -> tuple[MeansTail, bool]:
     """What continues the pieces, and whether its bounds are sharp.
 
     Raises
@@ -81,55 +78,34 @@ def _continued(certificate: Certificate) -> tuple[MeansTail, bool]:
     Open
         With the inequality that fails.
     """
-    flow: Any = certificate.flow()
-    mixture, last = Mixture(flow.weights), certificate.pieces[-1]
-    end = [arb((sum(row), -certificate.bits)) + arb(0, last.error) for row in last.rows]
-    z = mixture.across(end)
-    if not dot(z, z) > 0:
+    bits, last = certificate.bits, certificate.pieces[-1]
+    state = np.array([arb((sum(row), -bits)) + arb(0, last.error) for row in last.rows])
+    end = arb((last.end, -bits)).expm1()
+    least, gap, _ = spectrum(exact_weights(equations))
+    pi, lowest = np.array(equations.weights, float), float(least.mid())
+    pi /= pi.sum()
+    z = np.array([float(x.mid()) for x in state])
+    z -= pi @ z / (pi @ pi) * pi
+    square = z @ (pi * z) / lowest
+    if not square > 0:
         raise Open("the means may not differ at the end")
-    clock = float((mixture.settled / mixture.late(end, arb(1))[0] - end_time(certificate)).mid())
-    s = 1 / (arb(clock) + end_time(certificate))
-    n, rho, ratio = mixture.late(end, s)
-    if not ratio.is_finite():
-        raise Open("it may be on its way to a saddle: the part of z that stays may be zero")
-    slow = mixture.next is not None
-    off = n - mixture.settled
-    e, across = (ROOM * up(abs(x)) for x in (off, rho))
-    aside = max(ROOM * up(ratio), LEAST) if slow else 0.0
-    for _ in range(TRIES):
-        found = trap(mixture, s, arb(e), arb(across), arb(aside))
-        if not (found.pull > 0 and found.stiff > 0 and (found.narrow > 0 or not slow)):
-            break
-        wide, high = found.push / found.pull, found.driven / found.stiff
-        far = found.bent / found.narrow if slow else arb(0)
-        begins = found.floor < n and off < e and abs(rho) < across
-        if begins and wide < e and high < across and (not slow or ratio.max(far) < aside):
-            tail, binding = _concluded(certificate, mixture, clock, s, found, (e, across, aside))
-            slack = mixture.settled - found.floor if binding else arb(e)
-            return tail, bool(slack < SHARP * mixture.settled)
-        e, across = max(e, ROOM * up(wide)), max(across, ROOM * up(high))
-        aside = max(aside, ROOM * up(far))
-    raise Open(
-        f"|N - N*| stays below e fails: {e:.3g} against {float(mixture.settled):.3g}"
-        + f", with |f|/|e| below {aside:.3g}" * slow
-    )
+    settled = 1 / (2 * lowest**2)
+    stated = {"clock": (settled / square - float(end.mid())).hex(), "e": LEAST.hex()}
+    stated |= {"across": LEAST.hex(), "aside": ("0x0p+0" if gap is None else LEAST.hex())}
+    stated, found = enlarged(stated, lambda data: trapped(data, equations, state, end))
+    limit = found.constant + UNIT * arb((8, -bits))  # other roundings agree
+    stated |= {"limit": Stated.of(limit, bits, 1.0).to_json()}
+    made = MeansTail.from_json(stated | {"all_times": [x.hex() for x in NOTHING]}, bits)
+    below = down(found.late) < _least(certificate, equations)
+    slack = settled - float(found.floor.mid()) if below else made.e
+    return made, slack < SHARP * settled
 
 
-def _concluded(
-    certificate: Certificate,
-    mixture: Mixture,
-    clock: float,
-    s: arb,
-    found: Trap,
-    sizes: tuple[float, float, float],
-) -> tuple[MeansTail, bool]:
-    """What is stated, and whether its lower bound for all times is one of late times."""
-    bits = certificate.bits
-    late = (1 + (1 - arb(clock)) * arb(0).union(s)) ** 2 * found.energy
-    parts = enclosure(certificate)
-    low, high = (sign * extreme(parts, sign, power=2) for sign in (-1, 1))
-    limit = Stated(chebyshev.rounded(mixture.limit, bits), 0.0)
-    off = abs(mixture.limit - limit.ball(bits)) + arb((8, -bits))  # other roundings agree
-    limit = limit._replace(radius=up(off))
-    every = min(low, down(late)), max(high, up(late))
-    return MeansTail(bits, clock, *sizes, limit, every), every[0] < low
+def _least(certificate: Certificate, equations: Any) -> float:
+    """About the least ``(1+t)^2 L`` at ends of pieces, which decides nothing."""
+    found = []
+    for piece in certificate.pieces:
+        state = np.array([arb((sum(row), -certificate.bits)) for row in piece.rows])
+        grown = (2 * arb((piece.end, -certificate.bits))).exp()
+        found.append(float((grown * loss(equations, state)).mid()))
+    return min(found)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from flint import arb, arb_mat, fmpq
+from flint import arb_mat
 
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.verify import EQUATIONS
@@ -19,7 +19,6 @@ from flows.core.system import System
 from flows.systems.own.numeric import numeric
 from flows.systems.own.polynomial import Residual, residuals_of, whole_terms
 from symbolic.asymptotics.given import exact
-from symbolic.language.lower import lower
 
 __all__ = ["OwnFlow", "equations_of", "flow_of"]
 
@@ -110,26 +109,6 @@ class OwnFlow(BallFlow):
             for r, terms in zip(self.residuals, polynomials, strict=True)
         ]
 
-    @property
-    def lowest(self) -> Ball:
-        """What the loss is more than half the weighted squares of its residuals."""
-        half = sum((r.weight * r.expression**2 / 2 for r in self.residuals), sp.S.Zero)
-        rest = sp.expand(self._plain - half)
-        return arb(fmpq(int(rest.p), int(rest.q)))
-
-    def jacobian(self, x: Sequence[Ball]) -> Any:
-        """Derivatives of the residuals, each times the root of its weight."""
-        values = iter(_slopes(self._y, tuple(self.residuals))(*x))
-        roots = [arb(fmpq(int(r.weight.p), int(r.weight.q))).sqrt() for r in self.residuals]
-        return arb_mat([[root * next(values) for _ in self._y] for root in roots])
-
     def restore(self, x: Sequence[Ball]) -> list[Any]:
         """Entries."""
         return list(x)
-
-
-@functools.lru_cache(maxsize=16)
-def _slopes(y: tuple[sp.Symbol, ...], residuals: tuple[Residual, ...]) -> Any:
-    """Function of balls: derivatives of the residuals, row by row."""
-    slopes = [sp.expand(r.expression.diff(s)) for r in residuals for s in y]
-    return lower(slopes, y, "ball")

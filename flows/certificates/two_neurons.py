@@ -13,22 +13,22 @@ from typing import Any
 
 from flint import arb
 
-from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
-from flows.certificates.features.registry import enclosure
 from flows.certificates.growing import accepted, growing
+from flows.certificates.stated import Open, Stated
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail import all_times, start
-from flows.certificates.tail.funnel import prove
+from flows.certificates.tail import start
+from flows.certificates.tail.funnel import CELLS, RADII, first, prove
 from flows.certificates.tail.funnel_tail import FunnelTail
-from flows.certificates.tail.infinity import Stated
-from flows.certificates.tail.tail import Open
+from flows.certificates.verifier.funnel import funnel
+from flows.certificates.verifier.funnel import funnelled as checked
+from flows.certificates.verifier.verify import ends_of
 from flows.core.system import System
 
 Ball = Any  # flint.arb
 
-#: Stated radii and bounds exceed what was computed, so that other formulas agree.
-ROOM = 2.0
+#: Stated radii exceed what was computed, so that other machines agree.
+ROOM = 1.0 + 2.0**-20
 #: Ends of the finite part that are tried, one after the other.
 ENDS = [2.0 ** (k / 2) for k in range(4, 25)]
 #: So many proofs in a row that are no sharper end the search.
@@ -83,7 +83,7 @@ def _proofs(
             except Uncertified as problem:
                 raise Uncertified(f"{problem}{reason and f'; before, {reason}'}") from None
             try:
-                yield replace(made, infinity=funnelled(made))
+                yield replace(made, infinity=funnelled(made, begun.steps.equations))
             except Open as problem:
                 reason = str(problem)
     raise Uncertified(f"UNDECIDED beyond t = {ENDS[-1]:.6g}: {reason}")
@@ -96,7 +96,7 @@ def _spread(certificate: Certificate) -> float:
     return high / low
 
 
-def funnelled(certificate: Certificate) -> FunnelTail:
+def funnelled(certificate: Certificate, equations: Any) -> FunnelTail:
     """What continues a certificate of two neurons for ever.
 
     Raises
@@ -104,23 +104,15 @@ def funnelled(certificate: Certificate) -> FunnelTail:
     Open
         With the inequality that fails.
     """
-    entry = start.entered(certificate)
-    flow: Any = certificate.flow()  # a SpanFlow
-    bits, teacher = certificate.bits, flow.teacher[0]
-    funnel, found = prove(flow.q - 1, entry, (1 + start.end_time(certificate)) * entry.zeta)
-    bounds = found.bounds * teacher**2
-    before = enclosure(certificate)
-    least = bounds.lower() / (1 + start.end_time(certificate)) ** 3  # L falls to it at most
-    low, high = (sign * all_times.extreme(before, sign, least=least) for sign in (-1, 1))
-    return FunnelTail(
-        bits,
-        funnel,
-        _stated(found.limit * teacher**2, bits),
-        tuple(_stated(x * teacher, bits) for x in found.h),
-        (min(low, all_times.down(bounds)), max(high, all_times.up(bounds))),
-    )
+    entry, bits, v = start.entered(certificate), certificate.bits, equations.v
+    p = len(v) - 1
 
+    def held(stated: dict[str, Any]) -> Any:
+        return funnel(stated, entry, p, arb(1), CELLS[p])
 
-def _stated(x: Ball, bits: int) -> Stated:
-    value = chebyshev.rounded(x, bits)
-    return Stated(value, all_times.up(ROOM * abs(x - arb((value, -bits)))))
+    made, _ = prove(first(entry), RADII[:-1], held)
+    pieces = [piece.to_json() for piece in certificate.pieces]
+    ends = ends_of(equations, pieces, bits, certificate.radius, len(v))
+    found = checked(made.to_json(), v[0], pieces, ends, bits)
+    limits = (Stated.of(x, bits, ROOM) for x in (found.limit, *found.h))
+    return FunnelTail(bits, made, next(limits), tuple(limits), (found.lower, found.upper))

@@ -18,15 +18,15 @@ from flows.certificates.certificate import Certificate
 from flows.certificates.document import Document
 from flows.certificates.forever import certify_forever
 from flows.certificates.rest.settle import certify_rest
+from flows.certificates.stated import Open
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail.box import UNIT
-from flows.certificates.tail.funnel import LEVELS, TRIES, Funnel, enlarged, layers
-from flows.certificates.tail.funnel_tail import RADII
-from flows.certificates.tail.tail import Open
+from flows.certificates.tail.funnel import CELLS, LEVELS, Funnel
+from flows.certificates.tail.funnel import prove as prove_funnel
 from flows.certificates.two_neurons import certify_two
+from flows.certificates.verifier.funnel import held
 from flows.certificates.verifier.late_states import FORMAT, LateStates
 from flows.certificates.verifier.verify import verify
-from flows.core.balls import Singular, precision
+from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.system import System
 
@@ -85,8 +85,7 @@ class Late(Document):
                 {
                     "low": low.hex(),
                     "high": high.hex(),
-                    **{key: getattr(funnel, key).hex() for key in RADII},
-                    "parts": funnel.parts,
+                    **funnel.to_json(),
                 }
                 for low, high, funnel in self.funnels
             ],
@@ -169,21 +168,8 @@ def late_states(
 
 def _held(funnel: Funnel, p: int, low: float, high: float) -> Funnel:
     """The same funnel with a drift that serves."""
-    reason, b = "nothing was tried", arb(low).union(arb(high))
-    for parts, sharp in LEVELS:
-        tried = replace(funnel, parts=parts, sharp=sharp)
-        try:
-            for _ in range(TRIES):
-                larger = enlarged(tried, layers(tried, p, b + UNIT * tried.drift))
-                if larger == tried:
-                    return tried
-                if (larger.across, larger.along) != (funnel.across, funnel.along):
-                    raise Open(
-                        f"|x| <= across or |u| <= along is left: {larger.across:.3g} against"
-                        f" {funnel.across:.3g}, {larger.along:.3g} against {funnel.along:.3g}"
-                    )
-                tried = larger
-            raise Open(f"b drifts further than {tried.drift:.3g}")
-        except (Singular, Open) as problem:
-            reason = str(problem)
-    raise Uncertified(f"UNDECIDED of h_1 - h_2 in [{low:.3g}, {high:.3g}]: {reason}")
+    b = arb(low).union(arb(high))
+    try:
+        return prove_funnel(funnel, ["drift"], lambda data: held(data, b, p, CELLS[p]))[0]
+    except Open as reason:
+        raise Uncertified(f"UNDECIDED of h_1 - h_2 in [{low:.3g}, {high:.3g}]: {reason}") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from flint import arb
 
-from flows.certificates.tail.infinity import Stated, read, stated
+from flows.certificates.stated import Stated
 
 Ball = Any  # flint.arb
 
@@ -73,7 +73,7 @@ class Rest:
             "radius": self.radius.hex(),
             "rates": [x.hex() for x in self.rates],
             "rate": self.rate.hex(),
-            "loss": stated(self.loss),
+            "loss": self.loss.to_json(),
             "amplitude": self.amplitude.hex(),
             "delay": self.delay.hex(),
             **({"squares": list(self.squares)} if self.squares else {}),
@@ -90,7 +90,7 @@ class Rest:
             number(data["radius"]),
             tuple(map(number, data["rates"])),
             number(data["rate"]),
-            read(data["loss"]),
+            Stated.from_json(data["loss"]),
             number(data["amplitude"]),
             number(data["delay"]),
             tuple(data.get("squares", ())),

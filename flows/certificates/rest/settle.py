@@ -8,23 +8,22 @@ L*)/a)/(2 mu)`` on the pieces, bounded on parts by what it is made of at their t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from flint import arb
 
-from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
+from flows.certificates.decision import down, up
 from flows.certificates.growing import accepted, growing
-from flows.certificates.rest.balls import Attracting, attracting
+from flows.certificates.rest.balls import attracting
 from flows.certificates.rest.failing import failing
 from flows.certificates.rest.rest import Rest
+from flows.certificates.stated import Open, Stated
 from flows.certificates.steps import Uncertified
-from flows.certificates.tail.all_times import down, up
-from flows.certificates.tail.infinity import Stated
-from flows.certificates.tail.tail import Open
+from flows.certificates.verifier.curve import UNIT
+from flows.certificates.verifier.rest import before, segments_of
 from flows.core.balls import Singular
 from flows.core.system import System
 
@@ -35,10 +34,8 @@ FIRST, LATER, LAST = 1.0, 1.5, 1e4
 DIGITS = 20
 #: Parts of the sharp rate that are claimed; how much later a better one is looked for.
 KEPT, PATIENCE = (0.9, 0.5, 0.1), 6.0
-#: ``e^(2 mu t)`` grows by ``e^(1/FINE)`` at most on a part; stated bounds have room.
-FINE, ROOM = 16, 1.0 + 2.0**-20
-#: And more for neurons, whose loss the checker encloses by another formula.
-OTHERS = 1.05
+#: Stated bounds have room.
+ROOM = 1.0 + 2.0**-20
 #: What bounds exceed, where nothing is left of the loss, or of the delay.
 TINY, LATE = 1e-300, 2.0**-20
 
@@ -55,7 +52,8 @@ def certify_rest(
     found: list[Certificate] = []
     kept, until, end, reason = 0.0, LAST, FIRST, "nothing was tried"
     with growing(system, initial, digits, LAST, advance, radius) as begun:
-        fails = failing(begun.steps.flow) if radius == 0 else None
+        equations = begun.steps.equations
+        fails = failing(begun.steps.flow, equations) if radius == 0 else None
         while end <= until:
             try:
                 made = begun.until(end)
@@ -68,7 +66,7 @@ def certify_rest(
                 break
             for part in (x for x in KEPT if x > kept):
                 try:
-                    found.append(_proved(made, part))
+                    found.append(_proved(made, equations, part))
                     kept, until = part, min(until, PATIENCE * end)
                     break
                 except (Open, Singular) as problem:
@@ -79,7 +77,7 @@ def certify_rest(
     return accepted(reversed(found), f"UNDECIDED beyond t = {LAST:.6g}: {reason}")
 
 
-def _proved(certificate: Certificate, kept: float) -> Certificate:
+def _proved(certificate: Certificate, equations: Any, kept: float) -> Certificate:
     """Add the proof for all times.
 
     Raises
@@ -87,46 +85,19 @@ def _proved(certificate: Certificate, kept: float) -> Certificate:
     Open
         With the inequality that fails.
     """
-    flow: Any = certificate.flow()
-    last, bits = certificate.pieces[-1], certificate.bits
-    end = [arb((sum(row), -bits)) for row in last.rows]
-    ball = attracting(flow, end, arb(last.error), kept, bits)
-    loss = Stated(chebyshev.rounded(ball.loss, bits), 0.0)
-    off = abs(ball.loss - loss.ball(bits))
-    loss = loss._replace(radius=0.0 if off == 0 else up(ROOM * 2 * off))
-    amplitude, delay = _bound(certificate, ball)
-    rest = Rest(
-        bits,
-        ball.kind,
-        tuple(chebyshev.rounded(x, bits) for x in ball.centre),
-        ball.radius,
-        ball.rates,
-        down(2 * ball.mu),
-        loss,
-        amplitude,
-        delay,
-        tuple(flow.squares) if ball.kind == "squares" else (),
-    )
-    return replace(certificate, infinity=rest)
-
-
-def _bound(certificate: Certificate, ball: Attracting) -> tuple[float, float]:
-    """Amplitude and delay of a bound of ``L - L*`` for all ``t >= 0``."""
-    flow, rate = certificate.flow(), 2 * ball.mu
-    room = OTHERS if flow.form == "neurons" else ROOM
-    start = [x + arb(0, certificate.radius) for x in flow.start]
-    begin, delay = room * (flow.loss(start) - ball.loss).upper(), arb(0)
-    amplitude = up(begin) + TINY
-    for index, piece in enumerate(certificate.pieces):
-        span, tube = certificate.span(index), arb(0, piece.tube)
-        first, last = ((span.centre + s * span.half).expm1() for s in (-1, 1))
-        parts = math.ceil(FINE * float((rate * (last - first)).upper())) + 1
-        for k in range(parts):
-            low, high = (arb(2 * (k + j) - parts) / parts for j in (0, 1))
-            state = chebyshev.evaluated(piece.rows, low, certificate.bits)
-            late = (span.centre + high * span.half).expm1()
-            excess = flow.loss([x + tube for x in state]) - ball.loss
-            part = room * excess.upper() / amplitude
-            if part > 0:
-                delay = delay.max(late + part.log() / rate)
-    return amplitude, up(delay) + LATE
+    bits, room = certificate.bits, arb(ROOM)
+    segments = [*segments_of([piece.to_json() for piece in certificate.pieces], bits)]
+    stated, ball = attracting(certificate.flow(), equations, segments, kept, bits)
+    begin = equations.loss(equations.start + UNIT * certificate.radius) - ball.lowest
+    amplitude, delay = up(room * begin.upper()) + TINY, arb(0)
+    for excess, late in before(equations, segments, ball):
+        part = room * excess.upper() / amplitude
+        if part > 0:
+            delay = delay.max(late + part.log() / (2 * ball.mu))
+    stated |= {
+        "rate": down(2 * ball.mu).hex(),
+        "loss": Stated.of(ball.lowest, bits, 2.0).to_json(),
+        "amplitude": amplitude.hex(),
+        "delay": (up(delay) + LATE).hex(),
+    }
+    return replace(certificate, infinity=Rest.from_json(stated, bits))

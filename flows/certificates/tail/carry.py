@@ -6,11 +6,11 @@ F(p)``, the distance of the true shape from the rotations of ``p`` obeys ``e' <=
 
     e  <=  e^(nu h) e_0 + max(1, e^(nu h)) |D| h,
 
-where :mod:`flows.certificates.tail.curve` bounds ``|D|`` of the limiting flow, and the mean value
-theorem what the parameters add. The fast variables forget where they began: with ``P`` the largest
-``|sum B|/2pi`` on the box and ``k = n/2 - 2 s``, ``|rho| <= R`` where ``P < k R``, and at the end
-``|rho| <= P/k + R e^(-k (1/s_1 - 1/s_0))``; so is ``sigma``. And ``g`` moves by ``(s_0^2 -
-s_1^2)/2`` times what ``G`` may be.
+where :mod:`flows.certificates.verifier.cubic` bounds ``|D|`` for all parts along the teacher and
+all clocks, and the mean value theorem what ``rho`` adds. The fast variables forget where they
+began: with ``P`` the largest ``|sum B|/2pi`` on the box and ``k = n/2 - 2 s``, ``|rho| <= R`` where
+``P < k R``, and at the end ``|rho| <= P/k + R e^(-k (1/s_1 - 1/s_0))``; so is ``sigma``. And ``g``
+moves by ``(s_0^2 - s_1^2)/2`` times what ``G`` may be.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from flows.certificates.chebyshev import rounded
+from flows.certificates.stated import Open
 from flows.certificates.tail.box import (
     Frame,
     around,
@@ -36,7 +37,7 @@ from flows.certificates.tail.box import (
 )
 from flows.certificates.tail.curve import Curve, off, resting
 from flows.certificates.tail.late_flow import LateFlow, Rates, Vector
-from flows.certificates.tail.tail import Larger, Late, Open
+from flows.certificates.tail.tail import Larger, Late
 from flows.core.balls import Singular
 
 Ball = Any  # flint.arb
@@ -44,14 +45,13 @@ Ball = Any  # flint.arb
 #: Lengths of steps in log-time.
 FIRST, LONGEST, SHORTEST = 2.0**-4, 2.0**-1, 2.0**-12
 #: The defect of the cubic itself is at most this part of the speed, or of what else is off.
-OWN, OTHER = 2.0**-12, 1.0
+OWN, OTHER = 2.0**-13, 1.0
 #: Where errors shrink at this rate, the cubic may be coarser by this factor; or it may feed errors
 #: by this part of what they lose.
 FORGETS, COARSER, FED = -0.5, 2.0**5, 0.25
 TRIES, ROOM, WIDEST = 8, 1.25, 2.0**-3
-#: Bounds are stated larger than needed, so that other formulas agree with them; the last factor is
-#: of what balls of parts along the teacher add.
-SPARE, WIDER, LENGTHS, PLAINLY = 1.125, 2.0, 2.0, 4.0
+#: Bounds are stated larger than needed, so that other formulas agree with them.
+SPARE, WIDER = 1.125, 2.0
 
 
 class Step(NamedTuple):
@@ -146,12 +146,8 @@ def growing(flow: LateFlow, box: Rates, c: Vector) -> float:
 def defect(flow: LateFlow, frame: Frame, box: Rates, curve: Curve) -> tuple[Ball, Ball]:
     """Bounds of what the cubic is off, with room to spare, and of what parameters add to it."""
     forced = norm([moved(jet.slope, flow.size, frame.moves(flow)) for jet in box.shape])
-    # The checker has no slopes by h and X: with all values of h, and as wide as lengths are by X.
-    lengths = frame.s**2 * sum((x * x for x in curve.box()), arb(0)).upper()
-    own, whole = (
-        off(flow, around(g, LENGTHS * lengths), curve) for g in (middle(frame.g), frame.g)
-    )
-    return WIDER * own + PLAINLY * (whole - own).nonnegative_part(), forced
+    r0 = frame.point(flow, []).r0
+    return WIDER * off(flow, frame.g, curve, r0, arb(0).union(frame.s)), forced
 
 
 def _at_most(name: str, text: str, need: Ball, bound: float) -> None:

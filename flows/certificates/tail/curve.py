@@ -1,35 +1,20 @@
-r"""A cubic in log-time, and how far it is from the limiting flow between its ends.
-
-The limiting flow is the late flow at ``s = 0``, ``c' = F(c) = c - E^T B/2pi``, where with ``q_i =
-y_i/h_i``, and ``h = 1``, ``q = 0``, ``mu = -1`` of the teacher,
-
-    B_i = sum_j mu_j h_j |q_i - q_j| (q_i - q_j).
-
-Along a cubic ``p(v)``, ``|v| <= 1``, the defect ``D = p' - F(p)`` has a Taylor series about the
-middle. With its ``K``-th coefficient at every point of ``[-1, 1]``, enclosed at once,
-
-    |D|  <=  sum_(k < K) |D_k|  +  sup |D_K|.
-
-``|d| d`` is analytic where ``d`` does not vanish, and there ``K = 4``. Where it may, its derivative
-still is Lipschitz, with ``|(|d| d)''/2| <= 3 |d'|^2/2 + 2 |d| |d''/2|``, and ``K = 2``.
-"""
+"""A cubic in log-time, and what the verifier says of it; see ``verifier/cubic.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from flint import arb, arb_series
+import numpy as np
+from flint import arb
 
-from flows.certificates.tail.box import UNIT, norm
+from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.late_flow import LateFlow, Vector, helmert
-from flows.core.balls import Singular, dot
+from flows.certificates.verifier import cubic
+from flows.certificates.verifier.reading import Refused
+from flows.core.balls import Singular
 
 Ball = Any  # flint.arb
-Series = Any  # flint.arb_series
-
-#: Order of the remainder, and where a difference of neurons may vanish.
-SMOOTH, KINKED = 4, 2
 
 
 class Curve(NamedTuple):
@@ -55,64 +40,36 @@ class Curve(NamedTuple):
         """Value in the middle."""
         return [b[0] for b in self.rows]
 
-    def series(self, v: Ball) -> list[Series]:
-        """Taylor series about a point, or about all points of a ball."""
-        moved = arb_series([v, 1], SMOOTH + 2)
-        return [((b[3] * moved + b[2]) * moved + b[1]) * moved + b[0] for b in self.rows]
+    def parts(self, n: int) -> list[Any]:
+        """Coefficients, one matrix of shapes of ``n`` neurons for each power."""
+        return [np.array(x).reshape(n - 1, -1) for x in zip(*self.rows, strict=True)]
 
 
-def resting(flow: LateFlow, c: Sequence[Any], g: Sequence[Ball]) -> list[Any]:
-    """``F`` of the limiting flow, at a shape or along a series of shapes."""
-    basis, n, p = helmert(flow.n), flow.n, flow.p
-    h = [
-        sum((column[i] * x for column, x in zip(basis, g, strict=True)), arb(1) / n)
-        for i in range(n)
-    ]
-    if not all(x > 0 for x in h):
-        raise Singular("a neuron may point away from the teacher")
-    q = [[dot([b[i] for b in basis], c[j::p]) * (1 / h[i]) for j in range(p)] for i in range(n)]
-    pulls = [[x * -1 for x in _pulled(row)] for row in q]  # by the teacher
-    for i in range(n):
-        for j in range(i):
-            both = _pulled([a - b for a, b in zip(q[i], q[j], strict=True)])
-            for k, x in enumerate(both):
-                pulls[i][k] = pulls[i][k] + x * h[j]
-                pulls[j][k] = pulls[j][k] - x * h[i]
-    unit = -1 / (2 * arb.pi())
-    return [
-        dot(column, [pull[j] for pull in pulls]) * unit + c[k * p + j]
-        for k, column in enumerate(basis)
-        for j in range(p)
-    ]
+def resting(flow: LateFlow, c: Sequence[Ball], g: Sequence[Ball]) -> Vector:
+    """``F`` of the limiting flow at a shape, for all parts along the teacher in a box."""
+    basis, h = _heights(flow, g, arb(0))
+    return _asked(cubic.field, np.array(c).reshape(flow.n - 1, -1), basis, h, arb(0))
 
 
-def _pulled(d: Sequence[Any]) -> list[Any]:
-    """``|d| d`` of vectors, or of series of vectors."""
-    if isinstance(d[0], arb):
-        size = dot(d, d).nonnegative_part().sqrt()
-        return [size * x for x in d]
-    square = dot(d, d)
-    if square[0] > 0:
-        size = square.sqrt()
-        return [size * x for x in d]
-    first, second, third = ([x[k] for x in d] for k in range(KINKED + 1))
-    size, speed = norm(first), norm(second)
-    slope = UNIT * (2 * size * speed)
-    bend = UNIT * (speed * speed * 3 / 2 + 2 * size * norm(third))
-    return [arb_series([UNIT * (size * size), slope, bend], KINKED + 1) for _ in d]
+def off(
+    flow: LateFlow, g: Sequence[Ball], curve: Curve, r0: Ball = 0, clock: Ball | None = None
+) -> Ball:
+    """Bound of ``|p' - F(p)|`` on a cubic, of the limiting flow, or for all clocks of a ball."""
+    basis, h = _heights(flow, g, arb(r0))
+    late = arb(0) if clock is None else clock
+    return _asked(
+        cubic.off, lambda c: cubic.field(c, basis, h, late), curve.parts(flow.n), curve.half
+    )
 
 
-def off(flow: LateFlow, g: Sequence[Ball], curve: Curve) -> Ball:
-    """Bound of ``|p' - F(p)|`` on a cubic."""
-    middle, whole = (_defect(flow, g, curve, v) for v in (arb(0), UNIT))
-    order = min(x.prec for x in whole) - 1
-    found = norm([x[order] for x in whole])
-    for k in range(order):
-        found += norm([x[k] for x in middle])
-    return found
+def _heights(flow: LateFlow, g: Sequence[Ball], r0: Ball) -> tuple[Any, Any]:
+    """Orthonormal columns of what sums to zero, and the parts of neurons along the teacher."""
+    basis: Any = np.array(helmert(flow.n)).T
+    return basis, basis @ np.array(g) + (1 + r0) / flow.n
 
 
-def _defect(flow: LateFlow, g: Sequence[Ball], curve: Curve, v: Ball) -> list[Series]:
-    along = curve.series(v)
-    field = resting(flow, along, g)
-    return [x.derivative() * (1 / curve.half) - f for x, f in zip(along, field, strict=True)]
+def _asked(of: Callable[..., Any], *given: Any) -> Any:
+    try:
+        return of(*given)
+    except Refused as reason:
+        raise Singular(str(reason)) from None

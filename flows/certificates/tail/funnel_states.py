@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from flint import arb
 
-from flows.certificates.tail.all_times import HALVES, down, up
+from flows.certificates.decision import down, up
+from flows.certificates.stated import Open
 from flows.certificates.tail.box import UNIT
-from flows.certificates.tail.funnel import Entry, Funnel, Layer, enlarged, layer_of, layers
-from flows.certificates.tail.tail import Open
+from flows.certificates.tail.funnel import CELLS, Funnel
+from flows.certificates.verifier.funnel import Begin, Layer, area, held, layer_of
+from flows.certificates.verifier.reading import Refused
 
 Ball = Any  # flint.arb
 
+#: Parts of the tail, each ending where the clock is half of where it began.
+HALVES = 40
 #: Steps on which ``zeta`` halves, and how sharp ``Q`` is known on each.
 SPLIT, SHARP = 2, 0.1
 
@@ -36,7 +39,7 @@ class States(NamedTuple):
     pace: Ball
 
 
-def followed(funnel: Funnel, p: int, entry: Entry, first: Ball) -> Iterator[States]:
+def followed(funnel: Funnel, p: int, entry: Begin, first: Ball) -> Iterator[States]:
     """Follow states that enter to ``zeta = 0``, more sharply than by layers of the funnel.
 
     With ``f = sup zeta Q``, ``|z_1 + z_2|/zeta^2`` falls towards ``sup |B_1 + B_2|/(2 pi (1 - 2
@@ -48,33 +51,33 @@ def followed(funnel: Funnel, p: int, entry: Entry, first: Ball) -> Iterator[Stat
     Open
         Where the funnel's inequalities do not hold.
     """
-    found = layers(funnel, p, entry.b + UNIT * funnel.drift)
-    if enlarged(funnel, found) != funnel:
-        raise Open("the states may leave the funnel")
+    stated = funnel.to_json()
+    try:
+        found, push, lift = held(stated, entry.b, p, CELLS[p])
+    except Refused as refused:
+        raise Open(f"the states may leave the funnel: {refused}") from None
     fast, quick = (arb(max(map(up, x))) for x in _paces(found))
-    push, lift = (arb(max(map(up, x))) for x in _sums(found))
     slide = arb(max(up(abs(x.slide)) for x in found))
     low, high = entry.zeta.lower(), entry.zeta.upper()
-    begun = entry.sum / low**2, entry.excess / low**3
+    begun = entry.sum / low**2, abs(entry.excess) / low**3
     b, pace, least = entry.b, first, arb(min(down(x.pace) for x in found)) / 6
     edges = [high, *(low / arb(2) ** (arb(k) / SPLIT) for k in range(HALVES * SPLIT)), arb(0)]
     for index, (top, end) in enumerate(pairwise(edges)):
         passed = arb(0) if index == 0 else (1 / top - 1 / low).nonnegative_part() / quick
         across, along = (
-            (drive / k + start * (-k * passed).exp()).upper()
+            (drive + start * (-k * passed).exp()).upper()
             for drive, start, k in zip(
                 (push, lift), begun, (1 - 2 * fast, 1 - 3 * fast), strict=True
             )
         )
         along *= top
         between = b + UNIT * slide * (top * top - end * end) / 2
-        near = replace(
-            funnel,
-            across=min(funnel.across, up(top * across)),
-            along=min(funnel.along, up(top * along)),
-            sharp=min(funnel.sharp, SHARP),
+        wide, tall = (
+            arb(min(radius, up(top * x)))
+            for radius, x in ((funnel.across, across), (funnel.along, along))
         )
-        here = layer_of(near, p, end, top, between)
+        sharp = arb(min(funnel.sharp, SHARP))
+        here = layer_of(end, top, [between, *[wide * UNIT] * p], tall, sharp, CELLS[p])
         kept = end / top
         last = kept * pace + (1 - kept) / here.pace
         if index == 0:  # states enter here
@@ -82,7 +85,7 @@ def followed(funnel: Funnel, p: int, entry: Entry, first: Ball) -> Iterator[Stat
         residual = top * arb(0).union((across**2 + along**2) / 4)
         energy = (here.energy + arb(0).union(residual)).max(least)
         yield States(end, top, across, along, between, energy, pace.union(last))
-        step = here.slide * (top * top - end * end) / 2
+        step = here.slide * area(here)
         b = between.intersection(b - (step if index else step.union(arb(0))))
         pace = last
 
@@ -90,8 +93,3 @@ def followed(funnel: Funnel, p: int, entry: Entry, first: Ball) -> Iterator[Stat
 def _paces(found: Sequence[Layer]) -> list[list[Ball]]:
     """``zeta Q`` and ``Q``."""
     return [[x.high * x.pace for x in found], [x.pace for x in found]]
-
-
-def _sums(found: Sequence[Layer]) -> list[list[Ball]]:
-    """``|B_1 + B_2|`` and ``|A_1 + A_2|`` over ``2 pi``."""
-    return [[x.across for x in found], [abs(x.along) for x in found]]

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from flows.certificates.stated import Stated
 from flows.certificates.tail.funnel import Funnel
-from flows.certificates.tail.infinity import Stated, read, stated
 
 Ball = Any  # flint.arb
-
-#: Radii of a funnel, as files name them.
-RADII = ("reach", "across", "along", "drift", "sharp")
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,20 @@ class FunnelTail:
         """Return what the file holds: exact numbers only."""
         return {
             "kind": "funnel",
-            **{key: getattr(self.funnel, key).hex() for key in RADII},
-            "parts": self.funnel.parts,
-            "limit": stated(self.limit),
-            "h": [stated(part) for part in self.h],
+            **self.funnel.to_json(),
+            "limit": self.limit.to_json(),
+            "h": [part.to_json() for part in self.h],
             "all_times": [x.hex() for x in self.all_times],
         }
 
     @classmethod
     def from_json(cls, data: Any, bits: int) -> FunnelTail:
         """Read what :meth:`to_json` wrote; nothing is checked but its form."""
-        reach, across, along, drift, sharp = (float.fromhex(data[key]) for key in RADII)
         low, high = map(float.fromhex, data["all_times"])
         return cls(
             bits,
-            Funnel(reach, across, along, drift, int(data["parts"]), sharp),
-            read(data["limit"]),
-            tuple(map(read, data["h"])),
+            Funnel.from_json(data),
+            Stated.from_json(data["limit"]),
+            tuple(map(Stated.from_json, data["h"])),
             (low, high),
         )

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from flint import arb
 
+from flows.certificates.stated import Stated
 from flows.certificates.tail.carry import Step
 from flows.certificates.tail.lens import Lens
 from flows.certificates.tail.tail import Tail
 from flows.core.errors import InputError
 
 Ball = Any  # flint.arb
-
-
-class Stated(NamedTuple):
-    """A number: a multiple of ``2^-bits``, and how far off it is at most."""
-
-    value: int
-    radius: float
-
-    def ball(self, bits: int) -> Ball:
-        """As a ball."""
-        return arb((self.value, -bits)) + arb(0, self.radius)
 
 
 @dataclass(frozen=True)
@@ -104,8 +94,8 @@ class Infinity:
                 **{key: float(getattr(self.tail, key)).hex() for key in TAIL},
                 **_frame(self.tail.lens),
             },
-            "limit": stated(self.limit),
-            "h": [stated(part) for part in self.h],
+            "limit": self.limit.to_json(),
+            "h": [part.to_json() for part in self.h],
             "all_times": [x.hex() for x in self.all_times],
         }
 
@@ -128,8 +118,8 @@ class Infinity:
             ),
             shape,
             Tail([arb((c, -bits)) for c in shape], **values, lens=_lens(data["tail"])),
-            read(data["limit"]),
-            tuple(map(read, data["h"])),
+            Stated.from_json(data["limit"]),
+            tuple(map(Stated.from_json, data["h"])),
             _pair(data["all_times"]),
         )
 
@@ -137,16 +127,6 @@ class Infinity:
 #: Radii of a step and of a tail, as their files name them.
 STEP = ("e", "across", "along", "drift", "growth")
 TAIL = ("e", "d", "across", "along", "drift", "rate")
-
-
-def stated(number: Stated) -> dict[str, str]:
-    """A number as its file states it."""
-    return {"value": f"{number.value:x}", "radius": number.radius.hex()}
-
-
-def read(data: Any) -> Stated:
-    """A number of a file."""
-    return Stated(int(data["value"], 16), float.fromhex(data["radius"]))
 
 
 def _frame(lens: Lens) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from flint import arb
 
 from flows.certificates.certificate import Certificate
 from flows.certificates.tail.box import UNIT, middle, norm
-from flows.certificates.tail.funnel import Entry
 from flows.certificates.tail.late_flow import LateFlow, Vector
 from flows.certificates.tail.tail import Late
+from flows.certificates.verifier.funnel import Begin, begin
 from flows.core.balls import dot
 
 Ball = Any  # flint.arb
@@ -54,33 +55,17 @@ def late(certificate: Certificate, t0: float) -> Late:
     return Late(flow, s, shape, error, g, norm(rho), abs(sigma).upper())
 
 
-def entered(certificate: Certificate) -> Entry:
+def entered(certificate: Certificate) -> Begin:
     """The end of a certificate; what is off of sums and differences is less than of each neuron."""
     flow: Any = certificate.flow()  # a SpanFlow
     last = certificate.pieces[-1]
-    x = [arb((sum(row), -certificate.bits)) for row in last.rows]
-    size, unit = flow.teacher[0], np.eye(flow.q, dtype=int)
-    forms = {sign: np.hstack([unit, sign * unit]) for sign in (-1, 1)}
-    apart, together = (
-        [a + sign * b for a, b in zip(x[: flow.q], x[flow.q :], strict=True)] for sign in (-1, 1)
-    )
-
-    def off(sign: int, rows: slice) -> Ball:
-        return UNIT * last.off_at_end(forms[sign][rows], certificate.bits)
-
-    first, others = slice(1), slice(1, None)
-    return Entry(
-        (dot(apart[1:], apart[1:]).sqrt() + off(-1, others)) / size,
-        ((norm(together[1:]) + off(1, others)) / size).upper(),
-        abs((together[0] + off(1, first)) / size - 1).upper(),
-        (apart[0] + off(-1, first)) / size,
-    )
+    rows = np.array([arb((sum(row), -certificate.bits)) for row in last.rows])
+    off = functools.partial(last.off_at_end, bits=certificate.bits)
+    return begin(rows.reshape(-1, flow.q), off, flow.teacher[0])
 
 
-def clock(certificate: Certificate, shape: Vector | None = None) -> float:
+def clock(certificate: Certificate, shape: Vector) -> float:
     """``t0`` for which a limiting shape fits the end best: it removes a shift of time."""
-    if shape is None:
-        return 0.0
     flow = late_flow(certificate)
     z = middle(flow.project([row[1:] for row in rows_at_end(certificate)]))
     return float(dot(shape, shape) / dot(z, shape) - end_time(certificate).mid())

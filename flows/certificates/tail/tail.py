@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from flint import arb, ctx
 
+from flows.certificates.stated import Open
 from flows.certificates.tail.box import (
     UNIT,
     Frame,
@@ -64,10 +65,6 @@ NEWTON = 60
 #: Parts of the slowest rate in the middle that are claimed, one after the other; and through a
 #: lens, where the checker's boxes are wide.
 KEPT, BENT = (0.92, 0.6, 0.3), (0.1,)
-
-
-class Open(ArithmeticError):
-    """The inequality that failed, with its numbers."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ from flows.certificates.verifier.before import FEW, before, of_neurons
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.late_flow import rates
+from flows.certificates.verifier.positive import all_less, at_most
 from flows.certificates.verifier.reading import MOST, Refused, integer, number, require
-from flows.certificates.verifier.tail import Theorem, check_limits, concluded
+from flows.certificates.verifier.tail import Theorem, concluded
 
 CELLS = 6000  # of a layer at most
 PART = arb(0).union(1)
@@ -67,8 +68,6 @@ def funnelled(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> The
     end = arb((integer(pieces[-1]["end"]), -bits)).exp()  # 1 + t
     p = len(ends[-1][0]) - 1
     limit, h, late = funnel(data, at, p, end * at.zeta)
-    limit, h = limit * teacher**2, h * teacher
-    check_limits(limit, h, data, bits)
     late = late * teacher**2
     least = late.lower() / end**3
 
@@ -76,17 +75,17 @@ def funnelled(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> The
         return of_neurons(w, teacher)
 
     early = before(pieces, ends, bits, loss, least=least, halvings=FEW)
-    return concluded(limit, h, [*early, late])
+    return concluded(limit * teacher**2, h * teacher, [*early, late])
 
 
 def begin(ends: Any, off: Any, teacher: arb) -> Begin:
     """Of two neurons in balls about these middles; ``off`` bounds what linear forms are off."""
     require(len(ends) == 2, "a funnel is of two neurons")
     first, second = (np.array([z.mid() for z in w]) for w in ends)
-    less, more, unit = first - second, first + second, np.eye(len(first), dtype=int)
+    gap, more, unit = first - second, first + second, np.eye(len(first), dtype=int)
     apart, both = (np.hstack([unit, sign * unit]) for sign in (-1, 1))
-    zeta, across = norm(less[1:]) + UNIT * off(apart[1:]), norm(more[1:]) + off(both[1:])
-    excess, b = more[0] - teacher + UNIT * off(both[:1]), less[0] + UNIT * off(apart[:1])
+    zeta, across = norm(gap[1:]) + UNIT * off(apart[1:]), norm(more[1:]) + off(both[1:])
+    excess, b = more[0] - teacher + UNIT * off(both[:1]), gap[0] + UNIT * off(apart[:1])
     return Begin(*(z / teacher for z in (zeta, across, excess, b)))
 
 
@@ -98,7 +97,7 @@ class Held(NamedTuple):
     lift: arb
 
 
-def held(data: Any, b: arb, p: int) -> Held:
+def held(data: Any, b: arb, p: int, cells: int = CELLS) -> Held:
     """Check that no flow leaves a funnel that it has entered with this ``b``.
 
     Raises
@@ -115,21 +114,24 @@ def held(data: Any, b: arb, p: int) -> Held:
     require(reach > 0 and drift > 0, "it has no room")
     edges = [reach * k / parts for k in range(parts + 1)]
     for low, high in reversed([*pairwise(edges)]):
-        layer = _layer(low, high, [b + drift * UNIT, *[across * UNIT] * p], along, sharp)
-        where = f"of zeta up to {float(high):.4g}"
-        slow = high * layer.pace.upper()
-        require(high * layer.push + slow * across < across, f"|x| may leave {where}")
-        require(high * high * layer.lift + slow * along < along, f"|u| may leave {where}")
-        found.append(layer)
-    turned = sum((abs(x.slide).upper() * _area(x) for x in found), arb(0))
-    require(turned < drift, "b may move further")
+        box = [b + drift * UNIT, *[across * UNIT] * p]
+        found.append(layer_of(low, high, box, along, sharp, cells))
     fast = _most(x.high * x.pace for x in found)
     require(3 * fast < 1, "zeta may fall too fast")
+    lines = []
+    for x in found:
+        where, room = f"of zeta up to {float(x.high):.4g}", 1 - x.high * x.pace.upper()
+        lines += [
+            (x.high * x.push, room * across, f"|x| may leave {where}", "across"),
+            (x.high * x.high * x.lift, room * along, f"|u| may leave {where}", "along"),
+        ]
+    turned = sum((abs(x.slide).upper() * area(x) for x in found), arb(0))
+    all_less([*lines, (turned, drift, "b may move further", "drift")])
     push = _most(x.push for x in found) / (1 - 2 * fast)
     return Held(found, push, _most(x.lift for x in found) / (1 - 3 * fast))
 
 
-def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
+def funnel(data: Any, at: Begin, p: int, first: arb, cells: int = CELLS) -> tuple[arb, Any, arb]:
     """Limits of ``t^3 L`` and ``h``, and bounds of ``(t0 + t)^3 L`` from here on.
 
     ``first`` is what ``(t0 + t) zeta`` is here.
@@ -142,10 +144,10 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
     reach, across, along = (arb(number(data[key])) for key in ("reach", "across", "along"))
     least = at.zeta.lower()
     require(least > 0, "two neurons may be equal across the teacher")
-    require(at.zeta <= reach, "zeta begins beyond its reach")
-    require(at.sum <= across * least, "|x| begins beyond its bound")
-    require(abs(at.excess) <= along * least, "|u| begins beyond its bound")
-    found, push, lift = held(data, at.b, p)
+    at_most(at.zeta, reach, "zeta begins beyond its reach", "reach")
+    at_most(at.sum, across * least, "|x| begins beyond its bound", "across")
+    at_most(abs(at.excess), along * least, "|u| begins beyond its bound", "along")
+    found, push, lift = held(data, at.b, p, cells)
     ratio, moved, every = first, arb(0), []
     for index, x in enumerate(found):
         if x.low >= at.zeta.upper():
@@ -160,7 +162,7 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
         energy = energy.max(_hull(y.pace for y in found[index:]).lower() / 6)
         every += [z**3 * energy for z in (between.lower(), between.upper())]
         inner = x.high <= least  # or states begin here
-        moved += x.slide * _area(x) * (1 if inner else PART)
+        moved += x.slide * area(x) * (1 if inner else PART)
         ratio = after if inner else between
     h, limit = limits(at.b - moved)
     return limit, h, _hull(every)
@@ -171,10 +173,10 @@ def limits(b: arb) -> tuple[Any, arb]:
     return np.array([(1 + b) / 2, (1 - b) / 2]), 8 * arb.pi() ** 2 / 3 * ((1 - b * b) / 4) ** 2
 
 
-def _layer(low: arb, high: arb, box: Any, along: arb, sharp: arb) -> Layer:
+def layer_of(low: arb, high: arb, box: Any, along: arb, sharp: arb, most: int = CELLS) -> Layer:
     """Bounds over all cells, each halved where it is longest until ``Q`` is known well."""
     cells, found = [[low.union(high), *box]], []
-    for _ in range(CELLS):
+    for _ in range(most):
         cell = cells.pop()
         try:
             values = _values(cell, along)
@@ -192,8 +194,8 @@ def _layer(low: arb, high: arb, box: Any, along: arb, sharp: arb) -> Layer:
                 cells.append([*cell[:k], part, *cell[k + 1 :]])
         if not cells:
             paces, slides, pushes, lifts, energies = zip(*found, strict=True)
-            most = _most(pushes), _most(lifts)
-            return Layer(low, high, _hull(paces), _hull(slides), *most, _hull(energies))
+            drives = _most(pushes), _most(lifts)
+            return Layer(low, high, _hull(paces), _hull(slides), *drives, _hull(energies))
     raise Refused(f"Q > 0 is not proved of zeta up to {float(high):.4g}")
 
 
@@ -209,7 +211,8 @@ def _values(cell: Any, along: arb) -> tuple[arb, ...]:
     return pace, (z.a[0] - z.a[1]) / pace, push, lift, z.energy
 
 
-def _area(x: Layer) -> arb:
+def area(x: Layer) -> arb:
+    """Integral of ``zeta`` over a layer."""
     return (x.high * x.high - x.low * x.low) / 2
 
 

@@ -58,11 +58,42 @@ def plateau(data: Any, flow: Any, pieces: Any, ends: Any, bits: int) -> Plateau:
     Refused
         With the inequality that fails.
     """
+    end = arb((integer(pieces[-1]["end"]), -bits)).expm1()
+    constant, late, _ = trapped(data, flow, ends[-1], end)
+    stated = arb((integer(data["limit"]["value"]), -bits)) + arb(0, number(data["limit"]["radius"]))
+    require(stated.contains(constant), "the limit of t^2 L is not where stated")
+    early = before(pieces, ends, bits, lambda mu: loss(flow, mu), power=2, halvings=FEW)
+    lower, upper = bounds([late, *early])
+    require(lower > 0, "no positive lower bound follows")
+    return Plateau(constant, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
+
+
+def exact_weights(flow: Any) -> list[fmpq]:
+    """Those of a mixture, which sum to one."""
     require(flow.form == "means", "there are no means on a line")
     exact = [fmpq(*float(w).as_integer_ratio()) for w in flow.weights]
-    exact = [w / sum(exact, fmpq(0)) for w in exact]
+    return [w / sum(exact, fmpq(0)) for w in exact]
+
+
+class Trapped(NamedTuple):
+    """Limit of ``t^2 L``, all ``(1+t)^2 L`` from some time on, and the lower side of ``N``."""
+
+    constant: arb
+    late: arb
+    floor: arb
+
+
+def trapped(data: Any, flow: Any, last: Any, end: arb) -> Trapped:
+    """What follows from a time on, at which the means are in these balls.
+
+    Raises
+    ------
+    Refused
+        With the inequality that fails.
+    """
+    exact = exact_weights(flow)
     require(len(exact) > 1, "it has one mean")
-    pi, end = np.array([arb(w) for w in exact]), arb((integer(pieces[-1]["end"]), -bits)).expm1()
+    pi = np.array([arb(w) for w in exact])
     t0, e, across, p = (
         arb(number(data.get(key, "0x0p+0"))) for key in ("clock", "e", "across", "aside")
     )
@@ -76,15 +107,17 @@ def plateau(data: Any, flow: Any, pieces: Any, ends: Any, bits: int) -> Plateau:
     steep = (least**2 + heavy**2 * p * p) / whole
     settled = 1 / (2 * least**2)
     low, high = least / steep * settled - e, settled + e
-    z = ends[-1] - (pi @ ends[-1]) / size * pi
+    z = last - (pi @ last) / size * pi
     now = z @ (pi * z) / (least * s)
-    less(low, now, "N begins too small")
-    less(now, high, "N begins too large")
-    less(abs(pi @ ends[-1]) / (s * s.sqrt()), across, "|rho| begins beyond R")
-    less(arb(0), low, "N may vanish")
+    less(least / steep * settled - now, e, "N begins too small", "e")
+    less(now - settled, e, "N begins too large", "e")
+    less(abs(pi @ last) / (s * s.sqrt()), across, "|rho| begins beyond R", "across")
     if gap is not None:
-        stay = stays @ z / (stays @ stays) * stays if stays.ndim == 1 else stays @ z
-        less(norm(z - stay), p * norm(stay), "|f| begins beyond p |e|")
+        part = stays @ z / (stays @ stays) * stays if stays.ndim == 1 else stays @ z
+        stay = norm(part)
+        less(arb(0), stay, "it may be on its way to a saddle: the part of z that stays may be zero")
+        less(norm(z - part), p * stay, "|f| begins beyond p |e|", "aside")
+    less(arb(0), low, "N may vanish")
 
     # All states of the box: N, rho and s range over intervals.
     n, small = low.union(high), arb(0).union(s.upper())
@@ -101,31 +134,22 @@ def plateau(data: Any, flow: Any, pieces: Any, ends: Any, bits: int) -> Plateau:
     drag = abs(second - 2 * twice).upper() * abs(first).upper() * bend / size + s * rest
     steepest = (steep * least * high).sqrt()  # |A z|
     push = 2 / least * steepest * (abs(moved).upper() * steepest + drag)
-    less(push, low / settled * e, "N may leave")
+    less(push, low / settled * e, "N may leave", "e")
     if gap is not None:
         shorter = (least * low / whole).sqrt()
         pull = (second - 2 * twice).lower() * gap * p * shorter
-        less((1 + p * p).sqrt() * drag, pull, "|f| may reach p |e|")
+        less((1 + p * p).sqrt() * drag, pull, "|f| may reach p |e|", "aside")
     drive = (second - 2 * twice) * (other + first * cube / size)
     drive += (3 * first * twice - 2 * first * second) * size
-    less(arb(0), size - 3 * s / 2, "|pi|^2 - 3 s/2 may not be positive")
-    less(
-        abs(drive).upper() + s * size.sqrt() * rest,
-        (size - 3 * s / 2) * across,
-        "|rho| may reach R",
-    )
+    stiff = size - 3 * s / 2
+    less(arb(0), stiff, "|pi|^2 - 3 s/2 may not be positive")
+    driven = abs(drive).upper() + s * size.sqrt() * rest
+    less(driven, stiff * across, "|rho| may reach R", "across")
     energy = small * across * across / 2
     energy += (
         second * second / 4 - twice * second + 3 * twice * twice / 4 + s * extent * rest / 6 * UNIT
     )
-
-    constant = (least * settled / 2) ** 2
-    stated = arb((integer(data["limit"]["value"]), -bits)) + arb(0, number(data["limit"]["radius"]))
-    require(stated.contains(constant), "the limit of t^2 L is not where stated")
-    early = before(pieces, ends, bits, lambda mu: loss(flow, mu), power=2, halvings=FEW)
-    lower, upper = bounds([(1 + (1 - t0) * small) ** 2 * energy, *early])
-    require(lower > 0, "no positive lower bound follows")
-    return Plateau(constant, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
+    return Trapped((least * settled / 2) ** 2, (1 + (1 - t0) * small) ** 2 * energy, low)
 
 
 def spectrum(pi: Any) -> Any:

@@ -1,23 +1,47 @@
 """Inequalities of balls, and positive definite boxes of symmetric matrices."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat
 
-from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.reading import Refused, require
 
 
-def at_most(need: arb, bound: arb, reason: str) -> None:
-    """Refuse with both numbers unless ``need <= bound``."""
+class Exceeded(Refused):
+    """Stated numbers are too small: by its name, how often each would have to be taken here."""
+
+    def __init__(self, reason: str, times: dict[str, float]) -> None:
+        super().__init__(reason)
+        self.times = times
+
+
+def at_most(need: arb, bound: arb, reason: str, name: str = "") -> None:
+    """Refuse with both numbers unless ``need <= bound``, which grows with a number of this name."""
     numbers = f"{float(need.upper()):.4g} against {float(bound.lower()):.4g}"
-    require(need <= bound, f"{reason}: {numbers}")
+    if not need <= bound:
+        raise Exceeded(f"{reason}: {numbers}", {name: float((need / bound).upper())})
 
 
-def less(need: arb, bound: arb, reason: str) -> None:
-    """Refuse with both numbers unless ``need < bound``."""
-    at_most(need, bound, reason)
+def less(need: arb, bound: arb, reason: str, name: str = "") -> None:
+    """Refuse likewise unless ``need < bound``."""
+    at_most(need, bound, reason, name)
     require(need < bound, f"{reason}: both are {float(bound):.4g}")
+
+
+def all_less(lines: Iterable[tuple[arb, arb, str, str]]) -> None:
+    """Refuse unless each ``need < bound``, with the first reason and all that is short."""
+    reason, times = "", dict[str, float]()
+    for line in lines:
+        try:
+            less(*line)
+        except Exceeded as short:
+            reason = reason or str(short)
+            for name, often in short.times.items():
+                times[name] = max(times.get(name, often), often)
+    if reason:
+        raise Exceeded(reason, times)
 
 
 def positive(matrix: Any, shift: arb) -> bool:

@@ -25,6 +25,7 @@ r_i``. So ``|grad L|^2 >= 2 mu (L - L*)``, and the path is bounded as for layers
 All: ``(L - L*)' <= -2 mu (L - L*)`` from ``T`` on. Before, ``L`` decreases.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ from flint import arb, fmpq
 
 from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.polynomial import Term, terms, value
-from flows.certificates.verifier.positive import positive
+from flows.certificates.verifier.positive import less, positive
 from flows.certificates.verifier.reading import MOST, Refused, integer, largest, number, require
 from flows.certificates.verifier.segment import Equations, Segment
 
@@ -60,10 +61,40 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
     Refused
         With the inequality that fails.
     """
+    segments = [*segments_of(pieces, bits)]
+    found = attracted(data, flow, segments, bits)
+    amplitude, delay = (arb(number(data[key])) for key in ("amplitude", "delay"))
+    for excess, late in before(flow, segments, found):
+        most = excess * (2 * found.mu * (late - delay)).exp()
+        less(most, amplitude, "the loss may be larger before the end")
+    stated = arb((integer(data["loss"]["value"]), -bits)) + arb(0, number(data["loss"]["radius"]))
+    require(stated.contains(found.lowest), "the limit of the loss is not proved to be where stated")
+    rate = float((2 * found.mu).lower())
+    require(number(data["rate"]) <= rate, "its rate is larger than the proved one")
+    limit = list(found.centre + UNIT * found.near)
+    return Rest(limit, found.near, stated, rate, float(amplitude), float(delay))
+
+
+class Attracted(NamedTuple):
+    """A ball that the flow stays in: ``mu``, how far ``w*`` is from its centre, and ``L*``."""
+
+    centre: Any
+    mu: arb
+    near: arb
+    lowest: arb
+
+
+def attracted(data: Any, flow: Equations, segments: Any, bits: int) -> Attracted:
+    """Check that the flow stays in the stated ball, and falls there at the stated rates.
+
+    Raises
+    ------
+    Refused
+        With the inequality that fails.
+    """
     c = np.array([arb((integer(x), -bits)) for x in data["centre"]])
     require(len(c) == len(flow.start), "its centre has a wrong size")
     r, rates = arb(number(data["radius"])), [number(x) for x in data["rates"]]
-    segments = [*segments_of(pieces, bits)]
     segment, _, after = segments[-1]
     end = at(segment.p, arb(1))
     away = norm(end - c) + after
@@ -75,29 +106,42 @@ def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
         near, lowest = r, arb(0)
     elif data["kind"] == "squares" and flow.form == "polynomial":
         mu = arb(_one(rates))
-        lowest = _squares(
-            flow, data["squares"], c, r, mu, away, flow.loss(end + UNIT * after).upper()
-        )
+        begin = flow.loss(end + UNIT * after).upper()
+        lowest = _squares(flow, data["squares"], c, r, mu, away, begin)
         near = r
     else:
         raise Refused("its kind is unknown")
-    amplitude, delay = (arb(number(data[key])) for key in ("amplitude", "delay"))
-    _before(flow, segments, 2 * mu, lowest, amplitude, delay)
-    stated = arb((integer(data["loss"]["value"]), -bits)) + arb(0, number(data["loss"]["radius"]))
-    require(stated.contains(lowest), "the limit of the loss is not proved to be where stated")
-    rate = float((2 * mu).lower())
-    require(number(data["rate"]) <= rate, "its rate is larger than the proved one")
-    return Rest(list(c + UNIT * near), near, stated, rate, float(amplitude), float(delay))
+    return Attracted(c, mu, near, lowest)
+
+
+def forms(kind: str, flow: Any, x: Any, squares: Any) -> list[Any]:
+    """Quadratic forms that are above the rates, of a state or of all states of a box."""
+    if kind == "convex":
+        return [flow.hessian(x)]
+    if kind == "layers":
+        w = flow.matrices(x)
+        above, below, _, _ = flow.around(w)
+        fit = sum(np.kron(a @ a.T, b.T @ b) for a, b in zip(above, below, strict=True))
+        return [fit, *([_balancing(w)] if flow.strength > 0 else [])]
+    rows = []
+    for weight, parts in (_square(stated, len(x)) for stated in squares):
+        row, table = np.array([arb(0)] * len(x)), _table(x, parts)
+        for term in parts:
+            for i, _ in term.powers:
+                row[i] += value(term.slope(i), table)
+        rows.append(arb(weight).sqrt() * row)
+    return [np.array(rows) @ np.array(rows).T]
 
 
 def _convex(flow: Equations, c: Any, r: arb, mu: arb, away: arb) -> tuple[arb, arb]:
     """How far the minimum is from ``c``, and its value."""
     require(mu > 0, "its rate is not positive")
-    _less(away, r, "the flow does not begin within the ball")
-    lower = positive(flow.hessian(c + UNIT * r), -mu)
-    require(lower, f"the Hessian is not proved to be above {float(mu):.6g} on the ball")
+    less(away, r, "the flow does not begin within the ball", "radius")
     push = _push(flow, c)
-    _less(push, mu * r, "the flow may leave the ball")
+    less(push, mu * r, "the flow may leave the ball", "radius")
+    (hessian,) = forms("convex", flow, c + UNIT * r, ())
+    lower = positive(hessian, -mu)
+    require(lower, f"the Hessian is not proved to be above {float(mu):.6g} on the ball")
     return (push / mu).upper(), flow.loss(c) - (push * push / mu / 2).union(arb(0))
 
 
@@ -116,14 +160,12 @@ def _layers(flow: Any, c: Any, r: arb, rates: list[float], away: arb, begin: arb
     fit, *balance = (arb(x) for x in rates)
     require(len(balance) == bool(flow.strength > 0), "it has a wrong number of rates")
     require(all(x > 0 for x in (fit, *balance)), "its rate is not positive")
-    w = flow.matrices(c + UNIT * r)
-    above, below, _, _ = flow.around(w)
-    form = sum(np.kron(a @ a.T, b.T @ b) for a, b in zip(above, below, strict=True))
-    require(positive(form, -fit), f"sum |A^T X B^T|^2 >= {float(fit):.6g} |X|^2 is not proved")
-    for k in balance:
-        require(positive(_balancing(w), -k), f"balancing is not proved to have {float(k):.6g}")
     mu = min((fit, *(2 * flow.strength * k for k in balance)), key=lambda x: float(x.lower()))
-    _less(away + (2 * begin / mu).sqrt(), r, "the flow may leave the ball")
+    less(away + (2 * begin / mu).sqrt(), r, "the flow may leave the ball", "radius")
+    form, *others = forms("layers", flow, c + UNIT * r, ())
+    require(positive(form, -fit), f"sum |A^T X B^T|^2 >= {float(fit):.6g} |X|^2 is not proved")
+    for k, other in zip(balance, others, strict=True):
+        require(positive(other, -k), f"balancing is not proved to have {float(k):.6g}")
     return mu
 
 
@@ -131,11 +173,8 @@ def _squares(flow: Any, stated: Any, c: Any, r: arb, mu: arb, away: arb, begin: 
     """What is left of the loss without half the squares: a number, below it everywhere."""
     require(mu > 0, "its rate is not positive")
     require(0 < len(stated) <= MOST, "it has a wrong number of squares")
-    left, x, rows = _collected(flow.terms), c + UNIT * r, []
-    for numerator, denominator, polynomial in stated:
-        whole = type(numerator) is int and type(denominator) is int
-        require(whole and numerator > 0 and denominator > 0, "a weight is not positive")
-        weight, parts = fmpq(numerator, denominator), terms(polynomial, len(c))
+    left = _collected(flow.terms)
+    for weight, parts in (_square(one, len(c)) for one in stated):
         for a in parts:
             for b in parts:
                 powers = dict(a.powers)
@@ -143,17 +182,21 @@ def _squares(flow: Any, stated: Any, c: Any, r: arb, mu: arb, away: arb, begin: 
                     powers[i] = powers.get(i, 0) + k
                 key = tuple(sorted(powers.items()))
                 left[key] = left.get(key, fmpq(0)) - weight / 2 * a.factor * b.factor
-        row, table = np.array([arb(0)] * len(c)), _table(x, parts)
-        for term in parts:
-            for i, _ in term.powers:
-                row[i] += value(term.slope(i), table)
-        rows.append(arb(weight).sqrt() * row)
     lowest = arb(left.pop((), fmpq(0)))
     require(not any(left.values()), "the loss is not half its squares and a number")
-    form = np.array(rows) @ np.array(rows).T
+    path = (2 * (begin - lowest) / mu).nonnegative_part().sqrt()
+    less(away + path, r, "the flow may leave", "radius")
+    (form,) = forms("squares", flow, c + UNIT * r, stated)
     require(positive(form, -mu), f"J J^T >= {float(mu):.6g} is not proved on the ball")
-    _less(away + (2 * (begin - lowest) / mu).nonnegative_part().sqrt(), r, "the flow may leave")
     return lowest
+
+
+def _square(stated: Any, size: int) -> tuple[fmpq, list[Term]]:
+    """Weight and terms of one square."""
+    numerator, denominator, polynomial = stated
+    whole = type(numerator) is int and type(denominator) is int
+    require(whole and numerator > 0 and denominator > 0, "a weight is not positive")
+    return fmpq(numerator, denominator), terms(polynomial, size)
 
 
 def _collected(parts: list[Term]) -> dict[Any, fmpq]:
@@ -180,19 +223,17 @@ def _balancing(w: Any) -> Any:
     return form.reshape((len(w) - 1) * size, -1)
 
 
-def _before(
-    flow: Equations, segments: Any, rate: arb, lowest: arb, amplitude: arb, delay: arb
-) -> None:
-    """Require ``L - L* < amplitude e^(-rate (t - delay))`` on the pieces; ``L`` decreases."""
+def before(flow: Equations, segments: Any, found: Attracted) -> Iterator[tuple[arb, arb]]:
+    """What ``L - L*`` is at most on parts of the pieces, and until when; ``L`` decreases."""
     for segment, tube, _ in segments:
         times = [(segment.centre + s * segment.half).expm1() for s in (-1, 1)]
-        parts = int((16 * rate * (times[1] - times[0])).upper().ceil().unique_fmpz() or 0) + 1
+        lasting = (32 * found.mu * (times[1] - times[0])).upper()
+        parts = int(lasting.ceil().unique_fmpz() or 0) + 1
         require(parts <= 16 * MOST, "a piece is too long")
         for k in range(parts):
             s = [arb(2 * (k + j) - parts) / parts for j in (0, 1)]
             state, late = at(segment.p, s[0]) + UNIT * tube, segment.centre + s[1] * segment.half
-            excess = (flow.loss(state) - lowest) * (rate * (late.expm1() - delay)).exp()
-            _less(excess, amplitude, "the loss may be larger before the end")
+            yield flow.loss(state) - found.lowest, late.expm1()
 
 
 def segments_of(pieces: Any, bits: int) -> Any:
@@ -203,12 +244,6 @@ def segments_of(pieces: Any, bits: int) -> Any:
         rows = [[arb((integer(c), -bits)) for c in row] for row in piece["coefficients"]]
         span = arb((first, -bits)), arb((last, -bits))
         yield Segment(np.array(rows), *span), *(arb(number(piece[k])) for k in ("tube", "error"))
-
-
-def _less(need: arb, bound: arb, reason: str) -> None:
-    """Refuse with both numbers unless ``need < bound``."""
-    numbers = f"{float(need.upper()):.6g} against {float(bound.lower()):.6g}"
-    require(need < bound, f"{reason}: {numbers}")
 
 
 def _one(rates: list[float]) -> float:

@@ -21,11 +21,12 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import arb, arb_series
+from flint import arb
 
 from flows.certificates.verifier.before import before, of_neurons
+from flows.certificates.verifier.cubic import field, off
 from flows.certificates.verifier.curve import UNIT, norm
-from flows.certificates.verifier.late_flow import ORDER, Rates, attraction, dot, rates
+from flows.certificates.verifier.late_flow import Rates, rates
 from flows.certificates.verifier.lens import Lens
 from flows.certificates.verifier.positive import at_most, less, positive
 from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
@@ -80,13 +81,7 @@ class Flow:
 
     def field(self, c: Any) -> list[Any]:
         """``F`` with ``a = 0``, at shapes or along series of them, flattened."""
-        y = [[dot(row, column) for column in zip(*c, strict=True)] for row in self.basis]
-        b = [*zip(*attraction(y, self.h, self.clock), strict=True)]
-        return [
-            z - dot(column, b[j])
-            for column, row in zip(self.basis.T, c, strict=True)
-            for j, z in enumerate(row)
-        ]
+        return field(c, self.basis, self.h, self.clock)
 
     def derivative(self, found: Rates) -> Any:
         """``DF``, shapes flattened."""
@@ -130,17 +125,8 @@ class Flow:
         return bounds
 
     def off(self, b: Any, half: arb) -> arb:
-        """Bound ``|p' - F(p)|``: Taylor's polynomial about the middle, and its remainder."""
-        taylor = []
-        for v in (arb(0), UNIT):
-            u = arb_series([v, 1], ORDER + 2)
-            powers = arb(1), u, u * u, u * u * u
-            p = [[dot(z, powers) for z in zip(*rows, strict=True)] for rows in zip(*b, strict=True)]
-            slopes = [z.derivative() / half for row in p for z in row]
-            taylor.append([z - f for z, f in zip(slopes, self.field(p), strict=True)])
-        order = min(ORDER, *(z.prec - 1 for z in taylor[1]))
-        sizes = (norm(np.array([z[k] for z in taylor[k == order]])) for k in range(order + 1))
-        return sum(sizes, arb(0))
+        """Bound ``|p' - F(p)|``."""
+        return off(self.field, b, half)
 
     def bounds(self, found: Rates, stated: Any, last: arb, t0: arb) -> arb:
         """``(1+t)^3 L`` on a box, from here to a later clock."""
@@ -170,10 +156,9 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
         limit, h, last = _tail(flow, data["tail"], t0, bits)
     except Refused as reason:
         raise Refused(f"{where}: {reason}") from None
-    limit, h = limit * teacher**2, h * teacher
-    check_limits(limit, h, data, bits)
     early = before(pieces, ends, bits, lambda w: of_neurons(w, teacher))
-    return concluded(limit, h, [*early, *(x * teacher**2 for x in (*late, last))])
+    energies = [*early, *(x * teacher**2 for x in (*late, last))]
+    return concluded(limit * teacher**2, h * teacher, energies)
 
 
 def check_limits(limit: arb, h: Any, data: Any, bits: int) -> None:

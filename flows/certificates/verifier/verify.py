@@ -43,7 +43,7 @@ from flows.certificates.verifier.rest import Rest, rest
 from flows.certificates.verifier.segment import Equations, check
 from flows.certificates.verifier.stationary import FORMAT as STATIONARY
 from flows.certificates.verifier.stationary import Point
-from flows.certificates.verifier.tail import Theorem, theorem
+from flows.certificates.verifier.tail import Theorem, check_limits, theorem
 from flows.core.errors import InputError
 
 FORMAT = "popflow certificate 1"
@@ -294,11 +294,11 @@ def _endless(
     if data.get("kind") == "potential":
         return falling(data, flow, pieces, bits, radius)
     if data.get("kind") == "means":
-        ends = [end.ravel() for end in _ends(flow, pieces, bits, radius, 1)]
+        ends = [end.ravel() for end in ends_of(flow, pieces, bits, radius, 1)]
         return plateau(data, flow, pieces, ends, bits)
     if data.get("kind") in (None, "funnel", "at zero"):
         require(flow.form == "neurons", "there is no proof to infinity of this system")
-        ends = _ends(flow, pieces, bits, radius, len(flow.v))
+        ends = ends_of(flow, pieces, bits, radius, len(flow.v))
         return _of_neurons(data, flow, pieces, ends, bits, radius)
     return rest(data, flow, pieces, bits)
 
@@ -327,10 +327,12 @@ def _of_neurons(data: Any, flow: Any, pieces: Any, ends: Any, bits: int, radius:
         return found._replace(h=h, gone=(left.gone, *later))
     require(kind in (None, "funnel"), "its kind is unknown")
     continued = theorem if kind is None else funnelled
-    return continued(data, flow.v[0], pieces, ends, bits)
+    proved = continued(data, flow.v[0], pieces, ends, bits)
+    check_limits(proved.limit, proved.h, data, bits)
+    return proved
 
 
-def _ends(flow: Equations, pieces: Any, bits: int, radius: float, width: int) -> list[Any]:
+def ends_of(flow: Equations, pieces: Any, bits: int, radius: float, width: int) -> list[Any]:
     """Rows of numbers at the begin and at the ends of checked pieces, as balls."""
     shape = (-1, width)
     ends = [(flow.start + UNIT * radius).reshape(shape)]

@@ -139,29 +139,6 @@ class ChainFlow(BallFlow):
             columns.append([-c for c in self.numbers([v.rate for v in self.velocity(moved)])])
         return arb_mat(columns)
 
-    def forms(self, x: Sequence[Ball]) -> list[Matrix]:
-        """``J J^T`` of the product of the layers, and of the defects where the balance counts."""
-        layers, fits, balances = self.matrices(x), [], []
-        for k in range(self.size):
-            steps = self.matrices([arb(int(k == j)) for j in range(self.size)])
-            jets = [Jet(w, s) for w, s in zip(layers, steps, strict=True)]
-            fits.append(self.numbers([product(jets).rate]))
-            if self.system.regularization > 0:
-                balances.append([z for d in defects(jets) for z in self._hermitian(d.rate)])
-        columns = [arb_mat(rows) for rows in (fits, balances) if rows]
-        return [m.transpose() * m for m in columns]
-
-    def _hermitian(self, matrix: Matrix) -> list[Ball]:
-        """Orthonormal coordinates of a Hermitian matrix, as a real one."""
-        d, rows, root = self.system.d, matrix.tolist(), arb(2).sqrt()
-        found = [rows[i][i] for i in range(d)]
-        for i in range(d):
-            for j in range(i):
-                found.append(root * rows[i][j])
-                if self.is_complex:
-                    found.append(root * rows[i + d][j])
-        return found
-
     def steering(self, states: Sequence[Sequence[Ball]]) -> Array:
         """Hessians in doubles, for Newton's method."""
         numbers = np.array([[float(c) for c in x] for x in states])

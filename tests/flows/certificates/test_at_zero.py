@@ -22,7 +22,7 @@ from flows.certificates.verifier import at_zero as checker
 from flows.certificates.verifier.curve import norm
 from flows.certificates.verifier.reading import Refused, number
 from flows.certificates.verifier.relu_neuron import Neurons
-from flows.certificates.verifier.verify import _ends
+from flows.certificates.verifier.verify import ends_of
 from flows.cli import endless
 from flows.core.balls import precision
 from potentials.claim import Comparison
@@ -157,7 +157,7 @@ def test_what_the_neuron_does_to_the_others_is_counted_in_full(made, monkeypatch
     monkeypatch.setattr(checker, "check", lambda *a: seen.append(a[-1]))
     with precision(certificate.precision):
         flow = Neurons({"n": 3, "d": 2, "teacher": [1.0, 0.0]}, np.array(START))
-        ends = _ends(flow, pieces, data["bits"], 0.0, 2)
+        ends = ends_of(flow, pieces, data["bits"], 0.0, 2)
         size = norm(ends[-1][2])
         slope, reach, error = (
             arb(number(x)) for x in (stated["slope"], stated["reach"], pieces[-1]["error"])

@@ -12,8 +12,8 @@ from flows.certificates.cover import Cover
 from flows.certificates.decide import decide
 from flows.certificates.decision import Decision, Proof
 from flows.certificates.ever import for_ever
+from flows.certificates.stated import Open
 from flows.certificates.tail import funnel_states, start
-from flows.certificates.tail.tail import Open
 from flows.certificates.verdicts import verdicts
 from flows.core.balls import precision
 from potentials.claim import Comparison

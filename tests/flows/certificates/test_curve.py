@@ -91,7 +91,7 @@ def test_the_defect_is_bounded_where_neurons_change_places(p):
 
 
 @pytest.mark.parametrize(("n", "p"), [(2, 1), (3, 2)])
-def test_the_checker_bounds_the_same_defect_by_formulas_of_its_own(n, p):
+def test_the_defect_is_bounded_for_all_late_clocks(n, p):
     flow = LateFlow(n, p)
     with precision(200):
         c, g = _shape(flow, n)

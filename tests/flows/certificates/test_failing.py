@@ -9,6 +9,7 @@ import pytest
 
 import flows
 from flows.certificates.certificate import load_certificate
+from flows.certificates.own_flow import equations_of
 from flows.certificates.rest.failing import failing
 from flows.certificates.verifier.failing import determinant
 from flows.certificates.verifier.failing import failing as checked
@@ -81,7 +82,8 @@ def test_what_does_not_fail_is_refused_from_its_start_alone():
 def _found(start, **options):
     start = np.array(start)
     options = {"d": start.shape[-1], "depth": len(start), "regularization": 1.0, **options}
-    return failing(flows.MatrixFactorization(**options).ball_flow(start))
+    system = flows.MatrixFactorization(**options)
+    return failing(system.ball_flow(start), equations_of(system, start))
 
 
 def test_which_starts_fail():

@@ -17,9 +17,10 @@ from flows.certificates.certify import Uncertified
 from flows.certificates.own_flow import OwnFlow
 from flows.certificates.rest import balls as rest
 from flows.certificates.rest.settle import certify_rest
-from flows.certificates.tail.tail import Open
+from flows.certificates.stated import Open
 from flows.certificates.verifier import rest as checker
 from flows.certificates.verifier.reading import exact
+from flows.certificates.verifier.segment import Segment
 from flows.certificates.verifier.verify import EQUATIONS
 from flows.core.balls import precision
 
@@ -324,8 +325,10 @@ def test_a_convex_quadratic_is_proved_convex_in_units_of_its_own(loss, least):
     def found(expression):
         system, start = _own(sp.expand(expression), [1e-30, 1e-40])
         with precision(BITS):
-            near = [arb(x) for x in start]
-            return rest.convex(OwnFlow(system, start), near, arb(0), 0.9, BITS)
+            flow = OwnFlow(system, start)
+            near = np.array([[arb(x)] for x in start])
+            resting = [(Segment(near, arb(0), arb(1)), arb(0), arb(0))]
+            return rest.of_kind("convex", flow, flow.equations, resting, 0.9, BITS)[1]
 
     assert float(found(loss).mu) == pytest.approx(0.9 * least, rel=1e-12)
     # Control: where a direction falls by more than it rises, it is a saddle.

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,9 @@ from flows.certificates.bounds import growth, segment_of
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
 from flows.certificates.own_flow import equations_of
+from flows.certificates.stated import Open
 from flows.certificates.steps import Steps, bits_for
-from flows.certificates.tail.funnel import Entry, Funnel, layers, outcome, prove
-from flows.certificates.tail.funnel_tail import RADII
-from flows.certificates.tail.tail import Open
+from flows.certificates.tail.funnel import CELLS, RADII, first, prove
 from flows.certificates.verifier import funnel as checker
 from flows.certificates.verifier.late_flow import rates
 from flows.certificates.verifier.reading import Refused
@@ -132,24 +132,26 @@ def test_a_file_that_is_changed_a_little_is_refused(made, tmp_path, change, reas
 
 
 def _entry(zeta=0.1, across=0.1, along=0.1, b=0.1, width=1e-3):
-    return Entry(arb(zeta, width * zeta), arb(across * zeta), arb(along * zeta), arb(b, width))
+    known = arb(zeta, width * zeta), arb(across * zeta), arb(along * zeta), arb(b, width)
+    return checker.Begin(*known)
+
+
+def _proved(p, entry):
+    def held(stated):
+        return checker.funnel(stated, entry, p, arb(1), CELLS[p])
+
+    return prove(first(entry), RADII[:-1], held)
 
 
 @pytest.mark.parametrize("p", [1, 2])
-def test_maker_and_checker_conclude_the_same(p):
+def test_a_funnel_that_is_proposed_is_held_and_a_much_longer_one_is_not(p):
     with precision(100):
-        entry, first = _entry(), arb(1)
-        funnel, found = prove(p, entry, first)
-        stated: dict[str, object] = {key: getattr(funnel, key).hex() for key in RADII}
-        stated["parts"] = funnel.parts
-        begin = checker.Begin(entry.zeta, entry.sum, entry.excess, entry.b)
-        limit, h, bounds = checker.funnel(stated, begin, p, first)
-        assert limit.overlaps(found.limit)
-        assert all(x.overlaps(y) for x, y in zip(h, found.h, strict=True))
-        assert bounds.lower() > 0.8 * found.bounds.lower()
-        assert bounds.upper() < 1.2 * found.bounds.upper()
+        entry = _entry()
+        funnel, (limit, _, bounds) = _proved(p, entry)
+        assert bounds.contains(limit)
+        wide = replace(funnel, reach=20 * funnel.reach).to_json()
         with pytest.raises(Refused, match=r"Q > 0|may leave|not small|at zero"):
-            checker.funnel(stated | {"reach": (20 * funnel.reach).hex()}, begin, p, first)
+            checker.funnel(wide, entry, p, arb(1))
 
 
 def test_in_the_limit_the_field_and_the_energy_are_those_of_the_closed_form():
@@ -169,8 +171,8 @@ def test_in_the_limit_the_field_and_the_energy_are_those_of_the_closed_form():
 def test_layers_contain_the_flow_of_the_definition():
     system, random = flows.ReLUNeuron(n=2, d=2), np.random.default_rng(1)
     with precision(80):
-        funnel = Funnel(0.1, 0.2, 0.2, 1e-3, 4, 0.5)
-        layer = layers(funnel, 1, arb(0.1, 0.01))[0]
+        box = [arb(0.1, 0.011), arb(0, 0.2)]
+        layer = checker.layer_of(arb(0.075), arb(0.1), box, arb(0.2), arb(0.5))
     for _ in range(20):
         zeta, b = random.uniform(0.0751, 0.0999), random.uniform(0.09, 0.11)
         x, u = random.uniform(-0.2, 0.2, size=2)
@@ -184,8 +186,8 @@ def test_layers_contain_the_flow_of_the_definition():
         energy = (system.loss(w) - zeta**2 * (x * x + u * u) / 4) / zeta**3
         assert layer.pace.contains(pace)
         assert layer.slide.contains(slide)
-        assert layer.across.contains(abs(push))
-        assert layer.along.contains(lift)
+        assert abs(push) <= layer.push
+        assert abs(lift) <= layer.lift
         assert layer.energy.contains(energy)
         assert not layer.pace.contains(2 * pace)
 
@@ -193,25 +195,25 @@ def test_layers_contain_the_flow_of_the_definition():
 def test_what_enters_lower_moves_less():
     with precision(80):
         entry = _entry(width=0.05)
-        funnel, found = prove(1, entry, arb(1))
+        funnel, (_, h, bounds) = _proved(1, entry)
         low = entry._replace(zeta=entry.zeta.lower(), b=entry.b.mid())
-        below = outcome(low, layers(funnel, 1, entry.b + arb(0, funnel.drift)), arb(1))
-        assert found.h[0].contains(below.h[0])
-        assert found.bounds.lower() <= below.bounds.lower()
+        _, below, inner = checker.funnel(funnel.to_json(), low, 1, arb(1))
+        assert h[0].contains(below[0])
+        assert bounds.lower() <= inner.lower()
 
 
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
         ({"zeta": 0.1, "width": 1.5}, "two neurons may be equal"),
-        ({"zeta": 2.0}, "Q > 0 is not seen"),
-        ({"across": 3.0}, "Q > 0 is not seen"),
-        ({"b": 1.2}, "Q > 0 is not seen"),
+        ({"zeta": 2.0}, "Q > 0 is not proved"),
+        ({"across": 3.0}, "Q > 0 is not proved"),
+        ({"b": 1.2}, "Q > 0 is not proved"),
     ],
 )
 def test_what_no_funnel_holds_is_said(entry, reason):
     with precision(80), pytest.raises(Open, match=reason):
-        prove(1, _entry(**entry), arb(1))
+        _proved(1, _entry(**entry))
 
 
 def test_a_ball_that_reaches_equal_neurons_is_undecided():

@@ -13,7 +13,7 @@ from oracles.certificates import put, scaled
 # Functions whose values are kept: copies of a file ask them the same again and again.
 KEPT = [
     (segment, "passed"),
-    (funnel, "_layer"),
+    (funnel, "layer_of"),
     (funnel, "of_neurons"),
     (tail, "of_neurons"),
     (means, "loss"),

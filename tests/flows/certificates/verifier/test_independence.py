@@ -20,7 +20,7 @@ VERIFIER = ROOT / "flows" / "certificates" / "verifier"
 # One can read so much in an evening: the argument of a segment and the equations of one system.
 LINES = 210
 # The carry and the tail beside them.
-ENDLESS_LINES = 250
+ENDLESS_LINES = 260
 # What the checker may use: Python, arrays, balls, and how many threads arrays take.
 LIBRARIES = {
     "__future__",
@@ -90,7 +90,7 @@ def test_the_field_on_boundaries_is_checked_by_less_than_130_lines():
 
 
 def test_the_checker_of_all_times_is_short():
-    files = [VERIFIER / "tail.py", VERIFIER / "late_flow.py"]
+    files = [VERIFIER / f"{name}.py" for name in ("tail", "cubic", "late_flow")]
     assert 100 < sum(len(lines_of_code(file)) for file in files) <= ENDLESS_LINES
 
 
@@ -127,9 +127,9 @@ def test_potentials_near_minima_are_checked_by_less_than_850_lines():
     assert 100 < sum(len(lines_of_code(file)) for file in files) < 850
 
 
-def test_tail_carry_and_lens_are_checked_by_less_than_290_lines():
-    files = [VERIFIER / f"{name}.py" for name in ("tail", "late_flow", "lens")]
-    assert 100 < sum(len(lines_of_code(file)) for file in files) < 290
+def test_tail_carry_and_lens_are_checked_by_less_than_300_lines():
+    files = [VERIFIER / f"{name}.py" for name in ("tail", "cubic", "late_flow", "lens")]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) < 300
 
 
 def test_the_checker_of_critical_points_is_short():

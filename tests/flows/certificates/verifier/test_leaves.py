@@ -28,7 +28,7 @@ from flows.certificates import decide
 from flows.certificates.certificate import load_certificate
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.prove import prove
-from flows.certificates.tail import funnel as late_funnel
+from flows.certificates.tail import funnel_states
 from flows.certificates.verdicts import verdicts
 from flows.certificates.verifier import verify as checker
 from flows.cli import endless
@@ -113,7 +113,7 @@ def said(path, checked):
         patch.setattr(checker, "verify", lambda *given: checked)
         patch.setattr(decide, "BUDGET", BOXES)
         patch.setattr(decide, "SHARPENING", HALVINGS)
-        patch.setattr(late_funnel, "layer_of", kept(late_funnel.layer_of))
+        patch.setattr(funnel_states, "layer_of", kept(funnel_states.layer_of))
         found = CliRunner().invoke(verify, [str(path), "--json"], standalone_mode=False)
     assert found.exception is None or isinstance(found.exception, InputError)
     return None if found.exception else json.loads(found.output)

@@ -19,6 +19,7 @@ from flows.certificates.tail.curve import Curve
 from flows.certificates.tail.late_flow import LateFlow, Point
 from flows.certificates.tail.tail import prove, zero
 from flows.certificates.verifier import tail
+from flows.certificates.verifier.late_flow import ORDER
 from flows.certificates.verifier.reading import Refused
 from flows.core.balls import precision
 
@@ -353,7 +354,7 @@ def test_the_defect_of_a_step_counts_the_remainder_of_its_series(carried):
     class Fourth(tail.Flow):
         def field(self, c):
             # Its series about the middle begins at the order that is bounded on the whole step.
-            return [-(c[0][0] ** tail.ORDER), *[0 * c[0][0]] * (self.c.size - 1)]
+            return [-(c[0][0] ** ORDER), *[0 * c[0][0]] * (self.c.size - 1)]
 
     _, made, _ = carried
     with precision(made.precision):

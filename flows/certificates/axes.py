@@ -14,6 +14,7 @@ axes that contract fast from vanishing.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from flint import arb
@@ -34,7 +35,7 @@ RTOL, ATOL, BITS = 1e-7, 1e-10, 64
 
 
 def followed(
-    flow: BallFlow, p: Approximant, shape: Array, radius: float
+    flow: BallFlow, equations: Any, p: Approximant, shape: Array, radius: float
 ) -> tuple[list[Row], Array]:
     """Coefficients of ``C`` along a segment, row by row, and ``P`` at its end.
 
@@ -51,9 +52,9 @@ def followed(
     with precision(BITS):
         states = [chebyshev.evaluated(p.rows, arb(s), p.bits) for s in nodes]
         hessians = flow.steering(states)
-        middle, none = [x.mid() for x in states[DEGREE // 2]], np.array([[arb(0)]] * size)
+        middle, none = np.array([x.mid() for x in states[DEGREE // 2]]), np.array([[arb(0)]] * size)
         unit = np.array([[arb(int(i == k)) for i in range(size)] for k in range(size)])
-        bent = np.vectorize(lambda x: float(x.mid()), "d")(flow.slopes(middle, unit, none))
+        bent = np.vectorize(lambda x: float(x.mid()), "d")(equations.bending(middle, unit, none))
     if not (np.isfinite(hessians).all() and np.isfinite(bent).all()):
         raise Singular("the Hessian is not bounded")
     speeds = np.exp(centre + half * nodes)[:, None, None]

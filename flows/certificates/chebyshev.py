@@ -67,16 +67,6 @@ def table(degree: int, bits: int) -> Table:
         return Table(nodes, values, transform, values * slopes * transform)
 
 
-@functools.cache
-def at_middles(degree: int, parts: int, bits: int) -> Any:
-    """``T_k`` at the middles of ``parts`` equal parts of [-1, 1], one row a part."""
-    with precision(bits):
-        rows = []
-        for i in range(parts):
-            rows.append([c for c in at(arb(2 * i + 1 - parts) / parts, degree)])
-        return arb_mat(rows)
-
-
 def at(s: Ball, degree: int) -> list[Ball]:
     """``T_0(s), ..., T_degree(s)``."""
     values = [arb(1), arb(s)]

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from flint import arb
 
-from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
 from flows.core.balls import dot
 
@@ -34,11 +33,6 @@ class Span(NamedTuple):
     def between(cls, first: int, last: int, bits: int) -> Span:
         """Span of two multiples of ``2^-bits``."""
         return cls(arb((first + last, -bits - 1)), arb((last - first, -bits - 1)))
-
-    def part(self, index: int, parts: int) -> Ball:
-        """Log-time of one of equal parts, as a ball."""
-        middle = self.centre + self.half * (2 * index + 1 - parts) / parts
-        return middle + arb(0, 1) * (self.half / parts)
 
 
 class Approximant(NamedTuple):
@@ -65,10 +59,6 @@ class Approximant(NamedTuple):
     def degree(self) -> int:
         """Degree of all components."""
         return len(self.rows[0]) - 1
-
-    def slopes(self) -> list[Row]:
-        """Coefficients of the derivatives."""
-        return [chebyshev.differentiated(row) for row in self.rows]
 
 
 def above(x: Ball) -> float:

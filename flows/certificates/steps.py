@@ -29,6 +29,8 @@ from flows.certificates.ellipsoid import Ellipsoid
 from flows.certificates.proof import Approximant, Span, above
 from flows.certificates.segment import Segment
 from flows.certificates.verifier.curve import at
+from flows.certificates.verifier.ellipsoid import Ellipsoid as Tube
+from flows.certificates.verifier.tube import End
 from flows.core.balls import BallFlow, Singular, precision
 from flows.core.deadline import look
 
@@ -89,9 +91,9 @@ class Steps:
         self.wider, self.most = (TUBE, MOST_PARTS) if radius == 0 else (NARROW, FEW_PARTS)
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
         self.turns, self.room, self.rho = 0, ROOM, 1.0
-        # Of a ball of starts an ellipsoid: its shape, its axes, and what |y| is at most.
+        # Of a ball of starts an ellipsoid: its shape, and where the last one ends.
         self.shape = np.eye(self.flow.size) if radius and flow.bends else None
-        self.axes, self.left = np.eye(self.flow.size, dtype=object) * arb(1), self.error
+        self.end = End(None, arb(0), self.error)
 
     def extend(
         self,
@@ -278,32 +280,32 @@ class Steps:
         longer: float,
     ) -> Segment:
         """Prove it of an ellipsoid of states."""
-        flow, span, bits = self.flow, made.span, self.bits
-        assert self.shape is not None
-        rows, shape = axes.followed(flow, made, self.shape, float(self.left))
-        begin = ellipsoid.end(rows, bits, -1)
-        moved = proof.norm(ellipsoid.solved(begin, np.array([jump]).T).ravel())
-        start = ellipsoid.spectral(ellipsoid.solved(begin, self.axes)) * self.left + moved
+        span, segment, shape = made.span, segment_of(made), self.shape
+        assert shape is not None
+        rows, shape = axes.followed(self.flow, self.equations, made, shape, float(self.end.left))
+        c = np.array([[self._exact(k) for k in row] for row in rows])
+        with asked():
+            start = Tube(c, arb(0), arb(0)).entered(self.end, np.array(jump))
         reach = above(CLOSE * start + ROUNDING * self.goal)
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
-        growth, thin = ellipsoid.growth(flow, made, rows, AXES_PARTS, arb(reach), fast)
+        tube = Tube(c, arb(reach), arb(0))
+        growth, thin = ellipsoid.growth(tube, self.equations, segment, AXES_PARTS, fast)
         with asked():
-            crossing = self.equations.branching(segment_of(made), len(growth))
+            crossing = self.equations.branching(segment, len(growth))
         defect = arb(above(2 * (defect + crossing)))
         if not defect <= 64 * self.goal:
             raise Singular("a pair aligns in a way that is not understood")
         largest, left = proof.propagated(start, defect * proof.ROOM * thin, growth, span)
         if not above(largest) < reach:
             raise Singular("the error grows too fast")
+        tube = Tube(c, arb(reach), arb(above(left)))
         around = Ellipsoid(tuple(rows), reach, above(left))
-        whole = np.eye(flow.size, dtype=int)
-        tube, error = above(around.off(whole, bits)), above(around.off_at_end(whole, bits))
-        self.error, self.left, self.shape = arb(error), arb(around.left), shape
-        self.axes = ellipsoid.end(rows, bits)
+        wide, error = above(tube.widest), above(tube.error)
+        self.error, self.end, self.shape = arb(error), tube.end(), shape
         self._move(made, last, longer)
         signs = tuple(made.signs)
         return Segment(
-            last, signs, rho, float(defect), growth, tube, error, tuple(made.rows), around=around
+            last, signs, rho, float(defect), growth, wide, error, tuple(made.rows), around=around
         )
 
     def _move(self, made: Approximant, last: int, longer: float) -> None:

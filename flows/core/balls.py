@@ -88,6 +88,8 @@ class BallFlow(abc.ABC):
     unit: float
     #: Whether the field is analytic inside a closed curve where it is on boxes along the curve.
     by_boundary: bool = False
+    #: Whether tubes of balls of starts are ellipsoids.
+    bends: bool = False
     #: What the blocks are, where proofs for all times have to know: neurons, layers, variables.
     form: str = ""
     #: The minimum near which a flow ends that comes to rest, where it is known.
@@ -112,18 +114,6 @@ class BallFlow(abc.ABC):
     def clearance(self, x: Sequence[Ball]) -> float:
         """About how far a state is from where the field is not analytic."""
         raise undefined(self, "clearance", "by_boundary is true")
-
-    @property
-    def bends(self) -> bool:
-        """Whether tubes of balls of starts are ellipsoids, for which there are :meth:`slopes`."""
-        return False
-
-    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
-        """Derivatives of the Hessian along directions, the rows of ``moves``, near a box.
-
-        States are off the box by ``spread y``, ``|y| <= 1``. An array of matrices.
-        """
-        raise undefined(self, "slopes", "bends is true")
 
     @abc.abstractmethod
     def loss(self, x: Sequence[Ball]) -> Ball:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.stationary.family import dimension, surroundings
-from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.newton import length_of, newton
-from flows.certificates.stationary.proof import BITS, Proof
+from flows.certificates.stationary.proof import BITS, Proof, Setting
 from flows.certificates.stationary.prove import Unproved, prove
 from flows.certificates.verifier.verify import POINTS
 from flows.core.arrays import Array, is_real, plain

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flint import arb
 
 from flows.certificates.document import Document
-from flows.certificates.stationary.layer import Setting
+from flows.certificates.verifier.stationary import Block
 from flows.core.balls import precision
 
 Ball = Any  # flint.arb
@@ -19,20 +19,20 @@ FORMAT = "popflow stationary 1"
 BITS, GUARD = 128, 32
 
 
-@dataclass(frozen=True)
-class Kind:
-    """Inertia of a symmetric matrix, and a bound of its least eigenvalue.
+class Setting(NamedTuple):
+    """What fixes the loss: teachers, a row each, weights of both layers, slope; exact doubles.
 
-    Parameters
-    ----------
-    index : int
-        Negative eigenvalues; no eigenvalue is zero.
-    least : float
-        Below the least eigenvalue if none is negative, else above it.
+    Its system is the name that a file states. Outputs are empty where they are coordinates, and
+    else those of the point where they are trained. A leaky ReLU is a ReLU with its slope.
     """
 
-    index: int
-    least: float
+    system: str
+    teachers: tuple[tuple[float, ...], ...]
+    outputs: tuple[float, ...]
+    weights: tuple[float, ...]
+    slope: float = 0.0
+    activation: str = "relu"
+    trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Proof(Document):
         No other critical point has all coordinates within this of the centre.
     near : float
         All coordinates of the point are within this of the centre.
-    within : Kind
+    within : Block
         Of the Hessian in the coordinates of students and teachers.
-    across : Kind, optional
+    across : Block, optional
         Of the matrix ``S`` of all other directions; None where nothing is said of these.
     loss : tuple of int, int and float
         Value times a power of 2, this power, and the radius.
@@ -68,8 +68,8 @@ class Proof(Document):
     centre: tuple[tuple[int, ...], ...]
     radius: float
     near: float
-    within: Kind
-    across: Kind | None
+    within: Block
+    across: Block | None
     loss: tuple[int, int, float]
     held: tuple[tuple[int, int], ...] = ()
     moves: tuple[tuple[int, int], ...] = ()
@@ -144,5 +144,5 @@ class Proof(Document):
         return arb((value, -bits)) + arb(0, radius)
 
 
-def _written(kind: Kind) -> dict[str, Any]:
+def _written(kind: Block) -> dict[str, Any]:
     return {"index": kind.index, "least": kind.least.hex()}

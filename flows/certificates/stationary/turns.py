@@ -1,16 +1,13 @@
-"""Moves of students into each other that leave the loss as it is, and what tells them."""
+"""Moves of students into each other that leave the loss as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import scipy.linalg
-from flint import arb, arb_mat
 
-from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.proof import Setting
 from flows.core.arrays import Array
 
 #: Moves that depend on others to this part leave no coordinate to hold.
@@ -58,30 +55,4 @@ def gauge(setting: Setting, students: Array) -> tuple[tuple[Pair, ...], tuple[Pa
     return (
         tuple((int(k) // axes, int(k) % axes) for k in held[:rank]),
         tuple(pairs[k] for k in chosen[:rank]),
-    )
-
-
-def free_of(shape: tuple[int, ...], held: Sequence[Pair]) -> tuple[int, ...]:
-    """Coordinates that are not held, in the order of the rows."""
-    fixed = {i * shape[1] + k for i, k in held}
-    return tuple(k for k in range(shape[0] * shape[1]) if k not in fixed)
-
-
-def told(setting: Setting, rows: Any, held: Sequence[Pair], moves: Sequence[Pair]) -> bool:
-    """Whether held coordinates tell the moves on a box, so that others and moves span all."""
-    if not moves:
-        return True
-    a = setting.outputs
-
-    def along(row: int, axis: int, i: int, j: int) -> Any:
-        if row == i:
-            return a[j] * rows[j][axis]
-        return -a[i] * rows[i][axis] if row == j else arb(0)
-
-    turns = arb_mat([[along(*at, *move) for move in moves] for at in held])
-    middle = np.array([[float(x.mid()) for x in row] for row in turns.tolist()])
-    product = (arb_mat(np.linalg.inv(middle).tolist()) * turns).tolist()
-    return all(
-        sum((abs(x - (k == i)) for k, x in enumerate(row)), arb(0)) < 1
-        for i, row in enumerate(product)
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.proof import Setting
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System

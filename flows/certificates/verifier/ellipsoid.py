@@ -18,12 +18,12 @@ value in the middle of a part and its slope. ``|C^-1| <= 2 |W|`` where ``M M^T >
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from flint import arb, arb_mat
 
-from flows.certificates.verifier.curve import UNIT, at, near, norm
+from flows.certificates.verifier.curve import UNIT, at, derivative, near, norm
 from flows.certificates.verifier.positive import at_most, perron, positive
 from flows.certificates.verifier.reading import MOST, Refused, integer, number, require
 from flows.certificates.verifier.tube import End
@@ -31,20 +31,48 @@ from flows.certificates.verifier.tube import End
 NESTED = 4  # ellipsoids on which derivatives of the Hessian are enclosed
 
 
-class Ellipsoid:
-    """The tube about a piece."""
+class Forms(NamedTuple):
+    """``M M^T``, the part of ``H(p)``, those of its derivatives; and a bound of ``|C^-1|``."""
 
-    def __init__(self, stated: Any, size: int, bits: int) -> None:
-        self.size = size
-        self.reach, self.left = (arb(number(stated[key])) for key in ("reach", "left"))
-        rows = [[arb((integer(c), -bits)) for c in row] for row in stated["axes"]]
-        self.c = np.array(rows)
-        fits = self.c.ndim == 2 and len(rows) == size * size and 2 < self.c.shape[1] <= MOST
+    square: Any
+    still: Any
+    bent: list[Any]
+    inverse: arb
+
+    def served(self, nu: Any) -> bool:
+        """Whether their sum is positive definite with ``nu`` times the first."""
+        form = nu * self.square + self.still
+        values, vectors = np.linalg.eigh(middles(symmetric(form)))
+        if not (values > 0).all():
+            return False
+        z = np.array([[arb(y) for y in row] for row in (vectors / np.sqrt(values)).tolist()])
+        lost = together([product(z.T, y, z) for y in self.bent])
+        return positive(product(z.T, form, z), -lost)
+
+
+class Ellipsoid:
+    """The tube ``p + C y`` about a piece: ``|y| <= reach``, and ``|y| <= left`` at its end."""
+
+    def __init__(self, c: Any, reach: arb, left: arb) -> None:
+        self.size = math.isqrt(len(c))
+        self.c, self.reach, self.left = c, reach, left
+        whole = np.eye(self.size, dtype=object)
+        self.widest, self.error = self.off(whole), self.off_at_end(whole)
+
+    @classmethod
+    def read(cls, stated: Any, size: int, bits: int) -> Self:
+        """That of a file, about a state of so many numbers."""
+        reach, left, widest, error = (
+            arb(number(stated[key])) for key in ("reach", "left", "tube", "error")
+        )
+        rows = np.array([[arb((integer(c), -bits)) for c in row] for row in stated["axes"]])
+        fits = rows.ndim == 2 and len(rows) == size * size and 2 < rows.shape[1] <= MOST
         require(fits, "its axes have a wrong shape")
-        self.widest, self.error = (arb(number(stated[key])) for key in ("tube", "error"))
-        whole = np.eye(size, dtype=object)
-        at_most(self.off(whole), self.widest, "the ellipsoid is wider")
-        at_most(self.off_at_end(whole), self.error, "the ellipsoid is wider at its end")
+        made = cls(rows, reach, left)
+        at_most(made.widest, widest, "the ellipsoid is wider")
+        at_most(made.error, error, "the ellipsoid is wider at its end")
+        made.widest, made.error = widest, error
+        return made
 
     def matrix(self, flat: Any) -> Any:
         """Square matrix of its entries, row by row."""
@@ -80,14 +108,13 @@ class Ellipsoid:
         found: arb = segment.most(equations, rho)
         return found
 
-    def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
-        """Refuse unless ``|y|' <= nu |y| + |C^-1 D|``; bound ``|C^-1|``."""
+    def forms(self, equations: Any, segment: Any, part: int, parts: int) -> Forms:
+        """What has to be positive definite on a part, as the module says."""
         s, half = arb(2 * part + 1 - parts) / parts, segment.half
         time, times = segment.centre + half * s, segment.time(part, parts)
-        d, none = np.polynomial.chebyshev.chebder, np.array([[arb(0)]] * self.size)
-        slope = d(self.c, axis=1) / half
+        none, slope = np.array([[arb(0)]] * self.size), derivative(self.c) / half
         c, rate, bend = (
-            self.matrix(near(z, part, parts)) for z in (self.c, slope, d(slope, axis=1) / half)
+            self.matrix(near(z, part, parts)) for z in (self.c, slope, derivative(slope) / half)
         )
         x, here = near(segment.p, part, parts), self.matrix(at(self.c, s))
         along = equations.bending(x, near(segment.slope, part, parts)[None] / half, none)[0]
@@ -102,24 +129,24 @@ class Ellipsoid:
         m = product(w, c)
         square = product(m, m.T)
         require(positive(square, arb(-0.25)), "its axes turn too far")
-        form = nu * square + symmetric(product(w, value, m.T))
         bent: Any = 0
         for k in range(NESTED):
             weight = arb(2 * (NESTED - k) - 1) / (2 * NESTED**2)
             bent = bent + weight * equations.bending(x, c.T, c * self.reach * (k + 1) / NESTED)
-        values, vectors = np.linalg.eigh(middles(symmetric(form)))
-        require((values > 0).all(), "errors may grow faster")
-        z = np.array([[arb(y) for y in row] for row in (vectors / np.sqrt(values)).tolist()])
-        turned = [symmetric(product(z.T, w, y, c, m.T, z)) * times.exp() * self.reach for y in bent]
-        lost = together(turned)
-        require(positive(product(z.T, form, z), -lost), "errors may grow faster")
-        return 2 * norm(w.ravel())
+        turned = [symmetric(product(w, y, c, m.T)) * times.exp() * self.reach for y in bent]
+        return Forms(square, symmetric(product(w, value, m.T)), turned, 2 * norm(w.ravel()))
+
+    def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
+        """Refuse unless ``|y|' <= nu |y| + |C^-1 D|``; bound ``|C^-1|``."""
+        forms = self.forms(equations, segment, part, parts)
+        require(forms.served(nu), "errors may grow faster")
+        return forms.inverse
 
 
 def off_at_end(piece: Any, forms: Any, bits: int) -> arb:
     """Bound ``|V (x - p)|`` at the end of a checked piece."""
     if "axes" in piece:
-        return Ellipsoid(piece, len(piece["coefficients"]), bits).off_at_end(forms)
+        return Ellipsoid.read(piece, len(piece["coefficients"]), bits).off_at_end(forms)
     return number(piece["error"]) * arb(int((forms * forms).sum())).sqrt()
 
 

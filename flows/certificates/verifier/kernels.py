@@ -59,10 +59,10 @@ class ReLU:
     def _cosine(self, w: Any, u: Any) -> tuple[arb, arb, arb, arb]:
         """Lengths, cosine and sine; refuse an angle that may be 0 or pi."""
         a, b = w @ w, u @ u
-        require(a > 0 and b > 0, "a neuron may be zero")
+        require(a > 0 and b > 0, "may be zero")
         size, other = a.sqrt(), b.sqrt()
         cosine = w @ u / (size * other)
-        require(1 - cosine**2 > 0, "two neurons may be parallel")
+        require(1 - cosine**2 > 0, "may be parallel")
         return size, other, cosine, (1 - cosine**2).sqrt()
 
     def first(self, w: Any, u: Any) -> First:

@@ -18,6 +18,7 @@ import numpy as np
 from flint import arb
 
 from flows.certificates.verifier.kernels import First, Kernel
+from flows.certificates.verifier.reading import Refused
 
 
 class Pairs:
@@ -38,8 +39,12 @@ class Pairs:
         self.mu = np.concatenate([outputs, weights])
         self.first: dict[tuple[int, int], First] = {}
         for i, q in np.ndindex(self.n, len(self.u)):
-            pair = (self.w[i], self.u[q])
-            self.first[i, q] = kernel.own(self.w[i]) if i == q else kernel.first(*pair)
+            try:
+                pair = (self.w[i], self.u[q])
+                self.first[i, q] = kernel.own(self.w[i]) if i == q else kernel.first(*pair)
+            except Refused as reason:
+                other = f"student {q + 1}" if q < self.n else f"teacher {q - self.n + 1}"
+                raise Refused(f"student {i + 1} and {other} {reason}") from None
         shape = (self.n, len(self.u))
         self.value, self.on_w, self.on_u = (
             np.array([self.first[k][part] for k in np.ndindex(shape)]).reshape(shape)

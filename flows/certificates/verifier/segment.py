@@ -25,7 +25,7 @@ import numpy as np
 from flint import acb, arb, fmpq
 
 from flows.certificates.verifier.boundary import Arcs
-from flows.certificates.verifier.curve import UNIT, at, norm
+from flows.certificates.verifier.curve import UNIT, at, derivative, norm
 from flows.certificates.verifier.ellipsoid import Ellipsoid
 from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
 from flows.certificates.verifier.tube import Ball, End
@@ -82,7 +82,7 @@ class Segment:
     def __init__(self, p: Any, first: arb, last: arb, signs: Any = ()) -> None:
         self.p, self.signs = p, signs
         self.centre, self.half = (first + last) / 2, (last - first) / 2
-        self.slope = np.polynomial.chebyshev.chebder(p, axis=1)
+        self.slope = derivative(p)
 
     def time(self, part: int, parts: int) -> arb:
         """Log-time of one of equal parts."""
@@ -153,7 +153,7 @@ def passed(
     parts = len(stated["growth"])
     require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
     ball = "axes" not in stated
-    tube: Any = Ball(stated, wide) if ball else Ellipsoid(stated, len(state), bits)
+    tube: Any = Ball(stated, wide) if ball else Ellipsoid.read(stated, len(state), bits)
     if "arcs" in stated:
         require(ball, "arcs and axes do not fit")
         tube = Arcs(stated)

@@ -31,12 +31,14 @@ is a saddle. Where nothing is said of ``S``, the file is about ``d = r`` alone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb, arb_mat
 
-from flows.certificates.verifier.kernels import kernel
+from flows.certificates.verifier.kernels import Kernel, kernel
 from flows.certificates.verifier.layer import Pairs, of_teachers
 from flows.certificates.verifier.reading import (
     MOST,
@@ -58,6 +60,7 @@ KEYS = {
 #: What a file may say besides, and what it means if it does not.
 MORE: dict[str, Any] = {"activation": "relu", "trained": False, "held": [], "moves": []}
 UNIT = arb(0, 1)
+BEYOND = "the matrix of further dimensions"
 #: By whether ``H`` and ``S`` have no negative eigenvalue; None where nothing is said of ``S``.
 KINDS = {
     (True, True): "minimum",
@@ -69,17 +72,76 @@ KINDS = {
 }
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """Negative eigenvalues, and a bound of the least one: from below if there are none."""
 
-    negative: int
+    index: int
     least: float
 
     def __str__(self) -> str:
         """Say so."""
-        if self.negative == 0:
+        if self.index == 0:
             return f"is >= {self.least:.8g}"
-        return f"has an eigenvalue <= {self.least:.8g} (index {self.negative})"
+        return f"has an eigenvalue <= {self.least:.8g} (index {self.index})"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Students around a centre, which move in the free coordinates; weights have a minus."""
+
+    kernel: Kernel
+    centre: Any
+    free: list[int]
+    teachers: Any
+    weights: Any
+    outputs: Any  # None where they are coordinates
+
+    def moved(self, by: Any) -> Any:
+        """Students, of which the free coordinates are moved."""
+        flat = self.centre.copy().ravel()
+        flat[self.free] += by
+        return flat.reshape(self.centre.shape)
+
+    def around(self, radius: Any) -> Pairs:
+        """Loss on the box of this half-width."""
+        return Pairs(
+            self.kernel, self.moved(radius * UNIT), self.teachers, self.weights, self.outputs
+        )
+
+    @cached_property
+    def gradient(self) -> Any:
+        """Gradient at the centre, a column."""
+        found = self.around(arb(0)).gradient().ravel()[self.free]
+        return arb_mat([[x] for x in found])
+
+    def hessian(self, pairs: Pairs) -> Any:
+        """Hessian by the free coordinates."""
+        return pairs.hessian()[np.ix_(self.free, self.free)]
+
+    def contracted(self, radius: Any) -> tuple[Any, arb, arb]:
+        """``Y``, ``|Y F(c)|`` and ``|I - Y H|`` of a box."""
+        box = self.hessian(self.around(radius))
+        inverse = inverted(box)
+        gap = largest(abs(x) for x in (inverse * self.gradient).entries())
+        return inverse, gap, contraction(inverse, box)
+
+    def located(self, radius: float) -> tuple[arb, Pairs, Any]:
+        """Refuse unless a box has one critical point; where it is, loss and Hessian there."""
+        inverse, gap, q = self.contracted(radius)
+        require(
+            gap + q * radius < radius,
+            f"the box of radius {radius:.6g} is not proved to contract into itself: |Y F(c)| ="
+            f" {float(gap):.3g}, |I - Y H| = {float(q):.6g}",
+        )
+        pairs = self.around(gap / (1 - q))
+        curved = self.hessian(pairs)
+        return (gap / (1 - contraction(inverse, curved))).upper(), pairs, curved
+
+    def loss(self, near: arb, slope: float) -> arb:
+        """Loss of a point so near."""
+        teachers = of_teachers(self.kernel, self.teachers, self.weights, slope)
+        return self.around(near).loss() + teachers
 
 
 class Point(NamedTuple):
@@ -181,47 +243,23 @@ def point(data: Any, bits: int) -> Point:
     free = free_of(centre.shape, held)
     radius = number(data["radius"])
     require(radius > 0, "its radius is not positive")
-    teachers, outputs = (np.array([arb(x) for x in y.ravel()]).reshape(y.shape) for y in (v, a))
-    weights = np.array([arb(-x) for x in b])
-
-    def around(far: Any) -> Pairs:
-        """Loss on a box, in which the held coordinates stay."""
-        box = centre.copy().ravel()
-        box[free] += far * UNIT
-        rows = box.reshape(centre.shape)
-        return Pairs(k, rows, teachers, weights, None if moving else outputs)
-
-    def hessian(pairs: Pairs) -> Any:
-        return pairs.hessian()[np.ix_(free, free)]
-
-    box = hessian(around(radius))
-    inverse = _inverse(box)
-    gradient = around(arb(0)).gradient().ravel()[free]
-    gap = largest(abs(x) for x in (inverse * _column(gradient)).entries())
-    q = contraction(inverse, box)
-    require(
-        gap + q * radius < radius,
-        f"the box of radius {radius:.6g} is not proved to contract into itself: |Y F(c)| ="
-        f" {float(gap):.3g}, |I - Y H| = {float(q):.6g}",
-    )
-    pairs = around(gap / (1 - q))
-    curved = hessian(pairs)
-    near = (gap / (1 - contraction(inverse, curved))).upper()
-    require_turns(around(near).w, a, held, moves)
-    within = _inertia(curved, data["hessian"], "the Hessian")
+    chart = Chart(k, centre, free, balls(v), -balls(b), None if moving else balls(a))
+    near, pairs, curved = chart.located(radius)
+    require_turns(chart.moved(near * UNIT)[:, : v.shape[1]], a, held, moves)
+    within = _stated(curved, data["hessian"], "the Hessian")
     says = data["across"]
     beyond = None
     if says is not None:
-        beyond = _inertia(pairs.across(), says, "the matrix of further dimensions")
-    require(within.negative < len(free), "its Hessian has no positive eigenvalue: no saddle")
-    kind = KINDS[within.negative == 0, None if beyond is None else beyond.negative == 0]
+        beyond = _stated(pairs.across(), says, BEYOND)
+    require(within.index < len(free), "its Hessian has no positive eigenvalue: no saddle")
+    kind = KINDS[within.index == 0, None if beyond is None else beyond.index == 0]
     require(data["kind"] == kind, f"it is a {kind}, and not the kind that is stated")
     stated = data["loss"]
     require({*stated} == {"value", "bits", "radius"}, "its loss has other parts")
     require(0 <= stated["bits"] <= 4096, "its loss has too many digits")
     room = number(stated["radius"])
     loss = arb((integer(stated["value"]), -stated["bits"])) + arb(0, room)
-    found = around(near).loss() + of_teachers(k, teachers, weights, slope)
+    found = chart.loss(near, slope)
     require(
         room >= 0 and loss.contains(found),
         f"its loss is {found.str(25)}, which is outside the stated interval",
@@ -233,16 +271,26 @@ def point(data: Any, bits: int) -> Point:
     )
 
 
-def _inertia(matrix: Any, stated: Any, name: str) -> Block:
-    """Index and stated bound of the least eigenvalue, or refuse."""
+def balls(values: Any) -> Any:
+    """Exact doubles as balls."""
+    return np.array([arb(x) for x in values.ravel().tolist()]).reshape(values.shape)
+
+
+def _stated(matrix: Any, stated: Any, name: str) -> Block:
+    """What a file says of a symmetric matrix, or refuse."""
     require({*stated} == {"index", "least"}, f"{name} has other parts than index and least")
-    bound = number(stated["least"])
-    vectors = arb_mat(np.linalg.eigh(_middle(matrix))[1].tolist())
+    return inertia(matrix, Block(stated["index"], number(stated["least"])), name)
+
+
+def inertia(matrix: Any, stated: Block, name: str) -> Block:
+    """Index and bound of the least eigenvalue, or refuse."""
+    bound = stated.least
+    vectors = arb_mat(np.linalg.eigh(middle(matrix))[1].tolist())
     form = vectors.transpose() * arb_mat(matrix.tolist()) * vectors
     gram = vectors.transpose() * vectors
     index = _negative(form)
     require(index is not None, f"an eigenvalue of {name} may be zero")
-    require(index == stated["index"], f"the index of {name} is {index}")
+    require(index == stated.index, f"the index of {name} is {index}")
     if index == 0:
         require(_negative(form - gram * arb(bound)) == 0, f"{name} >= {bound:.8g} is not proved")
     else:
@@ -261,18 +309,16 @@ def _negative(form: Any) -> int | None:
     return sum(bool(x < 0) for x in diagonal)
 
 
-def _inverse(matrix: Any) -> Any:
+def inverted(matrix: Any) -> Any:
+    """Approximate inverse, or refuse."""
     try:
-        return arb_mat(np.linalg.inv(_middle(matrix)).tolist())
+        return arb_mat(np.linalg.inv(middle(matrix)).tolist())
     except np.linalg.LinAlgError:
         raise Refused("the Hessian is singular") from None
 
 
-def _middle(matrix: Any) -> Any:
+def middle(matrix: Any) -> Any:
+    """Middles as doubles, symmetric; refused if they are not finite."""
     found = np.array([[float(x.mid()) for x in row] for row in matrix])
     require(np.isfinite(found).all(), "the Hessian is not finite")
     return (found + found.T) / 2
-
-
-def _column(values: Any) -> Any:
-    return arb_mat([[x] for x in values.ravel()])

@@ -33,7 +33,7 @@ from flows.core.balls import (
 )
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network
-from flows.systems.relu_neuron import bending, polar
+from flows.systems.relu_neuron import polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -185,13 +185,10 @@ class SpanFlow(BallFlow):
         ]
         return [[dot(row, [arb(g) for g in column]) for column in columns] for row in scaled]
 
-    def minors(self, x: Sequence[Any], i: int, j: int) -> list[Any]:
-        """Coordinates of the area of two neurons, of which the last is the teacher."""
-        return _minors(self.rows(x)[i], self.rows(x)[j])
-
     def areas(self, x: Sequence[Any]) -> list[Any]:
         """Signed areas of all pairs, whose zeros are kinks; none beyond the plane."""
-        return [self.minors(x, i, j)[0] for i, j in self.pairs()] if self.q == 2 else []
+        rows = self.rows(x)
+        return [_area(rows[i], rows[j]) for i, j in self.pairs()] if self.q == 2 else []
 
     def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:
         """Minus the gradient; ``signs``, one a pair in the plane, select the analytic branch."""
@@ -282,14 +279,9 @@ class SpanFlow(BallFlow):
         return Network(n, (v,), (1.0,), (1.0,) * n, "relu")
 
     @property
-    def bends(self) -> bool:
+    def bends(self) -> bool:  # type: ignore[override]
         """For two neurons: of one it is not worth its time, of more nothing was tried."""
         return self.size == 2 * self.q
-
-    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
-        """Derivatives of the Hessian, see :mod:`flows.systems.relu_neuron.bending`."""
-        shape = len(moves), self.size // self.q, self.q
-        return bending.slopes(self.rows(x), moves.reshape(shape), spread.reshape(*shape[1:], -1))
 
     def loss(self, x: Sequence[Ball]) -> Ball:
         """Population loss on a box."""

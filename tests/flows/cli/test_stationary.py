@@ -8,7 +8,7 @@ import sympy as sp
 from oracles.hidden_layer import LEAST_6, LOSS_6, flipped
 
 import flows
-from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.proof import Setting
 from flows.certificates.stationary.prove import prove
 from flows.cli.main import main
 

@@ -22,7 +22,6 @@ class Straight(Piece):
     ("method", "arguments", "because"),
     [
         ("clearance", ([],), "by_boundary is true"),
-        ("slopes", ([], [], []), "bends is true"),
     ],
 )
 def test_a_flow_of_balls_that_lacks_what_it_promises_says_so_in_one_line(

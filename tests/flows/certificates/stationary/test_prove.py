@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from oracles.hidden_layer import LEAST_6, LOSS_6, flipped
 
-from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.proof import Setting
 from flows.certificates.stationary.prove import Unproved, prove
 
 # What is stated of an eigenvalue is 1e-8 below it, and the literature's is rounded to ten digits.

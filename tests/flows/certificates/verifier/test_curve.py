@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from flint import arb
 
-from flows.certificates.verifier.curve import at, near, norm
+from flows.certificates.verifier.curve import at, derivative, near, norm
 
 # Radii of balls have 30 bits.
 ROUNDED = 1e-7
+# Of sums in doubles.
+DOUBLES = 1e-13
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
@@ -34,3 +36,14 @@ def test_all_values_of_random_polynomials_on_a_part_are_in_what_is_said_of_it():
 
 def test_a_length_is_that_of_euclid():
     assert norm(np.array([arb(3), arb(-4)])) == 5
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 9])
+def test_the_derivative_is_that_of_numpy(columns):
+    p = np.random.default_rng(0).normal(size=(3, columns))
+    found = derivative(np.array([[arb(x) for x in row] for row in p.tolist()]))
+    stated = np.polynomial.chebyshev.chebder(p, axis=1)
+    assert found.shape == stated.shape
+    assert (
+        np.abs(np.vectorize(float, "d")(found) - stated).max() < 1e-13 * np.abs(p).sum() * columns
+    )

@@ -35,7 +35,7 @@ def ellipsoid(rows, reach=0.125, left=0.125, **stated):
     size = math.isqrt(len(rows))
     axes = [[f"{int(c * 2**BITS):x}" for c in row] for row in rows]
     numbers = {"reach": reach, "left": left, "tube": 10.0, "error": 10.0} | stated
-    return Ellipsoid({key: x.hex() for key, x in numbers.items()} | {"axes": axes}, size, BITS)
+    return Ellipsoid.read({key: x.hex() for key, x in numbers.items()} | {"axes": axes}, size, BITS)
 
 
 def still(size, last=1.0):

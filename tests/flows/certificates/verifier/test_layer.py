@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flint import arb
 from oracles import two_layer as oracle
+from oracles.hidden_layer import loss as of_arc_cosine
 
 import flows
 from flows.certificates.verifier.kernels import kernel
@@ -53,6 +54,49 @@ def test_derivatives_are_those_of_the_loss_which_is_that_of_the_definition(name,
             slopes = (up.gradient().ravel() - down.gradient().ravel()) / (2 * STEP)
             off = np.abs(np.array([float(x) for x in slopes - hessian[k]]))
             assert off.max() < DIFFERENCES * (1e3 if name == "relu" else 1e2)
+
+
+@pytest.mark.parametrize(("name", "slope"), NAMES)
+def test_directions_outside_have_the_matrix_of_one_more_dimension(name, slope):
+    wide, far = (np.column_stack([x[:, :3], np.zeros(len(x))]) for x in (W, V))
+    with precision(BITS):
+        across = pairs(name, slope, balls(W), False).across()
+        more = Pairs(kernel(name, slope), balls(wide), balls(far), balls(-B), balls(A))
+        whole = more.hessian().reshape(3, 4, 3, 4)
+        for i, j in np.ndindex(3, 3):
+            assert abs(float(across[i, j] - whole[i, 3, j, 3])) < DIFFERENCES
+            assert max(abs(float(x)) for x in whole[i, 3, j, :3]) < DIFFERENCES
+
+
+@pytest.mark.parametrize(("name", "slope"), NAMES)
+def test_a_box_contains_what_is_at_its_points(name, slope):
+    radius, rng = 1e-3, np.random.default_rng(1)
+    with precision(BITS):
+        box = pairs(name, slope, balls(W) + arb(0, radius), False)
+        for _ in range(3):
+            there = pairs(name, slope, balls(W + radius * rng.uniform(-1, 1, W.shape)), False)
+            for a, b in ((box.gradient(), there.gradient()), (box.hessian(), there.hessian())):
+                assert all(x.contains(y) for x, y in zip(a.ravel(), b.ravel(), strict=True))
+            assert box.loss().contains(there.loss())
+
+
+@pytest.mark.parametrize("factor", [1.0, -2.0])
+def test_parallel_and_opposite_neurons_are_refused_by_name(factor):
+    state = np.vstack([W[0, :3], factor * V[0], W[2, :3]])
+    with precision(BITS), pytest.raises(Refused, match="student 2 and teacher 1 may be parallel"):
+        pairs("relu", 0.25, balls(state), False)
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+def test_equal_and_opposite_teachers_have_a_loss(factor):
+    teachers = np.array([V[0], factor * V[0]])
+    with precision(BITS):
+        k, v = kernel("relu", 0.25), balls(teachers)
+        found = Pairs(k, balls(W[:, :3]), v, balls(-B), balls(A)).loss()
+        found += of_teachers(k, v, balls(-B), 0.25)
+    # The arc cosine of the oracle loses half of its digits at 0 and pi.
+    by_definition = of_arc_cosine(W[:, :3], A, teachers, B, 0.25)
+    assert float(found) == pytest.approx(by_definition, rel=1e-12)
 
 
 def test_moves_leave_the_loss_of_the_square_as_it_is():

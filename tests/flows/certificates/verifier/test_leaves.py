@@ -26,7 +26,7 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.certificates import decide
 from flows.certificates.certificate import load_certificate
-from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.proof import Setting
 from flows.certificates.stationary.prove import prove
 from flows.certificates.tail import funnel_states
 from flows.certificates.verdicts import verdicts
@@ -245,7 +245,7 @@ def is_true_of_a_point(found):
     assert point.loss.overlaps(arb(loss, 1e-12))
     system = flows.TwoLayer(students=size, teachers=np.eye(size), output_weights=np.ones(size))
     least = np.linalg.eigvalsh(system.hessian(point.students))
-    assert point.hessian.negative == (least < 0).sum()
+    assert point.hessian.index == (least < 0).sum()
     assert point.hessian.least >= least[0] - LEAST
 
 

@@ -8,7 +8,7 @@ import pytest
 from oracles.hidden_layer import flipped
 
 import flows
-from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.proof import Setting
 from flows.certificates.stationary.prove import prove
 
 # Changes that must be seen: a stated bound is off by this part of it.
@@ -49,7 +49,7 @@ def test_a_minimum_is_accepted_with_its_theorem(tmp_path):
     found = flows.verify(tmp_path / "point.json")
     assert found.accepted and found.refused == ""
     point = found.point
-    assert point.kind == "minimum" and point.hessian.negative == 0
+    assert point.kind == "minimum" and point.hessian.index == 0
     assert "a strict local minimum in R^(6 x d) for every d >= 6" in point.statement
     assert point.students == pytest.approx(flipped(6), abs=1e-4)
     assert float(point.near) < 1e-30
@@ -58,7 +58,7 @@ def test_a_minimum_is_accepted_with_its_theorem(tmp_path):
 def test_a_saddle_is_accepted_with_its_index(checked):
     found = checked(SADDLE.to_json())
     assert found.accepted and found.point.kind == "saddle"
-    assert found.point.hessian.negative == SADDLE.within.index > 0
+    assert found.point.hessian.index == SADDLE.within.index > 0
     assert "has an eigenvalue <= -" in found.point.statement
 
 
@@ -200,7 +200,7 @@ def test_a_changed_character_never_makes_it_say_more(tmp_path):
             continue  # no JSON any more
         if found.accepted and np.array_equal(found.point.teachers, truth.teachers):
             passed += 1
-            assert found.point.hessian.negative == truth.hessian.negative
+            assert found.point.hessian.index == truth.hessian.index
             assert found.point.hessian.least >= truth.hessian.least * WIDER
             assert found.point.radius <= truth.radius * WIDER
     assert passed < 60

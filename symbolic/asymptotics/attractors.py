@@ -215,7 +215,6 @@ def power_law(
             f"no other attractor: {others}{why and f' ({why})'};"
             f" of all directions {attractor.share:.0%} lead here",
         ),
-        fresh=True,
         check=check,
     )
     slow = np.array(parts.slow, dtype=float)

@@ -88,19 +88,16 @@ def _law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr) -> LateTimeLaw:
             sp.S.Zero,
             "escape: the speed of log L varies slowly along the flow",
             assumptions=(SOURCE,),
-            fresh=True,
         ),
         computed(
             sp.Limit(phi_slope / radius ** (degree - 1), radius, sp.oo),
             c * degree,
             "escape: growth of -log L",
-            fresh=True,
         ),
         computed(
             mass / (t * (c * degree * (sp.log(t) / c) ** ((degree - 1) / degree)) ** 2),
             constant / (t * sp.log(t) ** q),
             "escape: t L phi'(R)^2 = m where log t = c R^k",
-            fresh=True,
         ),
     )
     checked = tuple(step.verify() for step in steps)
@@ -138,13 +135,11 @@ def _power(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr, phi_slope: sp.Expr) 
             sp.Limit(sp.simplify(loss * radius**a), radius, sp.oo),
             size,
             "escape: the loss falls like a power",
-            fresh=True,
         ),
         computed(
             mass * sp.Derivative(path, t),
             a * size * path ** (-a - 1),
             "escape: the flow of that power",
-            fresh=True,
         ),
     )
     checked = tuple(step.verify() for step in steps)

@@ -73,7 +73,6 @@ def resting_step(p: sp.Rational, order: sp.Rational) -> Step:
         -c * order * deviation ** (order - 1) / (p * (p - 2) * ell),
         "polar form: a deviation along which the form has no curvature dies out like a power of"
         " log t",
-        fresh=True,
     ).verify()
 
 
@@ -89,19 +88,16 @@ def polar_steps(p: sp.Rational) -> tuple[Step, ...]:
             -p * ell * radius ** (p - 1),
             "polar form: radius of the slow variables along an attracting direction",
             assumptions=(THEOREM,),
-            fresh=True,
         ),
         computed(
             ell * radius**p,
             constant(p, ell) * t ** (-exponent(p)),
             "polar form: loss at that radius",
-            fresh=True,
         ),
         computed(
             sp.Derivative(t**-g, t),
             -(radius ** (p - 2)) * (kappa - p * ell) * t**-g,
             "polar form: a deviation of the direction dies out like t^-gamma",
-            fresh=True,
         ),
     )
     return tuple(step.verify() for step in steps)

@@ -75,15 +75,13 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
                 for y in point.y
             ]
         )
-        steps.append(computed(gradient, zero, "critical point", fresh=True))
+        steps.append(computed(gradient, zero, "critical point"))
     else:
         names = sp.ImmutableMatrix([sp.Symbol(f"g_{y}") for y in point.y])
         again = recomputed(
             lambda: Point(*_fields(point)).quadratic.gradient.as_immutable(), Evidence.PROVED
         )
-        steps.append(
-            computed(names, zero, "critical point", fresh=True, check=again, finding=EXACT)
-        )
+        steps.append(computed(names, zero, "critical point", check=again, finding=EXACT))
     steps.append(_hessian_step(point, parts, smooth))
     y = sp.Matrix(list(point.y))
     for x in found.generators:
@@ -96,7 +94,7 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
                     if moved[i] != 0
                 )
             )
-            steps.append(computed(rate, sp.S.Zero, "symmetry: tangent X y*", fresh=True))
+            steps.append(computed(rate, sp.S.Zero, "symmetry: tangent X y*"))
     if found.lines.cols and point.integrand == 0:
         names = [sp.Symbol(f"q{k + 1}", real=True) for k in range(found.lines.cols)]
         where = [
@@ -116,7 +114,7 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
             return examine(moved, rhs)
 
         rule = "family: the loss is constant along lines"
-        steps.append(computed(lhs, point.quadratic.value, rule, fresh=True, check=along))
+        steps.append(computed(lhs, point.quadratic.value, rule, check=along))
     return tuple(steps)
 
 
@@ -138,7 +136,7 @@ def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
     if smooth:
         moves = [(eps * v, m[:, j]) for v, m, j in _columns(z, slow, s, parts.fast)]
         second = sp.Derivative(_path(point, *moves), (eps, 2)) / 2
-        return computed(sp.Subs(second, eps, 0), squares, rule, fresh=True)
+        return computed(sp.Subs(second, eps, 0), squares, rule)
 
     def again() -> sp.Expr:
         hessian = Point(*_fields(point)).quadratic.hessian
@@ -148,7 +146,7 @@ def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
         return sp.expand((vector.T * hessian * vector)[0, 0] / 2)
 
     check = recomputed(again, Evidence.PROVED)
-    return computed(sp.Symbol("H(k,s)"), squares, rule, fresh=True, check=check, finding=EXACT)
+    return computed(sp.Symbol("H(k,s)"), squares, rule, check=check, finding=EXACT)
 
 
 def _columns(z: Any, slow: sp.MatrixBase, s: Any, fast: sp.MatrixBase) -> list[Any]:
@@ -165,7 +163,6 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
             names,
             reduced.metric,
             "metric: lengths and angles of the slow directions",
-            fresh=True,
             check=lengths,
             finding=EXACT,
         )
@@ -185,12 +182,11 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
                     slopes,
                     sp.ImmutableMatrix.zeros(len(s), 1),
                     "slaving: the fast variables are stationary",
-                    fresh=True,
                 )
             )
         if p <= 4:
             lhs = sp.Subs(order, [eps, *s], [0, *values]) if s else sp.Subs(order, eps, 0)
-            steps.append(computed(lhs, reduced.form, "leading form", fresh=True))
+            steps.append(computed(lhs, reduced.form, "leading form"))
             return tuple(steps)
 
     def again() -> sp.Expr:
@@ -205,13 +201,7 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
     )
     steps.append(
         computed(
-            name,
-            reduced.form,
-            "leading form",
-            assumptions=assumptions,
-            fresh=True,
-            check=check,
-            finding=EXACT,
+            name, reduced.form, "leading form", assumptions=assumptions, check=check, finding=EXACT
         )
     )
     return tuple(steps)

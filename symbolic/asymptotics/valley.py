@@ -138,13 +138,11 @@ def _bottoms(loss: sp.Expr, e: sp.MatrixBase, reduced: Reduced) -> list[Valley]:
                 a,
                 "valley: height of its bottom",
                 assumptions=(THEOREM,),
-                fresh=True,
             ),
             computed(
                 sp.Limit(sp.expand(slope.subs(W, bottom)) / R ** (degree - 1), R, 0, "+"),
                 sp.S.Zero,
                 "valley: the bottom is stationary across it",
-                fresh=True,
             ),
         )
         value = sp.simplify(a / length**degree)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic.asymptotics.numbers import BALLS
 from symbolic.asymptotics.terms import Terms, placed
 from symbolic.language.lower import lower
 
@@ -102,7 +103,7 @@ class Curvature:
         order = [*free, *(j for j in range(n) if j not in free)]
         inner = lower([metric[i, j] for i in order for j in order], [], "ball")()
         balls = arb_mat(n, n, list(inner))
-        numbers = terms.numbers("ball")
+        numbers = terms.numbers(BALLS)()
         exponents, rows = _seconds(terms, numbers, order, len(free))
         size = _norm(terms, numbers, p, lower(list(metric.inv()), [], "ball")())
         return cls(
@@ -161,17 +162,16 @@ def _seconds(
     from flint import arb
 
     n = terms.size
+    place = {k: p for p, k in enumerate(order)}
+    zeros = {k for k in order[free:]}
     table: dict[tuple[int, ...], list[Any]] = {}
-    for c, powers in zip(numbers, terms.powers, strict=True):
-        whole = dict(powers)
-        e = [whole.get(k, 0) for k in order]
-        for i in range(n):
-            for j in range(n):
-                left = [e[k] - (k == i) - (k == j) for k in range(n)]
-                if min(left) < 0 or any(left[free:]):
-                    continue
-                row = table.setdefault(tuple(left[:free]), [arb(0)] * n**2)
-                row[n * i + j] = row[n * i + j] + c * (e[i] * (e[j] - (i == j)))
+    for i, j, powers, c in terms.seconds(numbers, zeros):
+        left = dict(powers)
+        if not zeros.isdisjoint(left):
+            continue
+        row = table.setdefault(tuple(left.get(k, 0) for k in order[:free]), [arb(0)] * n**2)
+        for a, b in {(place[i], place[j]), (place[j], place[i])}:
+            row[n * a + b] = row[n * a + b] + c
     return tuple(table), [list(row) for row in zip(*table.values(), strict=True)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.asymptotics.numbers import ball
 from symbolic.evidence.step import Step, computed
 
 __all__ = [
@@ -44,9 +45,7 @@ def constant(p: sp.Expr, ell: sp.Expr) -> sp.Expr:
 
 def constant_in_balls(p: sp.Rational, ell: Any) -> Any:
     """Return `C` of a ball (`flint.arb`)."""
-    from flint import arb
-
-    degree = arb(int(p.p)) / int(p.q)
+    degree = ball(p)
     q = 1 / (degree - 2)
     return (degree * (degree - 2)) ** (-degree * q) * ell ** (-2 * q)
 

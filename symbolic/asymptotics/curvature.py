@@ -24,6 +24,7 @@ import sympy as sp
 
 from symbolic.asymptotics.numbers import BALLS
 from symbolic.asymptotics.terms import Terms, placed
+from symbolic.language.elimination import eliminated
 from symbolic.language.lower import lower
 
 __all__ = ["Curvature", "Local", "length", "tangent"]
@@ -190,12 +191,7 @@ def _norm(terms: Terms, numbers: Sequence[Any], degree: int, inverse: Sequence[A
 
 def _factor(matrix: Any) -> Any:
     """Cholesky's lower triangular factor."""
-    from flint import arb, arb_mat
+    from flint import arb_mat
 
-    n = matrix.nrows()
-    found = [[arb(0)] * n for _ in range(n)]
-    for i in range(n):
-        for j in range(i + 1):
-            rest = matrix[i, j] - sum((found[i][k] * found[j][k] for k in range(j)), arb(0))
-            found[i][j] = rest.sqrt() if i == j else rest / found[j][j]
-    return arb_mat(found)
+    terms = eliminated(matrix.tolist())
+    return arb_mat([[e * d.sqrt() for e in line or ()] for d, line in terms]).transpose()

@@ -17,6 +17,7 @@ from symbolic.asymptotics.derivatives import BALLS, derivatives
 from symbolic.asymptotics.direction_exact import squared_length
 from symbolic.asymptotics.numbers import ball
 from symbolic.asymptotics.sphere import Form, Vector
+from symbolic.language.elimination import eliminated
 from symbolic.language.lower import NoBall, Undecided, lower
 
 __all__ = [
@@ -142,13 +143,4 @@ def cholesky_proves(
 
 def positive_definite(matrix: Any) -> bool:
     """Whether the pivots of Cholesky's decomposition are positive."""
-    n = matrix.nrows()
-    a = [[matrix[i, j] for j in range(n)] for i in range(n)]
-    for k in range(n):
-        if not a[k][k] > 0:
-            return False
-        for i in range(k + 1, n):
-            factor = a[i][k] / a[k][k]
-            for j in range(k + 1, n):
-                a[i][j] = a[i][j] - factor * a[k][j]
-    return True
+    return all(pivot > 0 for pivot, _ in eliminated(matrix.tolist()))

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
+from sympy.utilities.iterables import multiset_permutations
 
 from symbolic.asymptotics.numbers import DOUBLES, Kind
 
@@ -213,19 +214,6 @@ def seconds(terms: Terms) -> Seconds | None:
 def placed(terms: Terms, numbers: Sequence[Any], found: NDArray[Any]) -> None:
     """Put each coefficient in all its places of a tensor, in equal parts."""
     for c, powers in zip(numbers, terms.powers, strict=True):
-        places = [k for k, e in powers for _ in range(e)]
-        orders = _permutations(tuple(places))
+        orders = list(multiset_permutations([k for k, e in powers for _ in range(e)]))
         for order in orders:
-            found[order] += c / len(orders)
-
-
-def _permutations(places: tuple[int, ...]) -> set[tuple[int, ...]]:
-    """Distinct orders of places."""
-    if len(places) <= 1:
-        return {places}
-    found = set()
-    for k in set(places):
-        rest = list(places)
-        rest.remove(k)
-        found |= {(k, *order) for order in _permutations(tuple(rest))}
-    return found
+            found[tuple(order)] += c / len(orders)

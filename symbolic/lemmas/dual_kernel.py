@@ -109,27 +109,9 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
     steps = [_to_the_plane()]
 
     def step(
-        lhs: Any,
-        rhs: Any,
-        rule: str,
-        *assumptions: str,
-        domain: Domain = ANGLES,
-        fresh: bool = True,
-        shown: str = "",
-        uses: tuple[str, ...] = (),
+        lhs: Any, rhs: Any, rule: str, *words: str, domain: Domain = ANGLES, **given: Any
     ) -> Any:
-        steps.append(
-            Step(
-                lhs,
-                rhs,
-                rule,
-                assumptions=assumptions,
-                domain=domain,
-                fresh=fresh,
-                shown=shown,
-                uses=uses,
-            )
-        )
+        steps.append(Step(lhs, rhs, rule, assumptions=words, domain=domain, **given))
         return rhs
 
     # Polar coordinates, x = (rho cos phi, rho sin phi).

@@ -88,11 +88,11 @@ def mixture_loss(weights: Sequence[Any], d: int) -> tuple[list[sp.MatrixSymbol],
 
 
 def score_loss(
-    weights: Sequence[Any], d: int, scale: sp.Expr, target: Sequence[float]
+    weights: Sequence[Any], d: int, scale: sp.Expr, target: Sequence[float], name: str = "nu"
 ) -> tuple[list[sp.MatrixSymbol], sp.Expr]:
     """Means ``nu``, noised to ``scale (nu - target)``, and the mean square of their score."""
     n = len(weights)
-    nu, x = sp.MatrixSymbol("nu", n, d), sp.MatrixSymbol("x", d, 1)
+    nu, x = sp.MatrixSymbol(name, n, d), sp.MatrixSymbol("x", d, 1)
     rows = [[scale * (nu[i, k] - sp.Rational(target[k])) for k in range(d)] for i in range(n)]
     parts = _densities(weights, rows, x)
     total = sp.Add(*parts)

@@ -55,7 +55,9 @@ def means(weights: Sequence[sp.Expr], d: int, *, score: bool) -> Point:
     score : bool
         Which loss.
     """
-    blocks, loss = score_loss(weights, d, sp.S.One, [0] * d) if score else mixture_loss(weights, d)
+    blocks, loss = (
+        score_loss(weights, d, sp.S.One, [0] * d, "mu") if score else mixture_loss(weights, d)
+    )
     form = explicit(loss, blocks)
     symbols = tuple(s for block in blocks for s in entries(block))
     return Point(symbols, form.plain, form.integrand, form.x, (sp.S.Zero,) * len(symbols))

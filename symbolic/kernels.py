@@ -8,8 +8,8 @@ what is here is for expressions that one writes by hand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import sympy as sp
 
@@ -62,18 +62,9 @@ def leaky_relu(a: Sequence[Any], b: Sequence[Any], slope: Any) -> sp.Expr:
     return kernel(activations.leaky_relu(slope), a, b)
 
 
-class _Kernel(Protocol):
-    """A function of two vectors with a name."""
-
-    __name__: str
-    __qualname__: str
-
-    def __call__(self, a: Sequence[Any], b: Sequence[Any]) -> sp.Expr: ...
-
-
 def _kernel(
     name: str, activation: activations.Activation, of: str, formula: str, source: str, example: str
-) -> _Kernel:
+) -> Callable[[Sequence[Any], Sequence[Any]], sp.Expr]:
     """Kernel of an activation that has no parameters."""
 
     def found(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:

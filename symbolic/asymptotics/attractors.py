@@ -11,6 +11,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.cover import all_found, all_on_cone, why_sampled
+from symbolic.asymptotics.derivatives import DOUBLES, derivatives
 from symbolic.asymptotics.direction import Attractor, sharpen
 from symbolic.asymptotics.direction_enclosed import precisely
 from symbolic.asymptotics.family import Family
@@ -70,11 +71,10 @@ def attractors_of(
         form, z, reduced.metric, lambda points: np.stack([numerical.value(v)[1] for v in points])
     )
     found, left = [], []
-    compiled: dict[str, Any] = {}
     for m in positive:
         try:
             about = form, z, reduced.degree, reduced.metric, numerical, m, turning
-            attractor = sharpen(*about, cone, parameters, compiled)
+            attractor = sharpen(*about, cone, parameters)
         except NoLaw as reason:  # other directions may have their laws
             left.append(f"a direction of value {m.value:.6g} is left out: {reason}")
             continue
@@ -175,7 +175,7 @@ def power_law(
         if not closed.free_symbols:
             number, radius = float(closed.evalf(30)), 0.0
     elif attractor.enclosure is not None:
-        ball = precisely(lambda: constant_in_balls(p, attractor.enclosure))
+        ball: Any = precisely(lambda: constant_in_balls(p, attractor.enclosure))
         number, radius, text = float(ball.mid()), float(ball.rad()), ball.str(SHOWN)
     else:
         number = float(constant(p, sp.Float(value, 17)))
@@ -215,7 +215,6 @@ def power_law(
             f"no other attractor: {others}{why and f' ({why})'};"
             f" of all directions {attractor.share:.0%} lead here",
         ),
-        fresh=True,
         check=check,
     )
     slow = np.array(parts.slow, dtype=float)
@@ -245,7 +244,7 @@ def _shown(measured: Measured, attractor: Attractor, degree: sp.Rational) -> flo
     # On a cone others may leave.
     if len(z) > 1 and not bordered.cone:
         metric = np.array(bordered.metric, dtype=float)
-        hessian = np.array(bordered.compiled("numpy")[1](z.tolist(), 1.0), dtype=float)
+        hessian = derivatives(bordered.form, bordered.z, DOUBLES).second(z)
         lowest = lowest_aside(hessian, metric, z)
         asides = [v / np.sqrt(v @ metric @ v) for v in attractor.toward] or [lowest, -lowest]
         if any(measured.lower_beside(z, aside) for aside in asides):
@@ -281,4 +280,5 @@ def _value(attractor: Attractor) -> float:
         return float(attractor.value.evalf(30))
     if attractor.enclosure is not None:
         return float(attractor.enclosure.mid())
-    return float(attractor.bordered.compiled("numpy")[0](attractor.direction.tolist())[0])
+    bordered = attractor.bordered
+    return float(derivatives(bordered.form, bordered.z, DOUBLES).first(attractor.direction)[0])

@@ -12,19 +12,16 @@ likewise ``nu = 0``. So every solution is a critical direction.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.powers import Powers
-from symbolic.asymptotics.signs import Signed
+from symbolic.asymptotics.derivatives import DOUBLES, derivatives
+from symbolic.asymptotics.numbers import Kind
 from symbolic.asymptotics.sphere import Form, Vector
-from symbolic.asymptotics.terms import Terms
-from symbolic.language.lower import lower
-from symbolic.language.program import gradient, tangent
 
 __all__ = ["Bordered", "border"]
 
@@ -61,70 +58,26 @@ class Bordered:
     rotations: tuple[sp.ImmutableMatrix, ...] = ()
     pins: tuple[int, ...] = ()
     cone: tuple[sp.ImmutableMatrix, ...] = ()
-    known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def compiled(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Gradient and Hessian of the form: functions of `z` and of its signs there."""
-        if backend not in self.known:
-            self.known[backend] = self._functions(backend)
-        found: tuple[Callable[..., Any], Callable[..., Any]] = self.known[backend]
-        return found
-
-    def _functions(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        terms = Terms.of(self.form, self.z)
-        if terms is not None:
-            return _by_terms(terms, backend)
-        powers = Powers.of(self.form, self.z) if backend == "ball" else None
-        if powers is not None:
-            return powers.gradient, lambda z, _: powers.hessian(z)
-        return self._compiled(backend)
-
-    def _compiled(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        signed = Signed.of(self.form)
-        first = gradient(signed.expression, self.z)
-        steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in self.z)
-        second = tangent(first, self.z, steps)
-        arguments = (*self.z, *signed.signs)
-        values = lower(first.results, arguments, backend, first.steps)
-        rates = lower(second.results, (*arguments, *steps), backend, second.steps)
-        inner = lower(signed.arguments, self.z, backend) if signed.signs else lambda *_: ()
-
-        def signs(z: Sequence[Any]) -> list[int]:
-            found = []
-            for a in inner(*z):
-                if not (a > 0 or a < 0):
-                    raise ArithmeticError("a kink of the form lies on the direction")
-                found.append(1 if a > 0 else -1)
-            return found
-
-        def both(z: Sequence[Any]) -> Any:
-            return values(*z, *signs(z))
-
-        def second_derivatives(z: Sequence[Any], one: Any) -> list[list[Any]]:
-            n, sign = len(self.z), signs(z)
-            axes = [[one * int(i == j) for i in range(n)] for j in range(n)]
-            return [list(rates(*z, *sign, *axis))[1:] for axis in axes]
-
-        return both, second_derivatives
-
-    def equations(self, backend: Any, u: Sequence[Any], one: Any) -> tuple[list[Any], list[Any]]:
-        """Residual and Jacobian at ``u = (z, lambda, mu, nu)``; `one` is the number type's one."""
-        n, zero = len(self.z), one * 0
+    def equations(self, kind: Kind, u: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Residual and Jacobian at ``u = (z, lambda, mu, nu)``, in one kind of numbers."""
+        n, zero, one = len(self.z), kind.number(sp.S.Zero), kind.number(sp.S.One)
         z, multipliers = list(u[:n]), list(u[n:])
-        both, second = self.compiled(backend)
-        slope, curved = list(both(z))[1:], second(z, one)
-        images = [[zero] * n for _ in self._matrices]
-        for image, matrix in zip(images, self._matrices, strict=True):
-            for i, j, p, q in matrix:
-                image[i] = image[i] + z[j] * p / q
+        form = derivatives(self.form, self.z, kind)
+        slope, curved = form.first(z)[1], form.second(z)
+        matrices = [[(i, j, kind.number(e)) for i, j, e in matrix] for matrix in self._matrices]
+        images = [[zero] * n for _ in matrices]
+        for image, matrix in zip(images, matrices, strict=True):
+            for i, j, e in matrix:
+                image[i] = image[i] + z[j] * e
         first = [
-            slope[i] + _sum(multipliers[k] * images[k][i] for k in range(len(images)))
+            slope[i] + sum(multipliers[k] * images[k][i] for k in range(len(images)))
             for i in range(n)
         ]
         jacobian = [[curved[j][i] for j in range(n)] for i in range(n)]
-        for multiplier, matrix in zip(multipliers, self._matrices, strict=True):
-            for i, j, p, q in matrix:
-                jacobian[i][j] = jacobian[i][j] + multiplier * p / q
+        for multiplier, matrix in zip(multipliers, matrices, strict=True):
+            for i, j, e in matrix:
+                jacobian[i][j] = jacobian[i][j] + multiplier * e
         for i in range(n):
             jacobian[i] += [image[i] for image in images]
         residual = [*first, (-_dot(images[0], z) - one) / 2]
@@ -139,18 +92,16 @@ class Bordered:
         return residual, jacobian
 
     @functools.cached_property
-    def _matrices(self) -> list[list[tuple[int, int, int, int]]]:
-        """Matrices of the multipliers: places, numerators and denominators of their entries."""
+    def _matrices(self) -> list[list[tuple[int, int, sp.Rational]]]:
+        """Matrices of the multipliers: places and values of their entries."""
         whole = [-self.metric, *(self.metric * x for x in self.rotations), *self.cone]
-        return [
-            [(i, j, int(e.p), int(e.q)) for (i, j), e in sorted(m.todok().items())] for m in whole
-        ]
+        return [[(i, j, e) for (i, j), e in sorted(m.todok().items())] for m in whole]
 
     def solved(self, u: Vector) -> Vector | None:
         """Newton's method in doubles from `u`; None where it does not converge."""
         for _ in range(PASSES):
             try:
-                residual, jacobian = self.equations("numpy", list(u), 1.0)
+                residual, jacobian = self.equations(DOUBLES, u.tolist())
             except ArithmeticError:
                 return None
             f, j = np.array(residual, dtype=float), np.array(jacobian, dtype=float)
@@ -171,7 +122,6 @@ def border(
     direction: Vector,
     rotations: Sequence[sp.ImmutableMatrix],
     cone: Sequence[sp.ImmutableMatrix],
-    known: dict[str, Any] | None = None,
 ) -> tuple[Bordered, Vector]:
     """Choose rotations and pins for a direction, and turn it so that the pins are zero.
 
@@ -192,8 +142,7 @@ def border(
             turned = trial
             pins.append(j)
     picked = tuple(rotations[k] for k in _independent(generators, turned))
-    shared = {} if known is None else known
-    found = Bordered(form, z, metric, picked, tuple(pins), tuple(cone), shared)
+    found = Bordered(form, z, metric, picked, tuple(pins), tuple(cone))
     value = numerical.value(direction)[0]
     multipliers = np.zeros(1 + len(picked) + len(cone))
     multipliers[0] = float(numerical.degree) * value
@@ -237,20 +186,5 @@ def _pinned(generators: Sequence[Vector], z: Vector, pins: Sequence[int]) -> Vec
     return z if np.abs(z[list(pins)]).max() < 1e-9 else None
 
 
-def _by_terms(terms: Terms, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    numbers = terms.numbers(backend)
-    return (
-        lambda z: terms.gradient(z, numbers, z[0] * 0),
-        lambda z, one: terms.hessian(z, numbers, one * 0),
-    )
-
-
 def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
-    return _sum(x * y for x, y in zip(a, b, strict=True))
-
-
-def _sum(terms: Any) -> Any:
-    total = None
-    for term in terms:
-        total = term if total is None else total + term
-    return total
+    return sum(x * y for x, y in zip(a, b, strict=True))

@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic.asymptotics.numbers import BALLS
 from symbolic.asymptotics.terms import Terms, placed
+from symbolic.language.elimination import eliminated
 from symbolic.language.lower import lower
 
 __all__ = ["Curvature", "Local", "length", "tangent"]
@@ -102,7 +104,7 @@ class Curvature:
         order = [*free, *(j for j in range(n) if j not in free)]
         inner = lower([metric[i, j] for i in order for j in order], [], "ball")()
         balls = arb_mat(n, n, list(inner))
-        numbers = terms.numbers("ball")
+        numbers = terms.numbers(BALLS)()
         exponents, rows = _seconds(terms, numbers, order, len(free))
         size = _norm(terms, numbers, p, lower(list(metric.inv()), [], "ball")())
         return cls(
@@ -161,17 +163,16 @@ def _seconds(
     from flint import arb
 
     n = terms.size
+    place = {k: p for p, k in enumerate(order)}
+    zeros = {k for k in order[free:]}
     table: dict[tuple[int, ...], list[Any]] = {}
-    for c, powers in zip(numbers, terms.powers, strict=True):
-        whole = dict(powers)
-        e = [whole.get(k, 0) for k in order]
-        for i in range(n):
-            for j in range(n):
-                left = [e[k] - (k == i) - (k == j) for k in range(n)]
-                if min(left) < 0 or any(left[free:]):
-                    continue
-                row = table.setdefault(tuple(left[:free]), [arb(0)] * n**2)
-                row[n * i + j] = row[n * i + j] + c * (e[i] * (e[j] - (i == j)))
+    for i, j, powers, c in terms.seconds(numbers, zeros):
+        left = dict(powers)
+        if not zeros.isdisjoint(left):
+            continue
+        row = table.setdefault(tuple(left.get(k, 0) for k in order[:free]), [arb(0)] * n**2)
+        for a, b in {(place[i], place[j]), (place[j], place[i])}:
+            row[n * a + b] = row[n * a + b] + c
     return tuple(table), [list(row) for row in zip(*table.values(), strict=True)]
 
 
@@ -190,12 +191,7 @@ def _norm(terms: Terms, numbers: Sequence[Any], degree: int, inverse: Sequence[A
 
 def _factor(matrix: Any) -> Any:
     """Cholesky's lower triangular factor."""
-    from flint import arb, arb_mat
+    from flint import arb_mat
 
-    n = matrix.nrows()
-    found = [[arb(0)] * n for _ in range(n)]
-    for i in range(n):
-        for j in range(i + 1):
-            rest = matrix[i, j] - sum((found[i][k] * found[j][k] for k in range(j)), arb(0))
-            found[i][j] = rest.sqrt() if i == j else rest / found[j][j]
-    return arb_mat(found)
+    terms = eliminated(matrix.tolist())
+    return arb_mat([[e * d.sqrt() for e in line or ()] for d, line in terms]).transpose()

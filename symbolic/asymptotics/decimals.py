@@ -19,7 +19,7 @@ from symbolic.asymptotics.attractors import positive_minima
 from symbolic.asymptotics.law import LateTimeLaw, Law
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.polar import constant, exponent, gamma, polar_steps
-from symbolic.asymptotics.reduction import slaved_series, substituted
+from symbolic.asymptotics.reduction import followed
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.sphere import Form, Minimum
 from symbolic.asymptotics.symmetries import MOST, conserved
@@ -175,14 +175,10 @@ def _leading(
 ) -> tuple[sp.Rational, sp.Expr, tuple[sp.Symbol, ...]] | None:
     """Degree and leading form along columns, with the others slaved; None if nothing grows."""
     z = tuple(sp.Symbol(f"z{k + 1}", real=True) for k in range(slow.cols))
-    s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(fast.cols))
     inverse = sp.diag(*(sp.Float(1 / v, DIGITS) for v in curved))
     for order in SMOOTH if point.smooth else KINKED:
         directions = [(v, 1, list(slow[:, k])) for k, v in enumerate(z)]
-        directions += [(v, 2, list(fast[:, k])) for k, v in enumerate(s)]
-        ring, series = point.series(directions, order)
-        slaved = slaved_series(ring, series, s, inverse)
-        reduced = ring.reduced(substituted(ring, series, s, slaved))
+        ring, _, reduced = followed(point, directions, fast, inverse, order)
         size = max(largest, *(abs(float(c)) for p in reduced.values() for c in p.coeffs()), 0.0)
         for w in sorted(w for w in reduced if w > 2):
             kept = {m: c for m, c in reduced[w].terms() if abs(float(c)) > ROUNDING * size}

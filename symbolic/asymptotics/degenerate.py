@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.direction_exact import exact_value, squared_length
+from symbolic.asymptotics.direction_exact import exact_value, recognised, squared_length
 from symbolic.asymptotics.kernel import nullspace, split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import reduce
@@ -90,26 +90,10 @@ def settled(
         Where it is not decided, with the reason.
     """
     for most, near in GUESSES:
-        exact = _guessed(direction, most, near)
+        exact = recognised(direction.tolist(), most, near)
         if exact is not None and exact_value(form, z, degree, metric, exact) is not None:
             return _sides(form, z, degree, metric, exact, rotations)
     raise NoLaw("its entries are no simple fractions, nor roots of such")
-
-
-def _guessed(direction: Vector, most: int, near: float) -> tuple[sp.Expr, ...] | None:
-    """Entries relative to the largest one, as fractions or roots of fractions."""
-    largest = direction[np.argmax(np.abs(direction))]
-    found = []
-    for ratio in (direction / largest).tolist():
-        for power in (1, 2):
-            guess = sp.Rational(abs(ratio) ** power).limit_denominator(most)
-            root = sp.sign(sp.Float(ratio)) * guess ** sp.Rational(1, power)
-            if abs(float(root) - ratio) <= near:
-                found.append(root)
-                break
-        else:
-            return None
-    return tuple(found)
 
 
 def _sides(

@@ -224,7 +224,6 @@ def _exponential(
             right,
             "rate: the smallest eigenvalue across the family",
             assumptions=("Morse-Bott: the kernel of the Hessian is the tangent space",),
-            fresh=True,
             check=check,
         ),
     )

@@ -106,7 +106,6 @@ def sharpen(
     rotations: Sequence[sp.ImmutableMatrix],
     cone: Sequence[sp.ImmutableMatrix] = (),
     parameters: dict[sp.Symbol, sp.Expr] | None = None,
-    compiled: dict[str, Any] | None = None,
 ) -> Attractor:
     """Prove or enclose a direction that attracts.
 
@@ -122,8 +121,6 @@ def sharpen(
         What leaves the form alone, and conserved forms that vanish.
     parameters : dict
         Numbers in place of the parameters.
-    compiled : dict
-        What is compiled of the form, to be shared by its minima.
 
     Returns
     -------
@@ -137,10 +134,7 @@ def sharpen(
         direction attracts.
     """
     sample = form.subs(parameters or {})
-    compiled = {} if compiled is None else compiled
-    # In doubles the form is compiled already, for all axes at once.
-    compiled.setdefault("numpy", (numerical.all_of, lambda z, _: numerical.hessian(np.array(z))))
-    bordered, u = border(sample, z, metric, numerical, minimum.direction, rotations, cone, compiled)
+    bordered, u = border(sample, z, metric, numerical, minimum.direction, rotations, cone)
     rests: Ray | Settled | None = None if parameters else minimum.ray
     direction = minimum.direction if rests else numerical.normalised(np.asarray(u[: len(z)]))
     curvatures = np.sort(numerical.curvatures(direction))
@@ -161,7 +155,7 @@ def sharpen(
     exact: tuple[sp.Expr, ...] | None = rests.exact if isinstance(rests, Settled) else None
     if not isinstance(rests, Settled):
         precise = newton(steady, u) if rests is None else _rooted(rests, metric)
-        exact = recognised(precise, len(z)) if precise is not None else None
+        exact = recognised(_shown(precise[: len(z)])) if precise is not None else None
     value = exact_value(form, z, degree, metric, exact) if exact is not None else None
     critical = Evidence.SAMPLED
     attracts = Evidence.SAMPLED if rests is None else Evidence.PROVED
@@ -181,12 +175,15 @@ def sharpen(
         equations, where = bordered, (box or [])[: len(z)]
         if exact is not None:
             flat = without_flat_roots(sample, z, dict(zip(z, exact, strict=True)))
-            equations = replace(bordered, form=flat, known={})
+            equations = replace(bordered, form=flat)
             where = in_balls(exact, metric) or []
         if where and cholesky_proves(equations, where, degree, numerical, direction, orbit):
             attracts = Evidence.ENCLOSED
     enclosure = value_in_balls(bordered, box, degree) if box is not None else None
-    digits = _digits(exact, precise if box is not None else None, len(z))
+    digits = tuple(_shown(precise[: len(z)])) if precise and box is not None else None
+    if exact is not None:  # a zero is exact in numbers of many digits, too
+        rational = all(e.is_Rational for e in exact)
+        digits = exact if rational else tuple(e if e == 0 else e.evalf(SHOWN) for e in exact)
     resting = rests is not None and bool(rests.order > 2)
     curved = tuple(np.sort(transverse)[int(resting) :].tolist())
     found = direction, exact, value, enclosure, curved, orbit, critical, attracts, minimum.share
@@ -206,16 +203,9 @@ def _rooted(ray: Ray, metric: sp.ImmutableMatrix) -> list[Any] | None:
     return precisely(lambda: [e + arb(0, ROOTED) for e in found] or None)
 
 
-def _digits(
-    exact: tuple[sp.Expr, ...] | None, precise: Sequence[Any] | None, n: int
-) -> tuple[sp.Expr, ...] | None:
-    """Direction in fractions, or in numbers of many digits in which a zero is exact."""
-    if exact is not None:
-        rational = all(e.is_Rational for e in exact)
-        return exact if rational else tuple(e if e == 0 else e.evalf(SHOWN) for e in exact)
-    if precise is None:
-        return None
-    return tuple(sp.Float(p.str(SHOWN, radius=False), SHOWN) for p in precise[:n])
+def _shown(precise: Sequence[Any]) -> list[sp.Float]:
+    """Middles of balls."""
+    return [sp.Float(p.str(SHOWN, radius=False), SHOWN) for p in precise]
 
 
 def _without_vanishing_roots(bordered: Bordered, direction: Vector) -> Bordered:
@@ -226,4 +216,4 @@ def _without_vanishing_roots(bordered: Bordered, direction: Vector) -> Bordered:
         for e in bordered.form.atoms(sp.Pow)
         if not e.exp.is_Integer and e.exp > 1 and abs(e.base.xreplace(point)) < VANISHING
     }
-    return replace(bordered, form=bordered.form.xreplace(flat), known={}) if flat else bordered
+    return replace(bordered, form=bordered.form.xreplace(flat)) if flat else bordered

@@ -6,15 +6,18 @@ matrix of balls shows that the form is curved upwards across the orbit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.bordered import Bordered
+from symbolic.asymptotics.derivatives import BALLS, derivatives
 from symbolic.asymptotics.direction_exact import squared_length
+from symbolic.asymptotics.numbers import ball
 from symbolic.asymptotics.sphere import Form, Vector
+from symbolic.language.elimination import eliminated
 from symbolic.language.lower import NoBall, Undecided, lower
 
 __all__ = [
@@ -27,24 +30,22 @@ __all__ = [
     "value_in_balls",
 ]
 
+Found = TypeVar("Found")
 BITS = 320
 # Radius of the box in Krawczyk's test; Newton's method is far below it by then.
 RADIUS = 1e-40
 NEWTON = 8
 
 
-def precisely(action: Any) -> Any:
+def precisely(action: Callable[[], Found | None]) -> Found | None:
     """Do it with many bits; None where balls do not decide."""
     from flint import ctx
 
-    before = ctx.prec
-    ctx.prec = BITS
-    try:
-        return action()
-    except (NoBall, Undecided, ArithmeticError, ValueError, TypeError):
-        return None
-    finally:
-        ctx.prec = before
+    with ctx.workprec(BITS):
+        try:
+            return action()
+        except (NoBall, Undecided, ArithmeticError, ValueError, TypeError):
+            return None
 
 
 def newton(bordered: Bordered, u: Vector) -> list[Any] | None:
@@ -55,14 +56,13 @@ def newton(bordered: Bordered, u: Vector) -> list[Any] | None:
 
         point = [arb(float(v)) for v in u]
         for _ in range(NEWTON):
-            residual, jacobian = bordered.equations("ball", point, arb(1))
+            residual, jacobian = bordered.equations(BALLS, point)
             step = arb_mat(jacobian).solve(arb_mat([[r] for r in residual]))
             point = [arb((p - s).mid()) for p, s in zip(point, step.entries(), strict=True)]
-        residual, _ = bordered.equations("ball", point, arb(1))
+        residual, _ = bordered.equations(BALLS, point)
         return point if all(abs(r) < RADIUS**1.2 for r in residual) else None
 
-    found: list[Any] | None = precisely(solve)
-    return found
+    return precisely(solve)
 
 
 def krawczyk(bordered: Bordered, point: Sequence[Any]) -> list[Any] | None:
@@ -73,10 +73,9 @@ def krawczyk(bordered: Bordered, point: Sequence[Any]) -> list[Any] | None:
 
         n = len(point)
         box = [arb(p, RADIUS) for p in point]
-        _, jacobian = bordered.equations("ball", list(point), arb(1))
+        residual, jacobian = bordered.equations(BALLS, point)
         inverse = arb_mat(arb_mat(jacobian).inv().mid())
-        residual, _ = bordered.equations("ball", list(point), arb(1))
-        _, over = bordered.equations("ball", box, arb(1))
+        _, over = bordered.equations(BALLS, box)
         identity = arb_mat(n, n, [int(i == j) for i in range(n) for j in range(n)])
         spread = arb_mat([[b - p] for b, p in zip(box, point, strict=True)])
         moved = (identity - inverse * arb_mat(over)) * spread
@@ -87,22 +86,20 @@ def krawczyk(bordered: Bordered, point: Sequence[Any]) -> list[Any] | None:
         inside = all(b.contains_interior(i) for b, i in zip(box, image, strict=True))
         return image if inside else None
 
-    found: list[Any] | None = precisely(test)
-    return found
+    return precisely(test)
 
 
 def value_in_balls(bordered: Bordered, box: Sequence[Any], degree: sp.Rational) -> Any:
     """Value of the form: the multiplier is ``p ell``, but the form itself is narrower."""
-    return precisely(lambda: bordered.compiled("ball")[0](box[: len(bordered.z)])[0])
+    form = derivatives(bordered.form, bordered.z, BALLS)
+    return precisely(lambda: form.first(box[: len(bordered.z)])[0])
 
 
 def in_balls(exact: Sequence[sp.Expr], metric: sp.MatrixBase) -> list[Any] | None:
     """Exact direction on the sphere, in balls."""
     square = squared_length(exact, metric)
-    found: list[Any] | None = precisely(
-        lambda: list(lower([e / sp.sqrt(square) for e in exact], [], "ball")())
-    )
-    return found
+    on_sphere = [e / sp.sqrt(square) for e in exact]
+    return precisely(lambda: list(lower(on_sphere, [], "ball")()))
 
 
 def cholesky_proves(
@@ -130,37 +127,20 @@ def cholesky_proves(
 
     def test() -> bool:
         n = len(bordered.z)
-        g = arb_mat([[arb(int(e.p)) / int(e.q) for e in bordered.metric.row(i)] for i in range(n)])
+        g = arb_mat(n, n, list(map(ball, bordered.metric)))
         column = arb_mat([[v] for v in z])
         v = arb_mat([[arb(float(e)) for e in row] for row in basis])
-        normals = [g * column]
-        if bordered.cone:
-            normals += [
-                arb_mat([[arb(int(e.p)) / int(e.q) for e in q.row(i)] for i in range(n)]) * column
-                for q in bordered.cone
-            ]
+        normals = [g * column, *(arb_mat(n, n, list(map(ball, q))) * column for q in bordered.cone)]
         across = arb_mat([[c[i, 0] for c in normals] for i in range(n)])
         # Tangents of sphere and cone, exactly: take the normals' part away.
         v = v - across * (across.transpose() * across).solve(across.transpose() * v)
-        both, second = bordered.compiled("ball")
-        value = both(z)[0]
-        hessian = arb_mat(second(list(z), arb(1)))
-        p = arb(int(degree.p)) / int(degree.q)
-        form = v.transpose() * (hessian - g * (p * value)) * v
-        return positive_definite(form)
+        form = derivatives(bordered.form, bordered.z, BALLS)
+        hessian, value = arb_mat(form.second(z)), form.first(z)[0]
+        return positive_definite(v.transpose() * (hessian - g * (ball(degree) * value)) * v)
 
     return bool(precisely(test))
 
 
 def positive_definite(matrix: Any) -> bool:
     """Whether the pivots of Cholesky's decomposition are positive."""
-    n = matrix.nrows()
-    a = [[matrix[i, j] for j in range(n)] for i in range(n)]
-    for k in range(n):
-        if not a[k][k] > 0:
-            return False
-        for i in range(k + 1, n):
-            factor = a[i][k] / a[k][k]
-            for j in range(k + 1, n):
-                a[i][j] = a[i][j] - factor * a[k][j]
-    return True
+    return all(pivot > 0 for pivot, _ in eliminated(matrix.tolist()))

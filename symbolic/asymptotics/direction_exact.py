@@ -7,9 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.asymptotics.powers import Powers
-from symbolic.asymptotics.terms import Terms
-from symbolic.language.program import Program, gradient
+from symbolic.asymptotics.derivatives import EXACT, derivatives
 
 __all__ = [
     "DIGITS",
@@ -25,17 +23,29 @@ __all__ = [
 DENOMINATOR, DIGITS = 20_000, 40
 
 
-def recognised(point: Sequence[Any], n: int) -> tuple[sp.Expr, ...] | None:
-    """Entries relative to the largest one, if all are fractions or roots of fractions."""
-    z = [sp.Float(p.str(DIGITS + 20, radius=False), DIGITS + 20) for p in point[:n]]
+def recognised(
+    z: Sequence[Any], denominator: int = DENOMINATOR, near: float = 10.0**-DIGITS
+) -> tuple[sp.Expr, ...] | None:
+    """Entries relative to the largest one, if all are fractions or roots of fractions.
+
+    Parameters
+    ----------
+    z : sequence of numbers
+        In doubles, or in more digits than `near` asks for.
+    denominator : int
+        The largest one that is looked for.
+    near : float
+        How well it must agree.
+    """
     largest = max(z, key=abs)
     found = []
     for entry in z:
         ratio = sp.Rational(entry / largest)
         for power in (1, 2):
-            guess = (ratio**power).limit_denominator(DENOMINATOR)
-            if abs(guess - ratio**power) < sp.Rational(1, 10**DIGITS):
-                found.append(sp.sign(ratio) * abs(guess) ** sp.Rational(1, power))
+            guess = abs(ratio**power).limit_denominator(denominator)
+            root = sp.sign(ratio) * guess ** sp.Rational(1, power)
+            if abs((root - ratio).evalf(DIGITS)) < near:
+                found.append(root)
                 break
         else:
             return None
@@ -59,15 +69,7 @@ def exact_value(
     point = dict(zip(z, exact, strict=True))
     smooth = without_flat_roots(form, z, point)
     square = squared_length(exact, metric)
-    terms = Terms.of(smooth, z)
-    if terms is not None:
-        value, *slope = terms.gradient(list(exact), terms.coefficients, sp.S.Zero)
-    elif (powers := Powers.of(smooth, z)) is not None:
-        value, *slope = powers.exact_gradient(exact)
-    elif smooth.has(sp.sign, sp.Abs):
-        value, slope = smooth.subs(point), [sp.diff(smooth, v).subs(point) for v in z]
-    else:
-        value, *slope = _evaluated(gradient(smooth, z), point)
+    value, slope = derivatives(smooth, tuple(z), EXACT).first(exact)
     pull = metric * sp.Matrix(list(exact))
     for i in range(len(z)):
         gap = slope[i] * square - degree * value * pull[i]
@@ -91,14 +93,6 @@ def without_flat_roots(f: sp.Expr, z: Sequence[sp.Symbol], point: dict[Any, Any]
         and sp.expand(e.base.xreplace(point)) == 0
     }
     return f.xreplace(flat)
-
-
-def _evaluated(program: Program, point: dict[Any, Any]) -> list[sp.Expr]:
-    """Results of a program at an exact point, step by step."""
-    known = dict(point)
-    for symbol, step in program.steps:
-        known[symbol] = sp.expand(step.xreplace(known))
-    return [result.xreplace(known) for result in program.results]
 
 
 def vanishes(e: sp.Expr) -> bool:
@@ -128,11 +122,10 @@ def eigenvalues_prove(
         return False
     smooth = without_flat_roots(form, z, dict(zip(z, exact, strict=True)))
     square = squared_length(exact, metric)
-    terms = Terms.of(smooth, z)
-    if terms is None:
+    if not smooth.is_polynomial(*z):
         return False
-    at = terms.gradient(list(exact), terms.coefficients, sp.S.Zero)[0]
-    hessian = sp.Matrix(terms.hessian(list(exact), terms.coefficients, sp.S.Zero))
+    found = derivatives(smooth, tuple(z), EXACT)
+    at, hessian = found.first(exact)[0], sp.Matrix(found.second(exact))
     # In units of the value at the point, kappa becomes kappa * square / value.
     entries = []
     for e in hessian:

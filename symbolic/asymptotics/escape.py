@@ -10,6 +10,7 @@ All limits are SymPy's, by Gruntz's algorithm.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -18,7 +19,7 @@ import sympy as sp
 from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.derivation import Derivation
-from symbolic.evidence.step import computed
+from symbolic.evidence.step import Step, computed
 from symbolic.language.expressions import as_expression
 
 __all__ = ["escape_law"]
@@ -73,7 +74,7 @@ def _law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr) -> LateTimeLaw:
     if not degree.is_finite or degree.is_negative:
         raise NoLaw("the logarithm of the loss does not grow like a power of the radius")
     if degree == 0:
-        return replace(_power(loss, radius, mass, phi_slope), limit=limit)
+        return _power(loss, radius, mass, phi_slope, limit)
     # phi ~ c R^k follows from phi' ~ c k R^(k-1).
     c = _limit(phi_slope / (degree * radius ** (degree - 1)), radius)
     if not (c.is_finite and c.is_positive):
@@ -88,40 +89,47 @@ def _law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr) -> LateTimeLaw:
             sp.S.Zero,
             "escape: the speed of log L varies slowly along the flow",
             assumptions=(SOURCE,),
-            fresh=True,
         ),
         computed(
             sp.Limit(phi_slope / radius ** (degree - 1), radius, sp.oo),
             c * degree,
             "escape: growth of -log L",
-            fresh=True,
         ),
         computed(
             mass / (t * (c * degree * (sp.log(t) / c) ** ((degree - 1) / degree)) ** 2),
             constant / (t * sp.log(t) ** q),
             "escape: t L phi'(R)^2 = m where log t = c R^k",
-            fresh=True,
         ),
     )
+    found = _escaping(steps, limit, sp.S.One, constant, q or None)
+    return replace(found, notes=("corrections die out like log log t / log t",) if q else ())
+
+
+def _escaping(
+    steps: Sequence[Step],
+    limit: sp.Expr,
+    exponent: sp.Expr,
+    constant: sp.Expr,
+    log_exponent: sp.Expr | None = None,
+) -> LateTimeLaw:
+    """Law that follows from some steps."""
     checked = tuple(step.verify() for step in steps)
     law = Law(
-        "logarithmic" if q else "power",
-        exponent=sp.S.One,
-        log_exponent=q or None,
+        "logarithmic" if log_exponent else "power",
+        exponent=exponent,
+        log_exponent=log_exponent,
         constant=float(constant),
         constant_exact=constant,
         constant_radius=0.0,
         evidence=MappingProxyType({"escape": weakest(*(s.evidence for s in checked))}),
     )
-    return LateTimeLaw(
-        (law,),
-        limit=limit,
-        derivation=Derivation("escape to infinity", SOURCE, checked),
-        notes=("corrections die out like log log t / log t",) if q else (),
-    )
+    derivation = Derivation("escape to infinity", SOURCE, checked)
+    return LateTimeLaw((law,), limit=limit, derivation=derivation)
 
 
-def _power(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr, phi_slope: sp.Expr) -> LateTimeLaw:
+def _power(
+    loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr, phi_slope: sp.Expr, limit: sp.Expr
+) -> LateTimeLaw:
     """Law of a loss ``A R^-a``: ``R^(a+2) = a (a+2) A t/m``."""
     a = _limit(radius * phi_slope, radius)
     if not (a.is_finite and a.is_positive):
@@ -138,24 +146,11 @@ def _power(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr, phi_slope: sp.Expr) 
             sp.Limit(sp.simplify(loss * radius**a), radius, sp.oo),
             size,
             "escape: the loss falls like a power",
-            fresh=True,
         ),
         computed(
             mass * sp.Derivative(path, t),
             a * size * path ** (-a - 1),
             "escape: the flow of that power",
-            fresh=True,
         ),
     )
-    checked = tuple(step.verify() for step in steps)
-    law = Law(
-        "power",
-        exponent=exponent,
-        constant=float(constant),
-        constant_exact=constant,
-        constant_radius=0.0,
-        evidence=MappingProxyType({"escape": weakest(*(s.evidence for s in checked))}),
-    )
-    return LateTimeLaw(
-        (law,), limit=sp.S.Zero, derivation=Derivation("escape to infinity", SOURCE, checked)
-    )
+    return _escaping(steps, limit, exponent, constant)

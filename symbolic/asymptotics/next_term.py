@@ -22,7 +22,7 @@ import sympy as sp
 from symbolic.asymptotics.direction import Attractor
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.reduction import Reduced, slaved_series, substituted
+from symbolic.asymptotics.reduction import Reduced, followed, inverse_on
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.series import ONCE
 
@@ -59,7 +59,6 @@ def log_term(
     metric = reduced.metric
     across, tangent = _across(metric * e), parts.tangent
     r = sp.Symbol("r", positive=True)
-    s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols))
     w = tuple(sp.Symbol(f"w{k + 1}", real=True) for k in range(across.cols))
     q = tuple(sp.Symbol(f"q{k + 1}", real=True) for k in range(tangent.cols))
     directions: list[tuple[sp.Symbol, Any, list[sp.Expr]]] = [(r, 1, list(parts.slow * e))]
@@ -68,13 +67,10 @@ def log_term(
         aside = [list(parts.slow * across[:, k]) for k in range(across.cols)]
         directions += [(v, ONCE + 2, vector) for v, vector in zip(w, aside, strict=True)]
         directions += [(v, 2, list(tangent[:, k])) for k, v in enumerate(q)]
-    directions += [(v, 2, list(parts.fast[:, k])) for k, v in enumerate(s)]
     order = 2 * p - 2
     try:
-        ring, series = point.series(directions, int(order))
-        inverse = (parts.fast.T * quadratic * parts.fast).inv() if s else sp.zeros(0, 0)
-        slaved = slaved_series(ring, series, s, inverse)
-        along = ring.reduced(substituted(ring, series, s, slaved))
+        inverse = inverse_on(parts.fast, quadratic)
+        ring, slaved, along = followed(point, directions, parts.fast, inverse, int(order))
     except NoLaw:
         return None
     found: dict[tuple[sp.Symbol, ...], sp.Expr] = {}
@@ -95,10 +91,9 @@ def log_term(
             return None  # a form of degree 5 pushes, or the leading form's degree varies
         if q:
             kappa += (b.T * (tangent.T * tangent).inv() * b)[0, 0] * square / (8 * ell**2)
-        if s:
-            moved = parts.fast * sp.Matrix(
-                [ring.expression(x.get(Fraction(2), ring.ring.zero)).subs(r, 1) for x in slaved]
-            )
+        if slaved:
+            second = [x.get(Fraction(2), ring.ring.zero) for x in slaved.values()]
+            moved = parts.fast * sp.Matrix([ring.expression(x).subs(r, 1) for x in second])
             moved = moved.subs(dict.fromkeys((*w, *q), 0))
             kappa -= 4 * (moved.T * moved)[0, 0] / square
     beta = -kappa * square / ((p - 2) ** 2 * ell)

@@ -11,6 +11,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.asymptotics.numbers import ball
 from symbolic.evidence.step import Step, computed
 
 __all__ = [
@@ -44,9 +45,7 @@ def constant(p: sp.Expr, ell: sp.Expr) -> sp.Expr:
 
 def constant_in_balls(p: sp.Rational, ell: Any) -> Any:
     """Return `C` of a ball (`flint.arb`)."""
-    from flint import arb
-
-    degree = arb(int(p.p)) / int(p.q)
+    degree = ball(p)
     q = 1 / (degree - 2)
     return (degree * (degree - 2)) ** (-degree * q) * ell ** (-2 * q)
 
@@ -73,7 +72,6 @@ def resting_step(p: sp.Rational, order: sp.Rational) -> Step:
         -c * order * deviation ** (order - 1) / (p * (p - 2) * ell),
         "polar form: a deviation along which the form has no curvature dies out like a power of"
         " log t",
-        fresh=True,
     ).verify()
 
 
@@ -89,19 +87,16 @@ def polar_steps(p: sp.Rational) -> tuple[Step, ...]:
             -p * ell * radius ** (p - 1),
             "polar form: radius of the slow variables along an attracting direction",
             assumptions=(THEOREM,),
-            fresh=True,
         ),
         computed(
             ell * radius**p,
             constant(p, ell) * t ** (-exponent(p)),
             "polar form: loss at that radius",
-            fresh=True,
         ),
         computed(
             sp.Derivative(t**-g, t),
             -(radius ** (p - 2)) * (kappa - p * ell) * t**-g,
             "polar form: a deviation of the direction dies out like t^-gamma",
-            fresh=True,
         ),
     )
     return tuple(step.verify() for step in steps)

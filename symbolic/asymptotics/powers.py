@@ -9,7 +9,7 @@ The leading form of ReLU neurons is one. Programs of SymPy's derivatives take se
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,9 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from symbolic.language.lower import lower
+from symbolic.asymptotics.numbers import Kind
 
-__all__ = ["Powers"]
+__all__ = ["Powers", "lengths"]
 
 Array = NDArray[np.float64]
 #: Entries of a symmetric matrix that are not zero, by rows: place and number.
@@ -57,82 +57,73 @@ class Powers:
 
     def evaluated(self, z: Array) -> tuple[float, Array, Array]:
         """Value, gradient and Hessian in doubles; a base that is zero adds nothing."""
-        factors, coefficients, q = self.doubles
-        u = factors @ z
-        b = np.einsum("ki,ki->k", u, u)
-        pull = np.einsum("kij,ki->kj", factors, u)
-        zero = b == 0
-        safe = np.where(zero, 1.0, b)
-        first = np.where(zero, 0.0, 2 * coefficients * q * safe ** (q - 1))
-        second = np.where(zero, 0.0, 4 * coefficients * q * (q - 1) * safe ** (q - 2))
-        curved = np.einsum("k,kij->ij", first, self._squares)
-        curved += np.einsum("k,ki,kj->ij", second, pull, pull)
-        return float(coefficients @ b**q), first @ pull, curved
+        value, slope, second = lengths(*self.doubles, np.asarray(z)[None])
+        return float(value[0]), slope[0], second[0]
 
     @functools.cached_property
     def doubles(self) -> tuple[Array, Array, Array]:
-        """Factors `B` with ``A = B'B``, so that a small base keeps its digits; `c`; exponents."""
+        """Factors `F` with ``A = F'F``, so that a small base keeps its digits; `c`; `2 q`."""
         factors = np.stack([_factor(_dense(rows, self.size)) for rows in self.matrices])
         c = np.array([float(e.evalf(20)) for e in self.coefficients])
-        return factors, c, np.array(self.exponents, dtype=float)
+        return factors, c, 2 * np.array(self.exponents, dtype=float)
 
-    @functools.cached_property
-    def _squares(self) -> Array:
-        return np.stack([_dense(rows, self.size) for rows in self.matrices])
+    def functions(self, kind: Kind) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Value with gradient, and Hessian, in one kind of numbers."""
+        shares = [
+            c * share
+            for c, q in zip(self.coefficients, self.exponents, strict=True)
+            for share in (1, 2 * q, 4 * q * (q - 1))
+        ]
+        constants, zero = kind.compiled(shares, ()), kind.number(sp.S.Zero)
 
-    def exact_gradient(self, z: Sequence[sp.Expr]) -> list[sp.Expr]:
-        """Value and gradient at an exact point."""
-        value: sp.Expr = sp.S.Zero
-        slope: list[sp.Expr] = [sp.S.Zero for _ in z]
-        for c, rows, q in zip(self.coefficients, self.matrices, self.exponents, strict=True):
-            pull = [sp.expand(sp.Add(*(a * z[j] for j, a in row))) for row in rows]
-            b = sp.expand(sp.Add(*(p * v for p, v in zip(pull, z, strict=True))))
-            value += c * b**q
-            scale = 2 * c * q * b ** (q - 1)
-            slope = [s + scale * p for s, p in zip(slope, pull, strict=True)]
-        return [value, *slope]
+        def parts(z: Sequence[Any]) -> Iterator[Any]:
+            """Constants, exponent and matrix of each power, ``A z`` where it is not zero, base."""
+            numbers = iter(constants())
+            for rows, q in zip(self.matrices, self.exponents, strict=True):
+                pull = {
+                    i: kind.normal(sum(kind.number(a) * z[j] for j, a in row))
+                    for i, row in enumerate(rows)
+                    if row
+                }
+                base = kind.normal(sum(p * z[i] for i, p in pull.items()))
+                yield tuple(next(numbers) for _ in range(3)), q, rows, pull, base
 
-    def gradient(self, z: Sequence[Any]) -> list[Any]:
-        """Value and gradient in balls."""
-        value, slope = z[0] * 0, [z[0] * 0 for _ in z]
-        for c, q, pull, b in self._parts(z):
-            value = value + c * _power(b, q)
-            scale = 2 * c * _number(q) * _power(b, q - 1)
-            slope = [s if p is None else s + scale * p for s, p in zip(slope, pull, strict=True)]
-        return [value, *slope]
+        def first(z: Sequence[Any]) -> tuple[Any, list[Any]]:
+            value, slope = zero, [zero] * self.size
+            for (c, once, _), q, _, pull, base in parts(z):
+                value = value + c * kind.power(base, q)
+                scale = once * kind.power(base, q - 1)
+                for i, p in pull.items():
+                    slope[i] = slope[i] + scale * p
+            return value, slope
 
-    def hessian(self, z: Sequence[Any]) -> list[list[Any]]:
-        """Second derivatives in balls."""
-        zero = z[0] * 0
-        found = [[zero] * self.size for _ in range(self.size)]
-        for k, (c, q, pull, b) in enumerate(self._parts(z)):
-            first = 2 * c * _number(q) * _power(b, q - 1)
-            second = 4 * c * _number(q * (q - 1)) * _power(b, q - 2)
-            for i, row in enumerate(self.matrices[k]):
-                for j, a in row:
-                    found[i][j] = found[i][j] + first * _number(a)
-                if (p := pull[i]) is not None:
-                    for j, r in enumerate(pull):
-                        if r is not None:
-                            found[i][j] = found[i][j] + second * p * r
-        return found
+        def second(z: Sequence[Any]) -> list[list[Any]]:
+            found = [[zero] * self.size for _ in range(self.size)]
+            for (_, once, twice), q, rows, pull, base in parts(z):
+                scale, bend = once * kind.power(base, q - 1), twice * kind.power(base, q - 2)
+                for i, p in pull.items():
+                    for j, a in rows[i]:
+                        found[i][j] = found[i][j] + scale * kind.number(a)
+                    for j, r in pull.items():
+                        found[i][j] = found[i][j] + bend * p * r
+            return found
 
-    def _parts(self, z: Sequence[Any]) -> list[tuple[Any, sp.Rational, list[Any], Any]]:
-        """Coefficient, exponent, ``A z`` and base of each power."""
-        found = []
-        for c, rows, q in zip(self._balls(), self.matrices, self.exponents, strict=True):
-            pull = [_sum([_number(a) * z[j] for j, a in row]) if row else None for row in rows]
-            b = _sum([p * v for p, v in zip(pull, z, strict=True) if p is not None])
-            found.append((c, q, pull, b))
-        return found
+        return first, second
 
-    def _balls(self) -> list[Any]:
-        return list(self._in_balls())
 
-    @functools.cached_property
-    def _in_balls(self) -> Any:
-        """Coefficients in the precision of the moment; compiled once, which takes longest."""
-        return lower(self.coefficients, [], "ball")
+def lengths(
+    factors: Array, coefficients: Array, powers: Array, w: Array
+) -> tuple[Array, Array, Array]:
+    """Values, gradients and Hessians of ``sum c |F w|^s``, s > 2, of points in rows."""
+    u = np.einsum("kri,bi->kbr", factors, w)
+    pull = np.einsum("kri,kbr->kbi", factors, u)
+    c, s, length = coefficients[:, None], powers[:, None], np.linalg.norm(u, axis=2)
+    safe = np.where(length == 0, 1.0, length)
+    once = c * s * length ** (s - 2)
+    twice = c * s * (s - 2) * length ** (s - 1) / safe**3
+    second = np.einsum("kb,kij->bij", once, np.einsum("kri,krj->kij", factors, factors))
+    second += np.einsum("kb,kbi,kbj->bij", twice, pull, pull)
+    return coefficients @ length**s, np.einsum("kb,kbi->bi", once, pull), second
 
 
 @functools.lru_cache(maxsize=64)
@@ -180,23 +171,3 @@ def _factor(matrix: Array) -> Array:
     values, axes = np.linalg.eigh(matrix)
     values[values < ROUNDING * values[-1]] = 0.0
     return np.asarray(np.sqrt(values)[:, None] * axes.T)
-
-
-def _number(a: sp.Rational) -> Any:
-    from flint import arb
-
-    return arb(int(a.p)) / int(a.q)
-
-
-def _power(b: Any, q: sp.Rational) -> Any:
-    """Power of a positive ball; of one that may not be, nothing is decided."""
-    if not b > 0:
-        raise ArithmeticError("a kink of the form lies on the direction")
-    return b.sqrt() ** int(2 * q) if q.q == 2 else b ** _number(q)
-
-
-def _sum(values: Sequence[Any]) -> Any:
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total

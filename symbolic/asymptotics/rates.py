@@ -37,9 +37,7 @@ def smallest_eigenvalue(
         values = np.linalg.eigvalsh(np.array(sp.Matrix(hessian).evalf(17), dtype=float))
         beside = np.sort(values[np.argsort(np.abs(values))][kernel:])
         return None, float(beside[0]), Evidence.SAMPLED
-    x = sp.Dummy("x")
-    coefficients = DomainMatrix.from_Matrix(sp.Matrix(hessian)).to_field().charpoly()
-    polynomial = sp.Poly([sp.QQ.to_sympy(c) for c in coefficients], x)
+    polynomial = _characteristic(hessian)
     least: tuple[sp.Rational, sp.Poly] | None = None
     for factor, _ in polynomial.factor_list()[1]:
         for (low, high), _ in factor.intervals(eps=WIDTH):
@@ -50,7 +48,7 @@ def smallest_eigenvalue(
         raise ValueError("a Hessian without positive eigenvalues has no rate")
     value, factor = least
     if factor.degree() <= 2:
-        exact = min(sp.roots(factor.as_expr(), x), key=lambda r: abs(r - value))
+        exact = min(sp.roots(factor), key=lambda r: abs(r - value))
         return sp.simplify(exact), float(value), Evidence.PROVED
     return None, float(value), Evidence.ENCLOSED
 
@@ -67,13 +65,15 @@ def below(hessian: sp.MatrixBase, kernel: int, value: sp.Expr) -> bool:
         values = np.linalg.eigvalsh(np.array(sp.Matrix(hessian).evalf(17), dtype=float))
         count = int((np.abs(values) < float(near) * (1 - 1e-9)).sum())
         return count == kernel and bool(np.abs(values - float(near)).min() < 1e-9 * float(near))
-    x = sp.Dummy("x")
-    coefficients = DomainMatrix.from_Matrix(sp.Matrix(hessian)).to_field().charpoly()
-    while coefficients and coefficients[-1] == 0:
-        coefficients = coefficients[:-1]
-    polynomial = sp.Poly([sp.QQ.to_sympy(c) for c in coefficients], x)
+    (zeros,), polynomial = _characteristic(hessian).terms_gcd()
     return (
-        hessian.rows - polynomial.degree() == kernel
+        zeros == kernel
         and polynomial.count_roots(sup=near - width) == 0
         and polynomial.count_roots(near - width, near + width) > 0
     )
+
+
+def _characteristic(hessian: sp.MatrixBase) -> sp.Poly:
+    """Polynomial whose roots are the eigenvalues, over the fractions."""
+    coefficients = DomainMatrix.from_Matrix(sp.Matrix(hessian)).to_field().charpoly()
+    return sp.Poly([sp.QQ.to_sympy(c) for c in coefficients], sp.Dummy("x"))

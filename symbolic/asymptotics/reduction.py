@@ -9,7 +9,9 @@ part `A` and the rest `R`, adds one power of ``eps``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import sympy as sp
@@ -20,7 +22,7 @@ from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.series import Series, SeriesRing
 
-__all__ = ["Reduced", "reduce", "slaved_series", "substituted"]
+__all__ = ["Reduced", "followed", "inverse_on", "reduce", "slaved_series"]
 
 # Degrees up to which leading forms are looked for, one after the other. The second ones follow
 # where a form of that degree in all variables has no more terms than the last number.
@@ -76,31 +78,32 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
     """
     slow, fast = parts.slow, parts.fast
     z = tuple(sp.Symbol(f"z{k + 1}", real=True) for k in range(slow.cols))
-    s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(fast.cols))
-    form_of_fast = (fast.T * quadratic * fast).applyfunc(sp.cancel)
-    inverse = form_of_fast.inv() if fast.cols else form_of_fast
+    inverse = inverse_on(fast, quadratic)
     slow_directions = [(v, 1, list(slow[:, k])) for k, v in enumerate(z)]
     count = slow.cols + fast.cols
     further = [k for k in FURTHER if sp.binomial(count + k, k) <= TERMS]
     # A kink of degree three is common, a smooth loss with such a form is seldom at a minimum.
     for order in (*(() if point.smooth else (3,)), *ORDERS, *further):
-        directions = slow_directions + [(v, 2, list(fast[:, k])) for k, v in enumerate(s)]
-        ring, series = point.series(directions, order)
-        if any(w <= 2 and w > 0 for w in series):
-            raise NoLaw("the slow directions are not in the kernel of the Hessian")
-        slaved = slaved_series(ring, series, s, inverse)
-        reduced = ring.reduced(substituted(ring, series, s, slaved))
+        ring, slaved, reduced = followed(point, slow_directions, fast, inverse, order)
         found = {w: part for w, part in reduced.items() if w > 0}
+        if any(w <= 2 for w in found):
+            raise NoLaw("the slow directions are not in the kernel of the Hessian")
         if not found:
             continue
         degree = min(found)
         form = found[degree]
         smooth = ring.smooth(form)
-        felt = [{w: p for w, p in x.items() if 2 * w <= degree} for x in slaved]
+        shown = _factored(ring, form) if smooth else ring.expression(form)
+        if shown.has(*slaved):  # a kink of fast variables has the sign of what they follow
+            parts_of_two = {v: x.get(Fraction(2), ring.ring.zero) for v, x in slaved.items()}
+            shown = shown.xreplace({v: ring.expression(p) for v, p in parts_of_two.items()})
+            if shown == 0:
+                raise NoLaw("the slow variables run along a kink of the loss")
+        felt = [{w: p for w, p in x.items() if 2 * w <= degree} for x in slaved.values()]
         return Reduced(
             z,
             sp.Rational(degree.numerator, degree.denominator),
-            _factored(ring, form) if smooth else ring.expression(form),
+            shown,
             sp.ImmutableMatrix(slow.T * slow),
             tuple(sp.Add(*(ring.expression(p) for p in x.values())) for x in felt),
             smooth,
@@ -122,6 +125,47 @@ def _factored(ring: SeriesRing, form: PolyElement) -> sp.Expr:
     return sp.Mul(ring.domain.to_sympy(content), ring.expression(primitive), evaluate=False)
 
 
+def inverse_on(fast: sp.MatrixBase, quadratic: sp.MatrixBase) -> sp.MatrixBase:
+    """Inverse of a Hessian on its fast directions."""
+    form = (fast.T * quadratic * fast).applyfunc(sp.cancel)
+    return form.inv() if fast.cols else form
+
+
+def followed(
+    point: Point,
+    directions: Sequence[tuple[sp.Symbol, Any, list[sp.Expr]]],
+    fast: sp.MatrixBase,
+    inverse: sp.MatrixBase,
+    order: Any,
+) -> tuple[SeriesRing, dict[sp.Symbol, Series], Series]:
+    """Expand a loss along some directions, with the fast variables following.
+
+    Parameters
+    ----------
+    point : Point
+        The loss at a critical point.
+    directions : sequence of (Symbol, weight, vector)
+        As of `Point.series`.
+    fast : Matrix
+        The fast directions, as columns.
+    inverse : Matrix
+        Of the Hessian on these.
+    order : number
+        Up to which power of ``eps``.
+
+    Returns
+    -------
+    ring, slaved, series
+        The ring, the series of each fast variable, and that of the loss, in normal form.
+    """
+    s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(fast.cols))
+    others = [(v, 2, list(fast[:, k])) for k, v in enumerate(s)]
+    ring, series = point.series([*directions, *others], order)
+    found = slaved_series(ring, series, s, inverse)
+    reduced = ring.reduced(_substituted(ring, series, s, found))
+    return ring, dict(zip(s, found, strict=True)), reduced
+
+
 def slaved_series(
     ring: SeriesRing, series: Series, s: tuple[sp.Symbol, ...], inverse: sp.MatrixBase
 ) -> list[Series]:
@@ -140,7 +184,7 @@ def slaved_series(
     rest = [_without_linear(ring, g, first, len(s)) for g in gradients]
     found: list[Series] = [{} for _ in s]
     for _ in range(int(ring.order) + 1):  # decimals never agree to the last digit
-        pull = [substituted(ring, g, s, found) for g in rest]
+        pull = [_substituted(ring, g, s, found) for g in rest]
         new = [
             ring.reduced(
                 ring.add(
@@ -170,7 +214,7 @@ def _without_linear(ring: SeriesRing, slope: Series, first: int, count: int) -> 
     return {w: part for w, part in rest.items() if part}
 
 
-def substituted(
+def _substituted(
     ring: SeriesRing, series: Series, s: tuple[sp.Symbol, ...], values: list[Series]
 ) -> Series:
     """Series with `values` in place of the variables `s`."""

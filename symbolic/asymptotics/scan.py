@@ -25,7 +25,8 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from symbolic.asymptotics.powers import Powers
+from symbolic.asymptotics.numbers import ball
+from symbolic.asymptotics.powers import Powers, lengths
 from symbolic.asymptotics.signs import Signed
 from symbolic.language.lower import lower
 
@@ -112,21 +113,11 @@ class Lengths:
 
     def at(self, w: Array) -> tuple[Array, Array, Array]:
         """Values, gradients and Hessians on the sphere, of points along the first axis."""
-        s, p, n = self.powers[:, None], self.degree, w.shape[1]
-        u = np.einsum("kri,bi->kbr", self.factors, w)
-        pull = np.einsum("kri,kbr->kbi", self.factors, u)
-        length = np.linalg.norm(u, axis=2)
-        safe = np.where(length == 0, 1.0, length)
-        once = self.coefficients[:, None] * s * length ** (s - 2)
-        twice = self.coefficients[:, None] * s * (s - 2) * length ** (s - 1) / safe**3
-        value = self.coefficients @ length**s
-        slope = np.einsum("kb,kbi->bi", once, pull) - p * value[:, None] * w
-        squares = np.einsum("kri,krj->kij", self.factors, self.factors)
-        second = np.einsum("kb,kij->bij", once, squares)
-        second += np.einsum("kb,kbi,kbj->bij", twice, pull, pull)
-        second -= p * value[:, None, None] * np.eye(n)
-        tangent = np.eye(n) - w[:, :, None] * w[:, None, :]
-        return value, slope, tangent @ second @ tangent
+        one, p = np.eye(w.shape[1]), self.degree
+        value, slope, second = lengths(self.factors, self.coefficients, self.powers, w)
+        tangent = one - w[:, :, None] * w[:, None, :]
+        second = tangent @ (second - p * value[:, None, None] * one) @ tangent
+        return value, slope - p * value[:, None] * w, second
 
 
 def scanned(
@@ -146,26 +137,26 @@ def scanned(
     values : sequence of arb
         Of the form at the minima that are known.
     """
-    lengths = Lengths.of(form, z, degree, metric)
-    if lengths is None or len(rotations) > 1:
+    known_form = Lengths.of(form, z, degree, metric)
+    if known_form is None or len(rotations) > 1:
         return False
-    slices = _slices(lengths, rotations)
+    slices = _slices(known_form, rotations)
     inside = lower([form], tuple(z), "ball")
 
     def known(w: Array, off: float) -> bool:
-        return _known(inside, (lengths.axes @ w).tolist(), degree, metric, values, off)
+        return _known(inside, (known_form.axes @ w).tolist(), degree, metric, values, off)
 
-    return bool(slices) and all(_decided(lengths, planes, one, known) for planes, one in slices)
+    return bool(slices) and all(_decided(known_form, planes, one, known) for planes, one in slices)
 
 
 def _parts(form: sp.Expr, z: Sequence[sp.Symbol]) -> tuple[Array, Array] | None:
     """Factors and coefficients, of lengths and of signs times powers of their arguments."""
     terms = sp.Add.make_args(form)
-    lengths = [t for t in terms if Powers.of(t, z) is not None]
-    lines = _lines(sp.Add(*(t for t in terms if t not in lengths)), z)
+    roots = [t for t in terms if Powers.of(t, z) is not None]
+    lines = _lines(sp.Add(*(t for t in terms if t not in roots)), z)
     if lines is None:
         return None
-    powers = Powers.of(sp.Add(*lengths), z) if lengths else None
+    powers = Powers.of(sp.Add(*roots), z) if roots else None
     factors, coefficients = [], list(lines[1])
     for line in lines[0]:
         factors.append(np.zeros((len(z), len(z))))
@@ -349,5 +340,5 @@ def _known(
     square = sum(
         (entries[n * i + j] * point[i] * point[j] for i in range(n) for j in range(n)), arb(0)
     )
-    value = inside(*point)[0] / square ** (arb(int(degree.p)) / int(degree.q) / 2)
+    value = inside(*point)[0] / square ** (ball(degree) / 2)
     return any(abs(value - v) + off < SAME * abs(v) for v in values)

@@ -267,7 +267,7 @@ class SeriesRing:
         found = self._monomial_root(rest[m], part) or self._atom(rest[m], part, m * part)
         found = self.times(found, self.power({m: rest[m]}, int(whole)))
         higher = {w: p for w, p in rest.items() if w > m}
-        if not any(fits(min(found) + w - m, self.order) for w in higher):
+        if not found or not any(fits(min(found) + w - m, self.order) for w in higher):
             return found
         small: Series = {}
         for w, p in higher.items():

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sympy as sp
 
-from symbolic.language.lower import lower
+from symbolic.asymptotics.numbers import Kind
 
 __all__ = ["Signed"]
 
@@ -35,9 +34,9 @@ class Signed:
         plain = f.xreplace(dict(zip(found, signs, strict=True)))
         return cls(plain, signs, tuple(s.args[0] for s in found))
 
-    def compiled(self, z: Sequence[sp.Symbol]) -> Callable[..., list[Any]]:
-        """Signs in doubles as a function of `z`."""
+    def compiled(self, z: Sequence[sp.Symbol], kind: Kind) -> Callable[..., list[Any]]:
+        """Signs in one kind of numbers as a function of `z`."""
         if not self.signs:
             return lambda *_: []
-        inner = lower(self.arguments, tuple(z), "numpy")
-        return lambda *values: [np.sign(a) for a in inner(*values)]
+        inner = kind.compiled(self.arguments, tuple(z))
+        return lambda *values: [kind.sign(a) for a in inner(*values)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -15,7 +14,7 @@ from sympy.polys.rings import PolyElement, PolyRing
 
 from symbolic.asymptotics.terms import collected
 
-__all__ = ["Table", "coefficient", "slopes_of", "table_of"]
+__all__ = ["Table", "slopes_of", "table_of"]
 
 # Coefficients and entries up to this: sums of a million of their products are whole in 64 bits.
 # Monomials are numbers up to the other one.
@@ -119,8 +118,3 @@ def table_of(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> Table | None:
         places.append(np.array(padded, dtype=np.int64).reshape(len(rows), degree))
         numbers.append(np.array(whole, dtype=np.int64))
     return Table(len(y), tuple(places), tuple(numbers), scale)
-
-
-def coefficient(ring: PolyRing, value: sp.Expr) -> Any:
-    """A number as an element of a ring's domain."""
-    return ring.domain.from_sympy(value)

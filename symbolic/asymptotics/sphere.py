@@ -17,11 +17,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from symbolic.asymptotics.circle import Circle, Ray
-from symbolic.asymptotics.powers import Powers
-from symbolic.asymptotics.signs import Signed
-from symbolic.asymptotics.terms import Terms, seconds
-from symbolic.language.lower import lower
-from symbolic.language.program import gradient, tangent
+from symbolic.asymptotics.derivatives import DOUBLES, derivatives
 
 __all__ = ["Form", "Minimum", "form_of", "minima"]
 
@@ -45,8 +41,6 @@ MOST_GROWTH = 300.0
 NOISE = 1e-15
 # A form of the cone, relative to the square of the length, is zero below this.
 ON_CONE = 1e-15
-# Far below the square of any entry.
-TINY = 1e-200
 
 
 class Form:
@@ -79,47 +73,15 @@ class Form:
         self.cone = [np.array(q, dtype=float) for q in cone]
         self.circle = None if cone else Circle.of(form, z, sp.Integer(round(degree)), metric)
         self._back = np.linalg.inv(np.linalg.cholesky(self.metric).T)
-        terms = Terms.of(form, z)
-        self._seconds = None if terms is None else seconds(terms, round(self.degree))
-        self._powers = Powers.of(form, z) if self._seconds is None else None
-        if self._seconds is None and self._powers is None:
-            self._compile(form, tuple(z))
-
-    def _compile(self, form: sp.Expr, z: tuple[sp.Symbol, ...]) -> None:
-        signed = Signed.of(_lifted(form))
-        first = gradient(signed.expression, z)
-        steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in z)
-        second = tangent(first, z, steps)
-        self._signs = signed.compiled(z)
-        self._first = lower(first.results, (*z, *signed.signs), "numpy", first.steps)
-        self._second = lower(second.results, (*z, *signed.signs, *steps), "numpy", second.steps)
+        self._derivatives = derivatives(form, tuple(z), DOUBLES)
 
     def value(self, z: Vector) -> tuple[float, Vector]:
         """Value and gradient."""
-        if self._seconds is not None:
-            slope = self._seconds.at(z) @ z / (self.degree - 1)
-            return float(slope @ z) / self.degree, slope
-        if self._powers is not None:
-            return self._powers.evaluated(z)[:2]
-        with np.errstate(all="ignore"):
-            found = self._first(*z.tolist(), *self._signs(*z))
-        return float(found[0]), np.array(found[1:], dtype=float)
-
-    def all_of(self, z: Sequence[float]) -> list[float]:
-        """Value, then derivatives."""
-        value, slope = self.value(np.array(z))
-        return [value, *slope.tolist()]
+        return self._derivatives.first(z)
 
     def hessian(self, z: Vector) -> Vector:
         """Hessian."""
-        if self._seconds is not None:
-            return self._seconds.at(z)
-        if self._powers is not None:
-            return self._powers.evaluated(z)[2]
-        n = self.size
-        with np.errstate(all="ignore"):
-            rows = self._second(*z, *self._signs(*z), *np.eye(n))[1:]
-        return np.stack([np.broadcast_to(r, (n,)) for r in rows], axis=-1)
+        return np.asarray(self._derivatives.second(z))
 
     def normalised(self, z: Vector) -> Vector:
         """Point of the sphere."""
@@ -235,15 +197,6 @@ def form_of(
 ) -> Form:
     """Form on arrays, compiled once."""
     return Form(form, z, degree, metric, cone)
-
-
-def _lifted(form: sp.Expr) -> sp.Expr:
-    """Form whose roots have derivatives in doubles where they vanish: 0 instead of 0/0."""
-    tiny = sp.Float(TINY)
-    return form.replace(
-        lambda e: e.is_Pow and e.exp.is_Rational and not e.exp.is_Integer and e.base.free_symbols,
-        lambda e: (e.base + tiny) ** e.exp,
-    )
 
 
 @dataclass(frozen=True)

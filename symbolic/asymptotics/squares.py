@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import sympy as sp
 
+from symbolic.language.elimination import eliminated
+
 __all__ = ["sum_of_squares"]
 
 
@@ -30,19 +32,14 @@ def sum_of_squares(form: sp.Expr, variables: Sequence[sp.Symbol]) -> sp.Expr:
     poly = sp.Poly(form, *used)
     if poly.total_degree() != 2 or not poly.is_homogeneous:
         return form
-    n, terms = len(used), []
-    rest = [[sp.S.Zero] * n for _ in used]
+    terms = []
+    matrix = [[sp.S.Zero] * len(used) for _ in used]
     for monomial, c in poly.terms():
         i, j = (k for k, e in enumerate(monomial) for _ in range(e))
-        rest[i][j] += c / 2
-        rest[j][i] += c / 2
-    for k in range(n):
-        if (c := rest[k][k]) == 0:
-            continue
-        ratios = [sp.cancel(e / c) for e in rest[k]]
-        line = sp.Add(*(r * u for r, u in zip(ratios, used, strict=True)))
-        terms.append(c * line**2)
-        rest = [
-            [sp.cancel(rest[i][j] - c * ratios[i] * ratios[j]) for j in range(n)] for i in range(n)
-        ]
-    return form if any(e != 0 for row in rest for e in row) else sp.Add(*terms)
+        matrix[i][j] += c / 2
+        matrix[j][i] += c / 2
+    for c, line in eliminated(matrix, sp.cancel):
+        if line is None:
+            return form
+        terms.append(c * sp.Add(*(r * u for r, u in zip(line, used, strict=True))) ** 2)
+    return sp.Add(*terms)

@@ -7,6 +7,7 @@ which know nothing of the series that the law was derived by. Otherwise the step
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -19,15 +20,14 @@ from symbolic.asymptotics.squares import sum_of_squares
 from symbolic.evidence.identity import Basis, Evidence, Finding, examine
 from symbolic.evidence.step import Step, computed
 
-__all__ = ["DIFFERENTIABLE", "recomputed", "smooth_loss", "steps_of_point", "steps_of_reduction"]
+__all__ = ["steps_of_point", "steps_of_reduction"]
 
-#: SymPy differentiates expressions of up to so many entries and operations for a step.
+# SymPy differentiates expressions of up to so many entries and operations for a step.
 DIFFERENTIABLE = 16, 700
-# What exact arithmetic of series has just computed; `verify` computes it anew.
 EXACT = Finding(Evidence.PROVED, basis=Basis.ALGEBRA)
 
 
-def smooth_loss(point: Point) -> bool:
+def _smooth_loss(point: Point) -> bool:
     """Whether SymPy's derivatives of the loss exist as expressions, and are not too large."""
     entries, operations = DIFFERENTIABLE
     return (
@@ -38,8 +38,8 @@ def smooth_loss(point: Point) -> bool:
     )
 
 
-def recomputed(again: Callable[[], Any], level: Evidence) -> Callable[[Any, Any], Finding]:
-    """Check of a right side against what a computation gives anew."""
+def _recomputed(lhs: Any, rhs: Any, rule: str, again: Callable[[], Any], *words: str) -> Step:
+    """Step whose right side exact arithmetic has just computed; `verify` computes it anew."""
 
     def check(_: Any, rhs: Any) -> Finding:
         found = again()
@@ -47,11 +47,9 @@ def recomputed(again: Callable[[], Any], level: Evidence) -> Callable[[Any, Any]
         entries = list(gap) if isinstance(gap, sp.MatrixBase) else [gap]
         if any(sp.simplify(e) != 0 for e in entries):
             return Finding(Evidence.REFUTED, (("lhs", str(found)), ("rhs", str(rhs))))
-        if level is Evidence.PROVED:
-            return Finding(level, basis=Basis.ALGEBRA)
-        return Finding(level, detail="computed anew")
+        return EXACT
 
-    return check
+    return computed(lhs, rhs, rule, assumptions=words, check=check, finding=EXACT)
 
 
 def _path(point: Point, *moves: tuple[Any, sp.MatrixBase]) -> sp.Expr:
@@ -64,7 +62,7 @@ def _path(point: Point, *moves: tuple[Any, sp.MatrixBase]) -> sp.Expr:
 
 def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...]:
     """Critical point, Hessian, and family."""
-    smooth, n = smooth_loss(point), len(point.y)
+    smooth, n = _smooth_loss(point), len(point.y)
     at = tuple(zip(point.y, point.at, strict=True))
     zero = sp.ImmutableMatrix.zeros(n, 1)
     steps = []
@@ -75,15 +73,11 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
                 for y in point.y
             ]
         )
-        steps.append(computed(gradient, zero, "critical point", fresh=True))
+        steps.append(computed(gradient, zero, "critical point"))
     else:
         names = sp.ImmutableMatrix([sp.Symbol(f"g_{y}") for y in point.y])
-        again = recomputed(
-            lambda: Point(*_fields(point)).quadratic.gradient.as_immutable(), Evidence.PROVED
-        )
-        steps.append(
-            computed(names, zero, "critical point", fresh=True, check=again, finding=EXACT)
-        )
+        again = lambda: replace(point).quadratic.gradient.as_immutable()  # noqa: E731
+        steps.append(_recomputed(names, zero, "critical point", again))
     steps.append(_hessian_step(point, parts, smooth))
     y = sp.Matrix(list(point.y))
     for x in found.generators:
@@ -96,7 +90,7 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
                     if moved[i] != 0
                 )
             )
-            steps.append(computed(rate, sp.S.Zero, "symmetry: tangent X y*", fresh=True))
+            steps.append(computed(rate, sp.S.Zero, "symmetry: tangent X y*"))
     if found.lines.cols and point.integrand == 0:
         names = [sp.Symbol(f"q{k + 1}", real=True) for k in range(found.lines.cols)]
         where = [
@@ -116,12 +110,8 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
             return examine(moved, rhs)
 
         rule = "family: the loss is constant along lines"
-        steps.append(computed(lhs, point.quadratic.value, rule, fresh=True, check=along))
+        steps.append(computed(lhs, point.quadratic.value, rule, check=along))
     return tuple(steps)
-
-
-def _fields(point: Point) -> tuple[Any, ...]:
-    return point.y, point.plain, point.integrand, point.x, point.at
 
 
 def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
@@ -138,17 +128,16 @@ def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
     if smooth:
         moves = [(eps * v, m[:, j]) for v, m, j in _columns(z, slow, s, parts.fast)]
         second = sp.Derivative(_path(point, *moves), (eps, 2)) / 2
-        return computed(sp.Subs(second, eps, 0), squares, rule, fresh=True)
+        return computed(sp.Subs(second, eps, 0), squares, rule)
 
     def again() -> sp.Expr:
-        hessian = Point(*_fields(point)).quadratic.hessian
+        hessian = replace(point).quadratic.hessian
         vector = sum(
             (v * m[:, j] for v, m, j in _columns(z, slow, s, parts.fast)), sp.zeros(len(point.y), 1)
         )
         return sp.expand((vector.T * hessian * vector)[0, 0] / 2)
 
-    check = recomputed(again, Evidence.PROVED)
-    return computed(sp.Symbol("H(k,s)"), squares, rule, fresh=True, check=check, finding=EXACT)
+    return _recomputed(sp.Symbol("H(k,s)"), squares, rule, again)
 
 
 def _columns(z: Any, slow: sp.MatrixBase, s: Any, fast: sp.MatrixBase) -> list[Any]:
@@ -159,18 +148,9 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
     """Slaving and leading form."""
     p, z, eps = reduced.degree, reduced.z, sp.Symbol("epsilon", positive=True)
     names = sp.ImmutableMatrix(len(z), len(z), lambda i, j: sp.Symbol(f"G_{i + 1}{j + 1}"))
-    lengths = recomputed(lambda: parts.slow.T * parts.slow, Evidence.PROVED)
-    steps = [
-        computed(
-            names,
-            reduced.metric,
-            "metric: lengths and angles of the slow directions",
-            fresh=True,
-            check=lengths,
-            finding=EXACT,
-        )
-    ]
-    if smooth_loss(point) and p.is_Integer and p <= 6:
+    rule = "metric: lengths and angles of the slow directions"
+    steps = [_recomputed(names, reduced.metric, rule, lambda: parts.slow.T * parts.slow)]
+    if _smooth_loss(point) and p.is_Integer and p <= 6:
         s = [sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols)]
         moves = [(eps * v, parts.slow[:, k]) for k, v in enumerate(z)]
         free = [(eps**2 * v, parts.fast[:, k]) for k, v in enumerate(s)]
@@ -185,33 +165,17 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
                     slopes,
                     sp.ImmutableMatrix.zeros(len(s), 1),
                     "slaving: the fast variables are stationary",
-                    fresh=True,
                 )
             )
         if p <= 4:
             lhs = sp.Subs(order, [eps, *s], [0, *values]) if s else sp.Subs(order, eps, 0)
-            steps.append(computed(lhs, reduced.form, "leading form", fresh=True))
+            steps.append(computed(lhs, reduced.form, "leading form"))
             return tuple(steps)
 
     def again() -> sp.Expr:
-        return reduce(Point(*_fields(point)), parts, point.quadratic.hessian).form
+        return reduce(replace(point), parts, point.quadratic.hessian).form
 
+    words = "expectation and expansion may be exchanged: the integrand grows like a Gaussian"
+    exchanged = (words,) if point.integrand != 0 else ()
     name = sp.Function("ell")(*z)
-    check = recomputed(again, Evidence.PROVED)
-    assumptions = (
-        ("expectation and expansion may be exchanged: the integrand grows like a Gaussian",)
-        if point.integrand != 0
-        else ()
-    )
-    steps.append(
-        computed(
-            name,
-            reduced.form,
-            "leading form",
-            assumptions=assumptions,
-            fresh=True,
-            check=check,
-            finding=EXACT,
-        )
-    )
-    return tuple(steps)
+    return (*steps, _recomputed(name, reduced.form, "leading form", again, *exchanged))

@@ -16,8 +16,9 @@ import sympy as sp
 from numpy.typing import NDArray
 from sympy.polys.matrices import DomainMatrix
 
+from symbolic.asymptotics.numbers import DOUBLES
 from symbolic.asymptotics.signs import Signed
-from symbolic.asymptotics.slopes import coefficient, slopes_of, table_of
+from symbolic.asymptotics.slopes import slopes_of, table_of
 from symbolic.language.lower import lower
 from symbolic.language.program import gradient
 
@@ -55,7 +56,7 @@ def numerical_gradient(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> Gradient:
     signed = Signed.of(f)
     found = gradient(signed.expression, y)
     compiled = lower(found.results[1:], (*y, *signed.signs), "numpy", found.steps)
-    signs = signed.compiled(y)
+    signs = signed.compiled(y, DOUBLES)
 
     def at(points: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = np.moveaxis(points, -1, 0)
@@ -226,11 +227,10 @@ def _still(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
     slopes = slopes_of(f, tuple(y))
     if slopes is None:
         return False
-    total = slopes[0].ring.zero
-    for i in range(x.rows):
-        for j in range(x.cols):
-            if x[i, j] != 0:
-                total += slopes[i] * slopes[i].ring.gens[j] * coefficient(slopes[i].ring, x[i, j])
+    ring = slopes[0].ring
+    total = ring.zero
+    for (i, j), e in x.todok().items():
+        total += slopes[i] * ring.gens[j] * ring.domain.from_sympy(e)
     return not total
 
 

@@ -7,18 +7,22 @@ derivatives take a minute to make.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
+from sympy.utilities.iterables import multiset_permutations
 
-from symbolic.language.lower import lower
+from symbolic.asymptotics.numbers import DOUBLES, Kind
 
 __all__ = ["Seconds", "Terms", "collected", "placed", "seconds"]
 
+#: Exponents of a monomial that are not zero, as pairs of place and power.
+Factors: TypeAlias = tuple[tuple[int, int], ...]
 #: Entries of the largest matrix of coefficients.
 LARGEST = 2_000_000
 
@@ -29,57 +33,76 @@ class Terms:
 
     size: int
     coefficients: tuple[sp.Expr, ...]
-    powers: tuple[tuple[tuple[int, int], ...], ...]
+    powers: tuple[Factors, ...]
 
     @classmethod
     def of(cls, form: sp.Expr, z: Sequence[sp.Symbol]) -> Terms | None:
         """Terms of a polynomial; None of anything else."""
         return _terms(form, tuple(z))
 
-    def numbers(self, backend: Any) -> list[Any]:
-        """Coefficients in the arithmetic of a backend of `lower`."""
-        distinct = list(dict.fromkeys(self.coefficients))
-        known = dict(zip(distinct, lower(distinct, [], backend)(), strict=True))
-        return [known[c] for c in self.coefficients]
+    def numbers(self, kind: Kind) -> Callable[[], list[Any]]:
+        """Coefficients in one kind of numbers, in the precision of the moment."""
+        distinct = tuple(dict.fromkeys(self.coefficients))
+        values = kind.compiled(distinct, ())
 
-    def gradient(self, z: Sequence[Any], numbers: Sequence[Any], zero: Any) -> list[Any]:
-        """Value and gradient."""
-        table, found = self._table(z), [zero] * (self.size + 1)
-        for c, powers in self._felt(z, numbers, 1):
+        def found() -> list[Any]:
+            known = dict(zip(distinct, values(), strict=True))
+            return [known[c] for c in self.coefficients]
+
+        return found
+
+    def functions(self, kind: Kind) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Value with gradient, and Hessian."""
+        numbers = self.numbers(kind)
+        return (
+            lambda z: self._gradient(z, numbers()),
+            lambda z: self._hessian(z, numbers()),
+        )
+
+    def seconds(
+        self, numbers: Sequence[Any], zeros: Container[int] = ()
+    ) -> Iterator[tuple[int, int, Factors, Any]]:
+        """Terms of the upper triangle of the Hessian: row, column, powers, and coefficient.
+
+        Those that vanish where some entries are exactly zero are left out.
+        """
+        for c, powers in self._felt(numbers, zeros, 2):
+            for i, e in powers:
+                for j, f in powers:
+                    times = e * (e - 1) if i == j else e * f
+                    if j < i or not times:
+                        continue
+                    left = ((k, g - (k == i) - (k == j)) for k, g in powers)
+                    yield i, j, tuple((k, g) for k, g in left if g), c * times
+
+    def _gradient(self, z: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, list[Any]]:
+        table, value, slope = self._table(z), z[0] * 0, [z[0] * 0] * self.size
+        for c, powers in self._felt(numbers, _zeros(z), 1):
             whole = c
             for k, e in powers:
                 whole = whole * table[k][e]
-            found[0] = found[0] + whole
+            value = value + whole
             for k, e in powers:
                 part = c * e
                 for other, f in powers:
                     part = part * table[other][f - (other == k)] if f > (other == k) else part
-                found[k + 1] = found[k + 1] + part
-        return found
+                slope[k] = slope[k] + part
+        return value, slope
 
-    def hessian(self, z: Sequence[Any], numbers: Sequence[Any], zero: Any) -> list[list[Any]]:
-        """Second derivatives."""
+    def _hessian(self, z: Sequence[Any], numbers: Sequence[Any]) -> list[list[Any]]:
         table = self._table(z)
-        found = [[zero] * self.size for _ in range(self.size)]
-        for c, powers in self._felt(z, numbers, 2):
-            for i, e in powers:
-                for j, f in powers:
-                    factor = e * (e - 1) if i == j else e * f
-                    if j < i or not factor:
-                        continue
-                    part = c * factor
-                    for k, g in powers:
-                        left = g - (k == i) - (k == j)
-                        part = part * table[k][left] if left else part
-                    found[i][j] = found[i][j] + part
+        found = [[z[0] * 0] * self.size for _ in range(self.size)]
+        for i, j, powers, c in self.seconds(numbers, _zeros(z)):
+            for k, e in powers:
+                c = c * table[k][e]
+            found[i][j] = found[i][j] + c
         for i in range(self.size):
             for j in range(i):
                 found[i][j] = found[j][i]
         return found
 
-    def _felt(self, z: Sequence[Any], numbers: Sequence[Any], order: int) -> Iterator[Any]:
+    def _felt(self, numbers: Sequence[Any], zeros: Container[int], order: int) -> Iterator[Any]:
         """Terms of which a derivative of an order does not vanish: entries may be exactly zero."""
-        zeros = {k for k, v in enumerate(z) if v == 0}
         for c, powers in zip(numbers, self.powers, strict=True):
             if not zeros or sum(e for k, e in powers if k in zeros) <= order:
                 yield c, powers
@@ -92,6 +115,10 @@ class Terms:
             for _ in range(most - 1):
                 row.append(row[-1] * row[1])
         return table
+
+
+def _zeros(z: Sequence[Any]) -> set[int]:
+    return {k for k, v in enumerate(z) if v == 0}
 
 
 @functools.lru_cache(maxsize=16)
@@ -146,9 +173,15 @@ class Seconds:
     places: NDArray[np.int64]
     matrix: NDArray[np.float64]
 
-    def at(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+    def second(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Hessian."""
-        return (self.matrix @ z[self.places].prod(axis=1))[self._rows]
+        return (self.matrix @ np.asarray(z)[self.places].prod(axis=1))[self._rows]
+
+    def first(self, z: Sequence[float] | NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Value and gradient."""
+        degree = 2 + self.places.shape[1]
+        slope = self.second(z) @ z / (degree - 1)
+        return float(slope @ z) / degree, slope
 
     @functools.cached_property
     def _rows(self) -> NDArray[np.int64]:
@@ -159,53 +192,28 @@ class Seconds:
         return found
 
 
-@functools.lru_cache(maxsize=16)
-def seconds(terms: Terms, degree: int) -> Seconds | None:
+def seconds(terms: Terms) -> Seconds | None:
     """Second derivatives of a homogeneous polynomial; None where they are too large."""
-    n = terms.size
-    row: dict[tuple[int, int], int] = {}
-    for i in range(n):
-        for j in range(i, n):
-            row[i, j] = len(row)
-    column: dict[tuple[int, ...], int] = {}
-    entries = []
-    for c, powers in zip(terms.numbers("numpy"), terms.powers, strict=True):
-        whole = [k for k, e in powers for _ in range(e)]
-        for i, e in powers:
-            for j, f in powers:
-                times = e * (e - 1) if i == j else e * f
-                if j < i or not times:
-                    continue
-                left = whole.copy()
-                left.remove(i)
-                left.remove(j)
-                k = column.setdefault(tuple(left), len(column))
-                entries.append((row[i, j], k, float(c) * times))
+    n, degree = terms.size, sum(e for _, e in terms.powers[0])
+    row = {place: k for k, place in enumerate(itertools.combinations_with_replacement(range(n), 2))}
+    column: dict[Factors, int] = {}
+    entries = [
+        (row[i, j], column.setdefault(powers, len(column)), c)
+        for i, j, powers, c in terms.seconds(terms.numbers(DOUBLES)())
+    ]
     if degree < 2 or len(row) * len(column) > LARGEST:
         return None
     matrix = np.zeros((len(row), len(column)))
     for i, k, value in entries:
         matrix[i, k] += value
-    places = np.array(list(column), dtype=np.int64).reshape(len(column), degree - 2)
-    return Seconds(n, places, matrix)
+    places = [[k for k, e in powers for _ in range(e)] for powers in column]
+    whole = np.array(places, dtype=np.int64).reshape(len(column), degree - 2)
+    return Seconds(n, whole, matrix)
 
 
 def placed(terms: Terms, numbers: Sequence[Any], found: NDArray[Any]) -> None:
     """Put each coefficient in all its places of a tensor, in equal parts."""
     for c, powers in zip(numbers, terms.powers, strict=True):
-        places = [k for k, e in powers for _ in range(e)]
-        orders = _permutations(tuple(places))
+        orders = list(multiset_permutations([k for k, e in powers for _ in range(e)]))
         for order in orders:
-            found[order] += c / len(orders)
-
-
-def _permutations(places: tuple[int, ...]) -> set[tuple[int, ...]]:
-    """Distinct orders of places."""
-    if len(places) <= 1:
-        return {places}
-    found = set()
-    for k in set(places):
-        rest = list(places)
-        rest.remove(k)
-        found |= {(k, *order) for order in _permutations(tuple(rest))}
-    return found
+            found[tuple(order)] += c / len(orders)

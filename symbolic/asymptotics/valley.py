@@ -18,7 +18,7 @@ import sympy as sp
 
 from symbolic.asymptotics.kernel import Split, nullspace
 from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.reduction import Reduced, slaved_series, substituted
+from symbolic.asymptotics.reduction import Reduced, followed, inverse_on
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.step import Step, computed
 
@@ -101,13 +101,9 @@ def _along(
     point: Point, parts: Split, quadratic: sp.MatrixBase, e: sp.MatrixBase, across: sp.MatrixBase
 ) -> sp.Expr:
     """Reduced loss as a polynomial in `r` and `w`."""
-    s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols))
     directions = [(R, 1, list(parts.slow * e)), (W, 1, list(parts.slow * across))]
-    directions += [(v, 2, list(parts.fast[:, k])) for k, v in enumerate(s)]
-    ring, series = point.series(directions, ORDER)
-    inverse = (parts.fast.T * quadratic * parts.fast).inv() if s else sp.zeros(0, 0)
-    slaved = slaved_series(ring, series, s, inverse)
-    along = substituted(ring, series, s, slaved)
+    inverse = inverse_on(parts.fast, quadratic)
+    ring, _, along = followed(point, directions, parts.fast, inverse, ORDER)
     return sp.Add(*(ring.expression(p) for w, p in along.items() if w > 0))
 
 
@@ -138,13 +134,11 @@ def _bottoms(loss: sp.Expr, e: sp.MatrixBase, reduced: Reduced) -> list[Valley]:
                 a,
                 "valley: height of its bottom",
                 assumptions=(THEOREM,),
-                fresh=True,
             ),
             computed(
                 sp.Limit(sp.expand(slope.subs(W, bottom)) / R ** (degree - 1), R, 0, "+"),
                 sp.S.Zero,
                 "valley: the bottom is stationary across it",
-                fresh=True,
             ),
         )
         value = sp.simplify(a / length**degree)

@@ -240,7 +240,7 @@ def _conclusion(chain: tuple[Step, ...]) -> Step | None:
         return None if len(chain) > 1 else chain[0]
     relation: Relation = relations.pop() if relations else "=="
     rule = f"{chain[0].rule} to {chain[-1].rule}"
-    return Step(chain[0].lhs, chain[-1].rhs, rule, fresh=True, relation=relation)
+    return Step(chain[0].lhs, chain[-1].rhs, rule, relation=relation)
 
 
 def _rests_on(step: Step, lemma: Step) -> bool:

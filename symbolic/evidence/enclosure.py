@@ -53,19 +53,16 @@ def enclose(
     """
     from flint import ctx
 
-    before = ctx.prec
-    ctx.prec = BITS
     try:
-        differences = [definition(a - b) for a, b in zip(left, right, strict=True)]
-        if relation == "==":
-            return _narrow_everywhere(differences, domain)
-        return _one_sign(differences if relation == ">=" else [-d for d in differences], domain)
+        with ctx.workprec(BITS):
+            differences = [definition(a - b) for a, b in zip(left, right, strict=True)]
+            if relation == "==":
+                return _narrow_everywhere(differences, domain)
+            return _one_sign(differences if relation == ">=" else [-d for d in differences], domain)
     except NoBall:
         raise
     except (Undecided, TypeError, NameError, ValueError, ZeroDivisionError, NotImplementedError):
         return None  # a condition that a box does not decide, a sum that does not end
-    finally:
-        ctx.prec = before
 
 
 def _narrow_everywhere(differences: list[sp.Expr], domain: Domain) -> str | None:

@@ -20,6 +20,8 @@ import scipy.sparse
 from flint import fmpq, fmpq_mat
 from numpy.typing import NDArray
 
+from symbolic.language.elimination import eliminated
+
 __all__ = ["Polynomial", "Powers", "gram_squares", "product"]
 
 Array = NDArray[np.float64]
@@ -253,11 +255,11 @@ def _of_block(
 ) -> Squares | None:
     """Squares of one block of a matrix; None if it is not semidefinite."""
     n = len(z)
-    factors = _factorised([[exact[b, min(i, j), max(i, j)] for j in range(n)] for i in range(n)])
-    if factors is None:
-        return None
+    matrix = [[exact[b, min(i, j), max(i, j)] for j in range(n)] for i in range(n)]
     squares = []
-    for d, row in factors:
+    for d, row in eliminated(matrix):
+        if row is None or d < 0:
+            return None
         whole: Polynomial = {}
         for c, part in zip(row, z, strict=True):
             for e, v in part.items():
@@ -314,20 +316,3 @@ class _Correction(NamedTuple):
             for e, c in column.items():
                 b[self.rows[e]] -= move * c
         return moves if not any(b) else None
-
-
-def _factorised(matrix: list[list[Fraction]]) -> list[tuple[Fraction, list[Fraction]]] | None:
-    """Terms ``d l l'`` with positive `d` of a matrix, exactly; None if it is not semidefinite."""
-    rest, terms = [row.copy() for row in matrix], []
-    for k, row in enumerate(rest):
-        pivot = row[k]
-        if pivot < 0 or (pivot == 0 and any(row)):
-            return None
-        if pivot == 0:
-            continue
-        line = [c / pivot for c in row]
-        terms.append((pivot, line))
-        for i in range(len(rest)):
-            if line[i]:
-                rest[i] = [a - pivot * line[i] * c for a, c in zip(rest[i], line, strict=True)]
-    return terms

@@ -40,7 +40,7 @@ class Step:
     domain : tuple of (Symbol, low, high)
         Where the bounded symbols live; others are sampled from their own assumptions.
     fresh : bool
-        True when the step starts a new chain instead of continuing from the previous right side.
+        Whether the step starts a new chain; False where it goes on from the previous right side.
     shown : str
         LaTeX in vector notation, displayed where the two sides in components would fill a page.
     relation : {"==", "<=", ">="}
@@ -66,7 +66,7 @@ class Step:
     _: KW_ONLY
     assumptions: tuple[str, ...] = ()
     domain: Domain = ()
-    fresh: bool = False
+    fresh: bool = True
     shown: str = ""
     relation: Relation = "=="
     uses: tuple[str, ...] = ()

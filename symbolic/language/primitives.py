@@ -6,7 +6,7 @@ accuracy. `definition` gives the textbook formula back, which is what proofs wor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy as sp
 
@@ -28,15 +28,27 @@ __all__ = [
 ]
 
 
-class SinMinusArg(sp.Function):
-    r"""`sin t - t`, of size `t^3/6` near zero; its derivative is `cos t - 1`."""
+class _OfAngle(sp.Function):
+    """A function of an angle that is zero at zero."""
 
     nargs = 1
+    # LaTeX of its formula.
+    shown: ClassVar[str]
 
     @classmethod
     def eval(cls, t: Any) -> Any:
         """Return zero at zero; stay unevaluated elsewhere."""
         return sp.S.Zero if t.is_zero else None
+
+    def _latex(self, printer: Any, exp: Any = None) -> str:
+        t = printer.parenthesize(self.args[0], 0)
+        return raised(rf"\left({self.shown.format(t=t)}\right)", exp)
+
+
+class SinMinusArg(_OfAngle):
+    r"""`sin t - t`, of size `t^3/6` near zero; its derivative is `cos t - 1`."""
+
+    shown = r"\sin {t} - {t}"
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """Return `cos t - 1`."""
@@ -45,20 +57,11 @@ class SinMinusArg(sp.Function):
     def _eval_rewrite_as_sin(self, t: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.sin(t) - t
 
-    def _latex(self, printer: Any, exp: Any = None) -> str:
-        t = printer.parenthesize(self.args[0], 0)
-        return raised(rf"\left(\sin {t} - {t}\right)", exp)
 
-
-class SinMinusArgCos(sp.Function):
+class SinMinusArgCos(_OfAngle):
     r"""`sin t - t cos t`, of size `t^3/3` near zero; its derivative is `t sin t`."""
 
-    nargs = 1
-
-    @classmethod
-    def eval(cls, t: Any) -> Any:
-        """Return zero at zero; stay unevaluated elsewhere."""
-        return sp.S.Zero if t.is_zero else None
+    shown = r"\sin {t} - {t} \cos {t}"
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """Return `t sin t`."""
@@ -67,20 +70,11 @@ class SinMinusArgCos(sp.Function):
     def _eval_rewrite_as_sin(self, t: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.sin(t) - t * sp.cos(t)
 
-    def _latex(self, printer: Any, exp: Any = None) -> str:
-        t = printer.parenthesize(self.args[0], 0)
-        return raised(rf"\left(\sin {t} - {t} \cos {t}\right)", exp)
 
-
-class CosMinusOne(sp.Function):
+class CosMinusOne(_OfAngle):
     r"""`cos t - 1`, of size `t^2/2` near zero; its derivative is `-sin t`."""
 
-    nargs = 1
-
-    @classmethod
-    def eval(cls, t: Any) -> Any:
-        """Return zero at zero; stay unevaluated elsewhere."""
-        return sp.S.Zero if t.is_zero else None
+    shown = r"\cos {t} - 1"
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """Return `-sin t`."""
@@ -88,10 +82,6 @@ class CosMinusOne(sp.Function):
 
     def _eval_rewrite_as_sin(self, t: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.cos(t) - 1
-
-    def _latex(self, printer: Any, exp: Any = None) -> str:
-        t = printer.parenthesize(self.args[0], 0)
-        return raised(rf"\left(\cos {t} - 1\right)", exp)
 
 
 class AngleBetween(sp.Function):
@@ -109,15 +99,10 @@ class AngleBetween(sp.Function):
         return 2 * sp.atan2(chord, antichord)
 
 
-class SafeRatio(sp.Function):
-    r"""`x / y`, and zero where `y = 0`."""
+class _Quotient(sp.Function):
+    """A quotient that is zero where its divisor is."""
 
     nargs = 2
-
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        """Return `1/y` or `-x/y^2`, zero where `y = 0`."""
-        x, y = self.args
-        return SafeRatio(sp.S.One, y) if argindex == 1 else -SafeRatio(SafeRatio(x, y), y)
 
     def _eval_rewrite_as_sin(self, x: sp.Expr, y: sp.Expr, **hints: Any) -> sp.Expr:
         return x / y
@@ -126,21 +111,22 @@ class SafeRatio(sp.Function):
         return raised(printer.doprint(self.args[0] / self.args[1]), exp)
 
 
-class SafeUnit(sp.Function):
-    r"""`x_i / |x|`, an entry of a unit vector, and zero where `x = 0`: at most one in size."""
+class SafeRatio(_Quotient):
+    r"""`x / y`, and zero where `y = 0`."""
 
-    nargs = 2
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return `1/y` or `-x/y^2`, zero where `y = 0`."""
+        x, y = self.args
+        return SafeRatio(sp.S.One, y) if argindex == 1 else -SafeRatio(SafeRatio(x, y), y)
+
+
+class SafeUnit(_Quotient):
+    r"""`x_i / |x|`, an entry of a unit vector, and zero where `x = 0`: at most one in size."""
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """Return `1/|x|` or `-x_i/|x|^2`, zero where `x = 0`."""
         of = sp.S.One if argindex == 1 else -self
         return SafeRatio(of, self.args[1])
-
-    def _eval_rewrite_as_sin(self, x: sp.Expr, norm: sp.Expr, **hints: Any) -> sp.Expr:
-        return x / norm
-
-    def _latex(self, printer: Any, exp: Any = None) -> str:
-        return raised(printer.doprint(self.args[0] / self.args[1]), exp)
 
 
 class SafeNorm(sp.Function):

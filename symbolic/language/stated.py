@@ -32,17 +32,8 @@ OPERATIONS = {
     for kind in (
         *(sp.Add, sp.Mul, sp.Pow, sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.asin, sp.acos),
         *(sp.atan, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.erf, sp.erfc, sp.Abs, sp.Max, sp.Min),
-        *(
-            sp.Heaviside,
-            sp.sign,
-            sp.MatAdd,
-            sp.MatMul,
-            sp.MatPow,
-            sp.Transpose,
-            sp.Inverse,
-            sp.Trace,
-        ),
-        *(sp.HadamardProduct, Expectation, sp.Tuple),
+        *(sp.Heaviside, sp.sign, sp.MatAdd, sp.MatMul, sp.MatPow, sp.Transpose, sp.Inverse),
+        *(sp.Trace, sp.HadamardProduct, Expectation, sp.Tuple),
         *(Cube, Gaussian, Mixture, Rademacher, Rows, Sphere),
     )
 }

@@ -97,7 +97,6 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
                 "derivatives of |a|, |b|, theta (columns) by A = a.a, B = b.b, C = a.b (rows)",
                 assumptions=("|C| < sqrt(A B)",),
                 domain=INSIDE,
-                fresh=True,
             )
         )
     rates = sp.Matrix([sp.Derivative(k, size) for size in sizes])
@@ -117,7 +116,6 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
             by_own * vector + by_other * sp.Matrix([BETA, 0, 0]),
             "dk/da = 2 k_A a + k_C b against direct differentiation in components",
             assumptions=("d = 3", "basis: b along the first vector"),
-            fresh=True,
             shown=r"\frac{\partial k}{\partial a} = 2 \frac{\partial k}{\partial A} a"
             r" + \frac{\partial k}{\partial C} b",
         )
@@ -137,7 +135,6 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
                 else "not zero: dk/da turns round when b crosses the line of a, so it exists at"
                 " 0 < theta < pi only",
             ),
-            fresh=True,
         )
     )
     if isinstance(activation, Homogeneous):
@@ -149,17 +146,10 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
                 "Euler: a.(dk/da) = p k, because k is homogeneous of degree p in a",
                 assumptions=(f"p = {activation.degree}",),
                 domain=ANGLES,
-                fresh=True,
             )
         )
     steps.append(
-        Step(
-            raw,
-            found,
-            "chain rule: coefficients 2 k_A of a and k_C of b",
-            domain=domain,
-            fresh=True,
-        )
+        Step(raw, found, "chain rule: coefficients 2 k_A of a and k_C of b", domain=domain)
     )
     if isinstance(activation, Erf):
         steps.append(
@@ -168,7 +158,6 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
                 coefficients,
                 "A = |a|^2, B = |b|^2, C = |a||b| cos(theta) put in",
                 domain=ANGLES,
-                fresh=True,
             )
         )
     return Derivation(

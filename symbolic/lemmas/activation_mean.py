@@ -22,7 +22,15 @@ from symbolic.language.averages.expectation import mean
 from symbolic.language.averages.moments import HERMITE, coefficients
 from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
-from symbolic.lemmas.activations import ERF, RELU, STEP, Activation, Erf, Homogeneous
+from symbolic.lemmas.activations import (
+    ERF,
+    RELU,
+    STEP,
+    Activation,
+    Erf,
+    Homogeneous,
+    product,
+)
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
 from symbolic.lemmas.ramp_mean import ramp_mean
 
@@ -188,8 +196,7 @@ def _term(
     (a, first), (b, second) = by_direction.items()
     if first != second or len(first) > 1:
         return None
-    ((s, k),) = first
-    raised = _power(s, k)
+    s, raised = first[0][0], product(first)
     # Parallel forms of an activation with a kink: the kernel has one, too.
     if raised is None or (
         isinstance(s, Homogeneous) and all(sp.expand(e) == 0 for e in _crosses(a, b))
@@ -206,7 +213,7 @@ def _of_one_form(
 ) -> sp.Expr | None:
     if factors == [(ERF, 2)]:
         return kernel(ERF, direction, direction) if polynomial == 1 else None
-    s = functools.reduce(_product, (_power(s, k) for s, k in factors))
+    s = product(factors)
     if s is None:
         return None
     variance = sp.Add(*(e**2 for e in direction))
@@ -217,21 +224,6 @@ def _of_one_form(
         for a, c in coefficients(polynomial, tuple(x), HERMITE).items()
     ]
     return sp.Add(*terms)
-
-
-def _power(s: Activation, k: int) -> Activation | None:
-    if k == 1:
-        return s
-    if isinstance(s, Erf):
-        return None
-    return Homogeneous(f"{s.name}^{k}", s.rise**k, s.fall**k, s.degree * k)
-
-
-def _product(s: Activation | None, r: Activation | None) -> Activation | None:
-    if not isinstance(s, Homogeneous) or not isinstance(r, Homogeneous):
-        return None
-    name = f"{s.name} {r.name}"
-    return Homogeneous(name, s.rise * r.rise, s.fall * r.fall, s.degree + r.degree)
 
 
 def applied(e: sp.Expr, x: Sequence[sp.Symbol]) -> tuple[Activation, Direction] | None:

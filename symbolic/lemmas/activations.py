@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "Homogeneous",
     "WithoutKernel",
     "leaky_relu",
+    "product",
 ]
 
 
@@ -108,6 +110,25 @@ SMOOTH = {
         ("gelu", _U * (1 + sp.erf(_U / sp.sqrt(2))) / 2),
     )
 }
+
+
+def product(factors: Iterable[tuple[Activation, int]]) -> Activation | None:
+    """Product of powers of activations of one form; None where it is no activation here.
+
+    Examples
+    --------
+    >>> product([(RELU, 2), (LINEAR, 1)]).degree, product([(ERF, 1)]), product([(ERF, 2)])
+    (3, Erf(name='erf'), None)
+    """
+    (first, k), *others = factors = list(factors)
+    if k == 1 and not others:
+        return first
+    rise, fall, degree = sp.S.One, sp.S.One, 0
+    for s, k in factors:
+        if not isinstance(s, Homogeneous):
+            return None
+        rise, fall, degree = rise * s.rise**k, fall * s.fall**k, degree + k * s.degree
+    return Homogeneous("product", rise, fall, degree)
 
 
 def leaky_relu(slope: Any) -> Homogeneous:

@@ -20,7 +20,7 @@ from sympy.core.function import Application
 from symbolic.evidence.identity import Evidence
 from symbolic.language.primitives import definition
 from symbolic.lemmas.activation_mean import applied
-from symbolic.lemmas.activations import Activation, Erf, Homogeneous
+from symbolic.lemmas.activations import Activation, Erf, Homogeneous, product
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
 
 __all__ = ["composed"]
@@ -87,22 +87,10 @@ def _mean(
     factors = [[(s, k) for (s, d), k in used if d == direction] for direction in directions]
     if factors == [[(Erf(), 2)]] and not any(powers):
         return _pair(Erf(), directions[0], directions[0])
-    joint = [functools.reduce(_times, (_raised(s, k) for s, k in own)) for own in factors]
+    joint = [product(own) for own in factors]
     if len(directions) == 2 and joint[0] == joint[1] and not any(powers):
         return None if joint[0] is None else _pair(joint[0], *directions)
     return _single(joint[0], directions[0], powers) if len(directions) == 1 else None
-
-
-def _raised(s: Activation, k: int) -> Activation | None:
-    if isinstance(s, Homogeneous):
-        return Homogeneous("power", s.rise**k, s.fall**k, k * s.degree)
-    return s if k == 1 else None
-
-
-def _times(s: Activation | None, r: Activation | None) -> Activation | None:
-    if not isinstance(s, Homogeneous) or not isinstance(r, Homogeneous):
-        return None
-    return Homogeneous("power", s.rise * r.rise, s.fall * r.fall, s.degree + r.degree)
 
 
 def _single(s: Activation | None, a: Vector, powers: Sequence[int]) -> sp.Expr | None:

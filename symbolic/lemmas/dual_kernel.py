@@ -100,7 +100,6 @@ def _to_the_plane() -> Step:
         assumptions=(
             "N(0, I) is a product in any orthonormal basis; one has a along its first vector",
         ),
-        fresh=True,
     )
 
 
@@ -110,27 +109,9 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
     steps = [_to_the_plane()]
 
     def step(
-        lhs: Any,
-        rhs: Any,
-        rule: str,
-        *assumptions: str,
-        domain: Domain = ANGLES,
-        fresh: bool = False,
-        shown: str = "",
-        uses: tuple[str, ...] = (),
+        lhs: Any, rhs: Any, rule: str, *words: str, domain: Domain = ANGLES, **given: Any
     ) -> Any:
-        steps.append(
-            Step(
-                lhs,
-                rhs,
-                rule,
-                assumptions=assumptions,
-                domain=domain,
-                fresh=fresh,
-                shown=shown,
-                uses=uses,
-            )
-        )
+        steps.append(Step(lhs, rhs, rule, assumptions=words, domain=domain, **given))
         return rhs
 
     # Polar coordinates, x = (rho cos phi, rho sin phi).
@@ -152,7 +133,6 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
         "a = |a| (1, 0), b = |b| (cos theta, sin theta)",
         f"p = {p}; products of cosines as sums",
         domain=turn,
-        fresh=True,
     )
 
     # The sectors, each the cone of its two edges.
@@ -182,7 +162,6 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
         "|a| = |b| = 1; s_a, s_b: rise or fall",
         "a sector is the cone of its edges, m_1 e_1 + m_2 e_2 with m_1, m_2 > 0",
         "sigma = sin(theta) > 0",
-        fresh=True,
         shown=r"s(\cos\phi)\, s(\cos(\phi - \theta)) = s_a s_b \cos^p\phi \cos^p(\phi - \theta)",
     )
 
@@ -190,8 +169,8 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
     u = sp.Symbol("u", positive=True)
     in_u = 2**p * u**p * sp.exp(-u)
     outward, around = risch_integrate(in_u, u), manualintegrate(angular, PHI)
-    step(sp.Derivative(outward, u), in_u, "antiderivative in u", fresh=True)
-    step(sp.Derivative(around, PHI), angular, "antiderivative in phi", domain=turn, fresh=True)
+    step(sp.Derivative(outward, u), in_u, "antiderivative in u")
+    step(sp.Derivative(around, PHI), angular, "antiderivative in phi", domain=turn)
 
     # Assembly, and the safe form.
     radial_integral = sp.Integral(radial, (RADIUS, 0, sp.oo))
@@ -208,19 +187,20 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
         front * radial_integral * closed,
         "k(a,b): fundamental theorem of calculus in each sector",
         "s(rho u) = rho^p s(u) for rho > 0",
-        fresh=True,
         uses=("antiderivative in phi",),
     )
     substituted = step(
         angles_done,
         front * sp.Integral(in_u, (u, 0, sp.oo)) * closed,
         "substitution u = rho^2/2",
+        fresh=False,
     )
     raw = step(
         substituted,
         sp.expand(front * value * closed),
         "fundamental theorem of calculus in u",
         uses=("antiderivative in u",),
+        fresh=False,
     )
     if p == 1 and raw.has(sp.sin):
         safe = raw.subs(sp.sin(THETA), SinMinusArgCos(THETA) + THETA * sp.cos(THETA))
@@ -228,6 +208,7 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
             raw,
             sp.collect(sp.expand(safe), SinMinusArgCos(THETA), sp.factor),
             "sin(theta) = (sin(theta) - theta cos(theta)) + theta cos(theta)",
+            fresh=False,
         )
     last = replace(steps[-1], rule=f"the closed form of k(a,b): {steps[-1].rule}")
     return Derivation(
@@ -282,7 +263,6 @@ def _by_price() -> Derivation:
                 density_by_det,
                 "density p of u = a.x = A^(1/2) x, v = b.x = (C x + Delta^(1/2) y)/A^(1/2)",
                 assumptions=(named,),
-                fresh=True,
             ),
             Step(
                 f * g * sp.Derivative(density, c),
@@ -290,7 +270,6 @@ def _by_price() -> Derivation:
                 "dp/dC = d^2p/du dv",
                 assumptions=(named,),
                 domain=INSIDE,
-                fresh=True,
                 shown=r"f g \frac{\partial p}{\partial C} ="
                 r" f g \frac{\partial^2 p}{\partial u\, \partial v}",
             ),
@@ -305,13 +284,13 @@ def _by_price() -> Derivation:
                 shown=r"f g \frac{\partial^2 p}{\partial u\, \partial v} = f' g' p +"
                 r" \frac{\partial}{\partial u} \left(f g \frac{\partial p}{\partial v}\right) -"
                 r" \frac{\partial}{\partial v} \left(f' g p\right)",
+                fresh=False,
             ),
             Step(
                 sp.Derivative(sp.erf(U), U) * sp.Derivative(sp.erf(V), V) * density_by_det,
                 rate.subs(by_det) * _density(narrowed),
                 "f = g = erf: f' g' p is a constant, dk/dC, times another Gaussian density",
                 assumptions=(named, "Sigma = [[A, C], [C, B]] is the covariance of (u, v)"),
-                fresh=True,
                 shown=r"\mathrm{erf}'(u)\, \mathrm{erf}'(v)\, p_\Sigma = \frac{4}{\pi"
                 r" \sqrt{\det(I + 2 \Sigma)}}\, p_{\Sigma (I + 2 \Sigma)^{-1}}",
             ),
@@ -321,22 +300,19 @@ def _by_price() -> Derivation:
                 "antiderivative in C",
                 assumptions=(named,),
                 domain=INSIDE,
-                fresh=True,
             ),
             Step(
                 sp.Subs(at_zero, U, -U),
                 -at_zero,
                 "at C = 0 the density is even in u and erf(u) is odd, so E erf(u) erf(v) = 0",
-                fresh=True,
             ),
-            Step(sp.Subs(k, c, 0), sp.S.Zero, "the antiderivative is zero there too", fresh=True),
+            Step(sp.Subs(k, c, 0), sp.S.Zero, "the antiderivative is zero there too"),
             Step(
                 sp.Subs(k, DOTS, DOT_VALUES),
                 k.subs(dict(zip(DOTS, DOT_VALUES, strict=True))),
                 "k(a,b): same derivative in C, same value at C = 0",
                 assumptions=(named,),
                 domain=ANGLES,
-                fresh=True,
             ),
         ),
         heading="That of two neurons with the error function is an arc sine",

@@ -77,7 +77,6 @@ def derive_stein() -> Derivation:
                 -X[A] * phi,
                 "derivative of the density by one coordinate",
                 domain=COORDINATES,
-                fresh=True,
                 shown=r"\partial_a \varphi = -x_a \varphi,"
                 r" \quad \varphi(x) = (2\pi)^{-d/2} e^{-|x|^2/2}",
             ),
@@ -87,7 +86,6 @@ def derive_stein() -> Derivation:
                 "product rule",
                 assumptions=("the other coordinates are held fixed",),
                 domain=COORDINATES,
-                fresh=True,
                 shown=r"\partial_a (\varphi f) = \varphi\, (\partial_a f - x_a f)",
             ),
             Step(
@@ -96,7 +94,6 @@ def derive_stein() -> Derivation:
                 "an integral from 0 is a boundary term: both vanish at R = 0, and their derivatives"
                 " by R agree",
                 assumptions=("R of either sign",),
-                fresh=True,
                 shown=r"\int_0^R \varphi\, (f' - x f)\, dx = \varphi(R) f(R) - \varphi(0) f(0)",
             ),
             Step(
@@ -104,12 +101,11 @@ def derive_stein() -> Derivation:
                 sp.zeros(2, 1),
                 "boundary terms vanish as R grows, which leaves E x_a f = E df/dx_a",
                 assumptions=(IN_CLASS, "Fubini for the other coordinates"),
-                fresh=True,
                 shown=r"\lim_{x \to \pm\infty} \varphi(x)\, e^{c |x|} = 0"
                 r" \;\Longrightarrow\; E\, x_a f = E\, \partial_a f",
             ),
-            Step(left, value, "both sides for f = exp(c x): the left one", fresh=True),
-            Step(value, right, "and the right one; powers of c give every polynomial"),
+            Step(left, value, "both sides for f = exp(c x): the left one"),
+            Step(value, right, "and the right one; powers of c give every polynomial", fresh=False),
         ),
     )
 
@@ -139,7 +135,6 @@ def derive_reduction() -> Derivation:
                 assumptions=(
                     "every rotation is a product of these, so any orthonormal basis will do",
                 ),
-                fresh=True,
                 shown=r"|Q x|^2 = |x|^2, \quad \det Q = 1",
             ),
             Step(
@@ -147,7 +142,6 @@ def derive_reduction() -> Derivation:
                 f(U) * density(U),
                 "a coordinate on which f does not depend integrates to one",
                 assumptions=("f(x) depends on the coordinates in the span of the means only",),
-                fresh=True,
             ),
             Step(
                 exponent(X[B] + target[B] - mean[B]) - exponent(X[B]),
@@ -155,7 +149,6 @@ def derive_reduction() -> Derivation:
                 "log density of N(mu, I) relative to N(t, I), at t + x: a function of mu - t,"
                 " so the target may stand at t = 0",
                 domain=COORDINATES,
-                fresh=True,
                 shown=r"-\tfrac12 |t + x - \mu|^2 + \tfrac12 |x|^2"
                 r" = (\mu - t) \cdot x - \tfrac12 |\mu - t|^2",
             ),

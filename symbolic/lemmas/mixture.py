@@ -261,7 +261,6 @@ def derive_by_mean() -> Derivation:
                 "derivative of h_i.v by one mean, with that of v",
                 assumptions=("mu_ja moves by t, a_ja = x_a - mu_ja",),
                 domain=COORDINATES,
-                fresh=True,
                 shown=r"\partial_{\mu_{ja}} (h_i \cdot v) = \delta_{ij} v_a + \psi_j"
                 r" \left[h_{ia} - v_a + a_{ja}\, h_j \cdot (h_i - v)\right]",
             ),

@@ -10,7 +10,7 @@ They define the systems: everything else that is evaluated of these is compared 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sympy as sp
 
@@ -80,21 +80,21 @@ def neurons_loss(n: int, teacher: Sequence[float]) -> tuple[list[sp.MatrixSymbol
     return made.blocks, layers_loss(made, taught, lambda u: sp.Max(0, u))
 
 
-def mixture_loss(weights: Sequence[float], d: int) -> tuple[list[sp.MatrixSymbol], sp.Expr]:
+def mixture_loss(weights: Sequence[Any], d: int) -> tuple[list[sp.MatrixSymbol], sp.Expr]:
     """Means ``mu`` and the divergence of their mixture from one Gaussian, in nats."""
     mu, x = sp.MatrixSymbol("mu", len(weights), d), sp.MatrixSymbol("x", d, 1)
     rows = [[mu[i, k] for k in range(d)] for i in range(len(weights))]
-    parts = [sp.Rational(p) * sp.exp(_tilt(row, x)) for p, row in zip(weights, rows, strict=True)]
-    return [mu], Expectation(-sp.log(sp.Add(*parts)), x)
+    return [mu], Expectation(-sp.log(sp.Add(*_densities(weights, rows, x))), x)
 
 
 def score_loss(
-    n: int, d: int, scale: sp.Expr, target: Sequence[float]
+    weights: Sequence[Any], d: int, scale: sp.Expr, target: Sequence[float], name: str = "nu"
 ) -> tuple[list[sp.MatrixSymbol], sp.Expr]:
     """Means ``nu``, noised to ``scale (nu - target)``, and the mean square of their score."""
-    nu, x = sp.MatrixSymbol("nu", n, d), sp.MatrixSymbol("x", d, 1)
+    n = len(weights)
+    nu, x = sp.MatrixSymbol(name, n, d), sp.MatrixSymbol("x", d, 1)
     rows = [[scale * (nu[i, k] - sp.Rational(target[k])) for k in range(d)] for i in range(n)]
-    parts = [sp.exp(_tilt(row, x)) for row in rows]
+    parts = _densities(weights, rows, x)
     total = sp.Add(*parts)
     score = [
         sp.Add(*(p * row[k] for p, row in zip(parts, rows, strict=True))) / total for k in range(d)
@@ -102,6 +102,10 @@ def score_loss(
     return [nu], Expectation(sp.Add(*(v**2 for v in score)), x)
 
 
-def _tilt(row: Sequence[sp.Expr], x: sp.MatrixSymbol) -> sp.Expr:
-    """Exponent of a component at an input, relative to that of the standard Gaussian."""
-    return sp.Add(*(m * x[k, 0] - m**2 / 2 for k, m in enumerate(row)))
+def _densities(
+    weights: Sequence[Any], rows: Sequence[Sequence[sp.Expr]], x: sp.MatrixSymbol
+) -> list[sp.Expr]:
+    """Weighted densities of components at an input, relative to the standard Gaussian."""
+    exponents = [sp.Add(*(m * x[k, 0] - m**2 / 2 for k, m in enumerate(row))) for row in rows]
+    exact = [w if isinstance(w, sp.Expr) else sp.Rational(w) for w in weights]
+    return [w * sp.exp(e) for w, e in zip(exact, exponents, strict=True)]

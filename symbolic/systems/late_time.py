@@ -8,8 +8,8 @@ from itertools import pairwise
 import sympy as sp
 
 from symbolic.asymptotics.point import Point
-from symbolic.language.averages.expectation import Expectation
-from symbolic.language.blocks import Block, entries, explicit
+from symbolic.language.blocks import entries, explicit
+from symbolic.systems.averages import mixture_loss, score_loss
 from symbolic.systems.relu_neuron.pair import pair_energy_of
 
 __all__ = ["chain_loss", "layers", "means", "neurons"]
@@ -55,22 +55,12 @@ def means(weights: Sequence[sp.Expr], d: int, *, score: bool) -> Point:
     score : bool
         Which loss.
     """
-    n = len(weights)
-    mu, x = sp.MatrixSymbol("mu", n, d), sp.MatrixSymbol("x", d, 1)
-    rows = [[mu[i, j] for j in range(d)] for i in range(n)]
-    parts = [
-        w * sp.exp(sp.Add(*(m * x[j, 0] - m**2 / 2 for j, m in enumerate(row))))
-        for w, row in zip(weights, rows, strict=True)
-    ]
-    total = sp.Add(*parts)
-    if score:
-        v = [
-            sp.Add(*(p * r[j] for p, r in zip(parts, rows, strict=True))) / total for j in range(d)
-        ]
-        loss = Expectation(sp.Add(*(c**2 for c in v)), x)
-    else:
-        loss = Expectation(-sp.log(total), x)
-    return _point(loss, [mu], [sp.S.Zero] * (n * d))
+    blocks, loss = (
+        score_loss(weights, d, sp.S.One, [0] * d, "mu") if score else mixture_loss(weights, d)
+    )
+    form = explicit(loss, blocks)
+    symbols = tuple(s for block in blocks for s in entries(block))
+    return Point(symbols, form.plain, form.integrand, form.x, (sp.S.Zero,) * len(symbols))
 
 
 def chain_loss(
@@ -149,9 +139,3 @@ def _turns(d: int, depth: int, every: bool, outer: bool) -> list[sp.ImmutableMat
                 x[columns, columns] = -sp.kronecker_product(unit, a.T)
                 found.append(sp.ImmutableMatrix(x))
     return found
-
-
-def _point(loss: sp.Expr, blocks: Sequence[Block], at: Sequence[sp.Expr]) -> Point:
-    form = explicit(loss, blocks)
-    symbols = tuple(s for block in blocks for s in entries(block))
-    return Point(symbols, form.plain, form.integrand, form.x, tuple(at))

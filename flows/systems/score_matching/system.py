@@ -136,7 +136,7 @@ class ScoreMatching(MixtureSystem):
     def formula(self) -> tuple[Sequence[Block], Any]:
         """Means `nu` before the noise, and the average over inputs."""
         target = (0.0,) * self.d if self.target is None else self.target
-        return score_loss(self.n, self.d, sp.exp(-sp.Rational(self.noise_time)), target)
+        return score_loss([1] * self.n, self.d, sp.exp(-sp.Rational(self.noise_time)), target)
 
     @property
     def parameters(self) -> dict[str, Any]:

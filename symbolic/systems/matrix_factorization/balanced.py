@@ -92,7 +92,6 @@ def derive_balanced_flow() -> Derivation:
                 r_h * w1 * adjoint(w1) * w1 - shift,
                 "W = R^H A A^H A if Delta = 0",
                 assumptions=("A = W_1, R = W_2^-1 W_3^H W_4^H", *exact),
-                fresh=True,
                 shown=r"W = R^H A A^H A - R^H \Delta_{12} A",
             ),
             Step(
@@ -103,7 +102,6 @@ def derive_balanced_flow() -> Derivation:
                 - inverse * adjoint(w3) * d34 * w3 * inverse_h,
                 "R R^H = A A^H if Delta = 0",
                 assumptions=exact,
-                fresh=True,
                 shown=r"R R^H = A A^H - \Delta_{12} - W_2^{-1} \left(\Delta_{23} W_2 W_2^H + W_2"
                 r" W_2^H \Delta_{23} - \Delta_{23}^2 + W_3^H \Delta_{34} W_3\right) W_2^{-H}",
             ),
@@ -112,7 +110,6 @@ def derive_balanced_flow() -> Derivation:
                 r_h * r + outer,
                 "W_4 W_4^H = R^H R if Delta = 0",
                 assumptions=exact,
-                fresh=True,
                 shown=r"W_4 W_4^H = R^H R + W_4 W_3^{-H} \Delta_{23} W_2^{-H} R",
             ),
             Step(
@@ -120,7 +117,6 @@ def derive_balanced_flow() -> Derivation:
                 field_a + w1 * adjoint(w1) * r * shift - d12 * r * error,
                 "flow of A: closed if Delta = 0",
                 assumptions=exact,
-                fresh=True,
                 shown=r"\dot A = A A^H R \left(E + R^H \Delta_{12} A\right)"
                 r" - \Delta_{12} R (\Sigma - W), \quad E = \Sigma - R^H A A^H A",
             ),
@@ -134,7 +130,6 @@ def derive_balanced_flow() -> Derivation:
                 + middle * w1 * adjoint(error),
                 "flow of R: closed if Delta = 0",
                 assumptions=exact,
-                fresh=True,
                 shown=r"\dot R = A A^H A E^H + A E^H R^H R - R E A^H R"
                 r" + \text{terms with a factor } \Delta_{12} \text{ or } \Delta_{23}",
             ),
@@ -143,7 +138,6 @@ def derive_balanced_flow() -> Derivation:
                 closed_error + shift,
                 "the error that drives both",
                 assumptions=exact,
-                fresh=True,
                 shown=r"\Sigma - W = E + R^H \Delta_{12} A",
             ),
             *_on_two_matrices(),
@@ -179,7 +173,6 @@ def derive_skew_error() -> Derivation:
                     "Sigma = T T^H, A A^H = R R^H = C C^H",
                     "the flow of A and R in reduced form",
                 ),
-                fresh=True,
                 shown=r"\frac{d}{dt} \operatorname{tr}\left((A - R) \Sigma (A - R)^H\right) ="
                 r" -2 |C^H (A - R) \Sigma|_F^2 - 2 |C^H C C^H (A - R) T|_F^2"
                 r" - |R \Sigma A^H - A \Sigma R^H|_F^2",
@@ -220,7 +213,6 @@ def derive_main_term() -> Derivation:
                     "Sigma = sigma_1 I, A A^H = R R^H = C C^H = M",
                     "the flow of A and R in reduced form",
                 ),
-                fresh=True,
                 shown=r"\frac{d}{dt} F F^H = \left\{\sigma_1 M - M^3, F F^H\right\}"
                 r" + \tfrac{1}{\sigma_1} K K^H - \tfrac12 \left[K, F F^H + R R^H - A A^H\right],"
                 r" \quad F = A + R,\; K = \sigma_1 (R A^H - A R^H)",
@@ -243,7 +235,6 @@ def _on_two_matrices() -> tuple[Step, ...]:
             sp.Matrix([field_a, field_r]),
             sp.Matrix([simple_a - gram * excess * gram * A, simple_r + swirl * R]),
             "reduced form of the flow where R R^H = A A^H = M",
-            fresh=True,
             shown=r"\dot A = M R \Sigma - M^3 A, \quad \dot R = M A \Sigma^H - M^3 R - K R,"
             r" \quad K = R \Sigma A^H - A \Sigma^H R^H",
         ),
@@ -258,7 +249,6 @@ def _on_two_matrices() -> tuple[Step, ...]:
             + swirl * square
             - square * swirl,
             "R R^H - A A^H has a linear equation: where it is zero it stays so",
-            fresh=True,
             shown=r"\dot P = [P, K] - \left\{M^3, P\right\} + M P M^2 + M^2 P M"
             r" + \left[P M^2 - M^2 P, R R^H\right], \quad P = R R^H - A A^H,\; M = A A^H",
         ),

@@ -80,11 +80,10 @@ def derive_fit_gradient() -> Derivation:
                 inner(stated, H),
                 "dL_ori = <grad L_ori, dX> for every direction dX = H, <G, H> = Re tr(G^H H)",
                 assumptions=AROUND,
-                fresh=True,
                 shown=r"d\,\tfrac12 |\Sigma - A X B|_F^2 = \operatorname{Re}\operatorname{tr}"
                 r"\left(G^H H\right), \quad G = -A^H (\Sigma - A X B) B^H",
             ),
-            Step(gradient(loss, X), stated, "the gradient", assumptions=AROUND, fresh=True),
+            Step(gradient(loss, X), stated, "the gradient", assumptions=AROUND),
             *_written_out(
                 "all layers written out",
                 r"\nabla_j L_{\mathrm{ori}} = -(W_N \cdots W_{j+1})^H (\Sigma - W)"
@@ -118,11 +117,10 @@ def derive_balance_gradient() -> Derivation:
                 "dL_reg = <grad L_reg, dX> for every direction dX = H; the other pairs are free"
                 " of X",
                 assumptions=NEAR,
-                fresh=True,
                 shown=r"d L_{\mathrm{reg}} = \operatorname{Re}\operatorname{tr}\left(\Gamma^H H"
                 r"\right), \quad \Gamma = a_0 (X X^H - Y^H Y) X - a_- X (Z Z^H - X^H X)",
             ),
-            Step(gradient(loss, X), stated, "the gradient", assumptions=NEAR, fresh=True),
+            Step(gradient(loss, X), stated, "the gradient", assumptions=NEAR),
             *_written_out(
                 "all layers written out",
                 r"\nabla_j L_{\mathrm{reg}} = a \Delta_{j,j+1} W_j - a W_j \Delta_{j-1,j}",
@@ -158,14 +156,12 @@ def derive_gauge() -> Derivation:
                     "xi_1 = dg_j/dt, xi_2 = dg_{j+1}/dt",
                     "(1 + t xi)^-1 = 1 - t xi + O(t^2)",
                 ),
-                fresh=True,
             ),
             Step(
                 -balance_gradient_at(Z, X, Y, BEFORE, HERE),
                 _gauge(-HERE * defect(X, Y), X, -BEFORE * defect(Z, X)),
                 "-grad L_reg is a gauge move with dg_{j+1}/dt = -a Delta_{j,j+1}",
                 assumptions=NEAR,
-                fresh=True,
             ),
             Step(
                 differential(Y * X, {X: _gauge(eta, X, xi), Y: _gauge(zeta, Y, eta)}),
@@ -173,7 +169,6 @@ def derive_gauge() -> Derivation:
                 "the product of two neighbours moves by the outer generators alone; by induction"
                 " W moves by those of its ends, which are zero",
                 assumptions=("X, Y: layers or products of neighbouring layers",),
-                fresh=True,
             ),
             *_written_out(
                 "W rests under the flow of L_reg",
@@ -210,7 +205,6 @@ def derive_orthogonality() -> Derivation:
                 adjoint(after) * Y,
                 "exchange of neighbours: W_j (grad_j L_ori)^H = (grad_{j+1} L_ori)^H W_{j+1}",
                 assumptions=("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
-                fresh=True,
                 same=True,
                 shown=r"X \left(-(A Y)^H (\Sigma - A Y X B) B^H\right)^H"
                 r" = \left(-A^H (\Sigma - A Y X B) (X B)^H\right)^H Y",
@@ -222,14 +216,12 @@ def derive_orthogonality() -> Derivation:
                 "one layer's share: T_j - T_{j-1} with T_j = a_j tr(Delta_{j,j+1} W_j"
                 " (grad_j L_ori)^H), by the exchange of neighbours",
                 assumptions=("G = grad_j L_ori", *NEAR),
-                fresh=True,
             ),
             Step(
                 sp.Sum(flux(j) - flux(j - 1), (j, 1, depth)),
                 flux(depth) - flux(0),
                 "the sum over the layers telescopes; T_0 = T_N = 0, because a_0 = a_N = 0",
                 domain=((depth, 2, 6),),
-                fresh=True,
             ),
             *_written_out(
                 "all layers written out",
@@ -271,7 +263,6 @@ def derive_dissipation() -> Derivation:
                 "one layer's share of dL_ori/dt along dX/dt = -grad_j L_ori - G, G = grad_j"
                 " L_reg: the last term sums to zero over the layers",
                 assumptions=AROUND,
-                fresh=True,
                 shown=r"\left\langle \nabla_j L_{\mathrm{ori}}, \dot W_j \right\rangle ="
                 r" -|\nabla_j L_{\mathrm{ori}}|_F^2"
                 r" - \left\langle \nabla_j L_{\mathrm{ori}}, G \right\rangle",
@@ -281,7 +272,6 @@ def derive_dissipation() -> Derivation:
                 -squared_norm(pushed) - inner(pushed, other),
                 "one layer's share of dL_reg/dt, G = grad_j L_ori",
                 assumptions=NEAR,
-                fresh=True,
                 shown=r"\left\langle \nabla_j L_{\mathrm{reg}}, \dot W_j \right\rangle ="
                 r" -|\nabla_j L_{\mathrm{reg}}|_F^2"
                 r" - \left\langle \nabla_j L_{\mathrm{reg}}, G \right\rangle",
@@ -333,7 +323,6 @@ def derive_balance() -> Derivation:
                 differential(adjoint(Y) * Y, fit),
                 "Delta_{j,j+1} is conserved by the flow of L_ori (a = 0)",
                 assumptions=("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
-                fresh=True,
                 same=True,
                 shown=r"\frac{d}{dt} X X^H = \frac{d}{dt} Y^H Y \quad\text{along}\quad"
                 r" \dot X = (A Y)^H (\Sigma - W) B^H,\; \dot Y = A^H (\Sigma - W) (X B)^H",
@@ -343,7 +332,6 @@ def derive_balance() -> Derivation:
                 law,
                 "under the flow of L_reg: linear in the defects, so a balanced chain stays so",
                 assumptions=(*NEAR, "U = W_{j+2}"),
-                fresh=True,
                 shown=r"\dot\Delta_{j,j+1} = -a_0 \left\{\Delta_{j,j+1}, X X^H + Y^H Y\right\}"
                 r" + 2 a_- X \Delta_{j-1,j} X^H + 2 a_+ Y^H \Delta_{j+1,j+2} Y",
             ),
@@ -357,13 +345,7 @@ def _written_out(
 ) -> tuple[Step, ...]:
     """One step for each depth, with all layers as letters."""
     return tuple(
-        Step(
-            lhs(ws),
-            rhs(ws),
-            f"{rule}, N = {len(ws)}",
-            fresh=True,
-            shown=rf"{shown}, \quad N = {len(ws)}",
-        )
+        Step(lhs(ws), rhs(ws), f"{rule}, N = {len(ws)}", shown=rf"{shown}, \quad N = {len(ws)}")
         for ws in map(layers, depths)
     )
 

@@ -58,14 +58,12 @@ def derive_singular_values() -> Derivation:
                     " in front of layer j; W v = sigma u, sigma = s^N",
                 ),
                 domain=DEPTHS,
-                fresh=True,
             ),
             Step(
                 DEPTH * speed * (drive - size**DEPTH),
                 DEPTH * (size**DEPTH) ** (2 - 2 / DEPTH) * (drive - size**DEPTH),
                 "d sigma/dt = N sigma^(2 - 2/N) (u^H Sigma v - sigma)",
                 domain=DEPTHS,
-                fresh=True,
             ),
             Step(
                 sp.Derivative(layer**DEPTH, t),
@@ -73,7 +71,6 @@ def derive_singular_values() -> Derivation:
                 "so one layer has ds/dt = s^(N - 1) (u^H Sigma v - s^N)",
                 assumptions=("sigma = s^N",),
                 domain=DEPTHS,
-                fresh=True,
             ),
         ),
         results=("d sigma/dt", "so one layer"),
@@ -107,7 +104,6 @@ def derive_local_rates() -> Derivation:
                 "|grad_j L_ori| >= delta^(N - j) |Sigma - W| delta^(j - 1), squared and summed",
                 assumptions=("|A E B|_F >= sigma_min(A) |E|_F sigma_min(B)",),
                 domain=DEPTHS,
-                fresh=True,
             ),
             Step(
                 sp.Subs(2 * 4 * delta**6, delta, window[delta]),
@@ -118,7 +114,6 @@ def derive_local_rates() -> Derivation:
                     "N = 4, delta = sigma_1^(1/4)/sqrt(2)",
                     "L_ori = |Sigma - W|_F^2/2, dL_ori/dt = -|grad L_ori|^2",
                 ),
-                fresh=True,
             ),
             Step(
                 (x_2 + m * x_1) ** 2,
@@ -128,7 +123,6 @@ def derive_local_rates() -> Derivation:
                     "X_j = Delta_j W_j - W_j Delta_{j-1}, x_j = |X_j|, m = M/delta; squared",
                     "|Delta_1| <= |X_1|/delta and |Delta_3| <= |X_4|/delta at the ends",
                 ),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -136,7 +130,6 @@ def derive_local_rates() -> Derivation:
                 (2 + m**2) * squares,
                 "sum |Delta_j|^2 <= (2 + (M/delta)^2)/delta^2 sum |X_j|^2",
                 assumptions=("times delta^2",),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -148,7 +141,6 @@ def derive_local_rates() -> Derivation:
                 * (strength / 4 * (2 + m**2) / delta**2 * squares),
                 "-dL_reg/dt = a^2 sum |X_j|^2 >= 4 a delta^2/(2 + (M/delta)^2) L_reg",
                 domain=((slack, sp.S.Zero, sp.oo),),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -156,7 +148,6 @@ def derive_local_rates() -> Derivation:
                 BALANCE_RATE * strength * sp.sqrt(sigma),
                 "which is (a/3) sqrt(sigma_1) in the local window",
                 assumptions=("M/delta = 2",),
-                fresh=True,
             ),
             Step(
                 rate * fit
@@ -168,7 +159,6 @@ def derive_local_rates() -> Derivation:
                 "so L = L_ori + L_reg falls like exp(-sigma_1^(3/2) t) if a >= 3 sigma_1",
                 assumptions=("a = 3 sigma_1 + s, s >= 0",),
                 domain=((slack, sp.S.Zero, sp.oo),),
-                fresh=True,
                 relation=">=",
             ),
         ),

@@ -60,7 +60,6 @@ def _skew_off_balance() -> Step:
         sp.S.Zero,
         "the skew error never increases, off balance too",
         assumptions=(SIZE_ONE,),
-        fresh=True,
         relation="<=",
     )
 
@@ -73,7 +72,6 @@ def _main_term() -> Step:
         sp.S.Zero,
         "the main term never decreases",
         assumptions=("dl/dt on an eigenvector of M = A A^H to m; W = U S^4 V^H, |W| = m^2",),
-        fresh=True,
         relation=">=",
     )
 
@@ -86,7 +84,6 @@ def _main_term_below() -> Step:
         "the main term never decreases while |W| <= sigma_1",
         assumptions=("|W| = m^2 = p sigma_1, p <= 1; real layers: det W > 0",),
         domain=((p, sp.S.Zero, sp.S.One),),
-        fresh=True,
         relation=">=",
     )
 
@@ -99,6 +96,5 @@ def _from_fit_alone() -> Step:
         fit,
         "L(T) <= L_ori(T)",
         assumptions=("t = T: the exponential is 1; L = L_ori + L_reg",),
-        fresh=True,
         relation="<=",
     )

@@ -32,7 +32,7 @@ def gradient_of(loss: Loss) -> Derivation:
             label = loss.quantity(f"∇_{block.name} L", rf"\nabla_{{{sp.latex(block)}}} L")
             known = {label: whole.applyfunc(lambda s: sp.diff(loss.value, s))}
             rule = f"gradient by {block.name}, by the adjoint of each operation"
-            steps.append(Step(label, compact, rule, fresh=True, check=Check(loss, known)))
+            steps.append(Step(label, compact, rule, check=Check(loss, known)))
         for s in () if compact is not None else _each(whole):
             side = sp.Derivative(loss.symbol, s, evaluate=False)
             rule = f"derivative by {s.name}"
@@ -45,7 +45,7 @@ def definition(loss: Loss, name: Any, given: Any, entries: sp.Expr, rule: str) -
     plain = isinstance(given, sp.Expr) and not given.has(Expectation)
     in_matrices = plain and not given.has(MatrixElement) and given.has(sp.MatrixSymbol)
     side = given if in_matrices else entries
-    return Step(name, side, rule, fresh=True, check=Check(loss, {name: entries}, defines=True))
+    return Step(name, side, rule, check=Check(loss, {name: entries}, defines=True))
 
 
 def _each(whole: Any) -> tuple[sp.Symbol, ...]:
@@ -53,8 +53,8 @@ def _each(whole: Any) -> tuple[sp.Symbol, ...]:
 
 
 def anew(loss: Loss) -> dict[str, Any]:
-    """Arguments of a step that begins anew, with what it takes under an expectation."""
-    return {"fresh": True, "assumptions": (AVERAGE,) if loss.averaged else ()}
+    """Arguments of a step that begins anew: what it takes under an expectation."""
+    return {"assumptions": (AVERAGE,) if loss.averaged else ()}
 
 
 def slopes_of(loss: Loss) -> list[sp.Expr]:

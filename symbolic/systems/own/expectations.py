@@ -40,7 +40,7 @@ def closed(loss: Loss) -> list[Derivation]:
                 rule = "means of ramps and steps, by parts"
             check = by_kernels if kinked or used else by_moments
             mean = a.mean.xreplace(put)
-            steps.append(Step(node, mean, rule, assumptions=given, fresh=True, check=check))
+            steps.append(Step(node, mean, rule, assumptions=given, check=check))
     closed = [Derivation("expectations in closed form", SOURCE, tuple(steps))] if steps else []
     return [*(derive_kernel(activation) for activation in kernels), *closed]
 

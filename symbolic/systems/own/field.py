@@ -114,7 +114,6 @@ def _kept(
             moving,
             factor * value,
             "a multiple of itself: where it is zero it stays so",
-            fresh=True,
             check=Check(on, {moving: _along(on, sides, value)}),
         ),
     )
@@ -137,7 +136,7 @@ def _rate(
     rate = simplest(along)
     steps = [
         definition(on, potential, None, values[name], name),
-        Step(moving, rate, f"the gradient of {name} along the field", fresh=True, check=check),
+        Step(moving, rate, f"the gradient of {name} along the field", check=check),
     ]
     if closure is None or name not in closure.sides:
         rule = "no factor changes its sign" if rate.is_Mul else "each term has this sign"
@@ -153,5 +152,5 @@ def _rate(
     rule = "in the potentials themselves"
     if rest != 0:
         rule += ", and a part that vanishes on the invariant set"
-    steps.append(Step(rate, side + rest, rule, check=Check(on, whole)))
+    steps.append(Step(rate, side + rest, rule, check=Check(on, whole), fresh=False))
     return Derivation(f"{name} along the flow", SOURCE, tuple(steps))

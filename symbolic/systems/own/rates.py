@@ -38,10 +38,10 @@ def rate_of(loss: Loss, name: str, given: Any) -> Derivation:
     found, compact = _rate_in_entries(loss, entrywise), _rate_in_matrices(loss, given)
     if compact:
         steps.append(computed(moving, compact, rule, **chain))
-        moving, rule, chain = compact, "in entries", {"check": check}
+        moving, rule, chain = compact, "in entries", {"check": check, "fresh": False}
     norms = squared_norms(compact) if compact else None
     if norms is not None:
-        steps.append(computed(moving, norms, "each trace is the square of a norm", check=check))
+        steps.append(_going_on(moving, norms, "each trace is the square of a norm", check=check))
         steps += signed(norms, "a sum of squares")
     elif not compact or found.count_ops() < READABLE:
         steps.append(computed(moving, found, rule, **chain))
@@ -79,23 +79,28 @@ def signed(rate: sp.Expr, rule: str) -> list[Step]:
     if rate == 0 or rate.has(Expectation):
         return []
     if relation := RELATIONS.get(sign(rate)):
-        return [computed(rate, sp.S.Zero, rule, relation=relation)]
+        return [_going_on(rate, sp.S.Zero, rule, relation=relation)]
     if not rate.free_symbols or not rate.is_polynomial(*rate.free_symbols):
         return []
     squares = as_squares(rate)
     if not isinstance(squares, str):
         relation = RELATIONS.get(sign(squares))
-        steps = [computed(rate, squares, "a sum of squares, of a Gram matrix in fractions")]
+        steps = [_going_on(rate, squares, "a sum of squares, of a Gram matrix in fractions")]
         each = "each square has this sign"
-        return [*steps, computed(squares, sp.S.Zero, each, relation=relation)] if relation else []
+        return [*steps, _going_on(squares, sp.S.Zero, each, relation=relation)] if relation else []
     return _sampled(rate, squares)
+
+
+def _going_on(lhs: Any, rhs: Any, rule: str, **given: Any) -> Step:
+    """Step from the right side of the one before."""
+    return computed(lhs, rhs, rule, fresh=False, **given)
 
 
 def _sampled(rate: sp.Expr, reason: str) -> list[Step]:
     """The sign that a polynomial seems to have, where no point is found that has the other."""
     for one, relation in RELATIONS.items():
         if lowest(one * rate) is None:
-            return [computed(rate, sp.S.Zero, f"no point refutes it; {reason}", relation=relation)]
+            return [_going_on(rate, sp.S.Zero, f"no point refutes it; {reason}", relation=relation)]
     return []
 
 

@@ -70,7 +70,7 @@ def lemma(
     lhs: Any, relation: Relation, rhs: Any, rule: str, *assumptions: str, **options: Any
 ) -> Step:
     """Return a step that starts a chain."""
-    return Step(lhs, rhs, rule, assumptions=assumptions, fresh=True, relation=relation, **options)
+    return Step(lhs, rhs, rule, assumptions=assumptions, relation=relation, **options)
 
 
 def derive_transverse_bound() -> Derivation:
@@ -150,8 +150,8 @@ def _multiplied(least: sp.Expr, domain: Domain, rule: str) -> tuple[Step, Step]:
     product = ALPHA**2 * THETA**3 / (4 * sp.pi) * (WEDGE / THETA**3 - least)
     difference = FLOOR - ALPHA**2 * THETA**3 * least / (4 * sp.pi)
     return (
-        Step(difference, product, f"difference of the sides of {rule}", domain=domain, fresh=True),
-        Step(product, sp.S.Zero, rule, domain=domain, relation=">="),
+        Step(difference, product, f"difference of the sides of {rule}", domain=domain),
+        Step(product, sp.S.Zero, rule, domain=domain, relation=">=", fresh=False),
     )
 
 

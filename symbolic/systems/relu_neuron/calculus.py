@@ -89,9 +89,8 @@ def derive_loss() -> Derivation:
                 pair_energy(),
                 "k(a,b) - a.b/2 = e(a,b)",
                 domain=ANGLES,
-                fresh=True,
             ),
-            Step(sp.Subs(definition(pair_energy()), THETA, 0), sp.S.Zero, "e(a,a) = 0", fresh=True),
+            Step(sp.Subs(definition(pair_energy()), THETA, 0), sp.S.Zero, "e(a,a) = 0"),
             Step(
                 summed(integrated) / 2,
                 split,
@@ -101,7 +100,6 @@ def derive_loss() -> Derivation:
                     "n = 2; more neurons add pairs of the same kinds",
                 ),
                 domain=domain,
-                fresh=True,
                 shown=r"\frac12 \sum_{i,j} \mu_i \mu_j k(w_i, w_j)"
                 r" = \frac14 |r|^2 + \frac12 \sum_{i,j} \mu_i \mu_j e(w_i, w_j)",
             ),
@@ -113,6 +111,7 @@ def derive_loss() -> Derivation:
                 shown=r"L = \frac14 |r|^2 + \frac{1}{2\pi} \left[\sum_{i<j}"
                 r" (\sin\theta_{ij} - \theta_{ij} \cos\theta_{ij}) |w_i| |w_j|"
                 r" - \sum_i (\sin\theta_i - \theta_i \cos\theta_i) |w_i| |v|\right]",
+                fresh=False,
             ),
         ),
         results=("the form stated in the paper",),
@@ -166,14 +165,12 @@ def derive_gradient() -> Derivation:
                 assumptions=("|C| < sqrt(A B)",),
                 # Inside |C| < sqrt(A B) for every A and B that are sampled.
                 domain=((big_c, -sp.Rational(1, 5), sp.Rational(1, 5)),),
-                fresh=True,
             ),
             Step(
                 chain.extract([0, 2], [0, 1, 2]) * unevaluated,
                 sp.Matrix([e_a, e_c]),
                 "chain rule: e_A and e_C",
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 sp.Matrix([2 * ALPHA * e_a + BETA * e_c, -BETA * e_c]),
@@ -181,14 +178,12 @@ def derive_gradient() -> Derivation:
                 "coefficients of abar and of abar - bbar in de/da = 2 e_A a + e_C b",
                 assumptions=("b = |b|(abar - (abar - bbar))",),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 sp.Matrix([sp.Derivative(direct, x) for x in a]).subs(AXIS),
                 _gradient_in_components().subs(AXIS),
                 "the same gradient by direct differentiation in components",
                 assumptions=("d = 3", "basis: b along the first vector"),
-                fresh=True,
                 shown=r"\frac{\partial e}{\partial a} = \frac{|b|}{2\pi} \left[(\sin\theta -"
                 r" \theta) \bar a + \theta (\bar a - \bar b)\right]",
             ),
@@ -198,21 +193,18 @@ def derive_gradient() -> Derivation:
                 "one summand of equation 4",
                 assumptions=(IN_FRAME,),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 sp.Derivative((w + rest) ** 2 / 4, w),
                 (w + rest) / 2,
                 "the gradient of |r|^2/4 is r/2, component by component",
                 assumptions=("r = w_i + rest",),
-                fresh=True,
             ),
             Step(
                 ALPHA * (unit + chord * (1 - sp.cos(THETA))),
                 energy,
                 "Euler: a.(de/da) = e, because e is homogeneous of degree one in a",
                 domain=ANGLES,
-                fresh=True,
             ),
         ),
         results=("the same gradient by direct", "the gradient of |r|^2/4"),
@@ -256,7 +248,6 @@ def derive_hessian() -> Derivation:
                 sp.Matrix([e_aa, e_ab, e_ac, e_bc, e_cc]),
                 "chain rule: e_AA, e_AB, e_AC, e_BC, e_CC",
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 own_raw,
@@ -265,7 +256,6 @@ def derive_hessian() -> Derivation:
                 " + 2 e_AC (a b^T + b a^T) + e_CC b b^T",
                 assumptions=("n = unit(bbar - cos(theta) abar)", IN_FRAME),
                 domain=ANGLES,
-                fresh=True,
                 shown=rf"\frac{{\partial^2 e}}{{\partial a^2}} = {SHOWN_OWN}",
             ),
             Step(
@@ -275,7 +265,6 @@ def derive_hessian() -> Derivation:
                 " + 2 e_BC b b^T + e_CC b a^T",
                 assumptions=("s = unit(abar + bbar), c = unit(abar - bbar)", IN_FRAME),
                 domain=ANGLES,
-                fresh=True,
                 shown=rf"\frac{{\partial^2 k}}{{\partial a\,\partial b}} = \frac12 I {SHOWN_CROSS}",
             ),
             Step(
@@ -286,6 +275,7 @@ def derive_hessian() -> Derivation:
                 domain=ANGLES,
                 shown=rf"\frac12 I {SHOWN_CROSS} = \frac{{1}}{{2\pi}} \left[(\pi - \theta) I"
                 r" + \bar n_{ab} \bar b^T + \bar n_{ba} \bar a^T\right]",
+                fresh=False,
             ),
             *_by_components(),
             Step(
@@ -294,7 +284,6 @@ def derive_hessian() -> Derivation:
                 "homogeneity: (d2e/dada) a = 0",
                 assumptions=(IN_FRAME,),
                 domain=ANGLES,
-                fresh=True,
             ),
             *_limits(own, "d2e/dada", sp.zeros(3), sp.zeros(3)),
             *_limits(cross, "d2k/dadb", one / 2, sp.zeros(3)),
@@ -323,7 +312,6 @@ def _by_components() -> tuple[Step, Step]:
             (spread * (one - a_bar * a_bar.T + n * n.T)).subs(AXIS),
             f"d2e/dada {rule}",
             assumptions=basis,
-            fresh=True,
             shown=rf"\frac{{\partial^2 e}}{{\partial a^2}} = {SHOWN_OWN}",
         ),
         Step(
@@ -331,7 +319,6 @@ def _by_components() -> tuple[Step, Step]:
             (shift * one + twist * (middle - across)).subs(AXIS),
             f"d2e/dadb {rule}",
             assumptions=basis,
-            fresh=True,
             shown=rf"\frac{{\partial^2 e}}{{\partial a\,\partial b}} = {SHOWN_CROSS}",
         ),
     )
@@ -347,6 +334,6 @@ def _limits(block: sp.Matrix, name: str, aligned: sp.Matrix, opposite: sp.Matrix
         lhs = block.applyfunc(lambda x: sp.Limit(x, THETA, end, side) if x != 0 else x)
         shown = rf"\lim_{{\theta \to {sp.latex(end)}}} {symbol} = {sp.latex(value)}"
         rule = f"limit of {name}, theta to {end}"
-        return Step(lhs, value, rule, assumptions=(IN_FRAME,), fresh=True, shown=shown)
+        return Step(lhs, value, rule, assumptions=(IN_FRAME,), shown=shown)
 
     return [step(sp.S.Zero, "+", aligned), step(sp.pi, "-", opposite)]

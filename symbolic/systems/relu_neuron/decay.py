@@ -105,6 +105,7 @@ def derive_distance_decay() -> Derivation:
                 "hence theta_ij <= theta_i + theta_j <= 2 theta",
                 domain=corners,
                 relation=">=",
+                fresh=False,
             ),
             lemma(
                 (x + y) ** 2,
@@ -165,7 +166,7 @@ def derive_distance_decay() -> Derivation:
                     "each term |w_j| sin(theta_ij) |z_i|/|w_i|",
                 ),
             ),
-            Step(error, rough, "n - 1 <= n", domain=NEURONS, relation="<="),
+            Step(error, rough, "n - 1 <= n", domain=NEURONS, relation="<=", fresh=False),
             lemma(
                 sp.sin(THETA),
                 ">=",

@@ -69,7 +69,6 @@ def derive_flow() -> Derivation:
                 -own * w_i - other * w_j,
                 "what neuron j contributes to w_i'; the teacher contributes the opposite",
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 pair(z_i, z_j),
@@ -77,7 +76,6 @@ def derive_flow() -> Derivation:
                 "the part orthogonal to v of a neuron's pull",
                 assumptions=("j != i; neuron i itself gives -z_i/2",),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 -pair(z_i, sp.S.Zero),
@@ -85,14 +83,12 @@ def derive_flow() -> Derivation:
                 "the part orthogonal to v of the teacher's pull",
                 assumptions=("beta = |v|, P v = 0",),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 pair(h_i, h_j),
                 stated(h_i, h_j),
                 "the part along v of a neuron's pull",
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 -pair(h_i, v).subs(BETA, v),
@@ -100,14 +96,12 @@ def derive_flow() -> Derivation:
                 "the part along v of the teacher's pull",
                 assumptions=("beta = |v|",),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 sp.Derivative(sp.atan2(zeta, h), t),
                 (h * sp.Derivative(zeta, t) - zeta * sp.Derivative(h, t)) / (h**2 + zeta**2),
                 "theta_i = angle of (h_i, |z_i|)",
                 assumptions=("w_i != 0",),
-                fresh=True,
             ),
             Step(
                 (ALPHA * sp.cos(THETA) * zeta_one - ALPHA * sp.sin(THETA) * h_one) / ALPHA**2,
@@ -115,7 +109,6 @@ def derive_flow() -> Derivation:
                 "one neuron alone: the angle only falls",
                 assumptions=("n = 1; w' = c w + (pi - theta)/(2 pi) v",),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 pair(w_i, w_j) + pair(w_j, w_i).subs(mirrored, simultaneous=True),
@@ -123,7 +116,6 @@ def derive_flow() -> Derivation:
                 - sp.sin(THETA) / (2 * sp.pi) * (BETA / ALPHA * w_i + ALPHA / BETA * w_j),
                 "what a pair of neurons contributes to r' = sum_i w_i'",
                 domain=ANGLES,
-                fresh=True,
             ),
         ),
         results=(
@@ -190,7 +182,6 @@ def derive_separation() -> Derivation:
                 sp.Derivative(dot / (x * y), t),
                 dot.diff(t) / (x * y) - dot / (x * y) * (x.diff(t) / x + y.diff(t) / y),
                 "d/dt cos kappa, p = z_i.z_j, x = |z_i|, y = |z_j|",
-                fresh=True,
             ),
             Step(
                 rate,
@@ -199,20 +190,15 @@ def derive_separation() -> Derivation:
                 assumptions=(
                     "z_i, z_j, z_k stand for lengths, C, C_ki, C_kj for cosines of kappa",
                 ),
-                fresh=True,
             ),
             Step(
                 z_j / z_i + z_i / z_j,
                 sp.Integer(2),
                 "the pair's own term is at most -2 c_ij (1 - C^2)",
-                fresh=True,
                 relation=">=",
             ),
             Step(
-                third_i,
-                (with_j - cosine) + cosine * (1 - with_i),
-                "a third neuron's term, sorted",
-                fresh=True,
+                third_i, (with_j - cosine) + cosine * (1 - with_i), "a third neuron's term, sorted"
             ),
             Step(
                 third_i.subs({with_j: above(p), with_i: above(q)}),
@@ -223,7 +209,6 @@ def derive_separation() -> Derivation:
                     "C_ki = C + (1 - C) q, C_kj = C + (1 - C) p; the other term likewise",
                 ),
                 domain=cosines,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -235,7 +220,6 @@ def derive_separation() -> Derivation:
                     "c_ij = (pi - theta_ij)/(2 pi)",
                 ),
                 domain=cosines,
-                fresh=True,
                 relation="<=",
             ),
         ),
@@ -287,39 +271,30 @@ def derive_mirror_pair() -> Derivation:
                 "flow of h: the residual 2 h - 1 decays exponentially",
                 assumptions=("|v| = 1; theta < pi/2, so the rate is at least 1/2",),
                 domain=quarter,
-                fresh=True,
             ),
             Step(
-                on_slow,
-                -THETA / sp.pi,
-                "d log|z|/dt on the invariant set h = 1/2",
-                domain=quarter,
-                fresh=True,
+                on_slow, -THETA / sp.pi, "d log|z|/dt on the invariant set h = 1/2", domain=quarter
             ),
             Step(
                 sp.cos(THETA) ** 2 * sp.tan(THETA) * (-THETA / sp.pi),
                 angle_rate,
                 "theta' from |z| = tan(theta)/2",
                 domain=quarter,
-                fresh=True,
             ),
             Step(
                 sp.Limit(-angle_rate / THETA**2, THETA, 0, "+"),
                 1 / sp.pi,
                 "d(1/theta)/dt tends to 1/pi, so t theta tends to pi",
-                fresh=True,
             ),
             Step(
                 sp.Limit(wave / THETA**3, THETA, 0, "+"),
                 1 / (6 * sp.pi),
                 "L = theta^3/(6 pi) to leading order, r = 0",
-                fresh=True,
             ),
             Step(
                 sp.pi**3 * sp.Limit(wave / THETA**3, THETA, 0, "+"),
                 sp.pi**2 / 6,
                 "t^3 L = (t theta)^3 (L/theta^3) tends to pi^2/6",
-                fresh=True,
             ),
         ),
         results=("d(1/theta)/dt tends", "t^3 L ="),

@@ -58,7 +58,6 @@ def derive_persistence() -> Derivation:
                     " those that attain it",
                 ),
                 domain=acute,
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -71,7 +70,6 @@ def derive_persistence() -> Derivation:
                     " derivative is below zero",
                 ),
                 domain=acute,
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -80,7 +78,6 @@ def derive_persistence() -> Derivation:
                 "min(kappa, pi/2) >= kappa/2: beyond a right angle",
                 assumptions=("kappa = kappa_max(T) <= pi",),
                 domain=OBTUSE,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -88,7 +85,6 @@ def derive_persistence() -> Derivation:
                 PERSISTENCE * KAPPA,
                 "min(kappa, pi/2) >= kappa/2: below a right angle",
                 domain=ACUTE,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -96,6 +92,7 @@ def derive_persistence() -> Derivation:
                 KAPPA / 3,
                 "Lemma 30 as printed, kappa_max(t) >= kappa_max(0)/3, is weaker",
                 relation=">=",
+                fresh=False,
             ),
         ),
         results=("kappa_max does not fall", "Lemma 30 as printed"),
@@ -130,7 +127,6 @@ def derive_reach() -> Derivation:
                 "a distance is at least |x| sin(gamma)",
                 assumptions=("x is the longest z_i, y another, gamma their angle",),
                 domain=angle,
-                fresh=True,
             ),
             Step(
                 x**2 + y**2 + 2 * x * y * sp.sin(gamma),
@@ -138,7 +134,6 @@ def derive_reach() -> Derivation:
                 "and at least |x| beyond a right angle",
                 assumptions=("gamma counted from the right angle",),
                 domain=((gamma, sp.S.Zero, sp.pi / 2),),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -147,7 +142,6 @@ def derive_reach() -> Derivation:
                 "a, b: angles from the longest z to the pair at kappa_max",
                 assumptions=("a + b >= kappa_max; both distances are in Z",),
                 domain=angles[:2],
-                fresh=True,
             ),
             Step(
                 4 * sp.sin(a / 2) * sp.sin(b / 2) * sp.sin(gamma),
@@ -155,7 +149,6 @@ def derive_reach() -> Derivation:
                 "sin(a) + sin(b) >= sin(a + b)",
                 assumptions=("gamma = (a + b)/2 < pi/2",),
                 domain=angles,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -164,7 +157,6 @@ def derive_reach() -> Derivation:
                 "Z >= zeta sin(kappa) >= zeta kappa/pi, kappa = kappa_max(T) below a right angle",
                 assumptions=("zeta = max |z_i|", "Jordan: sin(kappa) >= 2 kappa/pi"),
                 domain=ACUTE,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -173,7 +165,6 @@ def derive_reach() -> Derivation:
                 "sin(a) + sin(b) >= 1 where a + b reaches a right angle",
                 assumptions=("b >= pi/2 - a",),
                 domain=angles[:1],
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -182,7 +173,6 @@ def derive_reach() -> Derivation:
                 "Z >= zeta >= zeta kappa/pi, kappa = kappa_max(T) beyond it",
                 assumptions=("kappa_max(t) >= pi/2 (Lemma 30)",),
                 domain=OBTUSE,
-                fresh=True,
                 relation=">=",
             ),
         ),

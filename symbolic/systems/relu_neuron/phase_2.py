@@ -49,7 +49,6 @@ def derive_phase_2() -> Derivation:
                 "neuron j's pull on h_i: the halves add up to H/2 with the teacher's |v|/2",
                 assumptions=("so h_i' = H/2 + e_i and H' = -sum h_i' = -(n/2) H - sum e_i",),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 BETA * (THETA * P - sp.sin(THETA) * Q),
@@ -57,7 +56,6 @@ def derive_phase_2() -> Derivation:
                 "each neuron's term of 2 pi e_i is at most |w_j| theta_ij",
                 assumptions=("h_j = |w_j| p, h_i = |w_i| q, theta_ij = theta; acute angles",),
                 domain=(*ANGLES, *FRACTIONS),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -66,7 +64,6 @@ def derive_phase_2() -> Derivation:
                 "and at least -|w_j| theta_ij",
                 assumptions=("as above",),
                 domain=(*ANGLES, *FRACTIONS),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -75,7 +72,6 @@ def derive_phase_2() -> Derivation:
                 "the teacher's term of 2 pi e_i is at most |v| theta_i",
                 assumptions=("h_i = |w_i| cos(theta_i), theta = theta_i <= pi/2",),
                 domain=((THETA, sp.S.Zero, sp.pi / 2),),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -83,7 +79,6 @@ def derive_phase_2() -> Derivation:
                 THETA * V,
                 "|e_i| <= theta |v|, so |H' + (n/2) H| <= n theta |v|",
                 assumptions=(window, "theta_ij <= 2 theta"),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -92,14 +87,12 @@ def derive_phase_2() -> Derivation:
                 "the largest solution of H' <= -(n/2) H + n epsilon |v|",
                 assumptions=("epsilon >= theta", "comparison of differential equations"),
                 domain=NEURONS,
-                fresh=True,
             ),
             Step(
                 solution,
                 start * sp.exp(-N * t / 2) + 2 * eps * V,
                 "H(T1 + t) <= H(T1) exp(-n t/2) + 2 epsilon |v|",
                 domain=((t, sp.S.Zero, sp.oo), *NEURONS),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -107,7 +100,6 @@ def derive_phase_2() -> Derivation:
                 N**-14,
                 "exp(-n t/2) falls to n^-14 in 28 log(n)/n",
                 domain=NEURONS,
-                fresh=True,
             ),
             Step(
                 2 * sp.log(10) / (N + 1),
@@ -115,7 +107,6 @@ def derive_phase_2() -> Derivation:
                 "and to 1/10 in 2 log(10)/n, at most 6.65 log(n)/n for n >= 2",
                 assumptions=("n + 1 stands for n >= 2",),
                 domain=((N, 1, 5),),
-                fresh=True,
                 relation="<=",
             ),
         ),

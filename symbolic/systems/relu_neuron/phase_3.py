@@ -81,7 +81,6 @@ def derive_sizes() -> Derivation:
                 sp.S.Zero,
                 "sin(theta) - theta cos(theta) >= 0: the pairs of neurons only add to the loss",
                 domain=ANGLES,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -89,7 +88,6 @@ def derive_sizes() -> Derivation:
                 WEDGE,
                 "the teacher's bracket is at most the wedge theta - sin(theta) cos(theta)",
                 domain=ANGLES,
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -101,7 +99,6 @@ def derive_sizes() -> Derivation:
                     "(1/2) E[relu(w_i.x)^2, v.x < 0] = |w_i|^2 wedge_i/(4 pi), see"
                     " 'what an angle costs'",
                 ),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -110,7 +107,6 @@ def derive_sizes() -> Derivation:
                 "|w_i||v| wedge_i <= 4n |w_i|^2 wedge_i",
                 assumptions=("|w_i| = (1 + s)|v|/(4n)",),
                 domain=(*ANGLES, *NEURONS),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -119,29 +115,21 @@ def derive_sizes() -> Derivation:
                 "|r|^2 <= 4 L + (2/pi) sum |w_i||v| bracket_i <= 36 n L",
                 assumptions=("the form of the loss that splits off |r|^2/4",),
                 domain=(*FRACTIONS[:1], *NEURONS),
-                fresh=True,
                 relation="<=",
             ),
-            Step(
-                sp.Integral(radial, (RADIUS, 0, sp.oo)),
-                sp.Integer(2),
-                "radial integral",
-                fresh=True,
-            ),
+            Step(sp.Integral(radial, (RADIUS, 0, sp.oo)), sp.Integer(2), "radial integral"),
             Step(
                 sp.Integral(sp.cos(PHI - gamma) ** 2, half_plane) * 2 / (2 * sp.pi),
                 sp.S.Half,
                 "E[(u.x)^2, w_i.x > 0] = 1/2 for a unit vector u",
                 assumptions=("w_i along phi = 0, u along phi = gamma",),
                 domain=((gamma, sp.S.Zero, sp.pi),),
-                fresh=True,
             ),
             Step(
                 a * b,
                 (a**2 / s + s * b**2) / 2,
                 "<u, grad_i L> = E[(f - f*) (u.x), w_i.x > 0] <= (E(f - f*)^2/s + s/2)/2",
                 assumptions=("a = |f - f*|, b = |u.x| on w_i.x > 0; any s > 0",),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -149,7 +137,6 @@ def derive_sizes() -> Derivation:
                 sp.sqrt(LOSS),
                 "with E(f - f*)^2 = 2 L and s = 2 sqrt(L): |grad_i L| <= sqrt(L), so"
                 " |grad L|^2 <= n L",
-                fresh=True,
             ),
         ),
         results=("|r|^2 <=", "with E(f - f*)^2"),
@@ -180,7 +167,6 @@ def derive_movement() -> Derivation:
                 sp.Derivative(loss**third, t),
                 sp.Derivative(loss, t) / (3 * loss ** (2 * third)),
                 "rate of L^(1/3); along the flow L' = -G^2 with the speed G = |grad L|",
-                fresh=True,
             ),
             Step(
                 least * (1 + SLACK) * (least * (1 + SLACK)) / (3 * LOSS ** (2 * third)),
@@ -189,7 +175,6 @@ def derive_movement() -> Derivation:
                 " moves",
                 assumptions=("G = (1 + s) c L^(2/3)/(n^(2/3) |v|^(1/3)), s >= 0",),
                 domain=((SLACK, sp.S.Zero, sp.oo), *NEURONS),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -198,7 +183,6 @@ def derive_movement() -> Derivation:
                 "integrated: |w(t) - w(T)| <= (3/c) n^(2/3) |v|^(1/3) (L(T)^(1/3) - L(t)^(1/3))",
                 assumptions=("a distance is at most the length of the path",),
                 domain=NEURONS,
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -206,7 +190,6 @@ def derive_movement() -> Derivation:
                 V / (12 * N),
                 "which is at most |v|/(12 n) where L(T) <= (c/36)^3 |v|^2/n^5",
                 domain=NEURONS,
-                fresh=True,
             ),
             Step(
                 (1 + SLACK) * V / (3 * N) - P * V / (12 * N),
@@ -214,7 +197,6 @@ def derive_movement() -> Derivation:
                 "so |w_i(T)| >= |v|/(3n) keeps |w_i(t)| >= |v|/(4n)",
                 assumptions=("|w_i(T)| = (1 + s)|v|/(3n), moved by p |v|/(12 n)",),
                 domain=(*FRACTIONS[:1], *NEURONS),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -223,7 +205,6 @@ def derive_movement() -> Derivation:
                 "and |w_i(T)| <= 3|v|/n keeps |w_i(t)| <= 4|v|/n",
                 assumptions=("|w_i(T)| = 3 q |v|/n, moved by p |v|/(12 n)",),
                 domain=(*FRACTIONS, *NEURONS),
-                fresh=True,
                 relation="<=",
             ),
         ),
@@ -254,7 +235,6 @@ def derive_upper_rate() -> Derivation:
                 sp.Derivative(loss**-third, t),
                 -sp.Derivative(loss, t) / (3 * loss ** (4 * third)),
                 "rate of L^(-1/3); along the flow L' = -G^2 with G = |grad L|",
-                fresh=True,
             ),
             Step(
                 (least * (1 + SLACK)) ** 2 / (3 * LOSS ** (4 * third)),
@@ -262,7 +242,6 @@ def derive_upper_rate() -> Derivation:
                 "Theorem 7: L^(-1/3) grows at least like (c^2/3) n^(-4/3) |v|^(-2/3) t",
                 assumptions=("G = (1 + s) c L^(2/3)/(n^(2/3) |v|^(1/3)), s >= 0",),
                 domain=((SLACK, sp.S.Zero, sp.oo), *NEURONS),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -271,7 +250,6 @@ def derive_upper_rate() -> Derivation:
                 "L <= (27/c^6) n^4 |v|^2/t^3",
                 assumptions=("L = (L(T)^(-1/3) + ...)^(-3); L_T stands for L(T)^(-1/3)",),
                 domain=NEURONS,
-                fresh=True,
                 relation="<=",
             ),
         ),
@@ -306,7 +284,6 @@ def derive_hessian_bound() -> Derivation:
                 "zeta(a, b) is at most sin(theta)|b|/(pi |a|)",
                 assumptions=("zeta = spread (I - abar abar^T + n n^T) on any vector", IN_FRAME),
                 domain=ANGLES,
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -315,7 +292,6 @@ def derive_hessian_bound() -> Derivation:
                 "and it is not negative",
                 assumptions=("spread = sin(theta)|b|/(2 pi |a|)", IN_FRAME),
                 domain=ANGLES,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -324,14 +300,12 @@ def derive_hessian_bound() -> Derivation:
                 "the largest eigenvalue of an off-diagonal block, along s = unit(abar + bbar)",
                 assumptions=(IN_FRAME,),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 sp.S.Half + shift + twist,
                 sp.S.Half,
                 "it is (pi - theta + sin(theta))/(2 pi) <= 1/2",
                 domain=ANGLES,
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -340,7 +314,6 @@ def derive_hessian_bound() -> Derivation:
                 "and the least one, (pi - theta - sin(theta))/(2 pi), is not negative",
                 assumptions=("along c = unit(abar - bbar)",),
                 domain=ANGLES,
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -348,7 +321,6 @@ def derive_hessian_bound() -> Derivation:
                 x**2 + y**2,
                 "blocks add up: 2 |x_i||x_j||H_ij| <= |H_ij| (|x_i|^2 + |x_j|^2)",
                 domain=FRACTIONS[:1],
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -357,7 +329,6 @@ def derive_hessian_bound() -> Derivation:
                 "each zeta(w_i, w_j) is at most sin(theta_ij)|w_j|/(pi |w_i|) <= 16/pi",
                 assumptions=(PHASE_3,),
                 domain=(*sines, *FRACTIONS[1:], *NEURONS),
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -366,7 +337,6 @@ def derive_hessian_bound() -> Derivation:
                 "Hessian <= n/2 + (n - 1) 16/pi <= (1/2 + 16/pi) n",
                 assumptions=("the teacher's zeta only takes away",),
                 domain=NEURONS,
-                fresh=True,
                 relation="<=",
             ),
             Step(
@@ -374,7 +344,6 @@ def derive_hessian_bound() -> Derivation:
                 sp.S.Zero,
                 "the blocks E[1(w_i.x > 0) 1(w_j.x > 0) x x^T] are a Gram matrix, so not negative",
                 assumptions=("u, w: what two neurons add to the square under the expectation",),
-                fresh=True,
                 relation=">=",
             ),
             Step(
@@ -383,7 +352,6 @@ def derive_hessian_bound() -> Derivation:
                 "and the teacher's zeta takes away 4n/pi at most: Hessian >= -(4n/pi)",
                 assumptions=(PHASE_3,),
                 domain=(*sines, *NEURONS),
-                fresh=True,
                 relation=">=",
             ),
         ),

@@ -79,7 +79,6 @@ def _lemma_20() -> Step:
         "L >= |w|^2 theta^3/(30 pi), for every angle",
         assumptions=("n = 1: alpha = |w|, beta = |v|",),
         domain=ANGLES,
-        fresh=True,
         relation=">=",
     )
 
@@ -93,7 +92,6 @@ def _parallel() -> Step:
         "a linear rate, -dL/dt >= c L, for neurons parallel to v",
         assumptions=("all h_i < 0, S = sum |h_i|, S' = -(n/2) S; c = p",),
         domain=(*FRACTIONS[:1], *NEURONS),
-        fresh=True,
         relation=">=",
     )
 
@@ -106,6 +104,5 @@ def _equal() -> Step:
         "a linear rate, |grad L|^2 >= c L, for equal neurons",
         assumptions=("theta = pi: alpha = n |w_i|, beta = |v|; c = p",),
         domain=FRACTIONS[:1],
-        fresh=True,
         relation=">=",
     )

@@ -174,7 +174,6 @@ def derive_cluster() -> Derivation:
                 "its expectation, as E x = 0",
                 assumptions=("mu_i - m = y",),
                 domain=COORDINATES,
-                fresh=True,
                 shown=r"E\left[(y \cdot (x - m))\, m + (y \cdot m)(x - m)\right]"
                 r" = -2 (y \cdot m)\, m \;\Longrightarrow\; \dot y = \tfrac{4}{n} (y \cdot m)\, m",
             ),
@@ -191,7 +190,6 @@ def derive_cluster() -> Derivation:
                 "its expectation, as E x = 0: half as much, by the rate of the mean",
                 assumptions=("mu_i - m = y",),
                 domain=COORDINATES,
-                fresh=True,
                 shown=r"E\left[(y \cdot (x - m))\, m\right] = -(y \cdot m)\, m"
                 r" \;\Longrightarrow\; \dot y = \tfrac{1}{n} (y \cdot m)\, m",
             ),

@@ -37,15 +37,7 @@ def _by_angle(integrand: sp.Expr, rhs: sp.Expr, rule: str, shown: str) -> Step:
     z = 2 * sp.log(sp.tan(ANGLE))
     turned = integrand.subs(Z, z) * sp.Derivative(z, ANGLE)
     said = ("z = 2 log tan theta, sigma = sin(theta)^2",)
-    return Step(
-        turned,
-        rhs,
-        rule,
-        assumptions=said,
-        domain=((ANGLE, 0, sp.pi / 2),),
-        fresh=True,
-        shown=shown,
-    )
+    return Step(turned, rhs, rule, assumptions=said, domain=((ANGLE, 0, sp.pi / 2),), shown=shown)
 
 
 def derive_far_loss() -> Derivation:

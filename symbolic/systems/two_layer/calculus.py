@@ -80,7 +80,6 @@ def derive_loss() -> Derivation:
                 OUTPUT**2 * s * s / 2 + OUTPUT * MU * s * r + MU**2 * r * r / 2,
                 "square of a sum; means of products are kernels, k(a, b) = E s(a.x) s(b.x)",
                 assumptions=("s_w = s(w.x), s_u = s(u.x)", OF_ONE),
-                fresh=True,
                 shown=r"L = \frac12 E \left(\sum_p \mu_p s(u_p \cdot x)\right)^2"
                 r" = \frac12 \sum_{p, q} \mu_p \mu_q k(u_p, u_q)",
             ),
@@ -93,14 +92,12 @@ def derive_loss() -> Derivation:
                     " kappa = (1 - lambda)^2; ReLU has lambda = 0",
                 ),
                 domain=ANGLES,
-                fresh=True,
             ),
             *(
                 Step(
                     kernel.subs(THETA, 0).subs(BETA, ALPHA),
                     _own(pair_of(s))[0].subs(DOTS[0], ALPHA**2),
                     f"k(w, w) of {s.name}",
-                    fresh=True,
                     same=True,
                 )
                 for s in (leaky, QUADRATIC, ERF)
@@ -135,14 +132,13 @@ def derive_student(activation: Activation) -> Derivation:
             OUTPUT**2 * _at(raw, W, W) * W,
             "gradient of a student's own term, a^2 kappa(A)/2",
             assumptions=(IN_PLANE, "kappa(A) = k(w, w), A = w.w"),
-            fresh=True,
             shown=r"\frac{\partial}{\partial w} \frac{a^2 \kappa(A)}{2} = a^2 \kappa'(A) w",
         )
     ]
     if raw != slope:
         rule = "kappa'(A), with kappa = k(A, A, A), is 2 k_A + k_C there"
         positive = ("both are positive, and so are their squares",)
-        steps.append(Step(raw**2, slope**2, rule, assumptions=positive, fresh=True))
+        steps.append(Step(raw**2, slope**2, rule, assumptions=positive))
     if isinstance(pair, Smooth):
         plain = [pair.value.diff(x) for x in (DOTS[0], DOTS[2])]
         by_a, by_c = (_at(f, W, U) for f in plain)
@@ -152,7 +148,6 @@ def derive_student(activation: Activation) -> Derivation:
                 2 * by_a * W + by_c * U,
                 "gradient of a pair, by direct differentiation in components",
                 assumptions=(IN_PLANE,),
-                fresh=True,
                 shown=r"\frac{\partial k(w, u)}{\partial w} = 2 k_A w + k_C u",
             )
         )
@@ -163,7 +158,6 @@ def derive_student(activation: Activation) -> Derivation:
                     sp.Matrix(pair.first),
                     "k_A and k_C with one root",
                     domain=INSIDE,
-                    fresh=True,
                 )
             )
     steps.append(
@@ -172,7 +166,6 @@ def derive_student(activation: Activation) -> Derivation:
             OUTPUT * own + MU * term,
             "gradient by the output",
             assumptions=("k = k(w, u)", OF_ONE),
-            fresh=True,
             shown=r"\frac{\partial L}{\partial a} = a \kappa(A) + \sum_q \mu_q k(w, u_q)",
         )
     )
@@ -212,7 +205,6 @@ def derive_hessian(activation: Activation) -> Derivation:
                 own.subs(AXIS),
                 "d2k/dada by direct differentiation in components",
                 assumptions=(IN_PLANE, "a = w, b = u along the first axis"),
-                fresh=True,
                 shown=r"\frac{\partial^2 k}{\partial a^2} = 2 k_A I + 4 k_{AA} a a^T"
                 r" + 2 k_{AC} (a b^T + b a^T) + k_{CC} b b^T",
             ),
@@ -221,7 +213,6 @@ def derive_hessian(activation: Activation) -> Derivation:
                 cross,
                 "d2k/dadb by direct differentiation in components",
                 assumptions=(IN_PLANE, "a = w, b = u"),
-                fresh=True,
                 shown=r"\frac{\partial^2 k}{\partial a\, \partial b} = k_C I + 4 k_{AB} a b^T"
                 r" + 2 k_{AC} a a^T + 2 k_{BC} b b^T + k_{CC} b a^T",
             ),
@@ -230,7 +221,6 @@ def derive_hessian(activation: Activation) -> Derivation:
                 _at(slope, W, W) * one + 2 * _at(slope.diff(alone), W, W) * W * W.T,
                 "a student's own block",
                 assumptions=(IN_PLANE,),
-                fresh=True,
                 shown=r"\frac{\partial}{\partial w} \kappa'(A) w"
                 r" = \kappa' I + 2 \kappa'' w w^T",
             ),
@@ -255,7 +245,6 @@ def derive_balance() -> Derivation:
             f"Euler: w.(dk/dw) = p k, {s.name}",
             assumptions=(f"p = {s.degree}", "along w the angle stays"),
             domain=ANGLES,
-            fresh=True,
         )
         for s in (leaky_relu(SLOPE), QUADRATIC)
         for kernel in (definition(derive_kernel(s).result),)
@@ -276,7 +265,6 @@ def derive_balance() -> Derivation:
                     "a' = -dL/da, w' = -dL/dw: outputs are trained",
                     OF_ONE,
                 ),
-                fresh=True,
                 shown=r"\frac{d}{dt} \left(p a^2 - |w|^2\right) ="
                 r" -2 p a \frac{\partial L}{\partial a} + 2 w \cdot"
                 r" \frac{\partial L}{\partial w} = 0",
@@ -312,21 +300,18 @@ def derive_one_teacher() -> Derivation:
                 "k(a, b) = a.b/2 + e(a, b), the kernel of one ReLU neuron",
                 assumptions=("l = 1/2 and kappa = 1 at lambda = 0",),
                 domain=ANGLES,
-                fresh=True,
             ),
             Step(
                 sp.Subs(pair_loss, tuple(ones), tuple(ones.values())),
                 (a + MU**2 * b + 2 * MU * c) / 4 - MU**2 * b / 4 + MU * e,
                 "a student's part of L is that of |r|^2/4 + sum mu mu e/2",
                 assumptions=(*one, "|w + mu u|^2 = A + 2 mu C + mu^2 B", "e = e(w, u)"),
-                fresh=True,
             ),
             Step(
                 sp.Subs(pulled, tuple(ones), tuple(ones.values())),
                 (W[0] + MU * U[0]) / 2 + MU * slope,
                 "dL/dw = r/2 + sum mu de/dw, the gradient of one ReLU neuron",
                 assumptions=(*one, "one component; e_w is that of de(w, u)/dw"),
-                fresh=True,
                 shown=r"\frac{\partial L}{\partial w} = \tfrac12 r"
                 r" + \sum_q \mu_q \frac{\partial e(w, u_q)}{\partial w}",
             ),

@@ -61,8 +61,8 @@ def test_derive_prints_json_and_writes_latex(popflow, tmp_path, short):
     ids=str,
 )
 def test_derive_exits_by_the_evidence_and_says_why(popflow, monkeypatch, lhs, rhs, code, evidence):
-    good = Step(sp.sin(X) ** 2, 1 - sp.cos(X) ** 2, "good", fresh=True)
-    step = Step(lhs, rhs, "tried", fresh=True, domain=((X, sp.Integer(1), sp.Integer(3)),))
+    good = Step(sp.sin(X) ** 2, 1 - sp.cos(X) ** 2, "good")
+    step = Step(lhs, rhs, "tried", domain=((X, sp.Integer(1), sp.Integer(3)),))
     document = Document("d", (Derivation("d", "s", (good, step)),))
     monkeypatch.setattr(symbolic, "derive", lambda name: document)
     found, out, err = popflow("derive", "gaussian", "--json")

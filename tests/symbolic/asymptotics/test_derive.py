@@ -118,6 +118,21 @@ def test_an_algebraic_direction_of_high_degree_is_enclosed():
     assert 0 < law.constant_radius < 1e-14
 
 
+#: Kinks of what is slaved, along x: the sign, or the root, is that of what it follows.
+KINKED = {
+    "of a form of the slow one": (y**2 + sp.Abs(y + x**2) ** R(5, 2) + x**6, R(5), 1),
+    "of higher order": (y**2 + sp.Abs(y - x**2) ** 3 + x**8, R(6), 1),
+    "along which the run goes": ((y - x**2) ** 2 + sp.Abs(y - x**2) ** R(5, 2) + x**8, R(8), 1),
+}
+
+
+@pytest.mark.parametrize(("loss", "p", "ell"), KINKED.values(), ids=KINKED)
+def test_a_kink_of_a_slaved_variable_has_its_law(loss, p, ell):
+    (law,) = late_time_law(loss, [x, y], {x: 0, y: 0}).laws
+    assert law.exponent == p / (p - 2)
+    assert sp.simplify(law.constant_exact * (p * (p - 2)) ** law.exponent / ell) == 1
+
+
 @pytest.mark.parametrize("depth", [3, 4, 5])
 def test_balanced_scalars_of_any_depth(depth):
     n = R(depth)

@@ -27,6 +27,8 @@ CASES = {
     "a flat saddle, by slaving": (BALL + x**4 + w**2 * y**2 + 3 * x**2 * w * y, {}),
     "a flat maximum": ((x**2 + y**2) ** 2 - x**4 / 2, {}),
 }
+# Along w = x it rises by the sixth power of y, and |w - z| follows y^2.
+KINKED = sp.Abs(w) ** 3 + (x**2 + y**2) ** sp.Rational(3, 2) + sp.Abs(w - x) ** 3
 
 
 @pytest.mark.parametrize(("loss", "resting"), CASES.values(), ids=CASES)
@@ -42,6 +44,13 @@ def test_a_direction_without_curvature_has_its_law_if_it_attracts(loss, resting)
         # Starts lead there, and elsewhere too.
         assert 0 < one.share <= 1
     assert all(one.log_decay is None for one in law.laws if one not in slow.values())
+
+
+def test_a_flat_direction_along_which_a_kink_is_slaved_has_its_law():
+    laws = late_time_law(KINKED, [x, y, w], {x: 0, y: 0, w: 0}).laws
+    assert [(law.constant_exact, law.log_decay) for law in laws] == [
+        (sp.Rational(2, 27), sp.Rational(3, 2))
+    ]
 
 
 def test_the_constant_of_an_inflection_is_that_of_the_flow_by_hand():

@@ -89,7 +89,7 @@ def test_unverified_step_is_open():
 
 
 def test_json_says_why_a_step_is_not_proved():
-    step = Step(sp.acos(sp.cos(THETA)), THETA, "branch", fresh=True, domain=((THETA, 0, sp.pi),))
+    step = Step(sp.acos(sp.cos(THETA)), THETA, "branch", domain=((THETA, 0, sp.pi),))
     data = step.verify().to_json()
     assert data["evidence"] == "ENCLOSED"
     assert data["basis"] is None
@@ -97,9 +97,9 @@ def test_json_says_why_a_step_is_not_proved():
 
 
 def test_counts_name_distinct_steps_and_what_takes_next_to_nothing():
-    square = Step((X + 1) ** 2, X**2 + 2 * X + 1, "square", fresh=True)
-    slope = Step(sp.Derivative(X**2, X), 2 * X, "slope", fresh=True)
-    column = Step(sp.Matrix([X, X]), sp.Matrix([X, X]), "itself", fresh=True, same=True)
+    square = Step((X + 1) ** 2, X**2 + 2 * X + 1, "square")
+    slope = Step(sp.Derivative(X**2, X), 2 * X, "slope")
+    column = Step(sp.Matrix([X, X]), sp.Matrix([X, X]), "itself", same=True)
     bound = replace(square, rhs=2 * X, relation=">=")
     steps = (square, replace(square, rule="again"), slope, column, column, bound)
     assert distinct(steps) == (square, slope, column, bound)
@@ -182,19 +182,19 @@ def test_no_equation_fills_a_page(verified):
 
 
 def test_chain_that_does_not_continue_is_refused():
-    good = Step(X + X, 2 * X, "sum", fresh=True)
-    assert Derivation("d", "s", (good, Step(2 * X, 4 * X / 2, "again"))).result == 2 * X
+    good = Step(X + X, 2 * X, "sum")
+    assert (
+        Derivation("d", "s", (good, Step(2 * X, 4 * X / 2, "again", fresh=False))).result == 2 * X
+    )
     with pytest.raises(ValueError, match="does not continue"):
-        Derivation("d", "s", (good, Step(3 * X, 3 * X, "again")))
+        Derivation("d", "s", (good, Step(3 * X, 3 * X, "again", fresh=False)))
     with pytest.raises(ValueError, match="begin with a fresh step"):
         Derivation("d", "s", ())
 
 
 def test_step_that_uses_a_lemma_needs_it_before_and_inside():
-    lemma = Step(sp.sin(2 * X), 2 * sp.sin(X) * sp.cos(X), "double angle", fresh=True)
-    use = Step(
-        sp.sin(2 * X) / sp.cos(X), 2 * sp.sin(X), "cancel", fresh=True, uses=("double angle",)
-    )
+    lemma = Step(sp.sin(2 * X), 2 * sp.sin(X) * sp.cos(X), "double angle")
+    use = Step(sp.sin(2 * X) / sp.cos(X), 2 * sp.sin(X), "cancel", uses=("double angle",))
     assert Derivation("d", "s", (lemma, use)).steps[1].uses == ("double angle",)
     with pytest.raises(ValueError, match="which does not stand before it"):
         Derivation("d", "s", (use, lemma))
@@ -204,7 +204,7 @@ def test_step_that_uses_a_lemma_needs_it_before_and_inside():
 
 
 def test_inequality_is_shown_and_verified_as_one():
-    step = Step(X**2 + 1, 2 * X, "square", fresh=True, relation=">=")
+    step = Step(X**2 + 1, 2 * X, "square", relation=">=")
     assert step.equation == r"x^{2} + 1 \ge 2 x"
     assert step.verify().finding.evidence is Evidence.PROVED
 
@@ -216,9 +216,9 @@ def test_unknown_system_is_refused_in_one_line(name):
 
 
 def test_a_derivation_concludes_with_both_ends_of_its_last_chain():
-    lemma = Step(X + X, 2 * X, "sum", fresh=True)
-    first = Step(X**2, X * X + 1, "more", fresh=True, relation="<=")
-    second = Step(X * X + 1, 2 + X**2, "more again", relation="<=")
+    lemma = Step(X + X, 2 * X, "sum")
+    first = Step(X**2, X * X + 1, "more", relation="<=")
+    second = Step(X * X + 1, 2 + X**2, "more again", relation="<=", fresh=False)
     assert Derivation("d", "s", (lemma,)).conclusion == lemma
     two = Derivation("d", "s", (lemma, first, second))
     end = two.conclusion
@@ -229,12 +229,12 @@ def test_a_derivation_concludes_with_both_ends_of_its_last_chain():
 
 
 def test_what_is_stated_are_the_results_and_the_other_chains_are_their_proof():
-    lemma = Step(X + X, 2 * X, "two of them", fresh=True)
-    end = Step(X**2 + X**2, 2 * X**2, "so two squares", fresh=True)
+    lemma = Step(X + X, 2 * X, "two of them")
+    end = Step(X**2 + X**2, 2 * X**2, "so two squares")
     every, one = Derivation("d", "s", (lemma, end)), Derivation("d", "s", (lemma, end), ("so",))
     assert [s.equation for _, s in every.statements] == [lemma.equation, end.equation]
     assert [s.equation for _, s in one.statements] == [end.equation]
-    whole = (replace(end, rule="a start"), Step(2 * X**2, X**2 * 2, "so X^2 twice"))
+    whole = (replace(end, rule="a start"), Step(2 * X**2, X**2 * 2, "so X^2 twice", fresh=False))
     words = [w for names in ((), ("so",)) for w, _ in Derivation("d", "s", whole, names).statements]
     assert words == ["", "so X^2 twice"]  # a last step's rule alone states no chain
     assert (one.number(lemma), one.number(end), every.number(end)) == (None, 1, 2)
@@ -244,8 +244,11 @@ def test_what_is_stated_are_the_results_and_the_other_chains_are_their_proof():
 
 
 def test_a_step_whose_sides_are_the_same_is_no_evidence_for_its_words():
-    same = Step(X**2 + 1, 1 + X**2, "the theorem of the paper")
+    same = Step(X**2 + 1, 1 + X**2, "the theorem of the paper", fresh=False)
     assert str(same.verify().evidence) == "OPEN" and "same=True" in same.verify().reason
     meant = replace(same, rule="what the paper calls y", same=True).verify()
     assert str(meant.evidence) == "PROVED" and str(meant.finding.basis) == "definition"
-    assert str(Step((X + 1) ** 2, X**2 + 2 * X + 1, "expanded").verify().evidence) == "PROVED"
+    assert (
+        str(Step((X + 1) ** 2, X**2 + 2 * X + 1, "expanded", fresh=False).verify().evidence)
+        == "PROVED"
+    )

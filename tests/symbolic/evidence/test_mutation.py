@@ -57,12 +57,12 @@ def test_every_derivation_is_there_once():
 
 
 def test_equality_is_broken_by_sign_factor_term_and_index():
-    step = Step(X**2 + X * Y, X * (X + Y), "factor", fresh=True)
+    step = Step(X**2 + X * Y, X * (X + Y), "factor")
     assert kinds(step) == ["sign", "factor 1.001", "one term's sign", "x and y exchanged"]
 
 
 def test_exchange_of_symmetric_indices_is_no_mutant():
-    assert kinds(Step((X + Y) ** 2, X**2 + 2 * X * Y + Y**2, "square", fresh=True)) == [
+    assert kinds(Step((X + Y) ** 2, X**2 + 2 * X * Y + Y**2, "square")) == [
         "sign",
         "factor 1.001",
         "one term's sign",
@@ -70,20 +70,20 @@ def test_exchange_of_symmetric_indices_is_no_mutant():
 
 
 def test_step_whose_right_side_is_zero_is_broken_on_the_left():
-    step = Step(X * (X + Y) - X**2 - X * Y, sp.S.Zero, "cancel", fresh=True)
+    step = Step(X * (X + Y) - X**2 - X * Y, sp.S.Zero, "cancel")
     assert kinds(step)[0] == "a thousandth for zero"
     assert "sign" not in kinds(step) and len(kinds(step)) > 1
 
 
 def test_inequality_is_turned_round():
-    step = Step((X + Y) ** 2, X**2, "drop", fresh=True, relation=">=")
+    step = Step((X + Y) ** 2, X**2, "drop", relation=">=")
     assert kinds(step) == ["reversed"]
 
 
 def test_mutant_that_goes_unseen_is_reported():
     # No number and no proof can be had of this limit, so its mutants stay open.
     unknown = sp.Limit(sp.Function("F", real=True)(X), X, sp.oo)
-    document = Document("s", (Derivation("d", "s", (Step(unknown, Y, "?", fresh=True),)),))
+    document = Document("s", (Derivation("d", "s", (Step(unknown, Y, "?"),)),))
     found = controls(document)
     assert found
     assert not any(c.caught for c in found)

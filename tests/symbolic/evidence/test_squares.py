@@ -5,10 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy as sp
+from flint import arb
 
-from symbolic.evidence.gram import _factorised
 from symbolic.evidence.sign import sign
 from symbolic.evidence.squares import as_squares, lowest
+from symbolic.language.elimination import eliminated
 
 X, Y, Z, V, W = sp.symbols("x y z v w", real=True)
 MOTZKIN = X**4 * Y**2 + X**2 * Y**4 - 3 * X**2 * Y**2 + 1
@@ -21,6 +22,8 @@ ROBINSON = (
 )
 # Each is lowered by so much, and is then negative somewhere.
 THOUSANDTH = sp.Rational(1, 1000)
+# A few roundings of balls of 53 bits.
+ROUNDED = 1e-12
 
 SUMS = {
     "of a positive matrix": 2 * X**4 + 2 * X**3 * Y - X**2 * Y**2 + 5 * Y**4,
@@ -80,19 +83,29 @@ def test_what_cannot_be_written_so_has_a_reason(expression, reason):
 
 def test_a_matrix_is_factorised_exactly_where_it_is_semidefinite():
     half = Fraction(1, 2)
-    assert _factorised([[Fraction(2), Fraction(1)], [Fraction(1), half]]) == [(2, [1, half])]
+    assert list(eliminated([[Fraction(2), Fraction(1)], [Fraction(1), half]])) == [(2, [1, half])]
     # The least change makes an eigenvalue negative: no double sees it.
     tiny = Fraction(1, 2**80)
-    assert _factorised([[Fraction(2), Fraction(1)], [Fraction(1), half - tiny]]) is None
-    assert _factorised([[Fraction(0), tiny], [tiny, Fraction(1)]]) is None
-    assert _factorised([[Fraction(-1)]]) is None
+    _, (pivot, _) = eliminated([[Fraction(2), Fraction(1)], [Fraction(1), half - tiny]])
+    assert pivot == -tiny
+    assert next(iter(eliminated([[Fraction(0), tiny], [tiny, Fraction(1)]]))) == (0, None)
+
+
+@pytest.mark.parametrize("kind", [arb, sp.Integer, Fraction], ids=lambda kind: kind.__name__)
+def test_terms_give_a_matrix_back_in_every_kind_of_numbers(kind):
+    matrix = [[4, 2, -2], [2, 5, 3], [-2, 3, 9]]
+    terms = list(eliminated([[kind(c) for c in row] for row in matrix]))
+    for i, row in enumerate(matrix):
+        for j, c in enumerate(row):
+            assert abs(float(sum(d * line[i] * line[j] for d, line in terms)) - c) < ROUNDED
+    assert [round(float(d)) for d, _ in terms] == [4, 4, 4]
 
 
 def test_factors_of_random_matrices_give_them_back():
     generator = np.random.default_rng(0)
     root = generator.integers(-3, 4, size=(5, 3))
     matrix = (root @ root.T).tolist()
-    terms = _factorised([[Fraction(c) for c in row] for row in matrix])
+    terms = list(eliminated([[Fraction(c) for c in row] for row in matrix]))
     assert len(terms) == 3 and all(d > 0 for d, _ in terms)
     again = sum(np.array([[d * a * b for b in line] for a in line]) for d, line in terms)
     assert again.tolist() == matrix

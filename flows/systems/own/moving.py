@@ -149,7 +149,11 @@ class Cells:
                     ),
                 )
             )
-            ends = (last < FALLS * near) | (last <= NOTHING * whole)
+            # What no node sees may be all beyond them, where a kink is.
+            slopes = np.linalg.norm(hard[:, :-1], axis=1)
+            beyond = (slopes > 0) & (np.abs(hard[:, -1]) > (reach - EDGE) * slopes)
+            seen = (whole > 0) | ~beyond.any()
+            ends = seen & ((last < FALLS * near) | (last <= NOTHING * whole))
             return Proved(first, lengths_of(off) + np.where(ends, BEYOND * last, np.inf))
 
     def room(self, y: Array, rule: Rule) -> float:

@@ -109,6 +109,16 @@ def test_a_gradient_whose_square_is_no_double_is_not_known_where_nodes_do_not_re
     assert np.isinf(found.gradient_error) and np.isinf(found.loss_error)
 
 
+def test_a_mean_that_no_node_sees_is_not_known_where_a_kink_lies_beyond_them():
+    """By the density at 37 it is 6e-299; where all kinks are seen, nothing is zero."""
+    loss, blocks, _ = LOSSES["noiseless"]
+    found = flows.OwnSystem("noiseless", blocks, loss).expectation([40.0, -37.0])
+    assert found.loss == 0 and np.isinf([found.loss_error, found.gradient_error]).all()
+    same = Expectation((sp.tanh(sp.Max(0, A * T + B)) - sp.tanh(sp.Max(0, T))) ** 2, T)
+    known = flows.OwnSystem("same", [A, B], same).expectation([1.0, 0.0])
+    assert known.loss == known.loss_error == 0 and known.gradient_error < KEPT
+
+
 def line_of_a_teacher(a, b):
     """`E tanh(max(0, a u + b) - max(0, u))^2` and its gradient, between its kinks."""
 

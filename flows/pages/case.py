@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +15,7 @@ from flows.core.system import System
 from flows.runs.trajectory import Trajectory
 from potentials.claim import Claim
 
-__all__ = ["Case", "Draw", "Endless", "Story", "scaled"]
+__all__ = ["Case", "Draw", "Endless", "Story", "echo", "scaled"]
 
 T_END = 1e12
 
@@ -27,6 +29,11 @@ def scaled(claim: Claim, factor: float | str, index: int = 0) -> Claim:
     constant = (sp.S.One if one.constant is None else one.constant) * sp.Rational(str(factor))
     conclusions[index] = replace(one, constant=constant)
     return replace(claim, conclusions=tuple(conclusions))
+
+
+def echo(numbers: list[float] | list[list[float]], name: str) -> str:
+    """Shell command that writes a file of numbers."""
+    return f"echo {shlex.quote(json.dumps(numbers))} > {name}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import numpy as np
 from mpmath import mp
 from scipy.special import erf, expit
 
+from oracles.grids import legendre
+
 #: Activation, its derivative, and the activation in mpmath.
 ACTIVATIONS = {
     "relu": (lambda u: np.maximum(u, 0), lambda u: 1.0 * (u > 0), lambda u: max(u, 0)),
@@ -61,7 +63,7 @@ def rule(w, c, axes):
     """Nodes and weights of one or two Gaussian numbers; on a line between kinks."""
     kinks = [-e / v for v, e in zip(w[:, 0], c, strict=True) if v] if axes == 1 else []
     ends = np.array(sorted({-REACH, REACH, *(k for k in kinks if abs(k) < REACH)}))
-    t, h = np.polynomial.legendre.leggauss(NODES)
+    t, h = legendre(NODES)
     x, weights = [], []
     for low, high in itertools.pairwise(ends):
         edges = np.linspace(low, high, PANELS[axes] + 1)

@@ -1,10 +1,13 @@
-"""Products of Gauss-Hermite rules, for sums that are compared with other sums."""
+"""Gauss rules, for sums that are compared with other sums."""
 
 import functools
 
 import numpy as np
 
 from flows.core.quadrature_rules import Rule
+
+#: Gauss-Legendre nodes and weights; their polynomials take longer than most sums.
+legendre = functools.cache(np.polynomial.legendre.leggauss)
 
 
 def hermite(*sizes):

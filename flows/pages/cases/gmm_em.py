@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Story, scaled
+from flows.pages.case import Case, Story, echo, scaled
 from flows.pages.figures.gmm_em import (
     bad_region_figure,
     loss_figure,
@@ -85,7 +84,7 @@ def cases() -> tuple[Case, ...]:
     """Return the runs: equal and unequal weights, one component, the bad region."""
     known = {claim.id: claim for claim in potentials.claims("gmm_em")}
     equal, unequal = GMMEM(3, 2), GMMEM(3, 2, [0.2, 0.3, 0.5])
-    bad = "[[12.0], [-12.0], [0.0]]"
+    bad = [[12.0], [-12.0], [0.0]]
     drawn = {
         LOSS: loss_figure,
         MEANS: means_figure,
@@ -133,9 +132,9 @@ def cases() -> tuple[Case, ...]:
             "Two opposite components at distance 12, a third one at the target: the field is about"
             " exp(-18), and the region is left only after a time of 10⁷.",
             GMMEM(3, 1),
-            np.array([[12.0], [-12.0], [0.0]]),
+            bad,
             "--initial bad.json",
-            f"echo '{bad}' > bad.json",
+            echo(bad, "bad.json"),
             {LOSS: loss_figure, LYAPUNOV: lyapunov_figure},
             t_end=1e12,
             power=2,

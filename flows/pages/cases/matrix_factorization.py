@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Callable
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Story, scaled
+from flows.pages.case import Case, Story, echo, scaled
 from flows.pages.figures.matrix_factorization import (
     depths_figure,
     fields_figure,
@@ -164,7 +162,7 @@ def _random(
     prepare = ""
     if target != 1:
         options += " --target target.json"
-        prepare = f"echo {shlex.quote(json.dumps(matrix.tolist()))} > target.json"
+        prepare = echo(matrix.tolist(), "target.json")
     return Case(
         title,
         text,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Endless, Story, scaled
+from flows.pages.case import Case, Endless, Story, echo, scaled
 from flows.pages.figure import loss_figure
 from flows.pages.figures.relu_neuron import phase_portrait, phases_figure
 from flows.systems.relu_neuron.system import ReLUNeuron
@@ -142,6 +141,6 @@ def cases() -> tuple[Case, ...]:
 
 def _given(title: str, text: str, stem: str, start: list[list[float]]) -> Case:
     """Case with a start that is written out."""
-    prepare = f"echo {shlex.quote(str(start))} > {stem}.json"
-    system = ReLUNeuron(n=len(start), d=len(start[0]))
-    return Case(title, text, system, start, f"--initial {stem}.json", prepare, {LOSS: loss_figure})
+    system, file = ReLUNeuron(n=len(start), d=len(start[0])), f"{stem}.json"
+    given = f"--initial {file}", echo(start, file)
+    return Case(title, text, system, start, *given, {LOSS: loss_figure})

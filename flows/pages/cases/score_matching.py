@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,7 +11,7 @@ import sympy as sp
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Story, scaled
+from flows.pages.case import Case, Story, echo, scaled
 from flows.pages.cases.gmm_em import MIXTURE
 from flows.pages.figures.papers.score_matching import (
     COMPONENTS,
@@ -163,7 +161,7 @@ def cases() -> tuple[Case, ...]:
             ScoreMatching(3, 1),
             far,
             "--initial far.json",
-            _echo(far, "far.json"),
+            echo(far, "far.json"),
             {LOSS: loss_figure, FAR: far_figure},
             (
                 replace(known["one_survives"], exponent=sp.Rational(23, 20)),
@@ -179,7 +177,7 @@ def cases() -> tuple[Case, ...]:
             ScoreMatching(3, 1),
             rest,
             "--initial rest.json",
-            _echo(rest.tolist(), "rest.json"),
+            echo(rest.tolist(), "rest.json"),
             {LOSS: loss_figure},
             (scaled(known["stationary_point"], 1.307, index=1),),
             t_end=1e6,
@@ -217,17 +215,12 @@ def _paper(
         system,
         system.initial(OFFSET, 0),
         f"--n {system.n} --d {system.d} --scale {OFFSET:g} --seed 0 --target target.json",
-        _echo(target, "target.json"),
+        echo(target, "target.json"),
         figures,
         broken,
         t_end,
         power,
     )
-
-
-def _echo(numbers: object, name: str) -> str:
-    """Shell command that writes a file of numbers."""
-    return f"echo {shlex.quote(json.dumps(numbers))} > {name}"
 
 
 def _slower(claim: Claim) -> Claim:

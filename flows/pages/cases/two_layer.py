@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ import sympy as sp
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Story
+from flows.pages.case import Case, Story, echo, scaled
 from flows.pages.figure import loss_figure
 from flows.pages.figures.two_layer import activations_figure, clusters_figure
 from flows.systems.two_layer.system import TwoLayer
@@ -88,6 +87,7 @@ def cases() -> tuple[Case, ...]:
     pairs = [[0.5, 0.2, 0.1], [0.6, -0.1, -0.1], [0.1, 0.4, -0.2], [-0.1, 0.5, 0.1]]
     with_outputs = [[0.5, 0.2, 0.8], [0.6, -0.1, 0.9], [0.1, 0.9, 1.0]]
     three = [[0.9, 0.2], [1.2, -0.1], [0.1, 0.8]]
+    drawn = {LOSS: loss_figure, CLUSTERS: clusters_figure}
     return (
         Case(
             "Two teachers, two students each",
@@ -95,8 +95,8 @@ def cases() -> tuple[Case, ...]:
             TwoLayer(4, 2, d=3),
             pairs,
             "--teachers 2 --initial pairs.json",
-            f"echo {shlex.quote(str(pairs))} > pairs.json",
-            {LOSS: loss_figure, CLUSTERS: clusters_figure},
+            echo(pairs, "pairs.json"),
+            drawn,
             (replace(law, exponent=law.exponent + tenth),),
             power=3.0,
         ),
@@ -106,9 +106,9 @@ def cases() -> tuple[Case, ...]:
             TwoLayer(3, 2, train_outputs=True),
             with_outputs,
             "--teachers 2 --train-outputs --initial outputs.json",
-            f"echo {shlex.quote(str(with_outputs))} > outputs.json",
-            {LOSS: loss_figure, CLUSTERS: clusters_figure},
-            (_thousandth(balance),),
+            echo(with_outputs, "outputs.json"),
+            drawn,
+            (scaled(balance, 1.001),),
             t_end=1e8,
             power=3.0,
         ),
@@ -118,14 +118,8 @@ def cases() -> tuple[Case, ...]:
             TwoLayer(3, 2, activation="erf", output_weights=[0.5, 0.5, 1.0]),
             three,
             "--teachers 2 --activation erf --output-weights 0.5,0.5,1 --initial three.json",
-            f"echo {shlex.quote(str(three))} > three.json",
-            {LOSS: loss_figure, CLUSTERS: clusters_figure},
+            echo(three, "three.json"),
+            drawn,
             (replace(erf, exponent=erf.exponent + tenth),),
         ),
     )
-
-
-def _thousandth(claim: potentials.Claim) -> potentials.Claim:
-    """Break an identity: its constant a thousandth larger."""
-    (only,) = claim.conclusions
-    return replace(claim, conclusions=(replace(only, constant=sp.Rational(1001, 1000)),))

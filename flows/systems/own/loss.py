@@ -18,7 +18,7 @@ from flows.core.quadrature_rules import Rule
 from flows.expectations.planes import fewest, surveyed
 from flows.expectations.rules import MOST_MEASURED, Proved, left_between, two_families
 from flows.systems.own.by_forms import Formed, Rules, formed
-from flows.systems.own.measured import Measured, curved, summed
+from flows.systems.own.measured import Measured, curved, lengths_of, summed
 from flows.systems.own.numeric import (
     Numeric,
     check_doubles,
@@ -261,7 +261,7 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
     error = float(np.max(doubt / scale))
     if careful or not error <= tolerance:
         rounding = rounding + loss.rounding(y, rule)
-    rounded = np.array([rounding[0], np.linalg.norm(rounding[1:])])
+    rounded = lengths_of(rounding)
     # Of a number that is NaN nothing is known.
     doubt, rounded = (np.where(np.isnan(part), np.inf, part) for part in (doubt, rounded))
     return Estimate(
@@ -287,7 +287,7 @@ def _proved(loss: Loss, y: Array, tolerance: float) -> Proved | None:
         if best is None:
             return None
         total, size = loss.summed(y, best.rule)
-        least = ROUNDING * np.array([size[0], np.linalg.norm(size[1:])])
+        least = ROUNDING * lengths_of(size)
         wanted = tolerance * np.array([abs(total[0]), np.abs(total[1:]).max(initial=0.0)])
         # Where sums vanish, no rule is better than their rounding.
         asked = np.maximum(wanted, least)
@@ -319,7 +319,7 @@ def _measured(loss: Loss, y: Array, tolerance: float) -> Proved:
             (rule, total, size), (_, other, _) = map(at, rules)
             # A narrow feature changes both, perhaps equally.
             off = np.fmax(left_between(total, other, size), left_between(total, before, size))
-            best = Proved(rule, np.array([off[0], np.linalg.norm(off[1:])]))
+            best = Proved(rule, lengths_of(off))
             slope = float(np.abs(total[1:]).max(initial=0.0))
             allowed = np.array([abs(total[0]), *[slope] * len(y)]) * tolerance
             if not levels or (off <= allowed).all():

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import sympy as sp
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.quadrature_rules import Rule
 from flows.expectations.changes import Tape, taped
 from flows.expectations.rules import Proved
@@ -22,7 +22,7 @@ from symbolic.language.averages.density import Density
 from symbolic.language.program import Program
 from symbolic.language.stable import stable
 
-__all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "summed"]
+__all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "lengths_of", "summed"]
 
 # Numbers of an array over directions and nodes: all of them stay near the processor.
 BLOCK = 50_000
@@ -94,6 +94,11 @@ class Measured:
             doubts = self.tape.doubts(given, [EPSILON * abs(z) for z in given])
             found = found + np.abs(weights) @ stacked(doubts, weights.shape)
         return found
+
+
+def lengths_of(values: Array) -> Array:
+    """Size of an average, and length of its gradient, also where its square is no double."""
+    return np.array([values[0], lengths(values[1:])])
 
 
 def summed(code: Numeric, y: Array, rule: Rule) -> tuple[Array, Array]:

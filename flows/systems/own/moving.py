@@ -19,7 +19,7 @@ from flows.expectations.cells import ALONE, REACH
 from flows.expectations.forms import Forms, forms_of
 from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
 from flows.expectations.rules import Proved, left_between
-from flows.systems.own.measured import Measured, columns_of, summed
+from flows.systems.own.measured import Measured, columns_of, lengths_of, summed
 from flows.systems.own.numeric import between_kinks
 from symbolic.language.averages.kinks import Kinks, kinks_of
 from symbolic.language.averages.moving_nodes import Moving, moving
@@ -137,7 +137,7 @@ class Cells:
                 other, _ = self._nodes(hard, smooth, *second)
                 off = off + left_between(total, summed(average.code, y, other)[0], size)
             whole, near, last = (
-                _lengths(sizes)
+                lengths_of(sizes)
                 for sizes in (
                     size,
                     *(
@@ -149,8 +149,12 @@ class Cells:
                     ),
                 )
             )
-            ends = (last < FALLS * near) | (last <= NOTHING * whole)
-            return Proved(first, _lengths(off) + np.where(ends, BEYOND * last, np.inf))
+            # What no node sees may be all beyond them, where a kink is.
+            slopes = np.linalg.norm(hard[:, :-1], axis=1)
+            beyond = (slopes > 0) & (np.abs(hard[:, -1]) > (reach - EDGE) * slopes)
+            seen = (whole > 0) | ~beyond.any()
+            ends = seen & ((last < FALLS * near) | (last <= NOTHING * whole))
+            return Proved(first, lengths_of(off) + np.where(ends, BEYOND * last, np.inf))
 
     def room(self, y: Array, rule: Rule) -> float:
         """Length of the shortest cell at a state: negative where kinks have changed places."""
@@ -239,11 +243,6 @@ def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, .
             f" closed form, got {count}: take fewer, or an integrand without kinks"
         )
     return cells.average
-
-
-def _lengths(values: Array) -> Array:
-    """Size of an average, and length of its gradient."""
-    return np.array([values[0], np.linalg.norm(values[1:])])
 
 
 def _reach(label: str) -> float:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+from oracles.grids import legendre
 from scipy.special import erf
 
 from symbolic.evidence.identity import Evidence, examine
@@ -68,7 +69,7 @@ def gradient(activation, a, b):
 
 def mean(f, theta):
     """E f(x, y) in polar coordinates, with sectors that end where a.x or b.x changes its sign."""
-    nodes, weights = np.polynomial.legendre.leggauss(60)
+    nodes, weights = legendre(60)
     rho, w_rho = 5.0 * (nodes + 1.0), 5.0 * weights
     ends = np.array([-np.pi / 2, theta - np.pi / 2, np.pi / 2, theta + np.pi / 2, 3 * np.pi / 2])
     half = np.diff(ends)[:, None] / 2

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+from oracles.grids import legendre
 from scipy.special import erf
 
 from symbolic.evidence.identity import Evidence, examine
@@ -33,7 +34,7 @@ def homogeneous(rise, fall, degree=1):
 
 def by_quadrature(s, alpha, beta, theta):
     """E s(a.x) s(b.x) in Cartesian coordinates, panels split at both kinks."""
-    nodes, weights = np.polynomial.legendre.leggauss(60)
+    nodes, weights = legendre(60)
     reach, total = 9.0, 0.0
     for lo, hi in ((-reach, 0.0), (0.0, reach)):
         x = (lo + hi) / 2 + (hi - lo) / 2 * nodes

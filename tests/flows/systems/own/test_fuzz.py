@@ -20,7 +20,7 @@ from potentials import Comparison, Source, UpperBound, symbol
 from symbolic import Expectation
 
 # Runs in all, and the seed of the first one. `make fuzz` asks for 500.
-RUNS = int(os.environ.get("POPFLOW_FUZZ", "12"))
+RUNS = int(os.environ.get("POPFLOW_FUZZ", "8"))
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 HERE = Source("a test", 2026, "", "here", "inequality")
 X = sp.Symbol("x")

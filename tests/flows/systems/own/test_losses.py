@@ -31,8 +31,8 @@ def test_a_loss_whose_rounding_hides_in_a_sum_is_known_in_balls_and_not_zero_in_
     hidden = flows.OwnSystem("hidden", [A], (1 + A) ** 2 - 2 * (1 + A) + 1)
     run = flows.integrate(hidden, [size], t_end=1.0)
     assert run["loss"] == pytest.approx(size**2 * np.exp(-4 * run.t), rel=1e-9, abs=0)
-    doubles = replace(hidden, arithmetic="doubles")
-    assert np.isnan(flows.integrate(doubles, [size], t_end=1.0)["loss"]).all()
+    doubles = replace(hidden, arithmetic="doubles")  # a unit of time takes 100 000 steps in noise
+    assert np.isnan(flows.integrate(doubles, [size], t_end=0.01)["loss"]).all()
 
 
 def test_an_exact_zero_is_a_zero():
@@ -91,7 +91,8 @@ FLOWS = {
     ("name", "method", "rtol"),
     [
         *((name, "auto", rtol) for name in FLOWS for rtol in (1e-6, 1e-10)),
-        *((name, method, 1e-8) for name in list(FLOWS)[1:] for method in METHODS[1:]),
+        *(("a valley", method, 1e-8) for method in METHODS[1:]),
+        *(("a square elsewhere", method, 1e-8) for method in ("CVODE", "Radau")),
     ],
 )
 def test_a_known_loss_is_right_to_its_error_and_another_one_is_nan(name, method, rtol):

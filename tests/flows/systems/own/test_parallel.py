@@ -111,8 +111,14 @@ def test_steps_that_go_to_and_fro_across_a_kink_end_with_that_reason(start, arit
     assert short.status == "step_budget" and "kink" not in short.message
 
 
-@pytest.mark.parametrize("arithmetic", ["balls", "doubles"])
-@pytest.mark.parametrize("method", ["auto", "CVODE", "BDF", "LSODA"])
+# The kink is seen in the steps of any method; in balls each of them takes longer.
+@pytest.mark.parametrize(
+    ("arithmetic", "method"),
+    [
+        *(("balls", method) for method in ("auto", "CVODE")),
+        *(("doubles", method) for method in ("auto", "CVODE", "BDF", "LSODA")),
+    ],
+)
 def test_the_tip_of_a_cone_is_named_at_once(arithmetic, method):
     u, v = sp.symbols("u v")
     loss = sp.sqrt((u - 1) ** 2 + (v - 2) ** 2)

@@ -3,6 +3,7 @@
 `make fuzz` takes more of the random ones.
 """
 
+import functools
 import os
 from dataclasses import replace
 
@@ -32,6 +33,7 @@ FELL = 1e-7
 BY_HAND = 3e-13
 
 
+@functools.cache
 def cube(dimension, panels, order=12, reach=9.0):
     """Nodes and weights of a normal density: Gauss-Legendre on panels, which no run takes."""
     t, w = np.polynomial.legendre.leggauss(order)
@@ -231,7 +233,7 @@ def test_a_student_in_ten_dimensions_is_that_of_its_plane():
     assert whole["loss"] != pytest.approx(other["loss"], rel=1e-8, abs=0)
 
 
-@pytest.mark.parametrize("apart", [0.0, 6e-17, 1e-12, 1e-3])
+@pytest.mark.parametrize("apart", [0.0, 6e-17, 1e-3])
 def test_two_students_that_are_nearly_one_are_followed_in_few_steps(apart):
     start, times = np.array([0.3, 0.2, 0.3 + apart, 0.2]), np.array([0.5, 2.0, 8.0])
     truth = solve_ivp(

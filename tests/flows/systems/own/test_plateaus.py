@@ -133,13 +133,14 @@ def test_many_members_leave_a_plateau_in_compiled_code(monkeypatch: pytest.Monke
     assert (many.status == "completed").all()
     assert sum(int((one.reached == 1 + len(times)).sum()) for one in found) == len(starts)
 
-    apart = np.zeros((2, len(starts), len(times)))
+    some = slice(None, None, 8)  # 40 digits take longer than the members
+    apart = np.zeros((2, len(starts[some]), len(times)))
     with mp.workdps(40):
-        for k, start in enumerate(starts.tolist()):
+        for k, start in enumerate(starts[some].tolist()):
             for i, t in enumerate(times):
                 for j, factor in enumerate((1, 1 + mp.mpf("1e-9"))):
-                    apart[j, k, i] = abs(many["loss"][k, 1 + i] - of_equal(t, start * factor))
-    stated = many["loss_error"][:, 1:]
+                    apart[j, k, i] = abs(many["loss"][some][k, 1 + i] - of_equal(t, start * factor))
+    stated = many["loss_error"][some, 1:]
     assert (apart[0] <= stated).all() and ((apart[0] / stated).max(axis=1) > LEAST).all()
     assert (apart[1] > stated).any(axis=1).all()
 

@@ -21,7 +21,7 @@ from flows.runs import companions, integrate
 from flows.systems.own.stretch import stretched
 
 # Random runs, and the seed of the first one.
-RUNS = 8 if os.environ.get("POPFLOW_FUZZ") is None else int(os.environ["POPFLOW_FUZZ"])
+RUNS = 5 if os.environ.get("POPFLOW_FUZZ") is None else int(os.environ["POPFLOW_FUZZ"])
 FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
 # Always: a loss of 1e-57, and a ridge on which rounding decides, alike for two of three tolerances.
 HARD = (318, 359)

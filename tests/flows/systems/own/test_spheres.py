@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
+from oracles.grids import legendre
 from scipy.integrate import solve_ivp
 
 import flows
@@ -24,7 +25,7 @@ def system_of(d, radius=RADIUS):
 
 def by_angles(y, radius=RADIUS):
     """Along `e_1` and `w` by angles of densities `sin^(d-2)` and `sin^(d-3)`."""
-    d, (t, weights) = len(y), np.polynomial.legendre.leggauss(150)
+    d, (t, weights) = len(y), legendre(150)
     angle = np.pi * (1 + t) / 2
     one, other = weights * np.sin(angle) ** (d - 2), weights * np.sin(angle) ** (d - 3)
     share = np.multiply.outer(one / one.sum(), other / other.sum())

@@ -18,8 +18,10 @@ __all__ = [
     "check_masks",
     "check_shape",
     "checked",
+    "distinct",
     "is_real",
     "lengths",
+    "moving_length",
     "numbers",
     "plain",
     "rows_of",
@@ -135,11 +137,32 @@ def check_integer(value: object, label: str, least: int = 1) -> None:
         raise InputError(f"{label} must be {expected}, got {value!r}")
 
 
+def distinct(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Rows that are equal to all bits as one: the first of each, how many, which one each is.
+
+    Examples
+    --------
+    >>> [x.tolist() for x in distinct(np.array([[0.0, 1.0], [2.0, 3.0], [-0.0, 1.0]]))]
+    [[0, 1], [2, 1], [0, 1, 0]]
+    """
+    index: dict[bytes, int] = {}
+    # Adding zero makes the two signs of zero one.
+    member = np.array([index.setdefault((row + 0.0).tobytes(), len(index)) for row in rows])
+    return np.unique(member, return_index=True)[1], np.bincount(member), member
+
+
 def lengths(vectors: Array) -> Array:
     """Lengths along the last axis, also of vectors whose squares are no doubles."""
-    _, most = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True))
+    _, most = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True, initial=0.0))
     found: Array = np.ldexp(np.linalg.norm(np.ldexp(vectors, -most), axis=-1), most[..., 0])
     return found
+
+
+def moving_length(vectors: Array, rates: Array) -> tuple[Array, Array]:
+    """Lengths along the last axis and their rates; at zero the speed with which one leaves it."""
+    length = lengths(vectors)
+    unit = vectors / np.where(length > 0, length, 1.0)[..., None]
+    return length, np.where(length > 0, np.sum(unit * rates, axis=-1), lengths(rates))
 
 
 def rows_of(values: NDArray[Any], count: int) -> NDArray[Any]:

@@ -128,7 +128,7 @@ def hessian(network: Network, y: Array) -> Array:
     value, by_own, _, by_other = found.values
     w, u, eye = found.w, found.u, np.eye(d)
     if kernel.bent:
-        own, cross = _bent_blocks(found, n)
+        own, cross = _bent_blocks(found)
         own, cross = kernel.kink * own, kernel.kink * cross
         by_own, value = (
             kernel.kink * by_own,
@@ -164,7 +164,7 @@ def hessian(network: Network, y: Array) -> Array:
     return np.asarray((full + np.swapaxes(full, -1, -2)) / 2 * stretch)
 
 
-def _bent_blocks(found: _Pairs, n: int) -> tuple[Array, Array]:
+def _bent_blocks(found: _Pairs) -> tuple[Array, Array]:
     """Second derivatives of `e(a, b)` by `aa` and by `ab`, regular at aligned and opposite ones."""
     kernel = kernel_of("relu", "numpy")
     shape, eye = found.minus.shape[:-1], np.eye(found.minus.shape[-1])

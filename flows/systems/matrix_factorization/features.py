@@ -61,7 +61,7 @@ def monitors(point: Point, strength: float) -> dict[str, Array]:
     w, residual, defect, descent, ascent = _motion(point, strength)
     velocity = descent - ascent
     size, size_dot = square(w, 3), 2 * inner(w, velocity, 3)
-    total, total_dot = _total(defect, _defect_velocity(w, -ascent))
+    total, total_dot = _norm(defect, _defect_velocity(w, -ascent), 3)
     fit = square(residual) / 2, -square(descent, 3)
     balance = strength / 4 * square(defect, 3), -square(ascent, 3)
     features = {
@@ -73,7 +73,7 @@ def monitors(point: Point, strength: float) -> dict[str, Array]:
         {
             "residual": _norm(residual, -moved(w, descent)),
             "defect": _norm(defect, _defect_velocity(w, -ascent)),
-            "layer_defect": _total(defects(w), _defect_velocity(w, -ascent)),
+            "layer_defect": _norm(defects(w), _defect_velocity(w, -ascent), 3),
             "layer_square": (size, size_dot),
             "imbalance": (total / size, (total_dot - total * size_dot / size) / size),
             "loss": (fit[0] + balance[0], -square(velocity, 3)),
@@ -268,18 +268,11 @@ def _product(layers: Matrices, velocity: Matrices) -> tuple[Any, Any]:
     return (chain(layers), moved(layers, velocity)) if layers.shape[-3] else (None, None)
 
 
-def _norm(matrix: Matrices, rate: Matrices) -> tuple[Array, Array]:
-    """Frobenius norm of each matrix, and its rate."""
-    norm = np.sqrt(square(matrix))
+def _norm(matrices: Matrices, rates: Matrices, axes: int = 2) -> tuple[Array, Array]:
+    """Frobenius norm of each matrix, or of several together, and its rate."""
+    norm = np.sqrt(square(matrices, axes))
     with np.errstate(all="ignore"):
-        return norm, np.where(norm == 0, 0.0, inner(matrix, rate) / norm)
-
-
-def _total(matrices: Matrices, rates: Matrices) -> tuple[Array, Array]:
-    """Norm of several matrices together, and its rate."""
-    norm = np.sqrt(square(matrices, 3))
-    with np.errstate(all="ignore"):
-        return norm, np.where(norm == 0, 0.0, inner(matrices, rates, 3) / norm)
+        return norm, np.where(norm == 0, 0.0, inner(matrices, rates, axes) / norm)
 
 
 def _singular(matrix: Matrices, rate: Matrices) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.interpolate import KroghInterpolator
 
 from flows.core.arrays import Array
 
@@ -92,7 +93,7 @@ def changes(
     found: list[Change] = []
     for q in np.flatnonzero((regimes[1:] != regimes[:-1]).any(axis=1)) + known:
         some = slice(max(0, q - 1), q + 3)
-        inside = _interpolated(taus[some], states[some], slope, float(taus[q]), float(taus[q + 1]))
+        inside = _interpolated(taus[some], states[some], slope)
         begin, end = float(taus[q]), float(taus[q + 1])
         while begin < end:
             one = _first(begin, end, look, inside)
@@ -104,16 +105,13 @@ def changes(
 
 
 def _interpolated(
-    taus: Array, states: Array, slope: Callable[[float, Array], Array], begin: float, end: float
+    taus: Array, states: Array, slope: Callable[[float, Array], Array]
 ) -> Callable[[Array], Array]:
     """Polynomial with these states and their slopes; from times to states."""
-    length, count = end - begin, 2 * len(taus)
-    powers = ((taus - begin) / length)[:, None] ** np.arange(count)
-    slopes = np.zeros_like(powers)
-    slopes[:, 1:] = powers[:, :-1] * np.arange(1, count)
-    speeds = [length * slope(t, y) for t, y in zip(taus.tolist(), states, strict=True)]
-    terms = np.linalg.solve(np.vstack([powers, slopes]), np.vstack([states, *speeds]))
-    return lambda at: ((at - begin) / length)[:, None] ** np.arange(count) @ terms
+    slopes = [slope(t, y) for t, y in zip(taus.tolist(), states, strict=True)]
+    both = np.stack([states, slopes], axis=1).reshape(-1, states.shape[-1])
+    found: Callable[[Array], Array] = KroghInterpolator(np.repeat(taus, 2), both)
+    return found
 
 
 def _first(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths, moving_length
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT, accuracy, gradient
 from flows.systems.mixture.expectation import Expected, curve_rule, expect, expect_several
@@ -21,9 +21,8 @@ Columns = dict[str, Array]
 
 # Rounding of a velocity, a length, or an average, in units of the magnitudes that add up in it.
 ROUNDING = 16 * float(np.finfo(float).eps)
-# Numbers below this have squares that lose digits at the end of the doubles; times this power of
-# two they have not.
-SHORT, LIFT = 1e-140, 2.0**600
+# Numbers below this have squares that lose digits at the end of the doubles.
+SHORT = 1e-140
 # ... and what is squared or averaged there is rounded by no more than so much.
 LEAST = 1e-322
 
@@ -153,16 +152,6 @@ def evaluated(
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def lengths(rows: Array) -> Array:
-    """Lengths along the last axis, the same bits for one state and for many."""
-    short = np.abs(rows).max(axis=-1, initial=0.0) < SHORT
-    if not short.any():
-        return np.asarray(np.sqrt((rows * rows).sum(axis=-1)))
-    factor = np.where(short, LIFT, 1.0)
-    lifted = rows * factor[..., None]
-    return np.asarray(np.sqrt((lifted * lifted).sum(axis=-1)) / factor)
-
-
 def _sample(frame: Frame, means: Means, found: Expected) -> Sample:
     velocity = -gradient(frame, means, found.pull)
     parts = lengths(means.linear) + lengths(found.pull)
@@ -173,12 +162,10 @@ def _sample(frame: Frame, means: Means, found: Expected) -> Sample:
 def _columns(sample: Sample, states: SoundState) -> Columns:
     frame, means, found, velocity, doubt = sample
     reach = lengths(states.offset) + lengths(states.centre)[:, None]
-    length, speed = lengths(means.mu), lengths(velocity)
-    safe = np.where(length > 0, length, 1.0)
-    outward = ((means.mu / safe[..., None]) * velocity).sum(axis=-1)
-    length_dot = np.where(length > 0, outward, speed)
+    length, length_dot = moving_length(means.mu, velocity)
     # A velocity's part along a mean that is known by its rounding only can be any.
-    aside = np.minimum(2.0, 2 * ROUNDING * reach / safe) * speed
+    turned = 2 * ROUNDING * reach / np.where(length > 0, length, 1.0)
+    aside = np.minimum(2.0, turned) * lengths(velocity)
     return {
         "spread": lengths(means.deviation).max(axis=-1),
         "mean_norm": lengths(means.mean),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, distinct
 from flows.systems.mixture.forms import components
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.sound import Frame, SoundState
@@ -45,20 +43,19 @@ def reduce(
     """
     from flows.systems.mixture.centring import centred  # Numba loads where it is first needed
 
-    rows = np.column_stack([means, weights]) + 0.0  # the two signs of zero are one
-    index: dict[Any, int] = {}
-    keys: list[Any] = [row.tobytes() for row in rows] if merge else [*range(len(rows))]
-    member = np.array([index.setdefault(key, len(index)) for key in keys])
-    first = [keys.index(key) for key in index]
-    distinct, rate = means[first], weights[first]
-    weight = rate * np.bincount(member)
+    each = np.arange(len(means))
+    first, count, member = each, np.ones_like(each), each
+    if merge:
+        first, count, member = distinct(np.column_stack([means, weights]))
+    rate = weights[first]
+    weight = rate * count
     origin = np.zeros(means.shape[1]) if target is None else target
-    deviation, centre = centred(distinct, weight, origin, scale)
+    deviation, centre = centred(means[first], weight, origin, scale)
     basis = _basis(deviation, centre)
     frame = Frame(basis, weight, speed * rate, member)
     state = SoundState(deviation @ basis, centre @ basis)
     if components(frame, state).form == FAR:
-        state = SoundState(scale * (distinct - origin) @ basis, np.zeros(basis.shape[1]))
+        state = SoundState(scale * (means[first] - origin) @ basis, np.zeros(basis.shape[1]))
     return frame, state
 
 

@@ -33,7 +33,6 @@ from flows.core.balls import (
 )
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network
-from flows.systems.relu_neuron import polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -228,8 +227,6 @@ class SpanFlow(BallFlow):
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians, kinks included."""
         coefficients, q, n = _lowered()[1], self.q, self.size // self.q
         rows = self.rows(x)
-        if q == 2:
-            return polar.hessian(rows, coefficients)
         directions = [_direction(w) for w in rows]
         norms, units = [size for size, _ in directions], [unit for _, unit in directions]
         zero = arb(0)

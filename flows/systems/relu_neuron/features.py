@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths, moving_length
 from flows.core.problem import ATOL_PER_RTOL
 from flows.systems.relu_neuron import lone
 from flows.systems.relu_neuron.geometry import COINCIDENT, OPPOSED, SMALLEST, energy, gradient
@@ -184,7 +184,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     m = frame.member
     h, z = state.h[:, m], state.z[:, m, :]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]
-    zeta, zeta_dot = _length(z, z_dot)
+    zeta, zeta_dot = moving_length(z, z_dot)
     norm = np.hypot(h, zeta)
     # Shorter ones have lengths that stay behind theirs, and no direction any more.
     live = np.where(norm > SMALLEST, norm, np.nan)
@@ -199,7 +199,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         "theta_dot": (h / live * zeta_dot - zeta / live * h_dot) / live,
     }
     i, j = np.triu_indices(len(m), 1)
-    distance, distance_dot = _length(z[:, i] - z[:, j], z_dot[:, i] - z_dot[:, j])
+    distance, distance_dot = moving_length(z[:, i] - z[:, j], z_dot[:, i] - z_dot[:, j])
     reach = np.where(zeta > np.finfo(float).tiny, zeta, np.nan)[..., None]
     along, along_dot = z / reach, z_dot / reach
     kappa, kappa_dot = _angle(
@@ -223,7 +223,7 @@ def _fading(multiplicity: Array, state: SoundState, g: Pairs, alone: Array) -> A
     There charts follow them relative to that size.
     """
     norms = g.norms[..., :-1]
-    near = lone.length(state.r) < lone.SHORT / 10
+    near = lengths(state.r) < lone.SHORT / 10
     short = near[..., None] & (norms < lone.SHORT / 10)
     first = np.arange(norms.shape[-1]) == np.argmax(state.h, axis=-1)[..., None]
     others = first | short | (norms == 0) | (state.h < OPPOSED * norms)
@@ -231,16 +231,6 @@ def _fading(multiplicity: Array, state: SoundState, g: Pairs, alone: Array) -> A
     if alone.any():
         size[alone] = lone.reach(multiplicity, state.at(alone))
     return size
-
-
-def _length(a: Array, a_dot: Array) -> tuple[Array, Array]:
-    """Length of ``a`` and its rate; at zero the rate is the speed it leaves with."""
-    size = np.max(np.abs(a), axis=-1, initial=0.0)  # squares may underflow
-    size = np.where(size > 0, size, 1.0)
-    length = size * np.linalg.norm(a / size[..., None], axis=-1)
-    safe = np.where(length > 0, length, 1.0)[..., None]
-    rate = np.sum(a / safe * a_dot, axis=-1)
-    return length, np.where(length > 0, rate, np.linalg.norm(a_dot, axis=-1))
 
 
 def _angle(minus: Array, plus: Array, a_dot: Array, b_dot: Array) -> tuple[Array, Array]:

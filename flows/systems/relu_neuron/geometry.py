@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+from flint import arb_mat
 from numpy.typing import NDArray
 
-from flows.core import double_double as dd
-from flows.core.arrays import Array
+from flows.core.arrays import Array, distinct
+from flows.core.balls import precision
 from flows.systems.relu_neuron import lone
 from flows.systems.relu_neuron.pairs import (
     Pairs,
@@ -24,6 +25,8 @@ from flows.systems.relu_neuron.state import Frame, SoundState
 
 # A transverse part below this fraction of its neuron is rounding of the input, not geometry.
 PARALLEL = 4 * np.finfo(float).eps
+# Bits of projections on the teacher: what is left across it may be 1e-15 of a neuron.
+BITS = 200
 # Neurons nearer to their mean than this part of their transverse length are followed no closer: the
 # rounding of the field moves them by more than tight steps could bear.
 COINCIDENT = 1e-8
@@ -34,7 +37,7 @@ OPPOSED = -0.5
 
 
 def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
-    """Bring neurons into sound coordinates, in double-double arithmetic where digits cancel.
+    """Bring neurons into sound coordinates, with as many digits as cancel.
 
     Parameters
     ----------
@@ -53,50 +56,38 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     Each number carries a relative rounding error of its own neuron's transverse part (or of the
     residual), however small that is beside the neuron.
     """
-    # Adding zero makes the two signs of zero one; a row's bytes then say which neuron it is.
-    index: dict[bytes, int] = {}
-    member = np.array([index.setdefault((w + 0.0).tobytes(), len(index)) for w in neurons])
-    count = np.bincount(member)
-    distinct = neurons
-    if len(index) < len(neurons):
-        distinct = neurons[np.unique(member, return_index=True)[1]]
-    mu = count.astype(float)
+    first, count, member = distinct(neurons)
+    some, mu = neurons[first], count.astype(float)
     if np.count_nonzero(teacher) == 1 and np.abs(teacher).max() == 1.0:
-        return _along_axis(neurons, distinct, teacher, mu, member)
+        return _along_axis(some, teacher, mu, member)
 
-    v = dd.exact(teacher)
-    square = dd.dot(teacher, teacher)
-    unit = float(np.sqrt(square.high))
-    along = dd.divide(dd.dot(distinct, teacher), square)
-    shadow = dd.multiply(dd.Pair(along.high[:, None], along.low[:, None]), v)
-    across = dd.add(dd.exact(distinct), dd.Pair(-shadow.high, -shadow.low))
-    size = np.linalg.norm(distinct, axis=1)
-    transverse = across.high / unit
-    flat = np.linalg.norm(across.high, axis=1) <= PARALLEL * size
-    transverse[flat] = 0.0
-
+    with precision(BITS):
+        w, v, weights = (arb_mat(x.tolist()) for x in (some, teacher[None], mu[None]))
+        square = (v * v.transpose())[0, 0]
+        along = w * v.transpose() * (1 / square)
+        rest, unit = w - along * v, float(square.sqrt())
+        across = in_doubles(rest)
+        flat = np.linalg.norm(across, axis=1) <= PARALLEL * np.linalg.norm(some, axis=1)
+        total = arb_mat([np.where(flat, 0.0, mu).tolist()]) * rest
+        h, sums = in_doubles(along)[:, 0], in_doubles(total)[0]
+        r_along = float((weights * along)[0, 0] - 1)
+    transverse = np.where(flat[:, None], 0.0, across / unit)
     basis, z = _coordinates(transverse, teacher / unit)
-    weighted = dd.multiply(along, dd.exact(mu))
-    r_along = dd.add(dd.total(weighted, axis=0), dd.exact(np.array(-1.0)))
-    live = ~flat
-    across_sum = (
-        dd.total(
-            dd.multiply(dd.Pair(across.high[live], across.low[live]), dd.exact(mu[live, None])),
-            axis=0,
-        ).high
-        if live.any()
-        else np.zeros_like(teacher)
-    )
-    r = np.concatenate([[r_along.high], basis.T @ across_sum / unit])
-    return Frame(teacher, basis, mu, member), SoundState(along.high, z, r)
+    r = np.append(r_along, basis.T @ sums / unit)
+    return Frame(teacher, basis, mu, member), SoundState(h, z, r)
+
+
+def in_doubles(matrix: arb_mat) -> Array:
+    """Centres of a matrix of balls."""
+    return np.array([[float(x) for x in row] for row in matrix.tolist()])
 
 
 def _along_axis(
-    neurons: Array, distinct: Array, teacher: Array, mu: Array, member: NDArray[np.intp]
+    some: Array, teacher: Array, mu: Array, member: NDArray[np.intp]
 ) -> tuple[Frame, SoundState]:
     """Reduction for a unit teacher along an axis: parts are entries, and sums are rounded once."""
     axis = int(np.argmax(np.abs(teacher)))
-    h, transverse = distinct[:, axis] * teacher[axis], distinct.copy()
+    h, transverse = some[:, axis] * teacher[axis], some.copy()
     transverse[:, axis] = 0.0
     size = np.sqrt(np.sum(transverse * transverse, axis=1))
     flat = size <= PARALLEL * np.hypot(h, size)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.systems.relu_neuron.pairs import Pairs, lowered, pairs
 from flows.systems.relu_neuron.state import SoundState
 
@@ -85,18 +85,28 @@ def together(u: Array, d: Array, near: Any) -> Array:
 
     Without the linear part ``d/2`` where ``near``.
     """
-    along, off = u[..., :1], _kept(u[..., 1:])
-    v = np.concatenate([off**2, -along * u[..., 1:]], axis=-1)  # the teacher, orthogonal to u
-    d_along = np.sum(d * u, axis=-1, keepdims=True)
-    across = d - d_along * u
-    now = _kept(v + across)
-    longer = np.sum(across * (2 * v + across), axis=-1, keepdims=True) / (off + now + TINY)
+    along, off, now, d_along, longer = _aside(u, d)
     turned = np.arctan2(d_along * off - longer * along, along * (along + d_along) + off * now)
     ahead = along + d_along
     open_ = np.where(near, -np.arctan2(now, ahead), np.arctan2(now, -ahead))
     pull = longer * u + open_ * d
     found: Array = np.concatenate([pull[..., :1] + turned, pull[..., 1:]], axis=-1)
     return found / (2 * np.pi)
+
+
+def _aside(u: Array, d: Array) -> tuple[Array, ...]:
+    """Parts of the teacher along unit vectors and across them, and those of `v + d` and `d`.
+
+    They are `v` along and across, `v + d` across, `d` along, and how much longer the second one
+    across is than the first.
+    """
+    along, off = u[..., :1], _kept(u[..., 1:])
+    v = np.concatenate([off**2, -along * u[..., 1:]], axis=-1)  # the teacher, orthogonal to u
+    d_along = np.sum(d * u, axis=-1, keepdims=True)
+    across = d - d_along * u
+    now = _kept(v + across)
+    longer = np.sum(across * (2 * v + across), axis=-1, keepdims=True) / (off + now + TINY)
+    return along, off, now, d_along, longer
 
 
 def own(d: Array) -> Array:
@@ -109,18 +119,9 @@ def own(d: Array) -> Array:
     return turned / (2 * np.pi)
 
 
-def length(x: Array) -> Array:
-    """Length along the last axis, of vectors whose squares may underflow."""
-    found: Array = _kept(x)[..., 0]
-    return found
-
-
 def _kept(x: Array) -> Array:
     """Length along the last axis, which is kept."""
-    size = np.max(np.abs(x), axis=-1, keepdims=True, initial=0.0)
-    size = np.where(size > 0, size, 1.0)
-    square = np.sum((x / size) ** 2, axis=-1, keepdims=True)
-    return size * np.sqrt(square)
+    return lengths(x)[..., None]
 
 
 def _pull(s: Lone) -> Array:
@@ -150,7 +151,7 @@ def energy(multiplicity: Array, state: SoundState, known: Lone | None = None) ->
     """Loss in units of ``|v|^2``, shape (...), to full relative accuracy."""
     s = known or lone(multiplicity, state)
     k = s.norms.shape[-1]
-    ahead, across = 1 + s.d[..., 0], length(s.d[..., 1:])
+    ahead, across = 1 + s.d[..., 0], lengths(s.d[..., 1:])
     bend = np.hypot(ahead, across) * _cap(np.arctan2(across, ahead))
     far = np.sum(s.units * together(s.units, s.d[..., None, :], False), axis=-1)
     first = np.where(s.near, _near_energy(s), far)
@@ -178,13 +179,9 @@ def _near_energy(s: Lone) -> Array:
 
     .. math:: 2\pi (e' - e) = b_\parallel' \, [s T T' + H(s)] + d_\parallel H(T).
     """
-    d, along, off = s.d[..., None, :], s.units[..., 0], length(s.units[..., 1:])
+    along, off, now, d_along, longer = (x[..., 0] for x in _aside(s.units, s.d[..., None, :]))
     along = np.where(s.near, along, 1.0)
-    v = np.concatenate([off[..., None] ** 2, -along[..., None] * s.units[..., 1:]], axis=-1)
-    d_along = np.sum(d * s.units, axis=-1)
-    across = d - d_along[..., None] * s.units
-    now, ahead = length(v + across), along + d_along
-    longer = np.sum(across * (2 * v + across), axis=-1) / (off + now + TINY)
+    ahead = along + d_along
     tangent, other = off / along, now / ahead
     moved = (longer * along - off * d_along) / (along * ahead) / (1 + tangent * other)
     total = ahead * (moved * tangent * other / (2 * np.pi) + _tangent_cap(moved))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.chart import Chart, Clock, wrapped_once
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Stop, Watch
@@ -29,7 +29,6 @@ from flows.systems.relu_neuron.definition import (
     RESIDUAL,
     make_raw,
 )
-from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.lone_charts import beside_chart, lone_chart
 from flows.systems.relu_neuron.pairs import signed
 from flows.systems.relu_neuron.sizes import Sizes, beside_state, faint_state, sizes, slender
@@ -201,7 +200,7 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
 def _grown(frame: Frame, state: SoundState, young: NDArray[np.bool_]) -> float:
     """Time in which the first of young neurons that grows has grown by a factor."""
     neurons = state.neurons[young]
-    short, slope = length(neurons), -geometry.gradient(frame.multiplicity, state)[young]
+    short, slope = lengths(neurons), -geometry.gradient(frame.multiplicity, state)[young]
     speed = np.sum(slope * neurons / short[:, None], axis=1)
     grows = speed > 0
     return float(np.min((GROWS - 1.0) * short[grows] / speed[grows], initial=math.inf))

@@ -33,6 +33,7 @@ from flows.systems.relu_neuron.variation import APART
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
     from flows.systems.hidden_layer.network import Network
+    from flows.systems.hidden_layer.values import Values
     from flows.systems.relu_neuron.enclosed_field import SpanFlow
     from symbolic.language.blocks import Block
 
@@ -305,23 +306,26 @@ class ReLUNeuron(System):
         n, v = int(self.n), tuple((float(x),) for x in self.teacher)
         return Network(n, (v,), (1.0,), (1.0,) * n, "relu")
 
+    @property
+    def _values(self) -> Values:
+        """Loss and derivatives of states, of that layer."""
+        from flows.systems.hidden_layer.values import Values
+
+        return Values(self.network)
+
     def loss(self, state: ArrayLike) -> float:
         """Population loss ``L`` (with its factor 1/2) of neurons ``state``, shape (n, d).
 
         Accuracy: 1e-14 relative at any state, by as many digits as it takes.
         """
-        from flows.systems.hidden_layer import values
-
-        return values.loss(self.network, self.check_start(state))
+        return self._values.loss(self.check_start(state))
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, shape (n, d); zero for a neuron at zero (minimal choice).
 
         Accuracy: 1e-14 relative to the norm of the gradient, at any state.
         """
-        from flows.systems.hidden_layer import values
-
-        return values.gradient(self.network, self.check_start(state))
+        return self._values.gradient(self.check_start(state))
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
@@ -331,12 +335,10 @@ class ReLUNeuron(System):
         InputError
             If a neuron is at zero, where the loss has no second derivative.
         """
-        from flows.systems.hidden_layer import values
-
         start = self.check_start(state)
         if not np.linalg.norm(start, axis=1).all():
             raise InputError("the loss has no Hessian where a neuron is zero")
-        return values.hessian(self.network, start)
+        return self._values.hessian(start)
 
 
 def _vectors(values: ArrayLike, shape: tuple[int, ...], label: str) -> Array:

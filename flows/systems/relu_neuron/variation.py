@@ -31,8 +31,8 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
-from flows.systems.relu_neuron import geometry, lone
+from flows.core.arrays import Array, lengths
+from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.asked import asked
 from flows.systems.relu_neuron.charted import charted, rest_of
 from flows.systems.relu_neuron.state import Frame, SoundState
@@ -132,7 +132,7 @@ def _carried(multiplicity: Array, states: SoundState, t: Array, rtol: float) -> 
     # What has grown beyond all doubles is not known at all.
     seen, parts = (np.where(np.isnan(x), np.inf, x) for x in (seen, parts))
     each = parts.reshape(neurons.shape) / root
-    each = np.stack([each[..., 0], lone.length(each[..., 1:])], axis=-1)
+    each = np.stack([each[..., 0], lengths(each[..., 1:])], axis=-1)
     # The time at which a neuron reaches zero is off: so far it is off itself until then, and after.
     dead = ~alive[..., 0]
     dies = dead[:, -1:]
@@ -153,7 +153,7 @@ def _late(dead: NDArray[np.bool_], velocity: Array, t: Array, errors: Array, rto
     alive = end - np.argmax(~dead[..., ::-1, :], axis=-2, keepdims=True)
     errors, velocity = (np.take_along_axis(x, alive[..., None], -3) for x in (errors, velocity))
     since = t[..., None] - np.take_along_axis(t[..., None], np.minimum(alive + 1, end), axis=-2)
-    length, speed = STEPS * rtol * lone.length(errors), lone.length(velocity)
+    length, speed = STEPS * rtol * lengths(errors), lengths(velocity)
     left = np.clip(1.0 - SLOWER * speed * since / np.where(length > 0, length, 1.0), 0.0, 1.0)
     return errors * left[..., None]
 

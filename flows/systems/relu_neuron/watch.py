@@ -14,13 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.chart import Chart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, first_time, outliving
 from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.definition import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
 from flows.systems.relu_neuron.departure import ASK_LATER, Departure
-from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.sizes import (
     FAINT,
     LONGER,
@@ -118,7 +117,7 @@ class Watched:
     @functools.cached_property
     def fades(self) -> float:
         """Solver time at which the loss of a lone chart is below all doubles."""
-        longest = float(np.max(length(self.chart.x0.reshape(len(self.alive), -1))))
+        longest = float(np.max(lengths(self.chart.x0.reshape(len(self.alive), -1))))
         left = math.log(longest / LONE_SQUARED) / float(self.chart.clock.decay[0])
         return left if left > 0 else math.inf
 
@@ -208,24 +207,10 @@ class Watched:
         nearest: Array = np.min(np.minimum(least, 1 - self.drift(states)), axis=-1)
         return nearest
 
-    def _opposed_one(self, tau: float, y: Array) -> float:
-        """Alarm of one state of a lone chart."""
-        numbers, count = y.tolist(), len(self.alive)
-        width, least, drifted = len(numbers) // count, self.fades - tau, self.drifted.tolist()
-        for k, limit in enumerate(self.limit.tolist()[1:], start=1):
-            along, *rest = numbers[k * width : (k + 1) * width]
-            scaled = math.hypot(*rest)
-            across = scaled * math.exp(-self.faster[k - 1] * tau)
-            length = math.hypot(along, across)
-            left = length / limit - 1 if limit else math.inf
-            drift = scaled / drifted[k - 1]
-            least = min(least, TURNED - along / (length or 1.0), left, 1.0 - drift)
-        return least
-
     @functools.cached_property
     def drifted(self) -> Array:
         """Scaled transverse parts of far neurons that need another scale."""
-        first = length(self.chart.x0.reshape(len(self.alive), -1)[1:, 1:])
+        first = lengths(self.chart.x0.reshape(len(self.alive), -1)[1:, 1:])
         return DRIFTED * np.maximum(first, self.start[1:] * np.finfo(float).eps)
 
     def drift(self, states: Array) -> Array:
@@ -233,11 +218,6 @@ class Watched:
         far = states.reshape(*states.shape[:-1], len(self.alive), -1)[..., 1:, 1:]
         drift: Array = np.linalg.norm(far, axis=-1) / self.drifted
         return drift
-
-    @functools.cached_property
-    def faster(self) -> list[float]:
-        """By how much transverse parts of far neurons decay faster than their lengths."""
-        return [float(row[-1]) for row in self.relative]
 
     def alarm(self) -> Callable[[float, Array], float]:
         """Return the alarm of one state; plain numbers, since it is asked after every step."""
@@ -249,8 +229,6 @@ class Watched:
 
     def _alarm(self) -> Callable[[float, Array], float]:
         """Alarm of one state of the neurons alive."""
-        if self.kind == LONE:
-            return self._opposed_one
         if self.kind != RESIDUAL or self.unscaled:
             return lambda tau, y: float(self._alarms(tau, y))
         clock, first, limits = self.chart.clock, float(self.chart.clock.decay[0]), self.limit[1:]

@@ -11,10 +11,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.piece import Event, Restart
 from flows.systems.relu_neuron import collapse, geometry
-from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.state import Frame, SoundState
 
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
@@ -62,7 +61,7 @@ def dying(
         return np.zeros(0, dtype=bool)
     slope = geometry.gradient(frame.multiplicity, now)[which]
     neurons = now.neurons[which]
-    norms = length(neurons)
+    norms = lengths(neurons)
     units = neurons / np.where(norms > 0, norms, 1.0)[:, None]
     inward = np.sum(slope * units, axis=1)
     across = np.linalg.norm(slope - inward[:, None] * units, axis=1)

@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array, check_integer, check_shape, checked
+from flows.core.arrays import Array, check_integer, check_shape, checked, lengths
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.piece import Event
@@ -23,7 +23,7 @@ from flows.core.starts import given_array, vector_sizes
 from flows.systems.mixture import choice
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
-from flows.systems.mixture.features import Columns, Sample, lengths
+from flows.systems.mixture.features import Columns, Sample
 from flows.systems.mixture.pieces import MixturePiece, Regimes
 from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -20,8 +20,6 @@ import potentials
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.minimiser import Approach, Minimiser
-from flows.core.piece import Piece, Restart
-from flows.core.system import Excess, Smooth
 from flows.systems.own.exact import balls, is_sharp, is_steep, value_of
 from flows.systems.own.sound_state import Frame, SoundState
 from flows.systems.own.system import OwnSystem
@@ -70,12 +68,10 @@ class Averaged:
     doubles: bool = False
     steps: tuple[float, float, bool, bool] = (0.0, 0.0, True, False)
 
-    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
-    lanes: ClassVar[None] = None
     costly: ClassVar[Mapping[str, Callable[..., Array]]] = {}
 
     @functools.cached_property
-    def own(self) -> OwnSystem:
+    def led(self) -> OwnSystem:
         """The system whose flow it is."""
         plain = replace(self, doubles=False, steps=Averaged.steps)
         found = _system(plain)
@@ -113,30 +109,30 @@ class Averaged:
 
     def check(self, state: Array) -> None:
         """Refuse a start whose loss is no number."""
-        self.own.check_start(self.flat(state))
+        self.led.check_start(self.flat(state))
 
     def loss(self, state: Array) -> float:
         """Loss of a state: to the last digits in closed form, otherwise as of an own system."""
         y = self.flat(state)
         found = self._in_balls(y, lambda both: is_sharp(both[:1]))
-        return self.own.loss(y) if found is None else max(0.0, found[0])
+        return self.led.loss(y) if found is None else max(0.0, found[0])
 
     def gradient(self, state: Array) -> Array:
         """Gradient of the loss, of the state's shape."""
         y = self.flat(state)
         found = self._in_balls(y, is_steep)
-        return self.shaped(self.own.gradient(y) if found is None else np.array(found[1:]))
+        return self.shaped(self.led.gradient(y) if found is None else np.array(found[1:]))
 
     def hessian(self, state: Array) -> Array:
         """Hessian of the loss, rows in the order of ``state.ravel()``."""
         order = self.flat(np.arange(state.size, dtype=float).reshape(state.shape)).astype(int)
         found = np.empty((state.size, state.size))
-        found[np.ix_(order, order)] = self.own.hessian(self.flat(state))
+        found[np.ix_(order, order)] = self.led.hessian(self.flat(state))
         return found
 
     def _in_balls(self, y: Array, enough: Callable[[Any], bool]) -> list[float] | None:
         """Loss and gradient with all digits, where the loss is in closed form."""
-        loss = self.own._loss
+        loss = self.led._loss
         if loss.averaged:
             return None
         exact = balls(loss)
@@ -147,46 +143,22 @@ class Averaged:
         """Loss at students that are given."""
         if at is None:
             raise InputError("at: expected students at a minimum, got none; give them (--at FILE)")
-        found = self.own.minimiser(self.flat(at))
+        found = self.led.minimiser(self.flat(at))
         return replace(found, where=self.shaped(found.where))
 
     # Runs ----------------------------------------------------------------------------------
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with the observables there."""
-        return self.own.reduce(self.flat(start))
+        return self.led.reduce(self.flat(start))
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """User's parameters, a row a student."""
         return self.shaped(state.x)
 
-    def begin(self, frame: Frame, state: SoundState) -> Restart:
-        """Say at once if no rule is good enough at the start."""
-        return self.own.begin(frame, state)
-
-    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
-        """Piece of the own system."""
-        return self.own.piece(frame, state, time)
-
-    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with this many digits, of a loss in closed form."""
-        return self.own.exact_flow(frame, state, digits)
-
-    def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
-        """States, seen anew, whose errors are their distances to others at the first times."""
-        return self.own.beside(frame, states, others)
-
-    def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
-        """Say from when on the loss, or its gradient, is not known."""
-        return self.own.remark(frame, states, t)
-
-    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
-        """Loss above that of the limit point of the run."""
-        return self.own.excess(frame, states, t, loss)
-
     def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Limit of a run."""
-        found = self.own.approach(frame, state, t)
+        found = self.led.approach(frame, state, t)
         better = found.minimiser
         if better is not None:
             better = replace(better, where=self.shaped(better.where))
@@ -194,11 +166,11 @@ class Averaged:
 
     def spectrum(self, frame: Frame, state: SoundState) -> tuple[Array, Array]:
         """Eigenvalues of the Hessian."""
-        return self.own.spectrum(frame, state)
+        return self.led.spectrum(frame, state)
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """What the states carry, that of all students together; NaN of what they do not have."""
-        found = self._together(self.own.features(frame, states))
+        found = self._together(self.led.features(frame, states))
         square, rate = found.pop("square"), found.pop("square_dot")
         found["norm"] = np.sqrt(square)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -212,8 +184,8 @@ class Averaged:
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Absolute errors beside the tolerance."""
-        seen = self.own.features(Frame(), states)
-        found = self._together(self.own.errors(states, seen, t, tolerance))
+        seen = self.led.features(Frame(), states)
+        found = self._together(self.led.errors(states, seen, t, tolerance))
         off = found.pop("square")
         # Roots differ by less than squares, over the larger root or over that of the difference.
         with np.errstate(divide="ignore", invalid="ignore"):

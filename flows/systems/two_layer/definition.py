@@ -147,7 +147,7 @@ class Defined(System):
     @property
     def formula(self) -> tuple[Sequence[Block], Any]:
         """Neurons `w`, biases `c` and trained outputs `a`, and the average."""
-        return self._as_average.own.formula
+        return self._as_average.led.formula
 
     @property
     def _averaged(self) -> Averaged | None:
@@ -157,4 +157,4 @@ class Defined(System):
     @property
     def _neuron(self) -> ReLUNeuron | None:
         """The case of one ReLU teacher and outputs one, whose flow this is."""
-        return self._way.neuron if isinstance(self._way, OneTeacher) else None
+        return self._way.led if isinstance(self._way, OneTeacher) else None

@@ -42,14 +42,19 @@ class Followed(Evaluated):
         return self._way.statements
 
     @property
+    def _led(self) -> Any:
+        """What leads runs: a system of its own, or the way itself."""
+        return self._way if isinstance(self._way, SpanRun) else self._way.led
+
+    @property
     def containers(self) -> tuple[type, type]:  # type: ignore[override]
         """Types of the frame and of the states."""
-        return self._way.containers
+        return self._led.containers
 
     @property
     def lanes(self) -> Lanes | None:  # type: ignore[override]
         """Fields of many members at once, of one ReLU teacher."""
-        return self._way.lanes
+        return None if self._neuron is None else self._neuron.lanes
 
     @property
     def max_output_ratio(self) -> float:  # type: ignore[override]
@@ -105,15 +110,15 @@ class Followed(Evaluated):
 
     def begin(self, frame: Any, state: Any) -> Restart:
         """First state; a neuron of the case of one teacher may begin at zero."""
-        return self._way.begin(frame, state)
+        return self._led.begin(frame, state)
 
     def piece(self, frame: Any, state: Any, time: float) -> Piece:
         """Smooth piece that begins with this state."""
-        return self._way.piece(frame, state, time)
+        return self._led.piece(frame, state, time)
 
     def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:
         """Flow with ``digits`` digits."""
-        return self._way.exact_flow(frame, state, digits)
+        return self._led.exact_flow(frame, state, digits)
 
     def spectrum(self, frame: Any, state: Any) -> tuple[Array, Array]:
         """Eigenvalues of the Hessian in the span of the run, and off it: see :mod:`spectrum`."""
@@ -168,11 +173,11 @@ class Followed(Evaluated):
     def beside(self, frame: Any, states: Any, others: Sequence[Any]) -> Any:
         """States, seen anew, whose errors are their distances to others at the first times."""
         assert not isinstance(self._way, OneTeacher)
-        return self._way.beside(frame, states, others)
+        return self._led.beside(frame, states, others)
 
     def remark(self, frame: Any, states: Any, t: Array) -> str:
         """Say from when on something is not known."""
-        return self._way.remark(frame, states, t)
+        return self._led.remark(frame, states, t)
 
     @property
     def _low(self) -> float:
@@ -187,14 +192,15 @@ class Followed(Evaluated):
         """Loss above that of the limit point of the run; see :meth:`SpanRun.vanishes`."""
         if isinstance(self._way, SpanRun) and self._way.vanishes(states.seen, t, self._low):
             return self._way.above_zero(states.seen, t)
-        return self._way.excess(frame, states, t, loss)
+        return self._led.excess(frame, states, t, loss)
 
     def approach(self, frame: Any, state: Any, t: float) -> Approach:
         """Limit of a run: with a kink, students in their shares of the teachers."""
-        if isinstance(self._way, OneTeacher):
-            return self._way.neuron.approach(frame, state, t)
         if isinstance(self._way, Averaged):
             return self._way.approach(frame, state, t)
+        if isinstance(self._way, OneTeacher):
+            found: Approach = self._led.approach(frame, state, t)
+            return found
         user = self.restore(frame, state)
         w, a = self._split(user)
         if self._bent:

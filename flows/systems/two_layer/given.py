@@ -75,14 +75,8 @@ def outputs_of(given: Any, count: int, label: str, of: str) -> tuple[float, ...]
     """
     if given is None:
         return (1.0,) * count
-    values = _numbers(given, count, label, of)
-    for value in values:
-        if not is_real(value) or not SMALLEST <= abs(value) <= LARGEST:
-            raise InputError(
-                f"{label} must be numbers that are not zero, of size {SMALLEST:g} to {LARGEST:g},"
-                f" got {value!r}"
-            )
-    return tuple(float(x) for x in values)
+    kind = f"numbers that are not zero, of size {SMALLEST:g} to {LARGEST:g}"
+    return _numbers(given, count, (label, of), SMALLEST, kind)
 
 
 def biases_of(given: Any, count: int) -> tuple[float, ...]:
@@ -95,24 +89,25 @@ def biases_of(given: Any, count: int) -> tuple[float, ...]:
     """
     if given is None:
         return (0.0,) * count
-    values = _numbers(given, count, "teacher_biases", "teacher")
-    for value in values:
-        if not is_real(value) or not abs(value) <= LARGEST:
-            raise InputError(
-                f"teacher_biases must be numbers of size {LARGEST:g} or less, got {value!r}"
-            )
-    return tuple(float(x) for x in values)
+    kind = f"numbers of size {LARGEST:g} or less"
+    return _numbers(given, count, ("teacher_biases", "teacher"), 0.0, kind)
 
 
-def _numbers(given: Any, count: int, label: str, of: str) -> Sequence[Any]:
-    """As many values as there are neurons."""
+def _numbers(
+    given: Any, count: int, names: tuple[str, str], least: float, kind: str
+) -> tuple[float, ...]:
+    """As many numbers as there are neurons, of this size at least."""
+    label, of = names
     try:
-        values: Sequence[Any] = list(given)
+        values = list(given)
     except TypeError:
         raise InputError(f"{label} must be a list of {count} numbers, got {given!r}") from None
     if len(values) != count:
         raise InputError(f"{label}: expected {count} numbers, one a {of}, got {len(values)}")
-    return values
+    for value in values:
+        if not is_real(value) or not least <= abs(value) <= LARGEST:
+            raise InputError(f"{label} must be {kind}, got {value!r}")
+    return tuple(float(x) for x in values)
 
 
 def check_activation(name: Any) -> None:

@@ -11,9 +11,6 @@ import numpy as np
 
 import potentials
 from flows.core.arrays import Array
-from flows.core.chart import Lanes
-from flows.core.piece import Piece, Restart
-from flows.core.system import Excess, Smooth
 from flows.systems.hidden_layer.network import Network
 from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.state import Frame, SoundState
@@ -45,20 +42,10 @@ class OneTeacher:
     network: Network
 
     @functools.cached_property
-    def neuron(self) -> ReLUNeuron:
+    def led(self) -> ReLUNeuron:
         """The system whose flow it is."""
         (teacher,) = self.network.digits[..., 0].tolist()
         return ReLUNeuron(self.network.students, self.network.d, teacher)
-
-    @property
-    def containers(self) -> tuple[type, type]:
-        """Types of the frame and of the states."""
-        return self.neuron.containers
-
-    @property
-    def lanes(self) -> Lanes:
-        """Fields of many members at once."""
-        return self.neuron.lanes
 
     @property
     def statements(self) -> Statements:
@@ -74,31 +61,11 @@ class OneTeacher:
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Frame and sound state of the neurons."""
-        return self.neuron.reduce(start)
+        return self.led.reduce(start)
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """User's neurons, shape (..., n, d)."""
-        return self.neuron.restore(frame, state)
-
-    def begin(self, frame: Frame, state: SoundState) -> Restart:
-        """Let neurons that start at zero leave, where there is a way."""
-        return self.neuron.begin(frame, state)
-
-    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
-        """Piece with compiled code."""
-        return self.neuron.piece(frame, state, time)
-
-    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with this many digits."""
-        return self.neuron.exact_flow(frame, state, digits)
-
-    def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
-        """Nothing besides how the run ended."""
-        return self.neuron.remark(frame, states, t)
-
-    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
-        """Loss, once it is below that of neurons at zero."""
-        return self.neuron.excess(frame, states, t, loss)
+        return self.led.restore(frame, state)
 
     # What is seen ------------------------------------------------------------------------
 
@@ -123,7 +90,7 @@ class OneTeacher:
     def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:
         """Curvature along the flow, and eigenvalues of the Hessian."""
         return {
-            **self.neuron.costly,
+            **self.led.costly,
             **curvatures(self._within, self._beyond, self._flat, lambda states: np.zeros(1)),
         }
 
@@ -137,24 +104,24 @@ class OneTeacher:
         )
         alone = np.arange(network.students)
         own = features(network, motion, alone, np.ones_like(alone))
-        return own | self.neuron.features(frame, states)
+        return own | self.led.features(frame, states)
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Errors as of one neuron."""
-        found = self.neuron.errors(states, features, t, tolerance)
+        found = self.led.errors(states, features, t, tolerance)
         shares = {"share": found["h"] / self._unit} if "h" in found else {}
         return {**found, **shares, "residual": found["residual_norm"][:, None]}
 
     @property
     def _unit(self) -> float:
-        return float(np.linalg.norm(self.neuron.teacher))
+        return float(np.linalg.norm(self.led.teacher))
 
     @property
     def later_names(self) -> tuple[str, ...]:
         """Parts of neurons, which may pass by zero, and what is made of them."""
-        return (*self.neuron.later_names, "residual", "share")
+        return (*self.led.later_names, "residual", "share")
 
     def later_errors(
         self,
@@ -166,7 +133,7 @@ class OneTeacher:
         tolerance: Array,
     ) -> dict[str, Callable[[], Array]]:
         """Errors of these: a share is a part along the teacher, as the residual is mostly."""
-        found = self.neuron.later_errors(frame, states, features, t, usual, tolerance)
+        found = self.led.later_errors(frame, states, features, t, usual, tolerance)
         return {
             **found,
             "residual": lambda: found["rho"]()[:, None],

@@ -14,7 +14,7 @@ from flows.core.arrays import Array
 from flows.core.balls import dot, precision
 from flows.systems.own.exact import from_doubles, to_doubles, width
 
-__all__ = ["Frame", "coordinates", "frame_of", "merged", "restored", "scaled", "teachers_in"]
+__all__ = ["Frame", "coordinates", "frame_of", "restored", "scaled", "teachers_in"]
 
 # Bits of a basis, and below which part of its length a vector is in the span of those before it.
 BITS, FLAT = 400, 2.0**-300
@@ -42,17 +42,6 @@ class Frame:
     first: NDArray[np.intp]
     count: NDArray[np.intp]
     member: NDArray[np.intp]
-
-
-def merged(
-    start: Array, outputs: Sequence[float]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Students that are equal to all bits, with their outputs, as one: first, count, member."""
-    rows = np.column_stack([start, outputs]) if len(outputs) else start
-    index: dict[bytes, int] = {}
-    # Adding zero makes the two signs of zero one.
-    member = np.array([index.setdefault((row + 0.0).tobytes(), len(index)) for row in rows])
-    return np.unique(member, return_index=True)[1], np.bincount(member), member
 
 
 def scaled(row: list[Any], count: int) -> list[Any]:

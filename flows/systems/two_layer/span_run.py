@@ -12,7 +12,7 @@ import numpy as np
 from flint import arb
 
 import potentials
-from flows.core.arrays import Array
+from flows.core.arrays import Array, distinct
 from flows.core.arrival import arrival
 from flows.core.axis_field import AxisTerms, Code
 from flows.core.balls import precision
@@ -44,7 +44,6 @@ from flows.systems.two_layer.span import (
     Frame,
     coordinates,
     frame_of,
-    merged,
     restored,
     scaled,
     teachers_in,
@@ -127,7 +126,8 @@ class SpanRun:
         Students that are equal to all bits stay so: they are followed as one.
         """
         network = self.network
-        first, count, member = merged(start, network.outputs)
+        fixed = [np.array(network.outputs)] if network.outputs else []
+        first, count, member = distinct(np.column_stack([start, *fixed]))
         w, a = start[first, : network.d], start[first, network.d :]
         basis = frame_of(np.concatenate([network.digits[..., 0], w]))
         rows = [scaled(row, c) for row, c in zip(coordinates(basis, w), count, strict=True)]

@@ -188,7 +188,7 @@ class TwoLayer(Followed):
             For more than 40 numbers of a state with biases, or without a closed kernel.
         """
         if self._averaged is not None:
-            return self._averaged.own.derive()
+            return self._averaged.led.derive()
         return symbolic.derive(self.name)
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:

@@ -11,7 +11,8 @@ from flows.core.arrays import Array, checked
 from flows.core.errors import InputError
 from flows.core.minimiser import Minimiser
 from flows.core.starts import seeded
-from flows.systems.hidden_layer import values
+from flows.systems.hidden_layer.values import Values
+from flows.systems.two_layer.averaged import Averaged
 from flows.systems.two_layer.definition import Defined
 from flows.systems.two_layer.given import LARGEST, check_signs
 from flows.systems.two_layer.late_time import Taught, minimiser
@@ -69,14 +70,16 @@ class Evaluated(Defined):
 
     def flat(self, state: Array) -> Array:
         """State as a vector: the neurons one after the other, then biases and trained outputs."""
-        d = self._dimension
-        neurons = state[..., :d].reshape(*state.shape[:-2], -1)
-        return np.concatenate([neurons, *np.moveaxis(state[..., d:], -1, 0)], axis=-1)
+        return self._as_average.flat(state)
+
+    @property
+    def _evaluated(self) -> Averaged | Values:
+        """Loss and derivatives of states."""
+        return self._averaged or Values(self.network())
 
     def loss(self, state: ArrayLike) -> float:
         """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
-        found = self._checked(state)
-        return self._averaged.loss(found) if self._averaged else values.loss(self.network(), found)
+        return self._evaluated.loss(self._checked(state))
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, of the state's shape.
@@ -86,10 +89,7 @@ class Evaluated(Defined):
         InputError
             For a student that is zero, where an activation with a kink has no gradient.
         """
-        found = self._smooth(state, "gradient")
-        if self._averaged is not None:
-            return self._averaged.gradient(found)
-        return values.gradient(self.network(), found)
+        return self._evaluated.gradient(self._smooth(state, "gradient"))
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (N, N), rows in the order of ``state.ravel()``.
@@ -99,10 +99,7 @@ class Evaluated(Defined):
         InputError
             For a student that is zero, where an activation with a kink has no Hessian.
         """
-        found = self._smooth(state, "Hessian")
-        if self._averaged is not None:
-            return self._averaged.hessian(found)
-        return values.hessian(self.network(), found)
+        return self._evaluated.hessian(self._smooth(state, "Hessian"))
 
     def _smooth(self, state: ArrayLike, what: str) -> Array:
         """State with no student at a kink."""

@@ -26,6 +26,7 @@ from flows.core.arrays import Array, lengths
 from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import KINK_REACHED, Interpolant, Stop, Watch
+from flows.core.sphere import make_least
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own.sound_state import SoundState
@@ -37,11 +38,10 @@ __all__ = ["KinkedPiece", "Vanishing", "named", "vanishing"]
 SHORT, STEPS = 1e-9, 30.0
 # Until a student is at zero, the others change its slope by less than this part.
 STEADY = 1e-2
-# Directions, and steps of the descent on the sphere.
-DIRECTIONS, DESCENT = 48, 400
-# How much longer a stride is after one downhill, and how much shorter after another one; what may
-# be left of the gradient, in units of `p`.
-GROW, SHRINK, LEVEL = 1.3, 0.4, 1e-3
+# Directions in which the least slope is looked for, and how many of the best are polished.
+DIRECTIONS, POLISHED = 48, 6
+# What may be left of the gradient on the sphere, in units of `p`.
+LEVEL = 1e-3
 # A slope below this part of its terms is zero to rounding.
 ROUNDED = 1e-12
 
@@ -111,11 +111,11 @@ def vanishing(
     if not (p > 0 and changes * size[i] < STEADY * p * p):
         return None
     slope = _Slope(network, y, i, int(beyond > 0))
-    (end,), (left,) = slope.descended(slope.own)
+    end, left = slope.least(slope.own, 1)
     if not (end > 0 and left <= LEVEL * end) or changes * size[i] >= STEADY * end**2:
         return None
-    ends, _ = slope.descended(slope.others)
-    return Vanishing(i, float(size[i] / end), float(end), float(min(end, ends.min())))
+    least, _ = slope.least(slope.others, POLISHED)
+    return Vanishing(i, float(size[i] / end), end, min(end, least))
 
 
 def named(member: NDArray[np.intp], distinct: int) -> str:
@@ -142,37 +142,33 @@ class _Slope:
         self.others = np.concatenate([np.eye(self.network.d), -np.eye(self.network.d), drawn])
 
     def at(self, x: Array) -> tuple[Array, Array]:
-        """Return `p` in directions, shape (K, d), and its gradient on the sphere."""
+        """Return `p` in directions, shape (K, d), and the gradient of `|x| p` there."""
         place, outputs = (np.repeat(z[None], len(x), axis=0) for z in (self.w, self.outputs))
         place[:, self.student] = x
         found = arrays.gradient(self.network, self.network.joined(place, outputs))
         g = self.network.split(found)[0][:, self.student] - self.alone * x
-        p = np.sum(g * x, axis=1)
-        return p, g - p[:, None] * x
+        return np.sum(g * x, axis=1), g
 
-    def descended(self, x: Array) -> tuple[Array, Array]:
-        """Where `p` descends to, zero where doubles do not tell it; what is left of its gradient.
+    def least(self, x: Array, count: int) -> tuple[float, float]:
+        """Least `p` from the best directions, and what is left of its gradient on the sphere.
 
-        Where all are below zero, or at rest, the descent ends.
+        It is zero where doubles do not tell it.
         """
         x = x / np.linalg.norm(x, axis=1)[:, None]
-        p, g = self.at(x)
-        stride = np.full(len(x), 1 / np.linalg.norm(g, axis=1).max(initial=1e-300))
-        for _ in range(DESCENT):
-            left = np.linalg.norm(g, axis=1)
-            if (p < 0).all() or (left <= LEVEL * np.abs(p)).all():
-                break
-            moved = x - stride[:, None] * g
-            moved = moved / np.linalg.norm(moved, axis=1)[:, None]
-            q, h = self.at(moved)
-            down = q < p
-            x, g = (np.where(down[:, None], new, old) for new, old in ((moved, x), (h, g)))
-            p, stride = np.where(down, q, p), stride * np.where(down, GROW, SHRINK)
+        best = x[np.argsort(self.at(x)[0])[:count]]
+
+        def one(_: None, u: Array, gradient: Array) -> float:
+            (value,), (gradient[:],) = self.at(u[None])
+            return float(value)
+
         rows = np.linalg.norm(self.network.digits[..., 0], axis=1)
         size = float(rows @ np.abs(np.array(self.network.weights)))
         size += float(np.abs(self.outputs) @ np.linalg.norm(self.w, axis=1))
-        nonzero = np.abs(p) > ROUNDED * abs(self.outputs[self.student]) * size
-        return np.where(nonzero, p, 0.0), np.linalg.norm(g, axis=1)
+        size *= abs(float(self.outputs[self.student]))
+        value, where = make_least(one)(None, best, count, size)
+        ((p,), (g,)) = self.at(where[None])
+        left = float(np.linalg.norm(g - p * where))
+        return (float(value) if abs(value) > ROUNDED * size else 0.0), left
 
 
 @dataclass(frozen=True)

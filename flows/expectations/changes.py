@@ -100,6 +100,8 @@ _STEPS: dict[Any, Callable[..., Any]] = {
     Softplus: lambda a: log1p(sp.exp(a)),
     LogCosh: lambda a: log1p(2 * sp.sinh(a / 2) ** 2),
 }
+# Operations whose changes do not ask for their values.
+_SUMS = (None, "add", "times")
 # No register is known better than in doubles.
 NONE: Mapping[int, Any] = MappingProxyType({})
 
@@ -127,6 +129,11 @@ class Tape:
 
     def __init__(self, rows: Sequence[_Row], count: int, results: Sequence[int]) -> None:
         self.rows, self.count, self.results = tuple(rows), count, tuple(results)
+        # Registers that changes, or results, are made of; and whose rounding is asked for.
+        products = set(results).union(*(row.parts for row in rows if row.operation == "times"))
+        functions = (k for k, row in enumerate(rows, count) if row.operation not in _SUMS)
+        parts = (row.parts for row in rows if row.operation != "add")
+        self._known, self._doubted = products.union(functions, *parts), products
         self._exact: dict[tuple[int, ...], Callable[..., Any]] = {}
 
     def values(self, variables: Sequence[Any], better: Mapping[int, Any] = NONE) -> list[Any]:
@@ -150,6 +157,13 @@ class Tape:
                 else:
                     found.append(_FUNCTIONS[operation].value(a[0]))
         return found
+
+    def kept(self, known: Sequence[Any], doubt: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Registers with their rounding, without those that no change is made of."""
+        return (
+            [x if k in self._known else None for k, x in enumerate(known)],
+            [x if k in self._doubted else None for k, x in enumerate(doubt)],
+        )
 
     def exact(self, asked: tuple[int, ...]) -> Callable[..., Any]:
         """Some registers in balls: a function of the variables at one place."""

@@ -298,20 +298,25 @@ def enclosed(expressions: Any, known: Mapping[sp.Expr, Tube]) -> list[Tube]:
         One of each expression; not finite where it has no bound.
     """
     found = dict(known)
-
-    def visit(e: sp.Expr) -> Tube:
-        if e not in found:
-            if e.is_number:
-                found[e] = number(float(e))
-            elif e.is_Add:
-                found[e] = functools.reduce(_add, map(visit, e.args))
-            elif e.is_Mul:
-                found[e] = functools.reduce(_times, map(visit, e.args))
-            elif e.is_Pow:
-                found[e] = _power(visit(e.base), e.exp)
-            else:
-                found[e] = _FUNCTIONS[e.func](*map(visit, e.args))
-        return found[e]
-
     with np.errstate(all="ignore"):
-        return [visit(e) for e in expressions]
+        return [_visit(e, found) for e in expressions]
+
+
+def _visit(e: sp.Expr, found: dict[sp.Expr, Tube]) -> Tube:
+    """Enclose an expression, and put down all its parts.
+
+    A function inside another one would keep their arrays alive: it refers to itself.
+    """
+    if e not in found:
+        parts = (_visit(part, found) for part in e.args)
+        if e.is_number:
+            found[e] = number(float(e))
+        elif e.is_Add:
+            found[e] = functools.reduce(_add, parts)
+        elif e.is_Mul:
+            found[e] = functools.reduce(_times, parts)
+        elif e.is_Pow:
+            found[e] = _power(_visit(e.base, found), e.exp)
+        else:
+            found[e] = _FUNCTIONS[e.func](*parts)
+    return found[e]

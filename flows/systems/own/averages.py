@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,7 +219,8 @@ class Averages:
         known = self._tape.values([*(along @ self._longer.T), *own])
         # Products with axes are rounded too.
         rounded = [*(2 * len(along[0]) * EPSILON * size), *off]
-        return _Anchor(y, bits, rows, known, self._tape.rounded(known, rounded))
+        off_by = self._tape.rounded(known, rounded)
+        return _Anchor(y, bits, rows, *self._tape.kept(known, off_by))
 
     def _exactly(
         self, y: list[Any], given: list[Any], off: list[Any], every: bool
@@ -240,7 +241,7 @@ class Averages:
             radii |= dict(zip(asked, wrong.T, strict=True))
             known = tape.values(given, better)
             doubt = tape.rounded(known, off, radii)
-        return known, doubt, sharp
+        return *tape.kept(known, doubt), sharp
 
     def _asked(
         self, known: list[Any], doubt: list[Any], better: Mapping[int, Any], every: bool
@@ -268,7 +269,7 @@ class Averages:
         exact, own = self._tape.exact(asked), [y[k] for k in self._formed.beside]
 
         def at(which: slice) -> tuple[Array, Array]:
-            return _doubles([exact(*row, *own) for row in self._forms(y, which)])
+            return _doubles(exact(*row, *own) for row in self._forms(y, which))
 
         some, bits = slice(None, None, math.ceil(len(self._nodes) / SOME)), ctx.prec
         while bits <= MOST_BITS:
@@ -341,11 +342,10 @@ class Averages:
         return found
 
 
-def _doubles(rows: Sequence[Sequence[Any]]) -> tuple[Array, Array]:
-    """Balls as doubles, and their rounding."""
-    found = np.array([[float(x) for x in row] for row in rows])
-    radii = np.array([[float(x.rad()) for x in row] for row in rows])
-    return found, EPSILON * np.abs(found) + radii
+def _doubles(rows: Iterable[Sequence[Any]]) -> tuple[Array, Array]:
+    """Balls as doubles, and their rounding; one row after the other, as there may be many."""
+    both = np.array([[[float(x) for x in row], [float(x.rad()) for x in row]] for row in rows])
+    return both[:, 0], EPSILON * np.abs(both[:, 0]) + both[:, 1]
 
 
 def _same(one: list[Any], other: list[Any], bits: int) -> bool:
@@ -354,7 +354,7 @@ def _same(one: list[Any], other: list[Any], bits: int) -> bool:
     return bool(far) and max(far) <= 2.0 ** (LAST - bits) * max(abs(float(a)) for a in one)
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=4)  # of a chart and a finer one; each has arrays for all its nodes
 def averages(loss: Loss, nodes: Nodes) -> Balls:
     """Loss as a function of exact numbers, known to about twelve digits."""
     plain = numeric(loss.form.plain, loss.y, (), "ball")

@@ -68,9 +68,9 @@ def find(
 
     The loss of SYSTEM is a polynomial, such as "(x*y - 1)**2/2". What the flow keeps is listed too:
     conserved quantities, invariant sets, clocks. With --at, the loss is any function that is
-    analytic at that minimum.
+    analytic at that minimum. Of other losses states of runs propose a potential, which is no proof.
 
-    Exit code 3: no potential was found, and why; that disproves nothing.
+    Exit code 3: nothing is proved, and why; that disproves nothing.
     """
     from flows.core.files import check_output, write_file
     from flows.runs.find import find_potential
@@ -90,7 +90,7 @@ def find(
         **options,
         "max_seconds": MAX_SECONDS if seconds is None else seconds,
         "coordinates": [read_expression(x, known) for x in _parts(options["coordinates"])],
-        "keep": [read_relation(x, known) for x in _parts(options["keep"])],
+        "keep": [read_relation(x, _Any(known)) for x in _parts(options["keep"])],
         "template": int(template)
         if template is not None and template.isdecimal()
         else [read_expression(x, _Any(known)) for x in _parts(template)] or None,
@@ -104,7 +104,8 @@ def find(
     if found.proved and latex is not None:
         text = found.latex()
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
-    kept = None if at is not None else str(system.invariants(USUAL)).splitlines()
+    polynomial = at is None and system.moving.polynomial
+    kept = str(system.invariants(USUAL)).splitlines() if polynomial else None
     if as_json:
         output.print_json(found.to_json() | ({} if kept is None else {"invariants": kept}))
     else:
@@ -153,11 +154,12 @@ def _parts(text: str | None) -> list[str]:
 
 def _show(found: FoundPotential, kept: list[str] | None) -> None:
     rows = [("verdict", found.verdict)]
-    if found.proved:
-        best = f"{found.constant} (best {found.best:.9g}; possible {found.possible:.9g})"
+    if found.V is not None:
+        possible = f"; possible {found.possible:.9g}" if found.proved else ", on samples"
+        best = f"{found.constant} (best {found.best:.9g}{possible})"
         rate = "exp" if found.exponent is None else f"t^(-{found.exponent})"
         rows += [("potential", str(found.V)), ("rate", rate), ("constant", best)]
-        rows += [("theorem", found.statement)]
+        rows += [("theorem" if found.proved else "proposal", found.statement)]
         rows += [] if kept is None else [("degree", str(found.degree))]
     else:
         rows += [("reason", found.reason)]

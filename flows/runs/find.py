@@ -19,6 +19,7 @@ from flows.core.system import System, checked_system
 from flows.runs.find_law import late_time_law
 from flows.runs.found import NOT_FOUND, PROVED, FoundPotential
 from flows.runs.integrate import integrate
+from flows.runs.propose import LEVEL, Wanted, propose
 from potentials.search.chain import Chain, chained
 from potentials.search.length import within_reach
 from potentials.search.levels import advised
@@ -82,7 +83,8 @@ def find_potential(
     ----------
     system : System
         One whose loss is a polynomial with fractions as coefficients: an own system, a
-        factorisation of a matrix, two layers with quadratic activation.
+        factorisation of a matrix, two layers with quadratic activation. Of any other loss, whose
+        least value is zero, samples propose a potential of its observed quantities: no proof.
     rate : {"law", "exp"}, number or str
         How fast: an exponent `q` of `t^-q` such as 2 or "3/2"; "exp"; or that of the late-time law
         of runs from random starts ("law"), and all rates in turn, from the fastest one, where these
@@ -103,9 +105,11 @@ def find_potential(
         One expression is the potential itself. By default `V = L - L*`; where the least loss `L*`
         is no simple fraction, `L` less one that is at most 1e-4 above it, for exponential rates.
     keep : sequence of relations, optional
-        Further conditions on starts, such as ``Eq(a**2, b**2)``. Those that the flow keeps are used
-        as they are. Of a ball, such as ``a**2 + b**2 <= 2``, starts are those whose path is too
-        short to leave it, if `V` is the loss and `q > 1`. Others become hypotheses ("as long as").
+        Further conditions on starts, such as ``Eq(a**2, b**2)``; of samples, ``>=`` and ``<=`` of
+        quantities, such as ``potentials.symbol("balance") <= 3``. Those that the flow keeps are
+        used as they are. Of a ball, such as ``a**2 + b**2 <= 2``, starts are those whose path is
+        too short to leave it, if `V` is the loss and `q > 1`. Others become hypotheses ("as long
+        as").
     free : bool
         The potential of a span need not be above the loss, but is not negative: whatever falls at
         the rate, with the least constant for its mean size; its largest coefficient is one.
@@ -121,12 +125,13 @@ def find_potential(
     Returns
     -------
     FoundPotential
-        `PROVED` with `V`, `constant`, `best`, `statement`; or `NOT_FOUND` with the reason.
+        `PROVED` with `V`, `constant`, `best`, `statement`; `PROPOSED` with the same and `sampled`;
+        or `NOT_FOUND` with the reason.
 
     Raises
     ------
     InputError
-        For a loss that is no polynomial, other input than this, and where Clarabel is missing
+        For a loss without a formula, other input than this, and where Clarabel is missing
         (``pip install popflow[find]``).
 
     Notes
@@ -164,6 +169,14 @@ def find_potential(
         bool(free),
         sharp=bool(sharp),
     )
+    if not subject.polynomial:
+        if degree is not None or coordinates or free or isinstance(template, int):
+            raise InputError(
+                f"{system.name}: degree, coordinates, free and a whole template are of polynomial"
+                " losses; leave them out"
+            )
+        found = _sampled(system, question, limit)
+        return replace(found, seconds=time.perf_counter() - begun)
     chain, answer = None, Answer(None, "", degrees[-1])
 
     def begin(so_far: Answer) -> None:
@@ -184,6 +197,22 @@ def find_potential(
     if chain is None and answer.found is not None:
         answer = replace(answer, found=within_reach(answer.found))
     return _answered(subject, answer, chain, time.perf_counter() - begun)
+
+
+def _sampled(system: System, question: Question, limit: Deadline) -> FoundPotential:
+    """What samples propose, of a loss that is no polynomial."""
+    rate, level = question.rates[0], question.level
+    if rate == "exp":
+        reason = "samples propose potentials that fall like a power of t; give such a rate"
+    else:
+        most = LEVEL if level is None else Fraction(str(level))
+        wanted = Wanted(rate.exponent, most, question.keep, question.lower)
+        try:
+            with within(limit):
+                return propose(system, wanted, question.template)
+        except TimeSpent:
+            reason = limit.message("on samples")
+    return FoundPotential(NOT_FOUND, reason, None, None, math.nan, None, "", (), 0, 0.0)
 
 
 def _levels(level: Any, lower: bool) -> list[fmpq]:

@@ -17,11 +17,12 @@ from potentials.claim import Claim, Comparison, Hypothesis, Inequality, Relation
 from potentials.notation import symbol
 from potentials.source import Source
 
-__all__ = ["NOT_FOUND", "PROVED", "FoundPotential", "Proof"]
+__all__ = ["NOT_FOUND", "PROPOSED", "PROVED", "FoundPotential", "Proof", "Sampled"]
 
+SAMPLES = Source("popflow", 2026, "", "proposed by `popflow find`, not proved", "inequality")
 HERE = Source("popflow", 2026, "", "proved by `popflow find`", "inequality")
 CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<="}
-PROVED, NOT_FOUND = "PROVED", "NOT_FOUND"
+PROVED, PROPOSED, NOT_FOUND = "PROVED", "PROPOSED", "NOT_FOUND"
 
 
 class Proof(Protocol):
@@ -43,8 +44,33 @@ class Proof(Protocol):
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """What a proposal rests on, which is no proof.
+
+    Parameters
+    ----------
+    seen : int
+        States that the linear program knew.
+    fresh : int
+        States that it did not know, none of which violates the proposal.
+    margin : float
+        By so much of itself the nearest of these is away from a violation.
+    nearest : ndarray
+        Fresh states that come nearest to one, in the user's parameters, the nearest first.
+    where : tuple of Expr
+        The set: all of these, in quantities, are not negative there.
+    """
+
+    seen: int
+    fresh: int
+    margin: float
+    nearest: Any
+    where: tuple[sp.Expr, ...]
+
+
+@dataclass(frozen=True)
 class FoundPotential:
-    r"""A potential that proves a rate, or why none was found.
+    r"""A potential that proves a rate, or one that samples propose, or why none was found.
 
     .. math:: V(t) \le C t^{-q} \quad \text{or} \quad \dot V \le -c V
 
@@ -53,7 +79,8 @@ class FoundPotential:
     Parameters
     ----------
     verdict : str
-        `PROVED` or `NOT_FOUND`, which disproves nothing.
+        `PROVED`; `PROPOSED`, which proves nothing: samples do not violate it; or `NOT_FOUND`, which
+        disproves nothing.
     reason : str
         Why nothing was found: the degree, the best value so far, a next attempt.
     V : Expr, optional
@@ -77,6 +104,8 @@ class FoundPotential:
     possible : float
         No constant of this `V` is better than this one: it is that of a state of the set, to 1e-7;
         near a minimum, of samples. NaN where none was looked for.
+    sampled : Sampled, optional
+        Of a proposal the states that it rests on.
     """
 
     verdict: str
@@ -92,6 +121,7 @@ class FoundPotential:
     lower: bool = False
     possible: float = math.nan
     _proof: Proof | None = field(default=None, repr=False, compare=False)
+    sampled: Sampled | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         """The statement, or the reason."""
@@ -110,7 +140,9 @@ class FoundPotential:
         return self._needed().theorem()
 
     def claims(self, name: str = "V") -> tuple[Claim, ...]:
-        r"""What is proved as a claim for `flows.check`: `\dot V \le -c V^{1 + 1/q}`, exactly.
+        r"""What is proved or proposed, for `flows.check`: `\dot V \le -c V^{1 + 1/q}`, exactly.
+
+        The claim of a proposal says so, and is about the states of its set.
 
         Parameters
         ----------
@@ -121,11 +153,11 @@ class FoundPotential:
         Raises
         ------
         InputError
-            Where nothing is proved.
+            Where nothing is proved or proposed.
         """
-        proof = self._needed()
+        sampled, proof = self.sampled, self._proof if self.sampled else self._needed()
         assert self.constant is not None
-        quantity = "loss" if proof.of_loss else name
+        quantity = "loss" if proof is not None and proof.of_loss else name
         V, rate = symbol(quantity), symbol(f"{quantity}_dot")
         power, factor = sp.Integer(1), self.constant
         sign: Relation = ">=" if self.lower else "<="
@@ -135,12 +167,21 @@ class FoundPotential:
             power, factor = 1 + 1 / q, q * self.constant ** (-1 / q)
         return (
             Inequality(
-                id="found",
-                statement=f"d{quantity}/dt {sign} -{factor} {quantity}^({power})",
-                source=HERE,
-                conclusions=(Comparison(-rate, CONVERSE[sign], V**power, factor),),
+                id="found" if sampled is None else "proposed",
+                statement=f"d{quantity}/dt {sign} -{factor} {quantity}^({power})"
+                + (", proposed on samples, not proved" if sampled else ""),
+                source=HERE if sampled is None else SAMPLES,
+                conclusions=(
+                    Comparison(
+                        -rate,
+                        CONVERSE[sign],
+                        V**power,
+                        factor,
+                        (symbol("t"),) if sampled is None else sampled.where,
+                    ),
+                ),
                 hypotheses=()
-                if proof.level is None
+                if proof is None or proof.level is None
                 else (Hypothesis(f"loss <= {proof.level}", symbol("loss"), "<=", proof.level),),
             ),
         )
@@ -171,13 +212,20 @@ class FoundPotential:
             "constant": None if self.constant is None else str(self.constant),
             "best": self.best if math.isfinite(self.best) else None,
             "possible": self.possible if math.isfinite(self.possible) else None,
-            "rate": rate if self.proved else None,
+            "rate": rate if self.V is not None else None,
             "statement": self.statement or self.reason,
             "hypotheses": list(self.hypotheses),
             "seconds": self.seconds,
-        }
+        } | self._samples()
+
+    def _samples(self) -> dict[str, Any]:
+        """Of a proposal, as plain data."""
+        if self.sampled is None:
+            return {}
+        known = {name: getattr(self.sampled, name) for name in ("seen", "fresh", "margin")}
+        return {"sampled": known | {"nearest": self.sampled.nearest.tolist()}}
 
     def _needed(self) -> Proof:
         if self._proof is None:
-            raise InputError(f"nothing is proved: {self.reason}")
+            raise InputError(f"nothing is proved: {self.reason or self.statement}")
         return self._proof

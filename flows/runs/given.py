@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import sympy as sp
@@ -19,8 +19,8 @@ from flows.core.errors import InputError, unknown
 from flows.core.system import System
 from flows.runs.quantities import evaluate
 from flows.systems.field.names import refused
-from potentials.notation import rate_symbol
-from potentials.potential import Potential, Term
+from potentials.notation import rate_symbol, symbol
+from potentials.potential import Potential, Reduce, Term
 from potentials.source import Source
 from potentials.theorem import named
 
@@ -70,7 +70,9 @@ def given_potentials(
     state : State
         States at some time, with a leading axis.
     given : mapping of str to Expr
-        Each in observables, features, constants and `t`, by their symbols.
+        Each in observables, features, constants and `t`, by their symbols. Of a feature with a
+        value for each neuron or pair, `zeta_sum`, `zeta_max` and `zeta_min` are numbers of the
+        state.
 
     Returns
     -------
@@ -113,6 +115,9 @@ def _potential(system: System, name: Any, given: Any, values: Mapping[str, Any])
             inner[x] = known[x.name].expression
             texts |= known[x.name].names
             ranks.add(2 if known[x.name].indexed else 1)
+        elif (part := _reduction(values, x.name)) is not None:
+            terms[x.name] = part
+            ranks.add(1)
         elif x.name not in values:
             names = (*(p.name for p in stated.potentials), "loss", "t", *sorted(constants))
             raise unknown("symbol", x.name, [k for k in names if k in known or k in values])
@@ -139,6 +144,15 @@ def _potential(system: System, name: Any, given: Any, values: Mapping[str, Any])
             " neuron, or of each pair; it mixes them, or holds none"
         )
     return found
+
+
+def _reduction(values: Mapping[str, Any], name: str) -> Term | None:
+    """`zeta_sum`, `zeta_max` or `zeta_min` of a feature of neurons or pairs."""
+    feature, _, reduce = name.rpartition("_")
+    moves = feature in values and f"{feature}_dot" in values and values[feature].ndim == 2
+    if name in values or not moves or reduce not in get_args(Reduce):
+        return None
+    return Term(name, _over(values, feature), symbol(feature), cast(Reduce, reduce))
 
 
 def _over(values: Mapping[str, Any], name: str) -> Any:

@@ -27,6 +27,10 @@ MOST_ROWS = 6
 FEW_ROWS = 2
 
 
+class NoPolynomial(InputError):
+    """A loss that is no polynomial."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A polynomial loss over blocks, or a polynomial field.
@@ -53,7 +57,7 @@ class Subject:
         """The loss as it is written, in entries; averages in closed form."""
         form = in_entries(self.expression, self.blocks)
         if form.integrand != 0:
-            raise InputError(
+            raise NoPolynomial(
                 f"{self.name}: the loss is no polynomial, as an expectation has no closed form;"
                 " potentials are found of polynomials"
             )
@@ -63,6 +67,14 @@ class Subject:
     def exact(self) -> bool:
         """Whether no number in it is a decimal."""
         return not any(e.has(sp.Float) for e in self.field or (self.loss,))
+
+    @cached_property
+    def polynomial(self) -> bool:
+        """Whether the loss, or the field, is a polynomial with fractions as coefficients."""
+        try:
+            return bool(self.flow)
+        except NoPolynomial:
+            return False
 
     @cached_property
     def flow(self) -> Flow:
@@ -85,7 +97,7 @@ class Subject:
         try:
             return gradient_flow(loss, [*self._names.values()])
         except ValueError as problem:
-            raise InputError(
+            raise NoPolynomial(
                 f"{self.name}: {problem}; potentials are found of polynomials with fractions as"
                 " coefficients, and near a minimum of other losses (find_potential_near, --at)"
             ) from None

@@ -58,6 +58,7 @@ def certify_falling(
     certified = system.certified
     assert not isinstance(certified, str)
     stated, reason = make(*certified), ""
+    _ = stated.polynomial.flow  # refuses other losses: samples prove nothing
     digits = DIGITS if digits is None else digits
     with growing(system, initial, digits, TIMES[-1], advance, radius) as begun:
         for end in TIMES:

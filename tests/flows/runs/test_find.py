@@ -213,6 +213,6 @@ def test_invariants_have_a_degree(degree):
 
 def test_a_system_without_a_polynomial_is_refused():
     with pytest.raises(InputError, match="polynomial"):
-        flows.find_potential(flows.ReLUNeuron(n=2, d=2))
+        flows.find_potential(flows.ReLUNeuron(n=2, d=2), 3, degree=4)
     with pytest.raises(InputError, match="no polynomial"):
         flows.OwnSystem("waves", [a], 1 - sp.cos(a)).invariants()

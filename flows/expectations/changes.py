@@ -17,89 +17,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
-from scipy.special import erf, expit
-from sympy.codegen.cfunctions import log1p
 
+from flows.expectations.changed_functions import FUNCTIONS, STEPS, changed
 from symbolic.language.lower import lower
 from symbolic.language.program import Program
-from symbolic.language.stable import LogCosh, Sigmoid, Softplus
 
 __all__ = ["Tape", "taped"]
 
-# Beyond this change of an argument a function is evaluated at both ends: then they are apart.
-APART = 0.5
 EPSILON = float(np.finfo(float).eps)
 # Rounding of one function, in last bits.
 LAST = 4.0
-# Nodes of an integral of the slope over a change: right to all digits up to there.
-_T, _W = np.polynomial.legendre.leggauss(12)
-
-
-class _Function(NamedTuple):
-    """A function: `value(z)`, and `change(z, value, d)` where `d` is at most `APART`."""
-
-    value: Callable[[Any], Any]
-    change: Callable[[Any, Any, Any], Any]
-
-
-def _by_slope(value: Callable[[Any], Any], slope: Callable[[Any], Any]) -> _Function:
-    """A function whose change is the integral of its slope."""
-
-    def change(z: Any, v: Any, d: Any) -> Any:
-        return d * sum(w / 2 * slope(z + (1 + t) / 2 * d) for t, w in zip(_T, _W, strict=True))
-
-    return _Function(value, change)
-
-
-def _log_cosh(z: Any) -> Any:
-    size = np.abs(z)
-    near = np.log1p(2 * np.sinh(np.minimum(size, 1.0) / 2) ** 2)
-    return np.where(size < 1, near, size + np.log1p(np.expm1(-2 * size) / 2))
-
-
-def _tanh(z: Any, v: Any, d: Any) -> Any:
-    t = np.tanh(d)
-    return t * ((1 - v) * (1 + v)) / (1 + v * t)
-
-
-def _sigmoid(z: Any, v: Any, d: Any) -> Any:
-    grown = np.expm1(d)
-    return v * expit(-z) * grown / (1 + v * grown)
-
-
-_FUNCTIONS: dict[Any, _Function] = {
-    sp.exp: _Function(np.exp, lambda z, v, d: v * np.expm1(d)),
-    sp.log: _Function(np.log, lambda z, v, d: np.log1p(d / z)),
-    sp.sin: _Function(np.sin, lambda z, v, d: 2 * np.cos(z + d / 2) * np.sin(d / 2)),
-    sp.cos: _Function(np.cos, lambda z, v, d: -2 * np.sin(z + d / 2) * np.sin(d / 2)),
-    sp.sinh: _Function(np.sinh, lambda z, v, d: 2 * np.cosh(z + d / 2) * np.sinh(d / 2)),
-    sp.cosh: _Function(np.cosh, lambda z, v, d: 2 * np.sinh(z + d / 2) * np.sinh(d / 2)),
-    sp.tanh: _Function(np.tanh, _tanh),
-    sp.atan: _Function(np.arctan, lambda z, v, d: np.arctan2(d, 1 + z * (z + d))),
-    sp.asinh: _by_slope(np.arcsinh, lambda z: 1 / np.hypot(1.0, z)),
-    sp.erf: _by_slope(erf, lambda z: 2 / np.sqrt(np.pi) * np.exp(-z * z)),
-    Sigmoid: _Function(expit, _sigmoid),
-    Softplus: _Function(
-        lambda z: np.logaddexp(0.0, z), lambda z, v, d: np.log1p(expit(z) * np.expm1(d))
-    ),
-    LogCosh: _Function(
-        _log_cosh,
-        lambda z, v, d: np.log1p(2 * np.sinh(d / 2) ** 2 + np.tanh(z) * np.sinh(d)),
-    ),
-}
-
-
-# As they are computed in balls.
-_STEPS: dict[Any, Callable[..., Any]] = {
-    "add": sp.Add,
-    "times": sp.Mul,
-    "inverse": lambda a: 1 / a,
-    "root": sp.sqrt,
-    # To all digits of small ones, too.
-    Sigmoid: lambda a: 1 / (1 + sp.exp(-a)),
-    Softplus: lambda a: log1p(sp.exp(a)),
-    LogCosh: lambda a: log1p(2 * sp.sinh(a / 2) ** 2),
-}
 # Operations whose changes do not ask for their values.
 _SUMS = (None, "add", "times")
 # No register is known better than in doubles.
@@ -155,7 +82,7 @@ class Tape:
                 elif operation == "root":
                     found.append(np.sqrt(a[0]))
                 else:
-                    found.append(_FUNCTIONS[operation].value(a[0]))
+                    found.append(FUNCTIONS[operation].value(a[0]))
         return found
 
     def kept(self, known: Sequence[Any], doubt: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -175,7 +102,7 @@ class Tape:
             for k, (operation, parts, number) in enumerate(self.rows, self.count):
                 if k in needed:
                     a = [names[p] for p in parts]
-                    step = number if operation is None else _STEPS.get(operation, operation)(*a)
+                    step = number if operation is None else STEPS.get(operation, operation)(*a)
                     steps.append((names[k], step))
             given = names[: self.count]
             self._exact[asked] = lower([names[k] for k in asked], given, "ball", steps)
@@ -208,7 +135,7 @@ class Tape:
                     else:
                         found.append(da * (b + db) + a * db)
                 else:
-                    found.append(_changed(operation, known[parts[0]], known[k], d[0]))
+                    found.append(changed(operation, known[parts[0]], known[k], d[0]))
         return found
 
     def doubts(self, variables: Sequence[Any], off: Sequence[Any]) -> list[Any]:
@@ -243,7 +170,7 @@ class Tape:
                     room = np.abs(a[0]) - e[0]
                     left = np.abs(last) * np.where(room > 0, e[0] / room, np.inf)
                 else:
-                    both = (np.abs(_changed(operation, a[0], last, s * e[0])) for s in (1, -1))
+                    both = (np.abs(changed(operation, a[0], last, s * e[0])) for s in (1, -1))
                     left = np.maximum(*both)
                 found.append(left + LAST * EPSILON * np.abs(last))
         return found
@@ -274,18 +201,6 @@ class Tape:
                     slope = np.abs(np.divide(last, d[0], out=np.zeros_like(last), where=d[0] != 0))
                     found.append(2 * slope * e[0] + LAST * EPSILON * np.abs(last))
         return [found[k] + doubt[k] for k in self.results]
-
-
-def _changed(operation: Any, z: Any, v: Any, d: Any) -> Any:
-    """Change of a function of one number."""
-    if operation == "inverse":
-        return -d * v / (z + d)
-    if operation == "root":
-        return d / (v + np.sqrt(z + d))
-    function = _FUNCTIONS[operation]
-    found = function.change(z, v, d)
-    far = np.abs(d) > APART
-    return np.where(far, function.value(z + d) - v, found) if np.any(far) else found
 
 
 def taped(program: Program, variables: Sequence[sp.Symbol]) -> Tape | None:
@@ -342,7 +257,7 @@ def taped(program: Program, variables: Sequence[sp.Symbol]) -> Tape | None:
             base = visit(e.base)
             found = power(put("root", (base,)), twice) if twice % 2 else power(base, twice // 2)
             found = put("inverse", (found,)) if e.exp < 0 else found
-        elif e.func in _FUNCTIONS:
+        elif e.func in FUNCTIONS:
             found = put(e.func, (visit(e.args[0]),))
         else:
             raise NotImplementedError(str(e.func))

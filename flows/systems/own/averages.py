@@ -23,15 +23,13 @@ from flint import arb, arb_mat, ctx
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
-from flows.core.quadrature_rules import Rule
-from flows.expectations.forms import Forms
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.loss import Loss
+from flows.systems.own.nodes import Nodes, rows_of
 from flows.systems.own.numeric import numeric
-from symbolic.language.lower import NoBall, lower
 
-__all__ = ["KNOWN", "Nodes", "averages", "has_changes"]
+__all__ = ["KNOWN", "averages"]
 
 #: What changes tell of a sum, relative to it, if not much else cancels.
 KNOWN = 1e-12
@@ -79,93 +77,6 @@ class _Anchor:
     checked: tuple[float, Any] = (-1.0, None)
 
 
-def has_changes(loss: Loss) -> bool:
-    """Whether all functions of an integrand have changes and balls."""
-    tape = loss.formed.tape if loss.formed.forms.symbols else None
-    if tape is None:
-        return False
-    try:
-        tape.exact(tape.results)(*[arb(0.5)] * len(loss.formed.variables))
-        _rows(loss.formed)
-        numeric(loss.form.plain, loss.y, (), "ball")
-    except NoBall:
-        return False
-    return True
-
-
-@functools.lru_cache(maxsize=64)
-def _rows(formed: Formed) -> Any:
-    """`A` and `b` in balls, row by row."""
-    return lower(list(formed.forms.rows), formed.forms.y, "ball")
-
-
-@dataclass(frozen=True, eq=False)
-class Nodes:
-    """Nodes for each of several integrands whose sum is averaged.
-
-    Parameters
-    ----------
-    formed : tuple of Formed
-        The integrands.
-    parts : tuple of PlaneNodes
-        The nodes of each.
-    """
-
-    formed: tuple[Formed, ...]
-    parts: tuple[PlaneNodes, ...]
-
-    def __len__(self) -> int:
-        """Return the number of all nodes."""
-        return sum(map(len, self.parts))
-
-    @property
-    def forms(self) -> tuple[Forms, ...]:
-        """Nodes and weights of each integrand."""
-        return tuple(one.forms for one in self.formed)
-
-    @property
-    def bound(self) -> Array:
-        """Of the errors of the average, and of the length of its gradient, shape (2,)."""
-        return np.sum([part.bound for part in self.parts], axis=0)
-
-    @property
-    def on_line(self) -> bool:
-        """Whether they lie on a line, where balls are summed over them."""
-        return len(self.parts[0].axes) == 1
-
-    @property
-    def alone(self) -> bool:
-        """Whether there is one integrand, whose plane the flow leaves as it is."""
-        return len(self.parts) == 1
-
-    def at(self, y: Array) -> tuple[PlaneNodes, ...]:
-        """Nodes at a state: planes of several integrands turn as it moves."""
-        if self.alone:
-            return self.parts
-        pairs = zip(self.forms, self.parts, strict=True)
-        return tuple(part.turned(forms, y) for forms, part in pairs)
-
-    def rules(self, y: Array) -> tuple[tuple[Formed, Rule], ...]:
-        """Integrands, with nodes in space at a state."""
-        pairs = zip(self.formed, self.at(y), strict=True)
-        return tuple((one, part.rule) for one, part in pairs)
-
-    @functools.cached_property
-    def finer(self) -> Nodes:
-        """Nodes that show what these leave where the average is small beside its terms."""
-        return Nodes(self.formed, tuple(part.finer for part in self.parts))
-
-    def off(self, y: Array) -> float:
-        """Distance of a state from the plane over the allowed one: up to 1 the bound holds."""
-        given = zip(self.forms, self.parts, self.at(y), strict=True)
-        return max(part.off(one, y, now.axes) for one, part, now in given)
-
-    def cancels(self, y: Array) -> float:
-        """Part of the sizes of all that is left of their sum."""
-        total, size = np.sum([one.summed(y, rule) for one, rule in self.rules(y)], axis=0)
-        return abs(float(total[0])) / float(size[0])
-
-
 class Averages:
     """Value and gradient of one integrand at exact states, by nodes in a plane.
 
@@ -206,7 +117,7 @@ class Averages:
 
     def _anchored(self, y: list[Any], bits: int, every: bool) -> _Anchor:
         """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
-        rows = [arb(x) for x in _rows(self._formed)(*y)]
+        rows = [arb(x) for x in rows_of(self._formed)(*y)]
         own = [float(y[k]) for k in self._formed.beside]
         off = [EPSILON * abs(x) for x in own]
         if bits > FEW:
@@ -283,7 +194,7 @@ class Averages:
     def _forms(self, y: list[Any], which: slice) -> list[list[Any]]:
         """Forms at nodes, in balls."""
         (d, k), m, places = self._nodes.axes.shape, self._many, self._longer[which]
-        whole = arb_mat(m, d + 1, [arb(x) for x in _rows(self._formed)(*y)])
+        whole = arb_mat(m, d + 1, [arb(x) for x in rows_of(self._formed)(*y)])
         turn = np.zeros((d + 1, k + 1))
         turn[:d, :k], turn[d, k] = self._nodes.axes, 1.0
         along = whole * arb_mat(d + 1, k + 1, turn.ravel().tolist())
@@ -330,7 +241,7 @@ class Averages:
         """Changes of the rows of forms along the axes, and of their offsets."""
         if self._formed.forms.affine:
             return np.tensordot(delta, along, 1)
-        rows = [a - b for a, b in zip(_rows(self._formed)(*y), anchor.rows, strict=True)]
+        rows = [a - b for a, b in zip(rows_of(self._formed)(*y), anchor.rows, strict=True)]
         moved = np.array([float(x) for x in rows]).reshape(self._many, -1)
         return np.concatenate([moved[:, :-1] @ self._nodes.axes, moved[:, -1:]], axis=1)
 

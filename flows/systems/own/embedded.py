@@ -8,17 +8,20 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
+from flint import arb
 
 from flows.core.arrays import Array
-from flows.core.balls import precision
+from flows.core.balls import dot, precision
 from flows.systems.own.exact import from_doubles, to_doubles, width
 from flows.systems.own.loss import Loss
 from flows.systems.own.sound_state import SoundState
 
-__all__ = ["BITS", "Embedded", "begun", "moved"]
+__all__ = ["BITS", "Embedded", "begun", "moved", "span_of"]
 
 #: Bits of a basis, of a start in it, and of random places that tell what a flow keeps.
 BITS = 400
+# A vector is in the span of others where no more than this part of it is left.
+FLAT = 2.0**-300
 # Bits of a coordinate beyond those of an entry.
 SPARE = 64
 
@@ -75,8 +78,28 @@ def moved(states: SoundState, inside: Embedded, losses: tuple[Loss, Loss], up: b
         for k, places in enumerate(zip(whole, part, strict=True)):
             products = inside.products(losses, *places)
             error[k, :, 0] = (products if up else products.T) @ states.error[k]
-    time = np.abs(basis) @ states.time[..., None]
-    return replace(states, x=x, low=low, error=error[..., 0], time=time[..., 0])
+    # An error that arose earlier has been damped less.
+    times = np.where(basis != 0, states.time[:, None, :], np.inf).min(axis=-1, initial=np.inf)
+    time = np.where(np.isfinite(times), times, 0.0)
+    return replace(states, x=x, low=low, error=error[..., 0], time=time)
+
+
+def span_of(vectors: Array, bits: int = BITS) -> Array:
+    """Orthonormal basis of the span of vectors, shape (m, d), as sums of doubles (r, d, K)."""
+    rows: list[list[Any]] = []
+    with precision(bits):
+        for vector in vectors.tolist():
+            v = [arb(x) for x in vector]
+            length = dot(v, v).sqrt().mid()
+            for _ in range(2):  # a second time, so that they are orthogonal to all bits
+                for row in rows:
+                    part = dot(row, v).mid()
+                    v = [(x - part * e).mid() for x, e in zip(v, row, strict=True)]
+            rest = dot(v, v).sqrt().mid()
+            if rest > FLAT * length:
+                rows.append([(x / rest).mid() for x in v])
+        parts = [to_doubles(row) for row in rows]
+    return width(vectors.shape[1], parts)
 
 
 def begun(states: SoundState, start: Array) -> SoundState:

@@ -34,7 +34,6 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
-from flows.systems.own.averages import Nodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
@@ -49,6 +48,7 @@ from flows.systems.own.increment import (
     orthonormal,
 )
 from flows.systems.own.loss import Loss
+from flows.systems.own.nodes import Nodes
 from flows.systems.own.serving import Serving
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.sound_state import SoundState

@@ -21,9 +21,10 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.expectations.lines import in_balls
-from flows.systems.own.averages import Nodes, averages
+from flows.systems.own.averages import averages
 from flows.systems.own.code import split
 from flows.systems.own.loss import Loss
+from flows.systems.own.nodes import Nodes
 from flows.systems.own.numeric import at_nodes, numeric, rates_code, steps_of
 from symbolic.language.lower import Undecided
 

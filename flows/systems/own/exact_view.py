@@ -15,7 +15,6 @@ from flows.core.balls import precision
 from flows.core.limit import NO_POWER, NO_SHRINKING, NOT_FOUND, Limit, find_limit
 from flows.core.symmetric import eigen
 from flows.core.system import Excess
-from flows.systems.own.averages import Nodes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FLAT
 from flows.systems.own.exact import (
@@ -29,6 +28,7 @@ from flows.systems.own.exact import (
     width,
 )
 from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.nodes import Nodes
 from flows.systems.own.reading import errors_of, observe_exact, rough_at
 from flows.systems.own.serving import Serving
 from flows.systems.own.sound_state import (

@@ -14,9 +14,9 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
-from flows.systems.own.averages import Nodes
 from flows.systems.own.exact import balls
 from flows.systems.own.loss import Loss
+from flows.systems.own.nodes import Nodes
 from flows.systems.own.serving import Serving
 
 __all__ = ["UNSEEN", "few_looks", "left_by", "reached", "strayed"]

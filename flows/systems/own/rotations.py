@@ -14,7 +14,8 @@ Whether two coordinates can be turned into each other is seen by the derivative 
    v_{bk} \frac{\partial}{\partial v_{bj}}\right) L = 0,
 
 at random places: what is zero there to 60 digits is zero everywhere, for an analytic function. A
-standard normal `x` turns along, in the integrand.
+standard normal `x` turns along, in the integrand. A reflection has to leave the loss as it is, too:
+a determinant is the same for turned vectors, and leads out of the span of parallel ones.
 """
 
 from __future__ import annotations
@@ -32,20 +33,21 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
-from flows.systems.own.embedded import BITS
-from flows.systems.own.exact import from_doubles, to_doubles, width
+from flows.systems.own.embedded import BITS, span_of
+from flows.systems.own.exact import from_doubles
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.subspace import is_analytic
 from symbolic.language.averages.expectation import Expectation
 from symbolic.language.blocks import Block, shape
-from symbolic.language.lower import NoBall
+from symbolic.language.lower import NoBall, Undecided
 
 __all__ = ["Turned", "restricted_to", "turned_at"]
 
-# A derivative is zero below this part of its terms; and a
-# vector is in the span of others where this part of it is left.
-EQUAL, FLAT = 1e-60, 2.0**-300
+# What is this part of its terms at a random place is zero.
+EQUAL = 1e-60
+# Bits of a basis: a coordinate may be 1 but for 1e-300, and is read off entries again.
+DIGITS = 1200
 # Random places, and ways in which vectors may lie in square blocks.
 PLACES, MOST_WAYS = 2, 8
 # A state is in a subspace where this part of it is out of that.
@@ -141,12 +143,11 @@ def turned_at(
     start : ndarray, shape (N,)
         Where the flow begins.
     """
-    vectors, spans = _vectors(loss, blocks, potentials), []
-    for entries in vectors:
-        spans.append(_span(start[entries]))
+    vectors = _vectors(loss, blocks, potentials)
+    spans = tuple(span_of(start[entries], DIGITS) for entries in vectors)
     if all(len(span) == entries.shape[1] for span, entries in zip(spans, vectors, strict=True)):
         return None
-    return Turned(len(start), vectors, tuple(spans))
+    return Turned(len(start), vectors, spans)
 
 
 def restricted_to(
@@ -160,24 +161,6 @@ def restricted_to(
     average = Expectation(integrand, sp.Tuple(*x)) if x else integrand
     known = {name: p.xreplace(places) for name, p in potentials}
     return list(z.values()), plain + average, known
-
-
-def _span(vectors: Array) -> Array:
-    """Orthonormal basis of the span of vectors, shape (m, n), as sums of doubles (r, n, K)."""
-    rows: list[list[Any]] = []
-    with precision(BITS):
-        for vector in vectors.tolist():
-            v = [arb(x) for x in vector]
-            length = dot(v, v).sqrt().mid()
-            for _ in range(2):  # a second time, so that they are orthogonal to all bits
-                for row in rows:
-                    part = dot(row, v).mid()
-                    v = [(x - part * e).mid() for x, e in zip(v, row, strict=True)]
-            rest = dot(v, v).sqrt().mid()
-            if rest > FLAT * length:
-                rows.append([(x / rest).mid() for x in v])
-        parts = [to_doubles(row) for row in rows]
-    return width(vectors.shape[1], parts)
 
 
 @functools.lru_cache(maxsize=64)
@@ -196,7 +179,7 @@ def _vectors(
         tests.append((len(every), numeric(form.integrand, every, (), "ball")))
         ways = (_turning(tests, way, len(loss.y), len(form.x)) for way in _ways(blocks))
         return max(ways, key=lambda found: sum(e.size for e in found), default=())
-    except NoBall:
+    except (NoBall, Undecided):
         return ()
 
 
@@ -222,35 +205,63 @@ def _ways(blocks: tuple[Block, ...]) -> Iterator[Entries]:
 def _turning(
     tests: Sequence[tuple[int, Any]], entries: Entries, size: int, many: int
 ) -> tuple[Entries, ...]:
-    """Parts of vectors along coordinates that can be turned into each other."""
+    """Parts of vectors along coordinates that can be turned into each other, and reflected."""
     length, draw = entries.shape[1], np.random.default_rng(0)
-    alike = np.ones((length, length), dtype=bool)
+    seen: list[_Seen] = []
     for _ in range(PLACES):
         place = [arb(int(k)) / 1024 for k in draw.integers(-1024, 1024, size + many)]
         for count, test in tests:
             turned = entries
             if count > size and many == length:  # the numbers that are averaged turn along
                 turned = np.concatenate([entries, [size + np.arange(many)]])
-            with precision(BITS):
-                slopes = test.both(*place[:count])[1:]
-                alike &= _same(
-                    [[place[k] for k in row] for row in turned.tolist()],
-                    [[slopes[k] for k in row] for row in turned.tolist()],
-                )
-    classes = {tuple(np.flatnonzero(row).tolist()) for row in alike}
-    return tuple(entries[:, list(js)] for js in sorted(classes) if len(js) > 1)
+            seen.append(_Seen(test.both, place[:count], turned.tolist()))
+    classes: list[list[int]] = []
+    for k in range(length):
+        found = next((c for c in classes if all(one.turns(c[0], k) for one in seen)), None)
+        if found is None:
+            classes.append([k])
+        else:
+            found.append(k)
+    return tuple(
+        entries[:, c] for c in classes if len(c) > 1 and all(one.reflects(c[0]) for one in seen)
+    )
 
 
-def _same(vectors: list[list[Any]], slopes: list[list[Any]]) -> NDArray[np.bool_]:
-    """Which coordinates can be turned into each other, by the vectors and the gradient by them."""
-    length = len(vectors[0])
-    found = np.eye(length, dtype=bool)
-    for j, k in itertools.combinations(range(length), 2):
-        terms = [
-            part
-            for v, g in zip(vectors, slopes, strict=True)
-            for part in (v[j] * g[k], -v[k] * g[j])
-        ]
-        whole, largest = sum(terms, arb(0)), max(float(abs(t).upper()) for t in terms)
-        found[j, k] = found[k, j] = float(abs(whole).upper()) <= EQUAL * largest
-    return found
+class _Seen:
+    """A function of vectors at a place.
+
+    Parameters
+    ----------
+    both : callable
+        Value and gradient in balls.
+    place : list of arb
+        The place.
+    vectors : list of lists of int
+        Which numbers are entries of vectors.
+    """
+
+    def __init__(self, both: Any, place: list[Any], vectors: list[list[int]]) -> None:
+        self._both, self._place, self._vectors = both, place, vectors
+        with precision(BITS):
+            self._value, *self._slopes = both(*place)
+
+    def turns(self, j: int, k: int) -> bool:
+        """Whether the derivative along the rotation of two coordinates is zero."""
+        y, g = self._place, self._slopes
+        with precision(BITS):
+            terms = [t for v in self._vectors for t in (y[v[j]] * g[v[k]], -y[v[k]] * g[v[j]])]
+            return _zero(sum(terms, arb(0)), terms)
+
+    def reflects(self, j: int) -> bool:
+        """Whether the value is the same where a coordinate has the other sign."""
+        place = list(self._place)
+        with precision(BITS):
+            for v in self._vectors:
+                place[v[j]] = -place[v[j]]
+            value = self._both(*place)[0]
+            return _zero(value - self._value, [value, self._value])
+
+
+def _zero(whole: Any, terms: Sequence[Any]) -> bool:
+    """Whether a sum is zero to as many digits as these terms tell."""
+    return float(abs(whole).upper()) <= EQUAL * max(float(abs(t).upper()) for t in terms)

@@ -15,10 +15,10 @@ from flows.core.arrays import Array
 from flows.expectations.forms import Forms
 from flows.expectations.planes import MOST_NODES as MOST_IN_PLANE
 from flows.expectations.planes import plane_nodes
-from flows.systems.own.averages import Nodes, has_changes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.exact import RIGHT, SERVES, is_steep, value_of
 from flows.systems.own.loss import ROUNDING, Estimate, Loss
+from flows.systems.own.nodes import Nodes, has_changes
 
 __all__ = [
     "Serving",

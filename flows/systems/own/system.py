@@ -99,7 +99,9 @@ class OwnSystem(Followed):
     loss, gradient or potential is NaN where its error is a tenth of it or more, and below that the
     error adds to ``run.errors()``.
     Entries that the flow of a loss in closed form keeps equal, opposite or zero stay so to all
-    digits, also beside a saddle (:mod:`flows.systems.own.subspace`).
+    digits, also beside a saddle (:mod:`flows.systems.own.subspace`). An expectation that rotations
+    leave as it is, as of inputs that no teacher has, is followed in the span of the start, so that
+    more such inputs cost nothing (:mod:`flows.systems.own.rotations`).
     The derived code grows with the number of entries, which is at most 500. A loss in traces of
     matrix expressions, and potentials that are too, may have 2000: beyond 500 they are evaluated by
     matrix code, and states are doubles.

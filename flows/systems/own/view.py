@@ -21,7 +21,6 @@ from flows.core.minimiser import Approach, Escape, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.systems.field.blocks import MAX_ENTRIES, Pairs
-from flows.systems.own.averages import Nodes, has_changes
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     balls,
@@ -33,6 +32,7 @@ from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
 from flows.systems.own.given import closed, loss_of
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
+from flows.systems.own.nodes import Nodes, has_changes
 from flows.systems.own.numeric import at_nodes, numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.serving import is_square, nodes_for, on_line

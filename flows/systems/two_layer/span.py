@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
-from flows.systems.own.exact import from_doubles, to_doubles, width
+from flows.systems.own.embedded import BITS, span_of
+from flows.systems.own.exact import from_doubles, to_doubles
 
 __all__ = ["Frame", "coordinates", "frame_of", "restored", "scaled", "teachers_in"]
-
-# Bits of a basis, and below which part of its length a vector is in the span of those before it.
-BITS, FLAT = 400, 2.0**-300
 
 
 @dataclass(frozen=True)
@@ -60,20 +58,7 @@ def frame_of(neurons: Array) -> Array:
     count, d = neurons.shape
     if d <= count:
         return np.eye(d)[..., None]
-    rows: list[list[Any]] = []
-    with precision(BITS):
-        for neuron in neurons.tolist():
-            v = [arb(x) for x in neuron]
-            length = dot(v, v).sqrt().mid()
-            for _ in range(2):  # a second time, so that they are orthogonal to all bits
-                for row in rows:
-                    part = dot(row, v).mid()
-                    v = [(x - part * e).mid() for x, e in zip(v, row, strict=True)]
-            rest = dot(v, v).sqrt().mid()
-            if rest > FLAT * length:
-                rows.append([(x / rest).mid() for x in v])
-        parts = [to_doubles(row) for row in rows]
-    return width(d, parts)
+    return span_of(neurons)
 
 
 def coordinates(basis: Array, neurons: Array) -> list[list[Any]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sympy as sp
+from flint import arb
 from scipy.integrate import solve_ivp
 from scipy.stats import ortho_group
 
 import flows
+from flows.core.balls import precision
 from flows.systems.own.rotations import turned_at
 from symbolic import Expectation
 
@@ -78,6 +80,37 @@ def test_a_loss_that_tells_directions_apart_is_turned_in_the_others_alone(extra)
         axes -= {1, 2}
     assert [set((v[0]).tolist()) for v in vectors] in ([axes], [])
     assert not any({k} <= set(v[0].tolist()) for v in vectors for k in set(range(D)) - axes)
+
+
+def test_vectors_whose_determinant_counts_are_not_turned():
+    # Turned together they keep it, and where they are parallel it leads them out of their span.
+    area = (U[1, 0] * V[2, 0] - U[2, 0] * V[1, 0] - 1) ** 2 / 10
+    start = START.copy()
+    start[D + 1 :] = 2 * start[1:D]
+    (vectors,) = found(students(area), start).vectors
+    assert vectors[0].tolist() == [3, 4]
+    # Its square alone is the same in a mirror, too.
+    square = (U[1, 0] * V[2, 0] - U[2, 0] * V[1, 0]) ** 2 / 10
+    assert [v[0].tolist() for v in found(students(square), start).vectors] == [[1, 2], [3, 4]]
+
+
+def test_a_start_beside_parallel_students_is_followed_as_they_are():
+    parallel = START.copy()
+    parallel[D + 1 :] = 2 * parallel[1:D]
+    beside = parallel.copy()
+    beside[-1] = np.nextafter(beside[-1], 9.0)
+    assert found(SYSTEM, parallel).basis.shape[1] + 2 == found(SYSTEM, beside).basis.shape[1]
+    one, other = (flows.integrate(SYSTEM, start, 10.0) for start in (parallel, beside))
+    assert other["loss"] == pytest.approx(one["loss"], rel=1e-8)
+    assert other.state == pytest.approx(one.state, abs=1e-8)
+
+
+def test_coordinates_whose_digits_lie_far_apart_are_read_off_entries_again():
+    inside = found(SYSTEM)
+    with precision(1100):
+        known = [1 - arb(10) ** -140 * k for k in range(1, 7)]
+        again = inside.lowered(inside.lifted(known))
+        assert all(abs(a - b) < arb(10) ** -300 for a, b in zip(again, known, strict=True))
 
 
 def test_a_potential_that_tells_directions_apart_keeps_them_apart():

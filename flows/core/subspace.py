@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from flows.core.arrays import Array
 
-__all__ = ["Subspace"]
+__all__ = ["Inside", "Subspace"]
 
 
 class Subspace(NamedTuple):
@@ -29,3 +29,24 @@ class Subspace(NamedTuple):
     start: Array
     alone: Any
     lift: Callable[[Any], Any]
+
+
+class Inside(NamedTuple):
+    """States of a run as those of a flow in a subspace that holds them all.
+
+    Parameters
+    ----------
+    system : System
+        The flow in coordinates of the subspace.
+    states : State
+        The states in these.
+    lift : callable
+        From coordinates of a point to its entries.
+    said : str
+        Which subspace it is, for a person.
+    """
+
+    system: Any
+    states: Any
+    lift: Callable[[Array], Array]
+    said: str

@@ -26,7 +26,7 @@ from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
 from flows.core.state import State
-from flows.core.subspace import Subspace
+from flows.core.subspace import Inside, Subspace
 from potentials import Statements
 
 if TYPE_CHECKING:
@@ -219,6 +219,10 @@ class System(Formula, Compiled, abc.ABC):
 
     def subspace(self, start: Array) -> Subspace | None:
         """A subspace that holds the start and is kept by the flow, where runs are led in one."""
+        return None
+
+    def inside(self, states: Any) -> Inside | None:
+        """States of a run in a subspace that holds them all and is kept by the flow."""
         return None
 
     def may_have_subspace(self, starts: Array) -> NDArray[np.bool_]:

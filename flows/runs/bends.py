@@ -80,17 +80,16 @@ def turns(run: Run, exponent: Array) -> bool:
     bool
         False also where the Hessian is not known.
     """
-    system, last = getattr(run, "system", None), run.curvatures
+    rates, last = getattr(run, "decay_rates", None), run.curvatures
     t, known = np.asarray(run.t, dtype=float), np.flatnonzero(np.isfinite(exponent))
-    if system is None or last is None or not len(known):
+    if rates is None or last is None or not len(known):
         return False
     k = max(int(np.searchsorted(t, t[-1] / 10**DECADES)), 1)
     power, early = (-float(exponent[i]) for i in (known[-1], known[known >= min(k, known[-1])][0]))
     if not power > 1 or _recedes(power, early, t[-1], t[k]):
         return False
-    try:
-        before = system.decay_rates(run.state_at(k), float(t[k]))  # type: ignore[attr-defined]
-    except (InputError, np.linalg.LinAlgError):  # a kink, a loss that a file lacks
+    before = rates(k)
+    if before is None:
         return False
     noise = ROUNDING * float(np.abs(last).max(initial=0.0)) * t[-1]
     now, then = last * t[-1], before * t[k]

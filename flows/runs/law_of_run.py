@@ -50,7 +50,26 @@ STEEP = 1.0
 def law_of_run(
     run: Trajectory, confined: bool | None, valleys: bool | None, log_terms: bool
 ) -> LateLaw:
-    """Law at the minimiser that a run is near to, and which of several it is."""
+    """Law at the minimiser that a run is near to, and which of several it is.
+
+    A run that a symmetry keeps in a subspace has the law of the flow in it, where it has no other.
+    """
+    found = _in_all_entries(run, confined, valleys, log_terms)
+    if found.chosen is not None or run.system.no_law or run.inside is None:
+        return found
+    inner, inside = run.inside
+    law = _in_all_entries(inner, confined, valleys, log_terms)
+    if law.chosen is None:
+        return found
+    note = f"the law of runs that a symmetry keeps where this one is: {inside.said}"
+    name, parameters, at = run.system.name, run.system.parameters, inside.lift(law.at)
+    return LateLaw(name, parameters, at, law.derived, law.since, law.arrives, (*law.notes, note))
+
+
+def _in_all_entries(
+    run: Trajectory, confined: bool | None, valleys: bool | None, log_terms: bool
+) -> LateLaw:
+    """Law at the minimiser of all entries."""
     system, regime = run.system, late_regime(run)
 
     def refused(reason: str) -> LateLaw:

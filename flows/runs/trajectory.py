@@ -18,6 +18,7 @@ from flows.core.errors import InputError, unknown
 from flows.core.features import Features, joined
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED
+from flows.core.subspace import Inside
 from flows.core.system import Excess, System
 from flows.core.views import VIEWS
 from flows.runs.bends import Bends, bends_along
@@ -187,17 +188,24 @@ class Trajectory:
 
     @functools.cached_property
     def curvatures(self) -> Array | None:
-        """Rates at which deviations from the last state decay, increasing, shape (N,).
+        """Rates at which deviations from the last state decay, see :meth:`decay_rates`."""
+        return self.decay_rates(-1)
+
+    def decay_rates(self, k: int) -> Array | None:
+        """Rates at which deviations from state `k` decay, increasing, shape (N,).
 
         They are the eigenvalues of the Hessian of the loss; of a plain field, or one in another
         metric, the real parts of those of minus its Jacobian. None where there are more than
-        `MOST_CURVATURES`, or the loss has no Hessian there.
+        `MOST_CURVATURES`, or the loss has no Hessian there. Of a run in a subspace that its flow
+        keeps they are those in it: no deviation leads the run out of it.
         """
-        last = self.state_at(-1)
-        if last.size * (1 + np.iscomplexobj(last)) > MOST_CURVATURES:
+        if self.inside is not None:
+            return self.inside[0].decay_rates(k)
+        state = self.state_at(k)
+        if state.size * (1 + np.iscomplexobj(state)) > MOST_CURVATURES:
             return None
         try:
-            found = self.system.decay_rates(last, float(self.t[-1]))
+            found = self.system.decay_rates(state, float(self.t[k]))
         except (InputError, np.linalg.LinAlgError):  # a neuron at zero, a loss that a file lacks
             return None
         return found
@@ -355,6 +363,15 @@ class Trajectory:
         """Error of the excess, where its system gives one."""
         found = self.excess.error
         return np.zeros(len(self.t)) if found is None else found
+
+    @functools.cached_property
+    def inside(self) -> tuple[Trajectory, Inside] | None:
+        """The same run in a subspace that its flow keeps, where there is one."""
+        found = self.system.inside(self.states)
+        if found is None:
+            return None
+        run = replace(self, system=found.system, states=found.states, given=(), followed=None)
+        return run, found
 
     @functools.cached_property
     def _uncertainty(self) -> Uncertainty:

@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy as sp
+from flint import arb_mat, ctx
 from sympy.polys.matrices import DomainMatrix
 
+from symbolic.language.balls import NoBall
+from symbolic.language.lower import lower
+
 __all__ = ["Split", "nullspace", "rank", "spanned", "split"]
+
+# Bits of the balls that show that a matrix has no kernel.
+BITS = 200
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,27 @@ def _field(matrix: sp.MatrixBase) -> DomainMatrix:
     return DomainMatrix.from_Matrix(sp.Matrix(matrix), extension=True).to_field()
 
 
+def _regular(matrix: sp.MatrixBase) -> bool:
+    """Whether balls show that a square matrix has no kernel.
+
+    Elimination is exact, but it takes minutes where entries are sums of exponentials.
+    """
+    if matrix.rows != matrix.cols or matrix.free_symbols or all(e.is_Rational for e in matrix):
+        return False
+    with ctx.workprec(BITS):
+        try:
+            balls = arb_mat(matrix.rows, matrix.cols, list(lower(list(matrix), [], "ball")()))
+            return not balls.det().contains(0)
+        except (NoBall, ArithmeticError, ValueError, TypeError):
+            return False
+
+
 def nullspace(matrix: sp.MatrixBase, columns: int) -> sp.ImmutableMatrix:
     """Basis of the kernel, as columns."""
     if not matrix.rows:
         return sp.ImmutableMatrix.eye(columns)
+    if _regular(matrix):
+        return sp.ImmutableMatrix(columns, 0, [])
     basis = _field(matrix).nullspace()
     if not basis.shape[0]:
         return sp.ImmutableMatrix(columns, 0, [])
@@ -68,6 +92,8 @@ def nullspace(matrix: sp.MatrixBase, columns: int) -> sp.ImmutableMatrix:
 
 def spanned(matrix: sp.MatrixBase) -> sp.ImmutableMatrix:
     """Basis of the span of the columns."""
+    if _regular(matrix):
+        return sp.ImmutableMatrix.eye(matrix.rows)
     reduced, pivots = _field(sp.Matrix(matrix).T).rref()
     rows = reduced.to_Matrix()[: len(pivots), :]
     return (
@@ -77,6 +103,8 @@ def spanned(matrix: sp.MatrixBase) -> sp.ImmutableMatrix:
 
 def rank(matrix: sp.MatrixBase) -> int:
     """Rank."""
+    if _regular(matrix):
+        return int(matrix.rows)
     return int(_field(matrix).rank()) if matrix.rows and matrix.cols else 0
 
 

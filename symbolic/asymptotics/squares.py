@@ -10,6 +10,8 @@ from symbolic.language.elimination import eliminated
 
 __all__ = ["sum_of_squares"]
 
+LONG = 300
+
 
 def sum_of_squares(form: sp.Expr, variables: Sequence[sp.Symbol]) -> sp.Expr:
     """Write a quadratic form as a sum of squares of linear forms; any other form as it is.
@@ -24,13 +26,16 @@ def sum_of_squares(form: sp.Expr, variables: Sequence[sp.Symbol]) -> sp.Expr:
     Returns
     -------
     Expr
-        Equal to the form.
+        Equal to the form. One whose coefficients have more than `LONG` operations stays as it is:
+        quotients of sums of exponentials have no short normal form.
     """
     used = [v for v in variables if form.has(v)]
     if not used or not form.is_polynomial(*used):
         return form
     poly = sp.Poly(form, *used)
     if poly.total_degree() != 2 or not poly.is_homogeneous:
+        return form
+    if sum(c.count_ops() for c in poly.coeffs() if not c.is_Rational) > LONG:
         return form
     terms = []
     matrix = [[sp.S.Zero] * len(used) for _ in used]

@@ -45,6 +45,9 @@ class Embedded(Protocol):
     def holds(self, x: Array) -> bool:
         """Whether states, shape (T, N), are in the subspace, as far as doubles tell."""
 
+    def said(self, names: Sequence[str]) -> str:
+        """Which subspace it is, by the names of entries."""
+
 
 def moved(states: SoundState, inside: Embedded, losses: tuple[Loss, Loss], up: bool) -> SoundState:
     """States of the whole system from those in the subspace, or the reverse.

@@ -19,7 +19,7 @@ from flows.core.errors import InputError
 from flows.core.limit import Limit
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
-from flows.core.subspace import Subspace
+from flows.core.subspace import Inside, Subspace
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.code import beginning
@@ -38,7 +38,7 @@ from flows.systems.own.subspace import found_alike, lifted, may_be_alike, restri
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
-from symbolic.language.blocks import shape
+from symbolic.language.blocks import as_written, shape
 
 __all__ = ["Followed"]
 
@@ -106,6 +106,21 @@ class Followed(Evaluated):
         found = self._inside(states.x[0])
         return found if found is not None and found[0].holds(states.x) else None
 
+    def inside(self, states: SoundState) -> Inside | None:
+        """States in the subspace that holds them all."""
+        found = self._around(states)
+        if found is None:
+            return None
+        inside, inner = found
+
+        def lift(place: Array) -> Array:
+            with precision(BITS):
+                return np.array([float(e) for e in inside.lifted([arb(z) for z in place.tolist()])])
+
+        known = moved(states, inside, (self._loss, inner._loss), up=False)
+        names = [as_written(symbol.name) for symbol in self._loss.y]
+        return Inside(inner.at_tolerance(*self.steps), known, lift, inside.said(names))
+
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with the observables there."""
         view = self._view
@@ -159,11 +174,9 @@ class Followed(Evaluated):
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
-        around = self._around(states)
+        around = self.inside(states)
         if around is not None:
-            inside, inner = around
-            known = moved(states, inside, (self._loss, inner._loss), up=False)
-            found: Excess = inner.at_tolerance(*self.steps).excess(frame, known, t, loss)
+            found: Excess = around.system.excess(frame, around.states, t, loss)
             return found
         rate = self.features(frame, states)["loss_dot"]
         return self._view.excess(states, t, rate, self.steps[0])

@@ -121,6 +121,10 @@ class Turned:
         """Errors keep the order of axes in the span: what is seen of a state is seen there."""
         return np.eye(len(whole), len(part))
 
+    def said(self, names: Sequence[str]) -> str:
+        """The span."""
+        return "entries in the span of its start"
+
     def holds(self, x: Array) -> bool:
         """Whether states, shape (T, N), are in the span, as far as doubles tell."""
         out = x - x @ self.basis @ self.basis.T

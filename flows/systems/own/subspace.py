@@ -117,6 +117,16 @@ class Alike(NamedTuple):
         columns = [s * x[:, first[c]] if s else np.full(len(x), at) for c, s, at in each]
         return bool((x == np.stack(columns, axis=-1)).all())
 
+    def said(self, names: Sequence[str]) -> str:
+        """Equations of the subspace, by the names of entries."""
+        kinds: dict[int, list[str]] = {}
+        for name, c, sign in zip(names, self.of, self.sign, strict=True):
+            if sign:
+                kinds.setdefault(c, []).append(f"-{name}" if sign < 0 else name)
+        equal = [" = ".join(kind) for kind in kinds.values() if len(kind) > 1]
+        each = zip(names, self.sign, self.held, strict=True)
+        return ", ".join([*equal, *(f"{name} = {at:g}" for name, sign, at in each if not sign)])
+
     def _scale(self) -> list[Any]:
         return [arb(m).sqrt().mid() for m in self.sizes]
 

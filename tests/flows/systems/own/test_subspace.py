@@ -13,6 +13,10 @@ from flows.systems.own.subspace import Alike, alike_at
 
 P, Q, R = sp.symbols("p q r")
 # Of the stated error a hundredth is what steps leave; the oracle's own error is far below.
+# Eigenvalues in doubles of a Hessian with the condition 1e5.
+RATE = 1e-7
+# Distance of other limits from zero at least.
+FAR = 0.1
 ORACLE = {"rtol": 1e-13, "atol": 1e-15, "method": "DOP853"}
 
 
@@ -155,6 +159,15 @@ def test_the_classic_fit_of_six_exponentials_goes_to_the_saddle_between_its_mini
     assert run.completed
     assert (run.state[:, 0] == run.state[:, 4]).all() and (run.state[:, 2] == run.state[:, 5]).all()
     assert run["loss"][-1] == pytest.approx(5.655649925e-3 / 2, rel=1e-9)
+    # In the subspace the saddle is a minimum, with a law.
+    basis = np.zeros((6, 4))
+    basis[[0, 4, 2, 5], [0, 0, 1, 1]], basis[1, 2], basis[3, 3] = np.sqrt(0.5), 1, 1
+    hessian = run.system.hessian(run.state[-1])
+    assert np.linalg.eigvalsh(hessian)[0] < -1e-3
+    rate = 2 * np.linalg.eigvalsh(basis.T @ hessian @ basis)[0]
+    law = flows.late_time_law(run)
+    assert law.laws[0].rate == pytest.approx(rate, rel=RATE) and "x1 = x5, x3 = x6" in law.notes[-1]
+    assert law.laws[0].rate != pytest.approx(1.001 * rate, rel=RATE)
 
 
 def test_late_states_of_a_subspace_keep_digits_that_lie_far_apart():
@@ -173,3 +186,34 @@ def test_late_states_of_a_subspace_keep_digits_that_lie_far_apart():
     after = np.flatnonzero(known)[-1] + 1
     assert np.isnan(run.excess.value[after:]).all()
     assert flows.late_time_law(run).laws[0].rate == 8
+
+
+@pytest.mark.parametrize(
+    ("loss", "start", "law", "said"),
+    [
+        # p = q = z/sqrt(2) has the loss 5 z^4/16, so z^-2 ~ 5 t/2 and t^2 L -> 1/20.
+        ((P**4 + 3 * P**2 * Q**2 + Q**4) / 4, [1.0, 1.0], ("power", 1 / 20), "p = q"),
+        # Here p = -q = z/sqrt(2) has the loss z^2/2.
+        ((P + Q) ** 4 - P * Q, [1.0, -1.0], ("exponential", 2), "p = -q"),
+        (P**2 / 2 - Q**2 / 2 + Q**4 / 4, [1.0, 0.0], ("exponential", 2), "q = 0"),
+    ],
+)
+def test_a_run_that_a_symmetry_keeps_beside_a_saddle_has_the_law_of_its_subspace(
+    loss, start, law, said
+):
+    system = flows.OwnSystem("kept", [P, Q], loss)
+    run = flows.integrate(system, start, 1e9)
+    found = flows.late_time_law(run)
+    (one,) = found.laws
+    kind, number = law
+    assert one.kind == kind and said in found.notes[-1]
+    assert (one.constant if kind == "power" else one.rate) == pytest.approx(number, rel=1e-12)
+    assert found.at == pytest.approx([0, 0], abs=1e-300) and found.parameters == system.parameters
+    assert {v.verdict for v in flows.check(run, found.claims())} == {"HOLDS"}
+    # Beside the subspace the run leaves for another limit, or another attractor of the form.
+    beside = flows.late_time_law(flows.integrate(system, np.add(start, [0, 1e-9]), 1e6))
+    assert not any(said in note for note in beside.notes)
+    if kind == "exponential":
+        assert np.abs(beside.at).max() > FAR
+    elif beside.chosen is not None:
+        assert beside.laws[beside.chosen].constant != pytest.approx(number, rel=1e-3)

@@ -49,7 +49,7 @@ MOST, AFTER, LONGER = 100.0, 4.0, 3.0
 STILL = 0.1
 #: A limit that is not known to this part of itself is looked for once more, from the next horizon;
 #: that of a ball of starts is as wide as they are.
-SHARP = 1e-6
+SHARP = 1e-5
 #: Stated radii exceed what was computed, so that other machines agree.
 ROOM = 1.0 + 2.0**-20
 

@@ -14,23 +14,19 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from flint import arb
 
-from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Origin
 from flows.certificates.decision import down
 from flows.certificates.growing import Growing, checked, growing
-from flows.certificates.later import followed
 from flows.certificates.stated import NOTHING, Open, Stated
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail import start
 from flows.certificates.tail.at_zero import AtZero
-from flows.certificates.tail.box import Frame, middle, norm
 from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.infinity import Infinity
-from flows.certificates.tail.late_flow import helmert
-from flows.certificates.tail.tail import Late, Tail, prove, zero
+from flows.certificates.tail.tail import Limits, prove, zero
 from flows.certificates.vanishing import Vanishing, continued, left, may_leave, vanishing
+from flows.certificates.verifier.curve import norm
 from flows.core.system import System
 
 Ball = Any  # flint.arb
@@ -53,9 +49,9 @@ MOST, AFTER, LONGER = 100.0, 4.0, 3.0
 STILL = 0.1
 #: A limit that is not known to this part of itself is looked for once more, from the next horizon;
 #: that of a ball of starts is as wide as they are.
-SHARP = 1e-3
-#: Stated radii exceed what was computed by this factor, so that other formulas agree.
-ROOM = 8.0
+SHARP = 1e-5
+#: Stated radii exceed what was computed, so that other machines agree.
+ROOM = 1.0 + 2.0**-20
 
 
 def horizons(digits: int) -> list[float]:
@@ -189,76 +185,47 @@ def _continued(certificate: Certificate) -> Iterator[Infinity]:
     Open
         Where no proof was found; in the end, with what hindered the next one.
     """
-    late = start.late(certificate, 0.0)
+    late, bits = start.late(certificate, 0.0), certificate.bits
     reason = Open("no limiting shape is near")
     try:  # the clock that fits best needs no carry
-        shape = _rounded(zero(late.flow, _frame(late), late.c), certificate.bits)
-        clock = start.clock(certificate, _balls(shape, certificate.bits))
-        fitting = start.late(certificate, clock)
-        tail, _ = prove(fitting, _balls(shape, certificate.bits))
-        yield _concluded(certificate, clock, (), shape, tail)
+        shape = zero(late)
+        clock = start.clock(certificate, shape)
+        yield _stated(
+            certificate, clock, (), *prove(start.late(certificate, clock), shape, clock, bits)
+        )
     except Open as problem:
         reason = problem
     if certificate.radius:  # a carry begins as wide, and its clock fits less
         raise reason
-    carry, passed, tried, first, due = Carry(late, certificate.bits), 0.0, 0.0, 0.0, math.inf
-    while passed < MOST:
+    carry, tried, first, due = Carry(late, bits), 0.0, 0.0, math.inf
+    while carry.passed < MOST:
         try:
             carry.advance()
         except Open as problem:
             raise Open(f"{problem}; {reason}") from None
-        passed += carry.steps[-1].length
-        if passed < tried + 1 or not carry.speed < STILL * float(norm(carry.late.c)):
+        late, passed = carry.late, carry.passed
+        if passed < tried + 1 or not carry.speed < STILL * float(norm(late.c.ravel())):
             continue
         tried = passed
         try:
-            shape = _rounded(zero(late.flow, _frame(carry.late), carry.late.c), certificate.bits)
-            tail, _ = prove(carry.late, _balls(shape, certificate.bits))
+            found = prove(late, zero(late), 0.0, bits)
         except Open as problem:
             reason = problem
             continue
         if not first:
             first, due = passed, passed + AFTER
         if passed >= due:
-            yield _concluded(certificate, 0.0, tuple(carry.steps), shape, tail)
+            yield _stated(certificate, 0.0, tuple(carry.steps), *found)
             due = passed + LONGER * (passed - first)
     raise reason
 
 
-def _concluded(
-    certificate: Certificate, clock: float, steps: Any, shape: tuple[int, ...], tail: Tail
+def _stated(
+    certificate: Certificate, clock: float, steps: Any, tail: dict[str, Any], found: Limits
 ) -> Infinity:
     """State what follows, in the user's units."""
-    _, last, limits = followed(certificate, clock, steps, tail)
     flow: Any = certificate.flow()  # a SpanFlow
     bits, teacher = certificate.bits, flow.teacher[0]
-    h = [
-        sum(
-            (column[i] * g for column, g in zip(helmert(last.flow.n), limits.g, strict=True)),
-            arb(0),
-        )
-        + arb(1) / last.flow.n
-        for i in range(last.flow.n)
-    ]
-    return Infinity(
-        bits,
-        clock,
-        tuple(steps),
-        shape,
-        tail,
-        Stated.of(limits.plain * teacher**2, bits, ROOM),
-        tuple(Stated.of(x * teacher, bits, ROOM) for x in h),
-        NOTHING,
-    )
-
-
-def _frame(late: Late) -> Frame:
-    return Frame(late.s, late.across, late.along, late.g)
-
-
-def _rounded(c: Any, bits: int) -> tuple[int, ...]:
-    return tuple(chebyshev.rounded(x, bits) for x in middle(c))
-
-
-def _balls(shape: tuple[int, ...], bits: int) -> list[Ball]:
-    return [arb((c, -bits)) for c in shape]
+    limit, h, _ = found
+    limits = (Stated.of(x, bits, ROOM) for x in (limit * teacher**2, *(h * teacher)))
+    return Infinity(bits, clock, steps, tail, next(limits), tuple(limits), NOTHING)

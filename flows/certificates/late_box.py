@@ -20,15 +20,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from flint import arb
 
 from flows.certificates.boxes import Enclosure, at_each_index
 from flows.certificates.living import Living
-from flows.certificates.tail.box import UNIT, Frame, norm
-from flows.certificates.tail.late_flow import helmert
-from flows.certificates.tail.tail import Late
-from flows.core.balls import dot
+from flows.certificates.tail.late import Late
+from flows.certificates.verifier.curve import UNIT, norm
 from potentials.notation import FROZEN, symbol
 from potentials.potential import Over
 
@@ -125,36 +124,25 @@ class LateBox(dict[str, Any]):
         self,
         shared: Shared,
         late: Late,
+        first: Ball,
         last: Ball,
-        frame: Frame,
-        c: Sequence[Ball],
         energy: Ball,
         pace: Ball,
     ) -> None:
-        s = late.s.union(last).nonnegative_part()
+        s = first.union(last).nonnegative_part()
         super().__init__(
             {**_constants(shared.enclosure), "clock": shared.clock, "s": s, "pace": pace}
         )
         self.shared = shared
-        self.time = pace / late.s - shared.clock
-        flow, basis, v = late.flow, helmert(late.flow.n), shared.teacher
-        n, p = flow.n, flow.p
-        at = frame.point(flow, c)
-        rates = flow.rates(at, slopes=False)
-        y = [[dot([b[i] for b in basis], at.c[j::p]) + at.a[j] for j in range(p)] for i in range(n)]
-        h = [dot([b[i] for b in basis], at.g) + (1 + at.r0) / n for i in range(n)]
-        falling = [x - jet.value for x, jet in zip(at.c, rates.shape, strict=True)]
-        mean = norm([b.value for b in rates.across]) + n * frame.across / 2
-        gaps, moves = [], []
-        for i, j in itertools.combinations(range(n), 2):
-            column = [b[i] - b[j] for b in basis]
-            gaps.append([dot(column, at.c[k::p]) for k in range(p)])
-            moves.append([-dot(column, falling[k::p]) for k in range(p)])
-        falls = [
-            [UNIT * mean / n - dot([b[i] for b in basis], falling[k::p]) for k in range(p)]
-            for i in range(n)
-        ]
-        zeta = [_length(x) for x in y]
+        self.time = pace / first - shared.clock
+        n, basis, v, h = late.n, late.basis, shared.teacher, late.h
+        c, y, across, along, rates = late.box
+        falling = basis.T @ rates.b
+        mean = norm(rates.b.sum(axis=0)) + n * across / 2
+        pairs = [basis[i] - basis[j] for i, j in itertools.combinations(range(n), 2)]
+        gaps, moves = ([column @ x for column in pairs] for x in (c, -falling))
+        falls = UNIT * mean / n - basis @ falling
+        zeta = [norm(x) for x in y]
         size = [(a * a + s * s * b * b).sqrt() for a, b in zip(h, zeta, strict=True)]
         angles = [_angle(a, b, s) for a, b in zip(h, zeta, strict=True)]
         for name, values in (("h", h), ("zeta", zeta), ("norm", size)):
@@ -163,7 +151,7 @@ class LateBox(dict[str, Any]):
         turned = [_between(a, b) for a, b in itertools.combinations(y, 2)]
         self["kappa"] = shared.living.pairs(turned)
         distances = self["distance"] = shared.living.pairs(
-            [v * _length(gap) for gap in gaps], self["zeta"]
+            [v * norm(gap) for gap in gaps], self["zeta"]
         )
         closing = shared.living.pairs(
             [v * _component(gap, move) for gap, move in zip(gaps, moves, strict=True)],
@@ -174,15 +162,15 @@ class LateBox(dict[str, Any]):
         for name, of in (("kappa_max", "kappa"), ("angle_max", "theta"), ("z_max", "zeta")):
             self[name] = functools.reduce(lambda a, b: a.max(b), self[of])
         self["z_min"] = functools.reduce(lambda a, b: a.min(b), self["zeta"])
-        self["rho"] = v * UNIT * frame.along
+        self["rho"] = v * UNIT * along
         self["residual_projection"] = -self["rho"]
-        rest = (frame.across**2 + frame.along**2).sqrt()
+        rest = (across**2 + along**2).sqrt()
         self["residual_norm"] = v * arb(0).union(rest)
         self["loss"] = (v * v * energy).nonnegative_part()
-        sums = s.upper() * abs(rates.along.value) + n * frame.along / 2
-        drift = s.upper() * norm([x.value for x in rates.drift])
+        sums = s.upper() * abs(rates.a.sum()) + n * along / 2
+        drift = s.upper() * norm(basis.T @ rates.a)
         other = arb(0).union((mean * mean + sums * sums) / n + drift * drift)
-        square = dot(falling, falling).nonnegative_part() + other
+        square = (falling * falling).sum().nonnegative_part() + other
         self["gradient_norm"], self["loss_dot"] = v * square.sqrt(), -v * v * square
 
     def inside(
@@ -226,14 +214,10 @@ def _constants(enclosure: Enclosure) -> dict[str, Ball]:
     return {k: v for k, v in enclosure.constants.items() if k != "t_end"}
 
 
-def _length(vector: Sequence[Ball]) -> Ball:
-    return dot(vector, vector).nonnegative_part().sqrt()
-
-
-def _component(gap: Sequence[Ball], move: Sequence[Ball]) -> Ball:
+def _component(gap: Any, move: Any) -> Ball:
     """``<gap, move>/|gap|``, whose size is that of the move at most."""
-    length = _length(gap)
-    return dot(gap, move) / length if length > 0 else UNIT * norm(move)
+    length = norm(gap)
+    return gap @ move / length if length > 0 else UNIT * norm(move)
 
 
 def _angle(h: Ball, zeta: Ball, s: Ball) -> Ball:
@@ -244,10 +228,10 @@ def _angle(h: Ball, zeta: Ball, s: Ball) -> Ball:
     return zeta / h * arb(1).union(1 - u * u / 3)
 
 
-def _between(a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
+def _between(a: Any, b: Any) -> Ball:
     """Angle of two vectors, any where one may vanish."""
     minors = [a[j] * b[k] - a[k] * b[j] for j, k in itertools.combinations(range(len(a)), 2)] or [
         arb(0)
     ]
-    angle = arb.atan2(_length(minors), dot(a, b)).nonnegative_part()
+    angle = arb.atan2(norm(np.array(minors)), a @ b).nonnegative_part()
     return angle if angle.is_finite() else arb(0).union(arb.pi())

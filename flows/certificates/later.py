@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from flint import arb
 
 from flows.certificates.boxes import Enclosure
@@ -19,28 +19,15 @@ from flows.certificates.certificate import Certificate
 from flows.certificates.late_box import LateBox, Shared
 from flows.certificates.living import Living
 from flows.certificates.tail import funnel_states, start
-from flows.certificates.tail.box import UNIT, Frame, around
-from flows.certificates.tail.carry import carried
-from flows.certificates.tail.curve import Curve
 from flows.certificates.tail.funnel_states import HALVES
 from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
-from flows.certificates.tail.tail import Late, Limits, Tail, check
+from flows.certificates.tail.late import Late
+from flows.certificates.verifier.reading import number
+from flows.certificates.verifier.tail import lasting
 from potentials.claim import Mark
 
 Ball = Any  # flint.arb
-
-
-def followed(
-    certificate: Certificate, clock: float, steps: Any, tail: Tail
-) -> tuple[list[tuple[Late, Ball]], Late, Limits]:
-    """State and energy on each step, the state at the end of all, and what the tail says."""
-    late, passed = start.late(certificate, clock), []
-    for step in steps:
-        after, energy = carried(late, step, certificate.bits)
-        passed.append((late, energy))
-        late = after
-    return passed, late, check(late, tail)
 
 
 class Later:
@@ -74,34 +61,46 @@ class Later:
                 self.shared.frozen.add(mark.name)
 
     def _tail(self, certificate: Certificate, infinity: Infinity) -> Iterator[LateBox]:
-        passed, last, limits = followed(certificate, infinity.clock, infinity.steps, infinity.tail)
-        ends, one = [*(late for late, _ in passed), last][1:], arb(1)
-        for (late, energy), end, step in zip(passed, ends, infinity.steps, strict=True):
-            frame = Frame(late.s.upper(), *_radii(step), around(late.g, arb(step.drift)))
-            curve = Curve.of(step.rows, step.length, certificate.bits).box()
-            shapes = around(curve, arb(step.e))
-            yield LateBox(self.shared, late, end.s, frame, shapes, energy, one)
+        """Boxes of each step of the carry, and of the tail, on which errors fall.
+
+        With ``D+ e <= -rate e + push`` from some time on, ``e`` is at most what it was times ``k``,
+        and ``(1 - k) push/rate`` more, once the clock has halved, ``k = 2^-rate``.
+        """
+        late, bits, one = start.late(certificate, infinity.clock), certificate.bits, arb(1)
+        for stated in infinity.steps:
+            first = late.s
+            late = copy.copy(late)
+            late.step(stated, self.shared.clock, bits)
+            yield LateBox(
+                self.shared, late, first, late.s, late.energy(late.box.rates, stated), one
+            )
         tail = infinity.tail
+        late = copy.copy(late)
+        lasting(late, tail, self.shared.clock, bits)
+        e, rate, drift = (number(tail[key]) for key in ("e", "rate", "drift"))
+        off, kept = arb(e), arb(2) ** -rate
         for k in range(HALVES + 1):
-            late = replace(last, s=last.s / 2**k)
-            error = limits.error(late.s, last.s)
-            frame = Frame(late.s.upper(), *_radii(tail), around(last.g, arb(tail.drift)))
-            energy = limits.constant + UNIT * (limits.steep * error + limits.slide * late.s.upper())
+            stated = tail | {"drift": (drift * 4.0**-k).hex()}  # it is a part of s^2
+            found = late.on(late.lens.centre, stated, off)
             until = late.s / 2 if k < HALVES else arb(0)
-            shapes = limits.lens.box(limits.shape, error)
-            yield LateBox(self.shared, late, until, frame, shapes, energy, one)
+            yield LateBox(self.shared, late, late.s, until, late.energy(found, stated), one)
+            feed = late.push(late.lens.centre) / rate
+            off = off.min((kept * off + (1 - kept) * feed + late.jump).upper())
+            late.g = late.g - (late.s**2 - until**2) / 2 * (late.basis.T @ found.a)
+            late.s = until
 
     def _funnel(self, certificate: Certificate, proof: FunnelTail) -> Iterator[LateBox]:
+        """Boxes of parts of the funnel, whose clock is ``zeta``."""
         entry = start.entered(certificate)
-        flow = start.late_flow(certificate)
+        flow: Any = certificate.flow()  # a SpanFlow
         pace = (1 + start.end_time(certificate)) * entry.zeta
-        for x in funnel_states.followed(proof.funnel, flow.p, entry, pace):
-            half = 1 / arb(2).sqrt()
-            g = [x.b * half]
-            frame = Frame(x.high, x.across, x.along, g)
-            shape = [half, *[arb(0)] * (flow.p - 1)]
-            late = Late(flow, x.high, shape, arb(0), g, x.across, x.along)
-            yield LateBox(self.shared, late, x.low, frame, shape, x.energy, x.pace)
+        for x in funnel_states.followed(proof.funnel, flow.q - 1, entry, pace):
+            w = np.full((2, flow.q), arb(0))
+            for row, sign in enumerate((1, -1)):
+                w[row, :2] = (1 + sign * x.b) / 2, sign * x.high / 2
+            late = Late(w, x.high)
+            late.rates(late.c, x.across, x.along, arb(0))
+            yield LateBox(self.shared, late, x.high, x.low, x.energy, x.pace)
 
     def _stays(self, mark: Mark) -> bool:
         """Whether what a mark was read from goes on holding, or had ended before."""
@@ -109,7 +108,3 @@ class Later:
             enclosure = self.shared.enclosure
             return bool(enclosure.frozen[mark.name]["t"] < self.boxes[0].time)
         return all(box.inside((mark.condition,), "state")[0] for box in self.boxes)
-
-
-def _radii(stated: Any) -> tuple[Ball, Ball]:
-    return arb(stated.across), arb(stated.along)

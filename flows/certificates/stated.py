@@ -21,6 +21,8 @@ Proved = TypeVar("Proved")
 NOTHING = (0.0, sys.float_info.max)
 #: Enlargements, each by so much beyond what was needed.
 TRIES, ROOM = 40, 1.25
+#: Where nothing is known of a number that is stated, it is tried from here on.
+LEAST = 1e-300
 
 
 class Stated(NamedTuple):

@@ -16,8 +16,8 @@ from flint import arb
 
 from flows.certificates.certificate import Certificate
 from flows.certificates.decision import up
+from flows.certificates.proof import norm
 from flows.certificates.steps import Steps
-from flows.certificates.tail.box import norm
 from flows.certificates.verifier.at_zero import without
 from flows.core.arrays import Array
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flows.certificates.decision import up
-from flows.certificates.stated import ROOM, Open, Proved, enlarged
+from flows.certificates.stated import LEAST, ROOM, Open, Proved, enlarged
 from flows.certificates.verifier.funnel import Begin
 
 #: Enlargements of the radii.
@@ -20,8 +20,8 @@ TRIES = 12
 LEVELS = ((6, 0.7), (12, 0.3), (24, 0.2))
 #: Cells of a layer at most, with one coordinate across the teacher and with two.
 CELLS = {1: 1_000, 2: 3_000}
-#: Radii of a funnel, as files name them; where nothing is known of one it is tried from here on.
-RADII, LEAST = ("reach", "across", "along", "drift", "sharp"), 1e-300
+#: Radii of a funnel, as files name them.
+RADII = ("reach", "across", "along", "drift", "sharp")
 
 
 @dataclass(frozen=True)

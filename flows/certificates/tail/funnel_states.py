@@ -10,8 +10,8 @@ from flint import arb
 
 from flows.certificates.decision import down, up
 from flows.certificates.stated import Open
-from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel import CELLS, Funnel
+from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.funnel import Begin, Layer, area, held, layer_of
 from flows.certificates.verifier.reading import Refused
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flint import arb
-
 from flows.certificates.stated import Stated
-from flows.certificates.tail.carry import Step
-from flows.certificates.tail.lens import Lens
-from flows.certificates.tail.tail import Tail
 from flows.core.errors import InputError
 
 Ball = Any  # flint.arb
@@ -27,12 +21,13 @@ class Infinity:
         Exact numbers are multiples of ``2^-bits``.
     clock : float
         ``t0`` of ``s = 1/(t0 + t)``.
-    steps : tuple of Step
-        The carry, from the end of the certificate.
-    shape : tuple of int
-        Limiting shape that the tail is about, times ``2^bits``.
-    tail : Tail
-        Its radii; ``tail.c`` is the shape.
+    steps : tuple of dict
+        The carry, from the end of the certificate, as its file states it: ``coefficients`` of
+        cubics in powers of ``v`` in [-1, 1], times ``2^bits``, for a ``length`` of log-time; bounds
+        ``e`` of the distance of shapes, ``across`` and ``along`` of ``|rho|`` and ``|sigma|``,
+        ``drift`` of how far ``g`` moves, and ``growth`` of that of errors.
+    tail : dict
+        The ``shape`` that the tail is about, times ``2^bits``, and its radii, likewise.
     limit : Stated
         ``lim t^3 L``.
     h : tuple of Stated
@@ -43,9 +38,8 @@ class Infinity:
 
     bits: int
     clock: float
-    steps: tuple[Step, ...]
-    shape: tuple[int, ...]
-    tail: Tail
+    steps: tuple[dict[str, Any], ...]
+    tail: dict[str, Any]
     limit: Stated
     h: tuple[Stated, ...]
     all_times: tuple[float, float]
@@ -81,19 +75,8 @@ class Infinity:
         """Return what the file holds: exact numbers only."""
         return {
             "clock": self.clock.hex(),
-            "steps": [
-                {
-                    "length": step.length.hex(),
-                    "coefficients": [[f"{c:x}" for c in row] for row in step.rows],
-                    **{key: float(getattr(step, key)).hex() for key in STEP},
-                }
-                for step in self.steps
-            ],
-            "tail": {
-                "shape": [f"{c:x}" for c in self.shape],
-                **{key: float(getattr(self.tail, key)).hex() for key in TAIL},
-                **_frame(self.tail.lens),
-            },
+            "steps": list(self.steps),
+            "tail": self.tail,
             "limit": self.limit.to_json(),
             "h": [part.to_json() for part in self.h],
             "all_times": [x.hex() for x in self.all_times],
@@ -102,42 +85,13 @@ class Infinity:
     @classmethod
     def from_json(cls, data: Any, bits: int) -> Infinity:
         """Read what :meth:`to_json` wrote; nothing is checked but its form."""
-        number = float.fromhex
-        shape = tuple(int(c, 16) for c in data["tail"]["shape"])
-        values = {key: number(data["tail"][key]) for key in TAIL}
+        low, high = map(float.fromhex, data["all_times"])
         return cls(
             bits,
-            number(data["clock"]),
-            tuple(
-                Step(
-                    number(step["length"]),
-                    tuple([int(c, 16) for c in row] for row in step["coefficients"]),
-                    **{key: number(step[key]) for key in STEP},
-                )
-                for step in data["steps"]
-            ),
-            shape,
-            Tail([arb((c, -bits)) for c in shape], **values, lens=_lens(data["tail"])),
+            float.fromhex(data["clock"]),
+            tuple(map(dict, data["steps"])),
+            dict(data["tail"]),
             Stated.from_json(data["limit"]),
             tuple(map(Stated.from_json, data["h"])),
-            _pair(data["all_times"]),
+            (low, high),
         )
-
-
-#: Radii of a step and of a tail, as their files name them.
-STEP = ("e", "across", "along", "drift", "growth")
-TAIL = ("e", "d", "across", "along", "drift", "rate")
-
-
-def _frame(lens: Lens) -> dict[str, Any]:
-    """The matrix of a lens, if there is one."""
-    return {"frame": [[x.hex() for x in row] for row in lens.rows]} if lens.rows else {}
-
-
-def _lens(data: Any) -> Lens:
-    return Lens(tuple(tuple(map(float.fromhex, row)) for row in data.get("frame", ())))
-
-
-def _pair(data: Sequence[str]) -> tuple[float, float]:
-    low, high = map(float.fromhex, data)
-    return low, high

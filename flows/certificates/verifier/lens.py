@@ -21,7 +21,7 @@ class Lens:
     """
 
     def __init__(self, stated: Any, basis: Any, like: Any) -> None:
-        self.bent, self.basis, size = stated is not None, basis, like.size
+        self.bent, self.basis, self.centre, size = stated is not None, basis, like, like.size
         self.eye = np.eye(size, dtype=object) * arb(1)
         self.matrix = self.inverse = self.eye
         self.widest = self.longest = arb(1)  # bounds of the norms of both

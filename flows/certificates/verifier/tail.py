@@ -28,7 +28,7 @@ from flows.certificates.verifier.cubic import field, off
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.late_flow import Rates, rates
 from flows.certificates.verifier.lens import Lens
-from flows.certificates.verifier.positive import at_most, less, positive
+from flows.certificates.verifier.positive import all_less, at_most, less, positive
 from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
 
 KAPPA = 4  # holds rotations
@@ -60,22 +60,40 @@ class Flow:
         self.along = abs(w[:, 0].sum() - 1) / s**2
         self.lens = Lens(None, self.basis, self.c)
 
+    @property
+    def stiff(self) -> arb:
+        """Rate at which sums forget where they began, from here on."""
+        return arb(self.n) / 2 - 2 * self.s.upper()
+
+    def rates(self, c: Any, across: arb, along: arb, drift: arb, radius: Any = 0) -> Rates:
+        """Rates on a box of shapes and of what goes with them, for all clocks from here on."""
+        n, s = self.n, self.s.upper()
+        self.h = self.basis @ (self.g + drift * UNIT) + (1 + s * s * along * UNIT) / n
+        self.clock = arb(0).union(s)
+        return rates(self.neurons(c, across, radius), self.h, self.clock)
+
+    def neurons(self, c: Any, across: arb, radius: Any) -> Any:
+        """Vectors ``y`` of a box of shapes and of sums."""
+        return self.lens.neurons(c, radius) + self.s.upper() * across / self.n * UNIT
+
     def on(self, c: Any, stated: Any, radius: Any = 0) -> Rates:
         """Check what is stated of a box of shapes; return the rates there."""
         across, along, drift = (arb(number(stated[k])) for k in ("across", "along", "drift"))
-        n, s = self.n, self.s.upper()
-        self.h = self.basis @ (self.g + drift * UNIT) + (1 + s * s * along * UNIT) / n
-        self.clock, reach = arb(0).union(s), s * across / n
-        found = rates(self.lens.neurons(c, radius) + reach * UNIT, self.h, self.clock)
-        stiff = arb(n) / 2 - 2 * s
-        push = norm(found.b.sum(axis=0)).upper(), (s * abs(found.a.sum())).upper()
+        n, s, stiff = self.n, self.s.upper(), self.stiff
         less(arb(0), stiff, "n/2 - 2s may not be positive")
-        at_most(self.across.max(push[0] / stiff), across, "|rho| may exceed R")
-        at_most(self.along.max(push[1] / stiff), along, "|sigma| may exceed R0")
-        at_most(s * s / 2 * norm(self.basis.T @ found.a), drift, "g may move further")
+        found = self.rates(c, across, along, drift, radius)
+        push = norm(found.b.sum(axis=0)).upper(), (s * abs(found.a.sum())).upper()
+        moved = s * s / 2 * norm(self.basis.T @ found.a)
+        all_less(
+            [
+                (self.across.max(push[0] / stiff), across, "|rho| may exceed R", "across"),
+                (self.along.max(push[1] / stiff), along, "|sigma| may exceed R0", "along"),
+                (moved, drift, "g may move further", "drift"),
+            ]
+        )
         # By the mean value theorem: what a adds to F.
         pull = norm(np.einsum("xia,iab->xb", self.lens.left, found.blocks.sum(axis=1)).ravel())
-        self.ahead = push[0] / stiff, push[1] / stiff, reach * pull
+        self.ahead = push[0] / stiff, push[1] / stiff, s * across / n * pull
         self.settled, self.jump = (s * z / stiff / n * pull for z in (push[0], s * self.across))
         return found
 
@@ -87,17 +105,27 @@ class Flow:
         """``DF``, shapes flattened."""
         return self.lens.eye - self.lens.seen(found.blocks)
 
-    def contracts(self, slope: Any, c: Any, nu: arb, reason: str) -> None:
-        """Require ``<x, DF x> < nu |x|^2`` for ``x`` across the rotations of ``c``."""
-        form = nu * np.eye(self.c.size, dtype=object) - (slope + slope.T) / 2
+    def push(self, c: Any) -> arb:
+        """Bound ``|F(c)|`` on the last box, without what ``rho`` is beyond at first."""
+        return norm(self.lens.inverse @ np.array(self.field(c))) + self.settled
+
+    def held(self, slope: Any, c: Any) -> Any:
+        """``-<x, DF x>``, and what holds the rotations of ``c``."""
+        form = -(slope + slope.T) / 2
         for i, j in combinations(range(self.p), 2):
             turn = np.zeros_like(c)
             turn[:, i], turn[:, j] = -c[:, j], c[:, i]
             line = self.lens.inverse @ turn.ravel()
             form = form + KAPPA * np.outer(line, line)
+        return form
+
+    def contracts(self, slope: Any, c: Any, nu: arb, reason: str) -> arb:
+        """Require ``<x, DF x> < nu |x|^2`` for ``x`` across the rotations of ``c``; return it."""
+        form = self.held(slope, c)
         values = np.linalg.eigvalsh(np.vectorize(lambda z: float(z.mid()), "d")(form))
-        rate = f"{float(nu):.4g}, in the middle {float(nu) - values.min():.4g}"
-        require(positive(form, arb(0)), f"{reason} {rate}")
+        rate = f"{float(nu):.4g}, in the middle {-values.min():.4g}"
+        require(positive(form, nu), f"{reason} {rate}")
+        return nu
 
     def step(self, stated: Any, t0: arb, bits: int) -> arb:
         """Go to the end of a step; return ``(1+t)^3 L`` on it."""
@@ -109,15 +137,15 @@ class Flow:
         error = self.e + norm((b[0] - b[1] + b[2] - b[3] - self.c).ravel())
         curve = b[0] + b[2] / 2 + UNIT * (abs(b[1]) + abs(b[2]) / 2 + abs(b[3]))
         found = self.on(curve + e * UNIT, stated)
-        self.contracts(self.derivative(found), curve, nu, "errors may grow faster than")
+        nu = self.contracts(self.derivative(found), curve, nu, "errors may grow faster than")
         defect = self.off(b, half) + self.ahead[2]
         factor = (nu * length).exp()
         most = factor.max(arb(1))
-        at_most(most * (error + defect * length), e, "the shape may leave its tube")
+        at_most(most * (error + defect * length), e, "the shape may leave its tube", "e")
         self.e = (factor * error + most * defect * length).upper()
         self.c = b[0] + b[1] + b[2] + b[3]
         bounds = self.bounds(found, stated, last, t0)
-        slow = (-(arb(self.n) / 2 - 2 * self.s) * (1 / last - 1 / self.s)).exp()
+        slow = (-self.stiff * (1 / last - 1 / self.s)).exp()
         self.across = (self.ahead[0] + self.across * slow).upper()
         self.along = (self.ahead[1] + self.along * slow).upper()
         self.g = self.g - (self.s**2 - last**2) / 2 * (self.basis.T @ found.a)
@@ -128,11 +156,14 @@ class Flow:
         """Bound ``|p' - F(p)|``."""
         return off(self.field, b, half)
 
+    def energy(self, found: Rates, stated: Any) -> arb:
+        """``L/s^3`` on a box."""
+        across, along = (arb(number(stated[k])) for k in ("across", "along"))
+        return found.energy + self.clock * (across**2 + along**2) / 4
+
     def bounds(self, found: Rates, stated: Any, last: arb, t0: arb) -> arb:
         """``(1+t)^3 L`` on a box, from here to a later clock."""
-        across, along = (arb(number(stated[k])) for k in ("across", "along"))
-        rest = (self.s * (across**2 + along**2) / 4).union(arb(0))
-        return (1 + (1 - t0) * self.s.union(last)) ** 3 * (found.energy + rest)
+        return (1 + (1 - t0) * self.s.union(last)) ** 3 * self.energy(found, stated)
 
 
 def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theorem:
@@ -153,7 +184,7 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
             where = f"step {index} to infinity"
             late.append(flow.step(stated, t0, bits))
         where = "tail"
-        limit, h, last = _tail(flow, data["tail"], t0, bits)
+        limit, h, last = lasting(flow, data["tail"], t0, bits)
     except Refused as reason:
         raise Refused(f"{where}: {reason}") from None
     early = before(pieces, ends, bits, lambda w: of_neurons(w, teacher))
@@ -177,36 +208,34 @@ def concluded(limit: arb, h: Any, energies: Any) -> Theorem:
     return Theorem(limit, h, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
 
 
-def _tail(flow: Flow, stated: Any, t0: arb, bits: int) -> tuple[arb, Any, arb]:
-    """Limits of ``t^3 L`` and ``h``, and bounds of ``(1+t)^3 L`` from here on."""
+def lasting(flow: Flow, stated: Any, t0: arb, bits: int) -> tuple[arb, Any, arb]:
+    """Limits of ``t^3 L`` and ``h``, and bounds of ``(1+t)^3 L`` from here on.
+
+    Raises
+    ------
+    Refused
+        With the inequality that fails.
+    """
     c = np.array([arb((integer(z), -bits)) for z in stated["shape"]])
     require(c.size == flow.c.size, "its shape has a wrong size")
     c = c.reshape(flow.c.shape)
-    e, d, rate, drift, across, along = (
-        arb(number(stated[k])) for k in ("e", "d", "rate", "drift", "across", "along")
-    )
+    e, d, rate = (arb(number(stated[k])) for k in ("e", "d", "rate"))
     require(rate > 0 and d >= 0, "its rate is not positive")
     lens = flow.lens = Lens(stated.get("frame"), flow.basis, c)
     begun = lens.longest * flow.e + norm(lens.inverse @ (flow.c - c).ravel())
-    less(begun, e, "the shape does not begin within e")
-    less(flow.across, across, "|rho| begins beyond R")
-    less(flow.along, along, "|sigma| begins beyond R0")
+    less(begun, e, "the shape does not begin within e", "e")
     found = flow.on(c, stated, e + 2 * d)
-    less(flow.ahead[0], across, "|rho| may reach R")
-    less(flow.ahead[1], along, "|sigma| may reach R0")
-    less(flow.s**2 / 2 * norm(flow.basis.T @ found.a), drift, "g may move further")
     slope = flow.derivative(found)
     # In other coordinates what a rotation does depends on the shape that is turned.
     turned = lens.box(c, e + 2 * d if lens.bent else d)
-    flow.contracts(slope, turned, -rate, "the shape may not contract, but grow at")
-    less(begun + flow.jump, e, "the shape, with what rho adds, does not begin within e")
-    push = norm(lens.inverse @ np.array(flow.field(c))) + flow.settled
-    less(push + rate * flow.jump, rate * e, "the shape may leave")
+    rate = -flow.contracts(slope, turned, -rate, "the shape may not contract, but grow at")
+    less(begun + flow.jump, e, "the shape, with what rho adds, does not begin within e", "e")
+    less(flow.push(c) + rate * flow.jump, rate * e, "the shape may leave", "e")
     g = flow.g - flow.s**2 / 2 * (flow.basis.T @ found.a)
     h = flow.basis @ g + arb(1) / flow.n
     still = rates(flow.basis @ c, h, arb(0))
     near = norm(lens.inverse @ (c - flow.basis.T @ still.b).ravel()) / rate
-    less(near, d, "the limit may be further than d")
+    less(near, d, "the limit may be further than d", "d")
     steep = norm(slope.ravel()) * lens.widest**2
     limit = (c * c).sum() - 2 * still.energy + UNIT * 2 * steep * near * near
     return limit, h, flow.bounds(found, stated, arb(0), t0)

@@ -337,10 +337,15 @@ def ends_of(flow: Equations, pieces: Any, bits: int, radius: float, width: int) 
     shape = (-1, width)
     ends = [(flow.start + UNIT * radius).reshape(shape)]
     for piece in pieces:
-        unit = np.eye(ends[0].size, dtype=int)[:, None]
-        off = np.array([off_at_end(piece, form, bits) for form in unit])
-        ends.append(values(piece, bits, ends[0]) + UNIT * off.reshape(ends[0].shape))
+        ends.append(end_of(piece, bits, ends[0]))
     return ends
+
+
+def end_of(piece: Any, bits: int, like: Any) -> Any:
+    """Balls at the end of a checked piece, in the rows of an array."""
+    unit = np.eye(like.size, dtype=int)[:, None]
+    off = np.array([off_at_end(piece, form, bits) for form in unit])
+    return values(piece, bits, like) + UNIT * off.reshape(like.shape)
 
 
 def _within(bits: Any) -> int:

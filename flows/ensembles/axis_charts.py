@@ -7,9 +7,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.solvers.near_flow import LANES, PARTS, Near
 from flows.solvers.near_plan import plan_of
 from flows.solvers.near_state import GOES_ON
@@ -30,33 +29,29 @@ class Programs(NamedTuple):
     rates: Any
 
 
-@inner
 def programs_of(n, gradient, loss, rates):
     """Programs of a loss in `n` variables."""
     return Programs(plan_of(n, gradient), plan_of(n, loss), loss, rates)
 
 
-@lean
 def registers_of(n, code):
     """How many registers a program takes."""
     return n + len(code.constants) + len(code.operation)
 
 
-@inner
 def near_of(n, count):
     """Work space of charts in lanes, for programs with this number of registers."""
     return Near(
-        np.zeros((count, PARTS, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.ones((n, LANES)),
-        np.ones((n, LANES)),
-        np.ones(LANES),
+        lined((count, PARTS, LANES)),
+        lined((n, LANES)),
+        lined((n, n, LANES)),
+        lined((n, n, LANES)),
+        lined((n, LANES), 1.0),
+        lined((n, LANES), 1.0),
+        lined(LANES, 1.0),
     )
 
 
-@inner
 def steps_in(whole, count):
     """The same charts for steps, which take the first registers alone, those of the gradient."""
     return Near(

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.arithmetic.vectors import load, spread, store
 from flows.ensembles.axis_charts import again, aim
 from flows.ensembles.axis_chords import fill, part_of
@@ -49,10 +50,9 @@ class Ends(NamedTuple):
     low: Any
 
 
-@inner
 def ends_of(n, count):
     """Room for states around which charts are to begin."""
-    return Ends(line_of(n, count), np.zeros((n, n, LANES)), np.zeros((n, n, LANES)))
+    return Ends(line_of(n, count), lined((n, n, LANES)), lined((n, n, LANES)))
 
 
 @lean

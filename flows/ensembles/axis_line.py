@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.ensembles.axis_charts import load_matrix, near_of
 from flows.solvers.near_flow import LANES, change
 from flows.solvers.near_hessian import any_stiff, hessian, sharpen
@@ -50,19 +49,18 @@ class Line(NamedTuple):
     count: Any
 
 
-@inner
 def line_of(n, count):
     """Room for states that wait."""
     return Line(
         near_of(n, count),
-        np.zeros((n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
+        lined((n, LANES)),
+        lined((n, n, LANES)),
+        lined((n, n, LANES)),
         carry_of(n),
         turn_of(LANES),
-        np.full(LANES, NEARLY),
-        np.zeros(LANES, np.int64),
-        np.zeros(1, np.int64),
+        lined(LANES, NEARLY),
+        lined(LANES, 0),
+        lined(1, 0),
     )
 
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.ensembles.axis_charts import near_of
 from flows.runs.companions import FREE
 from flows.solvers.near_explicit import SLOPE
@@ -49,17 +50,16 @@ class Looks(NamedTuple):
     low: Any
 
 
-@inner
 def looks_of(n, count):
     """Work space of looks, for programs with this number of registers."""
     return Looks(
         near_of(n, count),
-        np.zeros((n, LANES)),
-        np.ones(LANES),
-        np.zeros(LANES, np.int64),
-        np.zeros(1, np.int64),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n)),
+        lined((n, LANES)),
+        lined(LANES, 1.0),
+        lined(LANES, 0),
+        lined(1, 0),
+        lined((n, n, LANES)),
+        lined((n, n)),
     )
 
 

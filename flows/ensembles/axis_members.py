@@ -7,9 +7,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.arithmetic.vectors import WIDTH
 from flows.core.limit import FAST
 from flows.ensembles.axis_charts import registers_of, steepest
@@ -116,36 +115,35 @@ class Members(NamedTuple):
     careful: Any
 
 
-@inner
 def members_of(count, times, n, loss, reach):
     """Room for members."""
     registers = registers_of(n, loss)
     return Members(
         charts_of(count, n),
-        np.zeros(count),
-        np.full(count, reach),
-        np.zeros(count),
-        np.zeros(count, np.int64),
-        np.zeros(count, np.bool_),
-        np.zeros(count),
-        np.zeros(count, np.bool_),
-        np.zeros(count),
-        np.zeros((count, 2)),
-        np.zeros((count, 1 + times, n)),
-        np.zeros((count, registers)),
-        np.zeros((count, n, 3)),
-        np.zeros((count, n, n)),
-        np.zeros(count, np.int64),
-        np.zeros(2, np.int64),
-        np.zeros((count, n)),
-        np.zeros((count, 6)),
+        lined(count),
+        lined(count, reach),
+        lined(count),
+        lined(count, 0),
+        lined(count, False),
+        lined(count),
+        lined(count, False),
+        lined(count),
+        lined((count, 2)),
+        lined((count, 1 + times, n)),
+        lined((count, registers)),
+        lined((count, n, 3)),
+        lined((count, n, n)),
+        lined(count, 0),
+        lined(2, 0),
+        lined((count, n)),
+        lined((count, 6)),
         seen_of(n),
-        np.zeros((registers, 3)),
-        np.zeros((n, 3)),
-        np.zeros((n, 3)),
-        np.zeros(n),
-        np.zeros((4, WIDTH)),
-        np.zeros(n, np.int64),
+        lined((registers, 3)),
+        lined((n, 3)),
+        lined((n, 3)),
+        lined(n),
+        lined((4, WIDTH)),
+        lined(n, 0),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
 from flows.ensembles.axis_charts import near_of, registers_of
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_views import align, locate, look_over, views_of
@@ -32,7 +32,6 @@ class Outputs(NamedTuple):
     views: Any
 
 
-@inner
 def outputs_of(loss, n):
     """Work space for outputs and their charts."""
     return Outputs(near_of(n, registers_of(n, loss)), views_of(loss, n))

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import inner, lean, loop
+from flows.arithmetic.kept import lean, loop
+from flows.arithmetic.records import Placed, lined
 from flows.ensembles.axis_charts import (
     aim,
     load,
@@ -125,17 +126,16 @@ class Walk(NamedTuple):
     looks: Any
 
 
-@inner
 def walk_of(n, rtol, terms, count):
     """Lanes of steps of a tolerance."""
-    lane = lanes_of(n, rtol, terms.reach, terms.short)
-    return Walk(lane, room(n), np.full(LANES, -1), np.empty(n), looks_of(n, count))
+    lane = lanes_of(n, rtol, terms.short)
+    return Walk(lane, room(n), lined(LANES, -1), lined(n), looks_of(n, count))
 
 
 @lean
 def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, found, halt):
     """Follow members by explicit steps, until only members that need Radau's are left."""
-    lane, work, owner, u, looks = walk
+    lane, work, owner, u, looks = walk.lane, walk.work, walk.owner, walk.u, walk.looks
     gradient, n, late, read = programs.gradient, len(u), here.late, programs.value.read
     while not halt[0]:
         alive = 0
@@ -202,7 +202,7 @@ def follow_gently(times, programs, terms, walk, stages, here, near, out, ends, f
 @lean
 def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends, found, halt):
     """Follow members at late times by Radau's method."""
-    lane, work, owner, u, looks = walk
+    lane, work, owner, u, looks = walk.lane, walk.work, walk.owner, walk.u, walk.looks
     gradient, n, read = programs.gradient, len(u), programs.value.read
     while not halt[0]:
         alive, anew = 0, False
@@ -253,7 +253,47 @@ def follow_stiffly(times, programs, tableau, terms, walk, here, near, out, ends,
             evaluate(lane, near, gradient, work)
 
 
-def _follow(starts, times, codes, tableau, terms, found, halt):
+class Task(NamedTuple):
+    """What follows members: ``programs``, ``tableau``, ``terms``, and room.
+
+    ``first``, ``then``: the walks of explicit steps and of Radau's; ``near``: charts for steps, of
+    ``out``, outputs.
+    """
+
+    programs: Any
+    tableau: Any
+    terms: Any
+    first: Any
+    then: Any
+    stages: Any
+    here: Any
+    near: Any
+    out: Any
+    ends: Any
+    found: Any
+
+
+def _follow(starts, times, task, halt):
+    """Follow members that have a task, see :func:`follow`."""
+    here, out, ends, found = task.here, task.out, task.ends, task.found
+    common = times, task.programs
+    for k in range(0, len(starts), LANES):
+        if not halt[0]:
+            meet(starts, k, ends, here, task.programs, task.terms, found)
+    follow_gently(
+        *common, task.terms, task.first, task.stages, here, task.near, out, ends, found, halt
+    )
+    follow_stiffly(
+        *common, task.tableau, task.terms, task.then, here, task.near, out, ends, found, halt
+    )
+    forget_outgrown(here, found)
+    leave(here, found)
+
+
+_followed: Any = loop(_follow, nogil=True)
+
+
+def follow(starts, times, codes, tableau, terms, found, halt):
     """Follow members to the last time, or as far as two doubles tell the way.
 
     Parameters
@@ -278,19 +318,18 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     of each; so there is a last one, whatever the numbers are.
     """
     (count, n), (gradient, loss, rates) = starts.shape, codes
-    programs, taken = programs_of(n, gradient, loss, rates), registers_of(n, gradient)
-    here = members_of(count, len(times), n, loss, terms.reach)
-    out, ends = outputs_of(loss, n), ends_of(n, taken)
-    near = steps_in(out.near, taken)
-    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, taken)
-    then, stages = walk_of(n, terms.rtol, terms, taken), stages_of(n)
-    for k in range(0, count, LANES):
-        if not halt[0]:
-            meet(starts, k, ends, here, programs, terms, found)
-    follow_gently(times, programs, terms, first, stages, here, near, out, ends, found, halt)
-    follow_stiffly(times, programs, tableau, terms, then, here, near, out, ends, found, halt)
-    forget_outgrown(here, found)
-    leave(here, found)
-
-
-follow: Any = loop(_follow, nogil=True)
+    taken, out = registers_of(n, gradient), outputs_of(loss, n)
+    task = Task(
+        programs_of(n, gradient, loss, rates),
+        tableau,
+        terms,
+        walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, taken),
+        walk_of(n, terms.rtol, terms, taken),
+        stages_of(n),
+        members_of(count, len(times), n, loss, terms.reach),
+        steps_in(out.near, taken),
+        out,
+        ends_of(n, taken),
+        found,
+    )
+    _followed(starts, times, Placed(task), halt)

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
 from flows.arithmetic.pairs import gather, joined, product
+from flows.arithmetic.records import lined
 from flows.arithmetic.vectors import load, spread, store
 from flows.ensembles.axis_charts import registers_of
 from flows.solvers.near_flow import LANES, PARTS, change
@@ -45,19 +44,18 @@ class Views(NamedTuple):
     count: Any
 
 
-@inner
 def views_of(loss, n):
     """Room for outputs of a chart."""
     return Views(
-        np.zeros((registers_of(n, loss), PARTS, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros(LANES),
-        np.zeros((n, 2, LANES)),
-        np.zeros((n, 2, LANES)),
-        np.zeros((n, n)),
-        np.zeros(LANES, np.int64),
-        np.zeros(1, np.int64),
+        lined((registers_of(n, loss), PARTS, LANES)),
+        lined((n, LANES)),
+        lined((n, LANES)),
+        lined(LANES),
+        lined((n, 2, LANES)),
+        lined((n, 2, LANES)),
+        lined((n, n)),
+        lined(LANES, 0),
+        lined(1, 0),
     )
 
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.arithmetic.vectors import larger, load, magnitude, root, spread, store
 from flows.solvers.gentle_formulas import ALL, DENSE, STAGES, formulas, tableau
 from flows.solvers.near_flow import LANES
@@ -55,19 +56,18 @@ class Stages(NamedTuple):
     left: Any
 
 
-@inner
 def stages_of(n):
     """Room for steps."""
     return Stages(
-        np.zeros((ALL, n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((DENSE, n, LANES)),
-        np.zeros((TOGETHER, n, LANES)),
-        np.zeros((TOGETHER, n, LANES)),
-        np.zeros((2, LANES)),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES),
+        lined((ALL, n, LANES)),
+        lined((n, LANES)),
+        lined((n, LANES)),
+        lined((DENSE, n, LANES)),
+        lined((TOGETHER, n, LANES)),
+        lined((TOGETHER, n, LANES)),
+        lined((2, LANES)),
+        lined(LANES, False),
+        lined(LANES),
     )
 
 

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import loop
-
 __all__ = ["FUSED", "Plan", "plan_of"]
 
 # Operations of a program, and the one that is new: `a b + c`.
@@ -35,7 +33,6 @@ class Plan(NamedTuple):
     first: int
 
 
-@loop
 def plan_of(n, code):
     """Plan of a program of `n` variables."""
     first, count = n + len(code.constants), len(code.operation)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.near_flow import LANES, field
 
@@ -112,62 +113,60 @@ class Room(NamedTuple):
     iterations: Any
 
 
-@inner
-def lanes_of(n, rtol, reach, short):
+def lanes_of(n, rtol, short):
     """Lanes without members."""
     return Lane(
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.int64),
-        np.zeros(LANES),
-        np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
-        np.ones(LANES),
-        np.ones(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.int64),
-        np.zeros((STAGES, n, LANES)),
-        np.full(LANES, rtol),
-        np.zeros((n, LANES)),
-        np.ones(LANES),
-        np.full(LANES, math.sqrt(1.0 / reach)),
-        np.full(LANES, math.sqrt(reach)),
-        np.full(1, short),
-        np.zeros(LANES, np.int64),
-        np.zeros(LANES, np.int64),
+        lined(LANES, False),
+        lined(LANES, 0),
+        lined(LANES),
+        lined((n, LANES)),
+        lined((n, LANES)),
+        lined(LANES, 1.0),
+        lined(LANES, 1.0),
+        lined(LANES),
+        lined(LANES),
+        lined(LANES, False),
+        lined(LANES, 0),
+        lined((STAGES, n, LANES)),
+        lined(LANES, rtol),
+        lined((n, LANES)),
+        lined(LANES, 1.0),
+        lined(LANES, 1.0),
+        lined(LANES, 1.0),
+        lined(1, short),
+        lined(LANES, 0),
+        lined(LANES, 0),
     )
 
 
-@inner
 def room(n):
     """Room for steps."""
     return Room(
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((PAIRS, n, n, 2, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.ones(LANES),
-        np.ones((STAGES, LANES)),
-        np.ones((STAGES, LANES)),
-        np.ones((STAGES, LANES)),
-        np.zeros((STAGES, STAGES, LANES)),
-        np.zeros((STAGES, STAGES, LANES)),
-        np.zeros(LANES),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES, np.int64),
+        lined((n, n, LANES)),
+        lined((n, n, LANES)),
+        lined((PAIRS, n, n, 2, LANES)),
+        lined((STAGES, n, LANES)),
+        lined((STAGES, n, LANES)),
+        lined((STAGES, n, LANES)),
+        lined((STAGES, n, LANES)),
+        lined((n, LANES)),
+        lined((n, LANES)),
+        lined((STAGES, n, LANES)),
+        lined(LANES, 1.0),
+        lined((STAGES, LANES), 1.0),
+        lined((STAGES, LANES), 1.0),
+        lined((STAGES, LANES), 1.0),
+        lined((STAGES, STAGES, LANES)),
+        lined((STAGES, STAGES, LANES)),
+        lined(LANES),
+        lined(LANES, False),
+        lined(LANES, False),
+        lined(LANES, False),
+        lined(LANES),
+        lined(LANES),
+        lined(LANES),
+        lined(LANES),
+        lined(LANES, 0),
     )
 
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
 from flows.arithmetic.pairs import gather, joined
+from flows.arithmetic.records import lined
 from flows.arithmetic.vectors import WIDTH, load, spread, store
 
 __all__ = ["Turn", "eigen_in_lanes", "sharpened", "turn_of"]
@@ -35,10 +34,9 @@ class Turn(NamedTuple):
     size: Any
 
 
-@inner
 def turn_of(lanes):
     """Room."""
-    return Turn(np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes))
+    return Turn(lined(lanes), lined(lanes), lined(lanes), lined(lanes), lined(lanes))
 
 
 @lean

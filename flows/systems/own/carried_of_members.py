@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.exponentials import exponential
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean
+from flows.arithmetic.records import lined
 from flows.arithmetic.vectors import (
     WIDTH,
     any_of,
@@ -90,37 +91,36 @@ class Carry(NamedTuple):
     order: Any
 
 
-@inner
 def carry_of(n):
     """Room for states in lanes."""
     lanes = WIDTH
     return Carry(
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.ones(lanes),
-        np.ones(lanes),
-        np.full(lanes, ANEW),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros(lanes),
-        np.zeros((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined(lanes, 1.0),
+        lined(lanes, 1.0),
+        lined(lanes, ANEW),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined((n, lanes)),
+        lined(lanes),
+        lined((n, lanes)),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.records import lined
 from flows.core.enclosed_program import UPWARD, evaluate, step, turned
 from flows.systems.own.energy import LINGERS
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
@@ -66,21 +67,20 @@ class Charts(NamedTuple):
     since: Any
 
 
-@inner
 def charts_of(lanes, n):
     """Room for charts."""
     return Charts(
-        np.zeros((lanes, n, 3)),
-        np.zeros((lanes, n, n, 2)),
-        np.zeros((lanes, n)),
-        np.zeros((lanes, n)),
-        np.zeros((lanes, n)),
-        np.zeros((lanes, n)),
-        np.zeros((lanes, n)),
-        np.zeros((lanes, n)),
-        np.zeros((lanes, n)),
-        np.zeros(lanes),
-        np.zeros(lanes),
+        lined((lanes, n, 3)),
+        lined((lanes, n, n, 2)),
+        lined((lanes, n)),
+        lined((lanes, n)),
+        lined((lanes, n)),
+        lined((lanes, n)),
+        lined((lanes, n)),
+        lined((lanes, n)),
+        lined((lanes, n)),
+        lined(lanes),
+        lined(lanes),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.records import lined
 from flows.systems.own.energy import STIFF
 from flows.systems.own.energy_units import FLAT
 from flows.systems.own.hessians import hessian, twofold_hessian
@@ -47,10 +48,9 @@ class Seen(NamedTuple):
     along: Any
 
 
-@inner
 def seen_of(n):
     """Work space for the numbers that are seen."""
-    return Seen(np.zeros((n, n)), np.zeros(n), np.zeros(n), np.zeros(6), np.zeros(n))
+    return Seen(lined((n, n)), lined(n), lined(n), lined(6), lined(n))
 
 
 @lean

@@ -37,11 +37,11 @@ VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 /
 
 
 @loop
-def turned(matrices: Any, part: float, since: float = np.inf) -> Any:
+def turned(matrices: Any, part: float, room: Any, since: float = np.inf) -> Any:
     """Eigenvalues and axes in rows of matrices in lanes."""
     n, lanes = len(matrices), matrices.shape[2]
     h, axes = np.zeros((n, lanes)), np.zeros((n, n, lanes))
-    eigen_in_lanes(matrices, h, axes, turn_of(lanes), np.full(lanes, part), np.full(lanes, since))
+    eigen_in_lanes(matrices, h, axes, room, np.full(lanes, part), np.full(lanes, since))
     return h, axes
 
 
@@ -77,8 +77,8 @@ def test_axes_in_lanes_are_those_of_each_matrix() -> None:
     """Bit for bit, whatever is beside it; not if large entries stay, as a control."""
     many = symmetric(0)
     lanes = np.ascontiguousarray(many.transpose(1, 2, 0))
-    h, axes = turned(lanes.copy(), 1e-17)
-    wrong, _ = turned(lanes.copy(), 0.5)
+    h, axes = turned(lanes.copy(), 1e-17, turn_of(LANES))
+    wrong, _ = turned(lanes.copy(), 0.5, turn_of(LANES))
     worst = 0.0
     for k, matrix in enumerate(many):
         size = np.abs(matrix).max()
@@ -88,7 +88,7 @@ def test_axes_in_lanes_are_those_of_each_matrix() -> None:
         assert np.allclose(rows @ matrix @ rows.T, np.diag(h[:, k]), rtol=0, atol=ROUNDING * size)
         beside = np.zeros_like(lanes)
         beside[:, :, k] = lanes[:, :, k]
-        alone_h, alone = turned(beside, 1e-17)
+        alone_h, alone = turned(beside, 1e-17, turn_of(LANES))
         assert np.array_equal(alone_h[:, k], h[:, k]) and np.array_equal(alone[:, :, k], rows)
         worst = max(worst, float(np.abs(wrong[:, k] - expected).max() / size))
     assert worst > 1e-3
@@ -98,8 +98,8 @@ def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
     """Curvatures and an entry that are small beside `1/s`; they turn where `s` is larger."""
     matrices = np.zeros((2, 2, LANES))
     matrices[0, 0], matrices[1, 1], matrices[0, 1] = 1e-9, 1.1e-9, 1e-9
-    _, axes = turned(matrices.copy(), 1e-3, since=1e5)
-    _, later = turned(matrices.copy(), 1e-3, since=1e7)
+    _, axes = turned(matrices.copy(), 1e-3, turn_of(LANES), since=1e5)
+    _, later = turned(matrices.copy(), 1e-3, turn_of(LANES), since=1e7)
     assert np.array_equal(axes[:, :, 0], np.eye(2))
     assert abs(later[0, 1, 0]) > 0.5
 

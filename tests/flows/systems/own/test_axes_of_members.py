@@ -21,11 +21,11 @@ LAST_BIT = 1e-17
 
 
 @loop
-def turned_in_lanes(matrices: Any, part: float) -> Any:
+def turned_in_lanes(matrices: Any, part: float, room: Any) -> Any:
     """Eigenvalues and axes in rows, in lanes."""
     n = len(matrices)
     h, axes, since = np.zeros((n, WIDTH)), np.zeros((n, n, WIDTH)), np.full(WIDTH, np.inf)
-    eigen_in_lanes(matrices, h, axes, turn_of(WIDTH), np.full(WIDTH, part), since)
+    eigen_in_lanes(matrices, h, axes, room, np.full(WIDTH, part), since)
     return h, axes
 
 
@@ -40,7 +40,7 @@ def with_low(axes: Any) -> Any:
 def turned(matrix: Any, part: float) -> Any:
     """Eigenvalues and axes in columns, of the last lane; the others have other matrices."""
     lanes = np.stack([(w + 1.0) * matrix for w in range(WIDTH)][::-1], axis=-1)
-    h, axes = turned_in_lanes(lanes, part)
+    h, axes = turned_in_lanes(lanes, part, turn_of(WIDTH))
     return h[:, -1], axes[:, :, -1].T
 
 
@@ -88,7 +88,7 @@ def test_matrices_become_those_along_their_axes() -> None:
     size, part = 7, 0.1
     matrices = np.stack([symmetric(size, seed) for seed in range(WIDTH)], axis=-1)
     along = matrices.copy()
-    h, axes = turned_in_lanes(along, part)
+    h, axes = turned_in_lanes(along, part, turn_of(WIDTH))
     for w in range(WIDTH):
         there = np.triu(axes[:, :, w] @ matrices[:, :, w] @ axes[:, :, w].T)
         assert np.allclose(np.triu(along[:, :, w]), there, rtol=0, atol=ROUNDING)

@@ -19,12 +19,6 @@ ALIKE = 1e-6
 
 
 @loop
-def room(n: int) -> Any:
-    """Room for states in lanes."""
-    return carry_of(n)
-
-
-@loop
 def carry_on(carry: Any) -> None:
     """Errors along later axes."""
     carried_along(carry)
@@ -62,7 +56,7 @@ def random_flow(seed: int) -> tuple[Errors, Any, float, Any]:
 
 def many(first: int) -> tuple[Any, list[Any]]:
     """Random flows in lanes, and their numbers."""
-    carry, told = room(SIZE), [random_flow(first + e) for e in range(WIDTH)]
+    carry, told = carry_of(SIZE), [random_flow(first + e) for e in range(WIDTH)]
     for e, one in enumerate(told):
         put(carry, e, *one)
     return carry, told
@@ -81,7 +75,7 @@ def leaves_a_saddle(seed: int) -> tuple[Errors, Any, float, Any]:
 
 def test_errors_in_lanes_that_leave_saddles_are_those_of_runs_alone() -> None:
     """And axes of now are in their own order again."""
-    carry, told = room(SIZE), [leaves_a_saddle(e) for e in range(WIDTH)]
+    carry, told = carry_of(SIZE), [leaves_a_saddle(e) for e in range(WIDTH)]
     for e, one in enumerate(told):
         put(carry, e, *one)
     given = carry.h.copy(), carry.overlaps.copy()
@@ -131,7 +125,7 @@ def test_errors_in_lanes_of_several_axes_on_which_the_gradient_grows(bent: float
     turn = np.linalg.qr(np.eye(SIZE) + 1e-3 * generator.normal(size=(SIZE, SIZE)))[0]
     now = turn * (1.1 * h) @ turn.T
     gradient = np.exp(-h * passed) * slope
-    known, carry = Errors(np.eye(SIZE), h, error, fresh, 2.0, slope=slope), room(SIZE)
+    known, carry = Errors(np.eye(SIZE), h, error, fresh, 2.0, slope=slope), carry_of(SIZE)
     put(carry, 0, known, now, 2.0 + passed, gradient)
     _, _, expected = known.carried(now, 2.0 + passed, gradient=gradient)
     carry_on(carry)

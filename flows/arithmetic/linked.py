@@ -15,9 +15,11 @@ import gc
 from collections.abc import Iterator
 from typing import Any
 
+from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
+from numba.core.targetconfig import TargetConfig
 
 __all__ = ["linked"]
 
@@ -113,20 +115,51 @@ def _called(library: Any) -> list[Any]:
     return list(found.values())
 
 
+def _remembered(resolve: Any) -> Any:
+    """Resolve types of calls once: Numba tries dozens of templates for each sum of two doubles."""
+    known: dict[Any, Any] = {}
+
+    def resolved(function: Any, given: Any, named: Any) -> Any:
+        if named or isinstance(function, types.Dispatcher):  # which is compiled then
+            return resolve(function, given, named)
+        key = function, tuple(given)
+        if key not in known:
+            known[key] = resolve(function, given, named)
+        return known[key]
+
+    return resolved
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether options are equal: nearly always those that are set are, and no others are seen."""
+    return one._values == other._values or one.values() == other.values()
+
+
 @contextlib.contextmanager
 def linked() -> Iterator[None]:
     """Let what is compiled be parts, and wholes, for as long as this lasts; threads wait for it."""
     with global_compiler_lock:  # else one would put back what another has set
-        context = cpu_target.target_context
+        context, calls = cpu_target.target_context, cpu_target.typing_context
         codegen = context.codegen()
-        before, thresholds = codegen._library_class, gc.get_threshold()
+        if codegen._library_class is _Linked:
+            yield
+            return
+        library, thresholds, equals = (
+            codegen._library_class,
+            gc.get_threshold(),
+            TargetConfig.__eq__,
+        )
         alignment = context.get_preferred_array_alignment
         codegen._library_class = _Linked
         context.get_preferred_array_alignment = lambda kind: LINE
+        calls.resolve_function_type = _remembered(calls.resolve_function_type)
+        TargetConfig.__eq__ = _same  # type: ignore[method-assign]
         gc.set_threshold(*RARELY)
         try:
             yield
         finally:
-            codegen._library_class = before
+            codegen._library_class = library
             context.get_preferred_array_alignment = alignment
+            del calls.resolve_function_type
+            TargetConfig.__eq__ = equals  # type: ignore[method-assign]
             gc.set_threshold(*thresholds)

@@ -93,6 +93,13 @@ def settle(loss, rates, here, slow, since, h):
 
 
 @lean
+def copy(numbers, into):
+    """Put numbers into an array: Numba compiles strings for an error if they are a slice of it."""
+    for i in range(len(numbers)):
+        into[i] = numbers[i]
+
+
+@lean
 def power_of(scaled, along, length):
     """`p` of the loss along the slow axes, which have so much of the gradient; 0 where none."""
     square, weighted = 0.0, 0.0
@@ -232,9 +239,11 @@ def _limits(digits, since, curvature, axes, outcomes, codes, ends, found):
     for k in range(members):
         if ends.found_end[k]:
             first, outcomes[k] = ends.first[k], KNOWN
-            least[:] = ends.limit[k]
-            place[:, :2] = ends.place[k]
-            found[k, 1 + first :] = ends.above[k, first:]
+            copy(ends.limit[k], least)
+            for i in range(n):
+                copy(ends.place[k, i], place[i])
+            for row in range(first, times):
+                copy(ends.above[k, row], found[k, 1 + row])
         elif outcomes[k] != UNKNOWN:
             h, last = curvature[k], digits[k, times - 1]
             first = times

@@ -162,3 +162,9 @@ def test_bounds_of_all_times_that_are_tighter_than_what_is_proved_are_refused(ma
     made.save(tmp_path / "c.json")
     tighter, wider = of_other_bounds(tmp_path / "c.json", tmp_path, 1e-6)
     assert all("it states" in why for why in tighter) and not any(wider)
+
+
+def test_where_a_neuron_may_point_away_from_the_teacher_there_is_a_reason_and_no_crash():
+    system = flows.ReLUNeuron(n=3, d=2)
+    with pytest.raises(Uncertified, match="may point away from the teacher"):
+        flows.certify(system, system.initial(0.1, 3), math.inf, radius=1e-9)

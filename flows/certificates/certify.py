@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ def certify(
     ----------
     system : System
         A :class:`flows.ReLUNeuron`, a :class:`flows.MatrixFactorization`, a :class:`flows.GMMEM` of
-        means on a line, or a :class:`flows.OwnSystem` whose expectations have closed forms.
+        means on a line, or a :class:`flows.OwnSystem` whose expectations have closed forms. Of a
+        :class:`flows.TwoLayer` with closed forms the certificate is about its formula,
+        ``system.general``, whose states are flat.
     start : array_like
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.
@@ -90,11 +93,7 @@ def certify(
     >>> certificate.error < 1e-8
     True
     """
-    refused = checked_system(system).certified
-    if isinstance(refused, str):
-        known = ", ".join(certifiable())
-        raise InputError(f"certify: {refused}; certify one of {known}, or a loss of your own")
-    initial = system.check_start(start)
+    system, initial = _stated(checked_system(system), start)
     forever = t_end == math.inf
     if not forever and not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
         known = "a time in (0, 1e18], or inf for all times"
@@ -105,13 +104,27 @@ def certify(
     asked = initial, digits, advance, radius
     with threadpool_limits(1), within(Deadline.after(max_seconds)):
         try:
-            return _for_ever(system, refused[0], asked) if forever else _until(system, t_end, asked)
+            return _for_ever(system, asked) if forever else _until(system, t_end, asked)
         except TimeSpent:  # nothing is proved yet
             raise Uncertified(deadline().message("before a proof was found")) from None
 
 
-def _for_ever(system: System, kind: str, asked: _Asked) -> Certificate:
+def _stated(system: System, start: Any) -> tuple[System, Array]:
+    """System and start that a certificate states: those of a formula where there are no others."""
+    refused, formula = system.certified, None
+    if not isinstance(refused, str):
+        return system, system.check_start(start)
+    with suppress(InputError):
+        formula = system.general
+    if formula is not None and not isinstance(formula.certified, str):
+        return formula, system.flat(system.check_start(start))
+    known = ", ".join(certifiable())
+    raise InputError(f"certify: {refused}; certify one of {known}, or a loss of your own")
+
+
+def _for_ever(system: System, asked: _Asked) -> Certificate:
     """Certificate for all times, as the file of its system proves it, if there is one."""
+    kind = system.certified[0]
     own = (Path(__file__).parent / "endless" / f"{kind}.py").is_file()
     make: Any = import_module(f"flows.certificates.endless.{kind}").prove if own else certify_rest
     proved: Certificate = make(system, *asked)

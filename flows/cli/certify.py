@@ -85,8 +85,9 @@ def certify(
 ) -> int:
     """Prove where the flow of SYSTEM goes, and decide its claims on the way.
 
-    Losses of your own can be certified where expectations have closed forms. LOSS.json holds one as
-    data, name, blocks, and terms or steps, as docs/howto/own_certificates.md says.
+    Losses of your own, and two_layer, can be certified where expectations have closed forms.
+    LOSS.json holds a loss as data, name, blocks, and terms or steps, as
+    docs/howto/own_certificates.md says.
 
     Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
     PROVED or REFUTED along this flow; ENCLOSED where it leaves a constant open; HYPOTHESIS_NOT_MET
@@ -174,6 +175,8 @@ def certified(path: str, run: Trajectory, claim: Any) -> Proven:
     """Check a certificate of the start of a run, and return its verdicts on the claims."""
     if not isinstance(claim, str | None):
         raise InputError("--certificate: it decides claims, and no relation; leave it out")
+    if isinstance(run.system.certified, str):
+        raise InputError(f"--certificate: none decides claims of {run.system.name}; leave it out")
     from flows.certificates.certificate import load_certificate
     from flows.certificates.verdicts import Proven, verdicts
     from flows.certificates.verifier.verify import verify as checked

@@ -87,10 +87,8 @@ class Followed(Evaluated):
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:
-        """Why there are no certificates of runs."""
-        if self._neuron is None:
-            return f"{self.name} has no certificates"
-        return "two_layer has no certificates; this one is flows.ReLUNeuron(n, d, teacher)"
+        """None of its own: a certificate is about its formula."""
+        return f"{self.name} has no certificates"
 
     def jax_field(self) -> JaxField | None:
         """Raw field in JAX, of one ReLU teacher."""

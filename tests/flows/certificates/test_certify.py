@@ -16,6 +16,8 @@ from flows.core.balls import precision
 BETTER = 100
 # Digits asked for are not promised: so many may be missing.
 MISSING = 3
+# End of flows of two layers, and digits of their losses in doubles and in balls of radius 1e-8.
+TWO_LAYERS, LOSS = 1.0, 1e-6
 
 
 @pytest.mark.parametrize(
@@ -181,3 +183,19 @@ def test_a_flow_that_ends_in_finite_time_is_undecided_before_it():
     u = sp.Symbol("u")
     with pytest.raises(Uncertified, match=r"UNDECIDED beyond t = 0\.1"):  # du/dt = 4 u^3, to 1/8
         flows.certify(flows.OwnSystem("unbounded", [u], -(u**4)), [1.0], 1.0, digits=8)
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf", "quadratic"])
+def test_a_certificate_of_two_layers_is_about_their_formula(activation, tmp_path):
+    system = flows.TwoLayer(students=2, teachers=np.eye(2), activation=activation)
+    start = system.initial(seed=0)
+    made = flows.certify(system, start, TWO_LAYERS, digits=8)
+    made.save(tmp_path / "made.json")
+    assert flows.verify(tmp_path / "made.json", system.general, start.ravel(), TWO_LAYERS).accepted
+    run = flows.integrate(system, start, TWO_LAYERS, [TWO_LAYERS])
+    loss = run["loss"][-1]
+    with precision(100):
+        ball = made.loss(TWO_LAYERS)
+        assert ball.overlaps(arb(loss, LOSS * loss)) and ball.rad() < LOSS * loss
+        # Control: a loss that is a thousandth larger is not in the ball.
+        assert not ball.overlaps(arb(1.001 * loss, LOSS * loss))

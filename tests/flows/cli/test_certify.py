@@ -370,3 +370,13 @@ def test_a_loss_that_is_no_object_is_refused_by_what_it_is(popflow, tmp_path):
         code, text, noise = popflow("certify", loss, "--t-end", "1")
         assert (code, text, noise.count("\n")) == (2, "", 1)
         assert f"got a {kind}; mend it" in noise
+
+
+def test_a_certificate_of_two_layers_is_made_and_verified_and_decides_no_claims(popflow, tmp_path):
+    about = ("two_layer", "--students", "1", "--teachers", "1", "--d", "2", "--t-end", "0.5")
+    made = tmp_path / "made.json"
+    code, text, _ = popflow("certify", *about, "--digits", "8", "--out", made)
+    assert code == 0 and "general_two_layer" in text
+    assert popflow("verify", made)[0] == 0
+    code, _, noise = popflow("check", *about, "--certificate", made)
+    assert code == 2 and "none decides claims of two_layer; leave it out" in noise

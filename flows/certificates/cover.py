@@ -18,6 +18,7 @@ from flows.certificates.features.registry import enclosure
 from flows.certificates.later import Later
 from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
+from flows.certificates.verifier.reading import Refused
 from flows.core.balls import Singular
 from potentials.claim import Mark
 from potentials.potential import Over
@@ -94,7 +95,7 @@ class Cover:
         if isinstance(last.infinity, Infinity | FunnelTail):
             try:
                 self.later = Later(last, self.enclosure, living)
-            except Singular as problem:  # of later times only the bounds are known
+            except (Singular, Refused) as problem:  # of later times only the bounds are known
                 self.open = f"open after the pieces: {problem}"
 
     def box(self, place: Stretch) -> Box:

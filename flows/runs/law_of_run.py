@@ -52,7 +52,7 @@ def law_of_run(
 ) -> LateLaw:
     """Law at the minimiser that a run is near to, and which of several it is.
 
-    A run that a symmetry keeps in a subspace has the law of the flow in it, where it has no other.
+    A run in a subspace that the flow keeps has the law of the flow in it, where it has no other.
     """
     found = _in_all_entries(run, confined, valleys, log_terms)
     if found.chosen is not None or run.system.no_law or run.inside is None:
@@ -61,7 +61,7 @@ def law_of_run(
     law = _in_all_entries(inner, confined, valleys, log_terms)
     if law.chosen is None:
         return found
-    note = f"the law of runs that a symmetry keeps where this one is: {inside.said}"
+    note = f"the law of runs in a subspace that the flow keeps: {inside.said}; others may leave it"
     name, parameters, at = run.system.name, run.system.parameters, inside.lift(law.at)
     return LateLaw(name, parameters, at, law.derived, law.since, law.arrives, (*law.notes, note))
 

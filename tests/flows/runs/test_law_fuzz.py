@@ -101,8 +101,15 @@ INFLECTION = (A**2 + B**2) ** 2 - A**3 * B / 4
 FOLLOWED = {
     "to an inflection, from its side": (INFLECTION, [-0.3, 1.0], 1 / 64, r"\(log t\)\^-3"),
     "away from an inflection": (INFLECTION, [0.2, 1.0], 1 / (64 - 3 * 3**0.5), "beside a saddle"),
-    "at an inflection": (INFLECTION, [0.0, 1.0], None, "another value of the form"),
-    "at a saddle, where one law is the only one": (A**4 + B**4, [0.5, 0.0], None, "at a saddle"),
+    # The flow keeps both axes: on them the loss is z^4, so that z^-2 ~ 8 t.
+    "at an inflection": (INFLECTION, [0.0, 1.0], 1 / 64, "flow keeps: a = 0"),
+    "on the axis of a saddle": (A**4 + B**4, [0.5, 0.0], 1 / 64, "flow keeps: b = 0"),
+    "at a saddle, where one law is the only one": (
+        (A + 2 * B) ** 4 + (2 * A - B) ** 4,
+        [0.25, 0.5],
+        None,
+        "at a saddle",
+    ),
 }
 
 

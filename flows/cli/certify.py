@@ -85,9 +85,9 @@ def certify(
 ) -> int:
     """Prove where the flow of SYSTEM goes, and decide its claims on the way.
 
-    Losses of your own, and two_layer, can be certified where expectations have closed forms.
-    LOSS.json holds a loss as data, name, blocks, and terms or steps, as
-    docs/howto/own_certificates.md says.
+    A loss of your own, or of a system without proofs of its own, can be certified where its
+    expectations have closed forms. LOSS.json holds a loss as data, name, blocks, and terms or
+    steps, as docs/howto/own_certificates.md says.
 
     Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
     PROVED or REFUTED along this flow; ENCLOSED where it leaves a constant open; HYPOTHESIS_NOT_MET

@@ -57,10 +57,6 @@ class Ellipsoid(NamedTuple):
             _square([arb((row[k], -bits)) for row in self.rows]) for k in range(len(self.rows[0]))
         )
 
-    def off_at_end(self, forms: Any, bits: int) -> Ball:
-        """Bound ``|V (x - p)|`` at its end."""
-        return self.left * _size(np.array(forms) @ end(self.rows, bits))
-
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds."""
         return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from flint import arb
 
 from flows.certificates.chebyshev import Row
@@ -61,12 +60,6 @@ class Segment(NamedTuple):
         if self.around is None:
             return [arb(self.tube)] * len(self.rows)
         return self.around.widths(bits)
-
-    def off_at_end(self, forms: Any, bits: int) -> Ball:
-        """Bound ``|V (x - p)|`` at the end, for an integer matrix ``V`` of rows."""
-        if self.around is None:
-            return self.error * arb(int((np.array(forms) ** 2).sum())).sqrt()
-        return self.around.off_at_end(forms, bits)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds: exact numbers only."""

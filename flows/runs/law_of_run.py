@@ -61,7 +61,7 @@ def law_of_run(
     law = _in_all_entries(inner, confined, valleys, log_terms)
     if law.chosen is None:
         return found
-    note = f"the law of runs in a subspace that the flow keeps: {inside.said}; others may leave it"
+    note = f"the law in a subspace that the flow keeps: {inside.said}; runs beside it may leave"
     name, parameters, at = run.system.name, run.system.parameters, inside.lift(law.at)
     return LateLaw(name, parameters, at, law.derived, law.since, law.arrives, (*law.notes, note))
 

@@ -35,7 +35,7 @@ def test_a_power_of_time_is_not_told_as_a_rate_where_the_limit_is_not_resolved(d
 def test_a_rate_that_most_starts_do_not_have_is_told_as_one():
     # On the axis `x = 0` the loss is `4 y^2/2`, exp(-8 t); beside it x^2/2 is left, exp(-2 t).
     law = flows.late_time_law(run_of(X**2 / 2 + 2 * Y**2, [0.0, 1.0], 40.0))
-    assert law.laws[0].rate == 8 and "that the flow keeps: x = 0; others may" in law.notes[-1]
+    assert law.laws[0].rate == 8 and "that the flow keeps: x = 0; runs beside" in law.notes[-1]
     # The same in turned entries, of which none is kept.
     x, y = (X + 2 * Y) / sp.sqrt(5), (2 * X - Y) / sp.sqrt(5)
     law = flows.late_time_law(run_of(x**2 / 2 + 2 * y**2, [0.5, -0.25], 40.0))

@@ -10,6 +10,8 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.systems.own import subspace
 from flows.systems.own.subspace import Alike, alike_at
+from potentials import symbol
+from symbolic import D
 
 P, Q, R = sp.symbols("p q r")
 # Of the stated error a hundredth is what steps leave; the oracle's own error is far below.
@@ -210,6 +212,14 @@ def test_a_run_that_a_symmetry_keeps_beside_a_saddle_has_the_law_of_its_subspace
     assert (one.constant if kind == "power" else one.rate) == pytest.approx(number, rel=1e-12)
     assert found.at == pytest.approx([0, 0], abs=1e-300) and found.parameters == system.parameters
     assert {v.verdict for v in flows.check(run, found.claims())} == {"HOLDS"}
+    # Controls: a constant, or a rate, that is a thousandth larger.
+    t, loss_symbol = symbol("t"), symbol("loss")
+    off = loss_symbol >= 1.001 * number * t**-2
+    if kind == "exponential":
+        off = D(loss_symbol) <= -1.001 * number * loss_symbol
+    assert flows.check(run, flows.theorem("off", off, since=1e3 * (kind == "power")))[
+        0
+    ].verdict == ("VIOLATED")
     # Beside the subspace the run leaves for another limit, or another attractor of the form.
     beside = flows.late_time_law(flows.integrate(system, np.add(start, [0, 1e-9]), 1e6))
     assert not any(said in note for note in beside.notes)

@@ -281,11 +281,11 @@ def load_certificate(path: str | os.PathLike[str], system: System | None = None)
         number = float.fromhex
         pieces = tuple(map(Segment.from_json, data["pieces"]))
         about = data["system"], _doubles(data["parameters"])
-        system = make(*about) if system is None else system
-        if system.certified != about:
-            raise InputError(
-                f"{name}: it is about another system than {system.name}; give that one"
-            )
+        if system is None:
+            system = make(*about)
+        given, (system, _) = system.name, system.certified_form()
+        if system is None or system.certified != about:
+            raise InputError(f"{name}: it is about another system than {given}; give that one")
         start = system.check_start(unplain(_doubles(data["start"])))
         end, bits = number(data["t_end"]), int(data["bits"])
         endless = _endless(data["infinity"], bits) if "infinity" in data else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -110,16 +109,12 @@ def certify(
 
 
 def _stated(system: System, start: Any) -> tuple[System, Array]:
-    """System and start that a certificate states: those of a formula where there are no others."""
-    refused, formula = system.certified, None
-    if not isinstance(refused, str):
-        return system, system.check_start(start)
-    with suppress(InputError):
-        formula = system.general
-    if formula is not None and not isinstance(formula.certified, str):
-        return formula, system.flat(system.check_start(start))
+    """System and start that a certificate states, or a line that says which systems have some."""
+    stated, initial = system.certified_form(start)
+    if stated is not None:
+        return stated, initial
     known = ", ".join(certifiable())
-    raise InputError(f"certify: {refused}; certify one of {known}, or a loss of your own")
+    raise InputError(f"certify: {system.certified}; certify one of {known}, or a loss of your own")
 
 
 def _for_ever(system: System, asked: _Asked) -> Certificate:

@@ -136,8 +136,8 @@ def verify(
         certificate itself, of which the file is written to a temporary folder and then read.
     system : System, optional
         The certificate must be about this system.
-    start : array_like, optional
-        The certificate must be about this start, to the last bit.
+    start : array_like or mapping, optional
+        The certificate must be about this start, to the last bit. A mapping needs the system.
     t_end : float, optional
         The certificate must reach to this time exactly; infinity: it must be about all times.
 
@@ -149,7 +149,7 @@ def verify(
     Raises
     ------
     InputError
-        If the file cannot be read or is not JSON.
+        If the file cannot be read or is not JSON, and for a start that is none of the system.
 
     Notes
     -----
@@ -165,6 +165,8 @@ def verify(
             f"verify: expected a certificate or the path of its file, got {path!r:.60}; give what"
             " flows.certify returns"
         )
+    if system is None and isinstance(start, Mapping):
+        raise InputError("verify: expected a system beside a start with names; give both")
     before = ctx.prec
     try:
         if Path(path).stat().st_size > MAX_BYTES:
@@ -218,10 +220,11 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
     w = numbers(exact(data["start"]))
     end = number(data["t_end"])
     require(0 < w.size <= MOST and end > 0, "start and end do not fit")
-    require(
-        system is None or getattr(system, "certified", None) == (data["system"], parameters),
-        "it is about another system",
-    )
+    if system is not None:
+        form = getattr(system, "certified_form", None)
+        system, start = form(start) if form else (None, None)
+        same = getattr(system, "certified", None) == (data["system"], parameters)
+        require(same, "it is about another system")
     require(start is None or np.array_equal(start, w), "it is about another start")
     ends = {end, math.inf} if "infinity" in data else {end}
     require(t_end is None or t_end in ends, f"it is about another end, t = {end:g}")

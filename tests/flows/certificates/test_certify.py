@@ -191,7 +191,13 @@ def test_a_certificate_of_two_layers_is_about_their_formula(activation, tmp_path
     start = system.initial(seed=0)
     made = flows.certify(system, start, TWO_LAYERS, digits=8)
     made.save(tmp_path / "made.json")
-    assert flows.verify(tmp_path / "made.json", system.general, start.ravel(), TWO_LAYERS).accepted
+    path = tmp_path / "made.json"
+    assert flows.verify(path, system.general, start.ravel(), TWO_LAYERS).accepted
+    assert flows.verify(path, system, start, TWO_LAYERS).accepted
+    assert flows.load_certificate(path, system).t_end == TWO_LAYERS
+    other = flows.TwoLayer(2, np.array([[1, 1e-16], [0, 1]]), activation=activation)
+    assert "another system" in flows.verify(path, other, start).refused
+    assert "another start" in flows.verify(path, system, np.nextafter(start, 1)).refused
     run = flows.integrate(system, start, TWO_LAYERS, [TWO_LAYERS])
     loss = run["loss"][-1]
     with precision(100):
@@ -199,3 +205,17 @@ def test_a_certificate_of_two_layers_is_about_their_formula(activation, tmp_path
         assert ball.overlaps(arb(loss, LOSS * loss)) and ball.rad() < LOSS * loss
         # Control: a loss that is a thousandth larger is not in the ball.
         assert not ball.overlaps(arb(1.001 * loss, LOSS * loss))
+
+
+def test_a_start_by_names_is_verified_as_it_was_certified(tmp_path):
+    u, v = sp.symbols("u v", real=True)
+    system = flows.OwnSystem("two", [u, v], (u - 1) ** 2 / 2 + v**2)
+    start = {"u": 0.5, "v": 0.2}
+    made = flows.certify(system, start, TWO_LAYERS, digits=8)
+    assert flows.verify(made, system, start, TWO_LAYERS).accepted
+    assert "another start" in flows.verify(made, system, start | {"v": 0.2 + 1e-16}).refused
+    with pytest.raises(flows.InputError, match="a system beside a start with names"):
+        flows.verify(made, start=start)
+    with pytest.raises(flows.InputError, match="v"):
+        flows.verify(made, system, {"u": 0.5})
+    assert "another system" in flows.verify(made, "two", start).refused

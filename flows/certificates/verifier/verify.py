@@ -220,12 +220,13 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
     w = numbers(exact(data["start"]))
     end = number(data["t_end"])
     require(0 < w.size <= MOST and end > 0, "start and end do not fit")
+    same = start is None or np.array_equal(start, w)
     if system is not None:
         form = getattr(system, "certified_form", None)
-        system, start = form(start) if form else (None, None)
-        same = getattr(system, "certified", None) == (data["system"], parameters)
-        require(same, "it is about another system")
-    require(start is None or np.array_equal(start, w), "it is about another start")
+        system, start = form(None if same else start) if form else (None, None)
+        about = getattr(system, "certified", None)
+        require(about == (data["system"], parameters), "it is about another system")
+    require(same or np.array_equal(start, w), "it is about another start")
     ends = {end, math.inf} if "infinity" in data else {end}
     require(t_end is None or t_end in ends, f"it is about another end, t = {end:g}")
     bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
@@ -239,7 +240,6 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
     if "infinity" in data:
         proved = _endless(data["infinity"], flow, stated, bits, radius)
         _states_no_more(data["infinity"], proved)
-    about = parameters if flow.about is None else flow.about
     return Verification(
         "",
         error,
@@ -250,7 +250,7 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
         w,
         end,
         proved,
-        about,
+        parameters if flow.about is None else flow.about,
         radius,
     )
 

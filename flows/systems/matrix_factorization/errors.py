@@ -19,9 +19,11 @@ __all__ = ["errors", "growth"]
 STEPS, ALLOWED = 10.0, 100.0
 # Below this speed nothing is known of a way out.
 LEAST = 1e-100
+# Rounding of a speed, in units of the norms of its factors: a rise within it is none.
+ROUNDING = 4.0
 
 
-def growth(speed: Array, t: Array, values: Array, depth: int) -> Array:
+def growth(speed: Array, residual: Array, t: Array, values: Array, depth: int) -> Array:
     r"""By how much more than usual a run is wrong that has passed by a saddle.
 
     Beside the saddle the speed of the layers is least, `v`, and from there on it grows at a rate
@@ -36,6 +38,9 @@ def growth(speed: Array, t: Array, values: Array, depth: int) -> Array:
     ----------
     speed, t : ndarray, shape (T,)
         Speed without that of the balancing term, which falls faster, and times.
+    residual : ndarray, shape (T,)
+        Norm `|E|` of the residual: speeds of modes that fail fall below the rounding of
+        `W^{N - 1} E`, and do not rise before they are above it again.
     values : ndarray, shape (d,)
         Singular values of the target: `|W|` is that of balanced layers which fit it, as errors of
         larger ones fall with these.
@@ -50,9 +55,11 @@ def growth(speed: Array, t: Array, values: Array, depth: int) -> Array:
     speed = np.maximum(np.nan_to_num(speed), LEAST)
     fallen = (np.maximum.accumulate(speed) / speed) ** (1 / (depth - 1))
     size = np.sqrt(depth * np.sum(values ** (2 / depth)))
+    slope = np.sqrt(depth) * values.max() ** (1 - 1 / depth)
+    rounding = ROUNDING * np.finfo(float).eps * len(values) * slope * residual
     unsure, found = size * fallen / speed, np.zeros(len(speed))
     for k in range(1, len(speed)):
-        rise = speed[k] / speed[:k]
+        rise = (speed[k] - rounding[k]) / speed[:k]
         rate = np.log(np.maximum(rise, 1.0)) / (t[k] - t[:k])
         found[k] = (unsure[:k] * rate * np.clip(rise - 1, 0.0, 1.0)).max()
     return np.maximum(0.0, STEPS / ALLOWED * np.maximum.accumulate(found) - 1.0)

@@ -291,7 +291,8 @@ class MatrixFactorization(Defined):
         self, frame: Frame, states: SoundState, features: Mapping[str, Array], t: Array, rtol: float
     ) -> Array:
         """By how much errors of steps grow beside a saddle that is passed by."""
-        return growth(features["fit_speed"], t, frame.values, int(self.depth))
+        speed, residual = features["fit_speed"], features["residual"]
+        return growth(speed, residual, t, frame.values, int(self.depth))
 
     # The pieces of a run -----------------------------------------------------------------
 

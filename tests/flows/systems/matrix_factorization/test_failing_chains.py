@@ -84,6 +84,19 @@ def test_real_layers_of_negative_determinant_do_not_reach_the_identity(
     assert (np.linalg.det(run.state[late]).prod(axis=1) < 0).all()
 
 
+def test_rounding_of_a_speed_that_vanishes_is_no_way_out_of_a_saddle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The speed is `(2 t)^{-3/2}`: below the rounding of the residual's from 1e10 on."""
+    system = flows.MatrixFactorization(d=3)
+    for rounding, most in ((errors.ROUNDING, 1e-6), (0.0, np.inf)):
+        monkeypatch.setattr(errors, "ROUNDING", rounding)
+        run = flows.integrate(system, system.initial(0.5, 0), 1e12)
+        stated = run.absolute_errors("loss")
+        assert (stated[run.t > 1] <= most).all() and np.isinf(stated[-1]) == (rounding == 0)
+        assert (np.abs(run["loss"] - LIMIT)[run.t > 1e7] <= stated[run.t > 1e7]).all()
+
+
 def single_layers(start: Any, strength: float, times: Any) -> Any:
     """Layers that are numbers, by their equations written out and DOP853."""
 
@@ -219,8 +232,9 @@ def test_the_error_that_grows_beside_a_saddle_is_no_usual_one() -> None:
 def test_growth_counts_only_where_a_run_speeds_up_again(depth: int) -> None:
     """Of a speed that falls and rises by `e` a time, from one to `1e-6` and back."""
     fallen, t, one = np.geomspace(1.0, 1e-6, 200), np.linspace(0, np.log(1e12), 399), np.ones(1)
-    assert not errors.growth(fallen, t[:200], one, depth).any()
-    through = errors.growth(np.concatenate([fallen, fallen[-2::-1]]), t, one, depth)
+    still = np.ones(399)  # a residual that stays
+    assert not errors.growth(fallen, still[:200], t[:200], one, depth).any()
+    through = errors.growth(np.concatenate([fallen, fallen[-2::-1]]), still, t, one, depth)
     known = errors.STEPS / errors.ALLOWED * depth**0.5 * 1e6 * 1e6 ** (1 / (depth - 1))
     assert through[-1] == pytest.approx(known - 1, rel=1e-3)
 

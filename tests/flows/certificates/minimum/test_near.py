@@ -261,7 +261,9 @@ def is_true(data):
     d, bound = (float(sp.Rational(data[key])) for key in ("constant", "bound"))
     share = float(sp.Rational(data["V"]["loss"]))
     terms = [(float(sp.Rational(c)), np.array(e)) for c, e in data["V"]["terms"]]
+    # The rate is `V' <= -factor V^(1 + k/m)`.
     m, k = data["rate"] if data["rate"] != "exp" else (1, 0)
+    factor = d if data["rate"] == "exp" else d ** (-k / m)
     least = value_of(program, point.astype(complex)).real
     step = 1e-30
     seen = 0
@@ -293,7 +295,7 @@ def is_true(data):
         rounding = 1e-13 * (abs(share) + 1)
         if bound * V + rounding < T:
             return False
-        if rounding < V and falls < (V - rounding) ** (1 + k / m) * d ** (-k / m) * (1 - 1e-6):
+        if rounding < V and falls < (V - rounding) ** (1 + k / m) * factor * (1 - 1e-6):
             return False
     return seen > 0
 
@@ -342,6 +344,16 @@ def test_the_look_at_states_sees_a_constant_off_by_a_hundredth(upper):
     assert is_true(data)
     data["constant"] = str(sp.Rational(data["constant"]) * sp.Rational(98, 100))
     assert not is_true(data)
+
+
+def test_the_look_at_states_sees_an_exponential_rate_off_by_a_hundredth():
+    """Below one, and above: `V'/V` is twice the least curvature near the minimum."""
+    for scale in (1, sp.Rational(1, 10)):
+        system = flows.OwnSystem("one", [x], scale * (sp.cosh(x) - 1))
+        found = flows.find_potential_near(system, {x: 0}, "exp", scale / 10)
+        rate = sp.Rational(found.data()["constant"])
+        assert is_true(found.data()) and 0.99 < rate / (2 * scale) <= 1
+        assert not is_true(found.data() | {"constant": str(rate * sp.Rational(101, 100))})
 
 
 def test_a_side_that_the_flow_crosses_is_no_condition():

@@ -15,6 +15,7 @@ help:
 	@echo "              claims and constants of 500 random flows in closed form: none is false;"
 	@echo "              500 random runs beside ridges, and of mixtures: errors are as stated;"
 	@echo "              500 random averages of one, two and three forms: errors are as stated;"
+	@echo "              500 random runs with kinks in the data: errors are as stated;"
 	@echo "              500 random leading forms, integrated by hand: no run is told another law;"
 	@echo "              10000 false bounds of all times: none is proved;"
 	@echo "              every leaf of a certificate's file is changed, 500 where proofs are slow:"
@@ -44,6 +45,7 @@ fuzz: .venv/installed
 	  tests/flows/systems/own/test_fuzz.py tests/flows/systems/field/test_digits.py \
 	  tests/symbolic/evidence/test_mutation.py \
 	  tests/flows/systems/own/test_planes.py tests/flows/systems/own/test_ridges.py \
+	  tests/flows/systems/own/test_passing_kinks.py \
 	  tests/flows/systems/mixture/test_digits.py tests/flows/expectations/test_posteriors.py \
 	  tests/flows/expectations/test_joint_rules.py \
 	  tests/flows/certificates/verifier/test_leaves.py \

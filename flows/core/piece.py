@@ -6,7 +6,7 @@ import abc
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,8 +106,10 @@ class Piece(abc.ABC):
     chart: Chart
     #: Solver time at which it ends at the latest; no step leads beyond.
     lasts: float = math.inf
-    #: Whether it counts against the number of pieces that a run may have.
-    counted: ClassVar[bool] = True
+
+    def counts(self, tau: float) -> bool:
+        """Whether it counts, ended at a solver time, among the pieces that a run may have."""
+        return True
 
     @abc.abstractmethod
     def decode(self, raw: Array) -> Any:

@@ -21,6 +21,7 @@ from flows.core.piece import Event, Events, Restart
 from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
+    FIELD_FAILED,
     STEP_BUDGET,
     TIME_BUDGET,
     Problem,
@@ -388,9 +389,11 @@ def _pieces(
             status, message = solution.status, solution.message
             if stop is None:
                 break
-            counted += piece.counted and not over
+            counted += piece.counts(stop.tau) and not over
             if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
-                status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
+                why = piece.stuck(stop)
+                said = f"stopped after {stats['pieces']} pieces"
+                status, message = (FIELD_FAILED, why) if why else (STEP_BUDGET, said)
                 break
             frame, state, now, new, failure, failed, _ = restart = piece.restart(stop)
             happened.append(new)

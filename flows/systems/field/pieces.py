@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +49,9 @@ class FieldPiece(Piece):
     blocks: tuple[int, ...]
     chart: Chart
 
-    counted: ClassVar[bool] = False
+    def counts(self, tau: float) -> bool:
+        """Steps end the run, not pieces."""
+        return False
 
     def decode(self, raw: Array) -> FieldState:
         """State of raw coordinates at the start of the piece."""

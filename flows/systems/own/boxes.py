@@ -83,7 +83,7 @@ class Box:
         left = iter(counts)
         return tensor(self.ends, [next(left) if each else 1 for each in used])
 
-    def room(self, y: Array, rule: Rule) -> float:
+    def room(self, y: Array, rule: Rule, begun: Array) -> float:
         """Nodes stay in the box."""
         return math.inf
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +111,9 @@ class EnergyPiece(Piece):
     passage: Passage
     serving: Serving | None = None
 
-    counted: ClassVar[bool] = False
+    def counts(self, tau: float) -> bool:
+        """Steps end the run, not pieces."""
+        return False
 
     def decode(self, raw: Array) -> SoundState:
         """States of increments at the start of the chart."""

@@ -35,8 +35,8 @@ class Measure(Protocol):
     def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
         """Nodes for a state, with bounds of the errors of the average and of its gradient."""
 
-    def room(self, y: Array, rule: Rule) -> float:
-        """How far a state is from where nodes of others serve no more; negative beyond."""
+    def room(self, y: Array, rule: Rule, begun: Array) -> float:
+        """How far a state is from where the nodes of another serve no more; negative beyond."""
 
     def across(self, rule: Rule) -> Rule:
         """Rule that also averages what is quadratic across its nodes, as in a Hessian."""
@@ -162,7 +162,7 @@ class Places:
         """See :class:`Measure`."""
         return Proved(self.rule, np.zeros(2))
 
-    def room(self, y: Array, rule: Rule) -> float:
+    def room(self, y: Array, rule: Rule, begun: Array) -> float:
         """Rows stay."""
         return math.inf
 

@@ -36,6 +36,8 @@ MOST_KINKS, MOST_DIRECTIONS = 6, 2
 EDGE, BEYOND, FALLS, NOTHING = 0.5, 10.0, 0.5, 1e-14
 # Kinks that are this near may be one kink, by rounding.
 TOGETHER = 1e-13
+# Panels hold their digits while a cell grows by this factor, or is shorter than the second number.
+STRETCHED, SHORT = 1.5, 0.02
 # What rules are called.
 LINE, PLANE = "cells of a line", "cells of a plane"
 
@@ -95,10 +97,13 @@ class Cells:
 
     @functools.cached_property
     def _lengths(self) -> Callable[..., Any]:
-        """Code of the lengths of cells, and of places in them."""
-        return lower(
-            [e for pair in self.moving.lengths for e in pair], (*self.y, *self.moving.columns)
-        )
+        """Code of the lengths of cells, of places in them, and of each kink's form by its sign."""
+        nodes = self.moving
+        there = dict(zip(self.x, nodes.point, strict=True))
+        pairs = zip(self.kinks.forms, self.kinks.steps, strict=True)
+        signed = [(2 * step - 1) * form.xreplace(there) for form, step in pairs]
+        ends = [e for pair in nodes.lengths for e in pair]
+        return lower([*ends, *signed], (*self.y, *nodes.columns))
 
     @functools.cached_property
     def _something(self) -> NDArray[np.bool_]:
@@ -156,17 +161,37 @@ class Cells:
             ends = seen & ((last < FALLS * near) | (last <= NOTHING * whole))
             return Proved(first, lengths_of(off) + np.where(ends, BEYOND * last, np.inf))
 
-    def room(self, y: Array, rule: Rule) -> float:
-        """Length of the shortest cell at a state: negative where kinks have changed places."""
+    def room(self, y: Array, rule: Rule, begun: Array) -> float:
+        """Negative where kinks have changed places, or passed by nodes, or cells have grown."""
+        # Where nodes end, kinks come and go.
+        end = (ALONE if len(self.x) == 1 else REACH) - EDGE
+        lengths, places, signed = self._seen(y, rule)
+        before, *_ = self._seen(begun, rule)
+        within = np.sqrt(sum(place**2 for place in places)) < end
+        shortest = (
+            np.min(np.where(np.abs(place) < end, length, math.inf))
+            for length, place in zip(lengths, places, strict=True)
+        )
+        left = (
+            np.min(np.where(within, STRETCHED * np.maximum(old, SHORT) - now, math.inf))
+            for old, now in zip(before, lengths, strict=True)
+        )
+        passed = (np.min(np.where(within, form, math.inf)) for form in signed)
+        return float(min([*shortest, *left, *passed])) + TOGETHER
+
+    def _seen(self, y: Array, rule: Rule) -> tuple[list[Array], list[Array], list[Array]]:
+        """Lengths of cells, places, and distances of nodes from each kink on their own side."""
         with np.errstate(all="ignore"):
             found = self._lengths(*y.tolist(), *columns_of(rule.nodes))
-        # Where nodes end, kinks come and go.
-        reach = ALONE if len(self.x) == 1 else REACH
-        lengths = (
-            np.min(np.where(np.abs(place) < reach - EDGE, length, math.inf))
-            for length, place in zip(found[::2], found[1::2], strict=True)
-        )
-        return float(min(lengths)) + TOGETHER
+            hard, _, code = self._rows
+            rows = np.reshape(code(*y.tolist(), *[0.0] * hard), (-1, len(self.x) + 1))[:hard]
+            slopes = np.linalg.norm(rows[:, :-1], axis=1)
+            count = 2 * len(self.moving.lengths)
+            signed = [
+                np.where(size > 0, form / size, form)
+                for form, size in zip(found[count:], slopes, strict=True)
+            ]
+        return list(found[:count:2]), list(found[1:count:2]), signed
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""

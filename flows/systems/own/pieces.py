@@ -40,6 +40,8 @@ HALVINGS = 36
 LEFT = 100.0
 # The finest absolute tolerance that a solver is asked for, relative to rtol and size.
 FINEST = 1e-3
+# Pieces that last so long, in log-time, make headway, however many they are.
+HEADWAY = 1e-2
 # The axes of this many entries cost more than steps do.
 MOST_AXES = 500
 EPSILON = float(np.finfo(float).eps)
@@ -80,6 +82,10 @@ class OwnPiece(Piece):
     chart: Chart
     blocks: list[int]
     pace: Pace
+
+    def counts(self, tau: float) -> bool:
+        """Where kinks change places again and again at once, the run is stuck."""
+        return tau < HEADWAY
 
     def decode(self, raw: Array) -> SoundState:
         """State(s) of raw chart coordinates, shape (..., N)."""
@@ -158,7 +164,13 @@ class OwnPiece(Piece):
 
         def gradient(far: Array) -> Array:
             y = raw + far
-            return self.loss.at(y)[1] if rule is None else self.loss.summed(y, rule)[0][1:]
+            if rule is None:
+                return self.loss.at(y)[1]
+            if (
+                isinstance(self.loss, Loss) and self.loss.measured is not None
+            ):  # beyond a kink nodes are others
+                return estimate(self.loss, y, RESERVE * self.tolerance, careful=False).gradient
+            return self.loss.summed(y, rule)[0][1:]
 
         def curvature(y: Array) -> float:
             return float(np.abs(self.loss.hessian(y, rule)).max())
@@ -238,11 +250,11 @@ def watch(
     seen = [y]
 
     def left(now: Array) -> float:
-        """How far the order of kinks in the rule is from another one."""
+        """How far a state is from where the cells of the rule serve no more."""
         if not isinstance(loss, Loss) or loss.measured is None:
             return math.inf
         rule = unpack_rule(loss, chart.weights, chart.shape)
-        return loss.measured.measure.room(now, rule) if isinstance(rule, Rule) else math.inf
+        return loss.measured.measure.room(now, rule, y) if isinstance(rule, Rule) else math.inf
 
     def alarm(tau: float, state: Array) -> float:
         now = chart.raw(tau, state)

@@ -97,7 +97,7 @@ class Disc:
         nodes = self.radius * np.sqrt(s)[:, None, None] * circle
         return Rule(nodes.reshape(-1, len(self.x)), np.outer(weights, parts).ravel(), LABEL)
 
-    def room(self, y: Array, rule: Rule) -> float:
+    def room(self, y: Array, rule: Rule, begun: Array) -> float:
         """The gradient leaves its plane as it is; what else moves it is seen by other rules."""
         return math.inf
 

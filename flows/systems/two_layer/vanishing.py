@@ -199,10 +199,9 @@ class KinkedPiece(Piece):
     gradient: Callable[[float, Array], Array]
     names: Callable[[int], str]
 
-    @property
-    def counted(self) -> bool:  # type: ignore[override]
+    def counts(self, tau: float) -> bool:
         """As that of the piece."""
-        return self.inner.counted
+        return self.inner.counts(tau)
 
     def decode(self, raw: Array) -> SoundState:
         """As that of the piece."""

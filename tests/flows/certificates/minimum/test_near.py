@@ -416,7 +416,11 @@ def random_loss(rng):
 def test_what_is_proved_of_a_random_loss_is_true(seed):
     loss, rate = random_loss(np.random.default_rng(seed))
     system = flows.OwnSystem("random", [x, y], loss)
-    found = flows.find_potential_near(system, {x: 0, y: 0}, rate, "1/1000")
+    try:
+        found = flows.find_potential_near(system, {x: 0, y: 0}, rate, "1/1000")
+    except flows.InputError as error:  # of 337 the level reaches to another minimum
+        assert FUZZ and "give a lower level" in str(error)
+        return
     assert found.proved or FUZZ
     if found.proved:
         data = found.data()

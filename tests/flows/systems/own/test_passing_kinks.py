@@ -1,0 +1,129 @@
+"""Runs on which kinks in the data move far: beyond the nodes and back, apart, and together."""
+
+import os
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import solve_ivp
+
+import flows
+from flows.systems.own import moving
+from symbolic import Expectation
+
+FUZZ = int(os.environ.get("POPFLOW_FUZZ", "0"))
+FIRST = int(os.environ.get("POPFLOW_FUZZ_FROM", "0"))
+SEEDS = range(FIRST, FIRST + FUZZ) if FUZZ else (0, 1, 2, 3)
+X, W, V = sp.symbols("x w v", real=True)
+# Beyond this the density is 1e-22.
+REACH, PANELS, GAUSS = 10.0, 12, 24
+# Of the other integration, and what it and its nodes leave of states and losses of order one.
+STEP, ORACLE = 1e-11, 1e-9
+UNITS = {  # with the places of its kinks
+    "ramp": (lambda u: sp.Max(0, u), (0,)),
+    "leaky": (lambda u: sp.Max(u, u / 10), (0,)),
+    "size": (sp.Abs, (0,)),
+    "square": (lambda u: sp.Max(0, u) ** 2, (0,)),
+    "hat": (lambda u: sp.Max(-1, sp.Min(1, u)), (-1, 1)),
+}
+
+
+def flow(body, entries, kinks, start, times):
+    """States and losses by Gauss-Legendre nodes between kinks, found anew at each state."""
+    nodes, weights = np.polynomial.legendre.leggauss(GAUSS)
+    code = sp.lambdify(
+        [*entries, X], [body, *(sp.diff(body, y) for y in entries)], ["scipy", "numpy"]
+    )
+    forms = sp.lambdify(entries, [[sp.diff(u, X), u.subs(X, 0)] for u in kinks])
+
+    def average(y):
+        slope, constant = np.array(forms(*y), dtype=float).T
+        with np.errstate(all="ignore"):
+            place = np.nan_to_num(-constant / slope, posinf=REACH, neginf=-REACH)
+        ends = np.concatenate([np.linspace(-REACH, REACH, PANELS), place.clip(-REACH, REACH)])
+        ends.sort()
+        half = np.diff(ends)[:, None] / 2
+        x = ((ends[1:] + ends[:-1])[:, None] / 2 + half * nodes).ravel()
+        mass = (half * weights).ravel() * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+        return np.array([np.broadcast_to(value, x.shape) @ mass for value in code(*y, x)])
+
+    found = solve_ivp(
+        lambda _, y: -average(y)[1:], (0, times[-1]), start, "DOP853", times, rtol=STEP, atol=STEP
+    )
+    return found.y.T, np.array([average(y)[0] for y in found.y.T])
+
+
+def is_followed(body, entries, kinks, start, times):
+    """Whether all losses of a run are within what it states, up to a kink of the loss itself."""
+    system = flows.OwnSystem("kinks", entries, Expectation(body, X))
+    run = flows.integrate(system, start, times[-1], times)
+    assert run.completed or "the gradient jumps" in run.message, run.message
+    reached = run.t[1:]
+    assert len(reached)
+    _, losses = flow(body, entries, kinks, start, reached)
+    stated = run.absolute_errors("loss")[1:] + ORACLE * max(1.0, np.abs(losses).max())
+    return bool((np.abs(run["loss"][1:] - losses) <= stated).all())
+
+
+HAT, PLACES = UNITS["hat"]
+# The second slope passes by zero, so that its kinks go beyond all nodes, and come back.
+PAIR = (
+    (HAT(W * X) + HAT(V * X) + sp.tanh(X)) ** 2 / 2,
+    [W, V],
+    [u * X - k for u in (W, V) for k in PLACES],
+    [3.0, 0.1],
+    np.linspace(0.5, 10.0, 12),
+)
+
+
+def test_a_run_whose_kinks_go_to_infinity_and_come_back_is_within_its_errors(monkeypatch):
+    assert is_followed(*PAIR)
+    # Control: nodes that follow a kink however far it goes.
+    monkeypatch.setattr(moving, "STRETCHED", np.inf)
+    assert not is_followed(*PAIR)
+
+
+def test_nodes_serve_until_a_cell_has_grown_or_a_kink_has_come_in():
+    system = flows.OwnSystem("hat", [W, V], Expectation(PAIR[0], X))
+    average = system._loss.measured
+
+    def left(begun, now):
+        begun, now = np.array(begun), np.array(now)
+        rule = average.measure.found(average, begun, 1e-12).rule
+        return average.measure.room(now, rule, begun)
+
+    assert left([8.0, 0.1], [8.0, 0.1]) > 0
+    assert left([8.0, 0.1], [8.0, 0.075]) > 0  # a kink moves from 10 to 13.3
+    assert left([8.0, 0.1], [8.0, 0.06]) < 0
+    assert left([8.0, 0.05], [8.0, -0.05]) > 0  # kinks are beyond all nodes on both sides
+    assert left([8.0, 0.05], [8.0, -0.1]) < 0
+    assert left([8.0, 0.05], [8.0, 0.1]) < 0
+
+
+def random_problem(seed):
+    """One or two units of a number, with biases and outputs or without, and a teacher."""
+    rng = np.random.default_rng(seed)
+    (unit, places), count = UNITS[rng.choice(list(UNITS))], int(rng.integers(1, 3))
+    names = [sp.symbols(f"w{k} a{k} b{k}", real=True) for k in range(count)]
+    trained, shifted = (int(side) for side in rng.integers(2, size=2))
+    inner = [w * X + (b if shifted else 0) for w, _, b in names]
+    out = sum((a if trained else 1) * unit(u) for (_, a, _), u in zip(names, inner, strict=True))
+    line = sp.Rational(int(rng.integers(1, 7)), 4) * X + sp.Rational(int(rng.integers(-3, 4)), 4)
+    kinks = [u - k for u in inner for k in places]
+    kind = rng.integers(3)
+    if kind == 0:
+        body = (out - sp.tanh(line)) ** 2 / 2
+    elif kind == 1:
+        body = (out + unit(line)) ** 2 / 2
+        kinks += [line - k for k in places]
+    else:
+        body = sp.log(1 + sp.exp(-sp.sign(line) * out)) + sum(w**2 for w, *_ in names) / 10
+        kinks += [line]
+    entries = [e for w, a, b in names for e in (w, *[a] * trained, *[b] * shifted)]
+    start = rng.normal(size=len(entries)) * rng.choice([0.2, 0.7, 1.5])
+    return body, entries, kinks, start, np.geomspace(0.02, rng.choice([3.0, 20.0]), 10)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_random_run_with_kinks_is_within_its_errors(seed):
+    assert is_followed(*random_problem(seed))

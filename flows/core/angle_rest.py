@@ -17,14 +17,14 @@ import functools
 import math
 from typing import Any
 
-from flows.arithmetic.kept import inner, loop
+from flows.arithmetic.kept import inner
 
 unfolding: Any = functools.partial(inner, unfolds=True)
 
 # Tangents of a quarter and of three quarters of a right angle.
 FIRST, LAST = math.sqrt(2.0) - 1.0, math.sqrt(2.0) + 1.0
 
-__all__ = ["angle_rest", "angle_rest_rate", "both_once"]
+__all__ = ["angle_rest", "angle_rest_rate"]
 
 
 @unfolding
@@ -110,10 +110,3 @@ def angle_rest_rate(x, y, p, q, left, up, turned, rise):
     wider = 2.0 * (x * p + y * q) + p * p + q * q
     rest = x * rise - y * turned + p * (up + rise) - q * (left + turned)
     return linear / square, (rest - linear * wider / square) / (square + wider)
-
-
-@loop
-def both_once(x, y, p, v, q, w, left, up, turned, rise):
-    """What both give at one point."""
-    linear, rate = angle_rest_rate(x, y, p + v, q + w, left, up, turned, rise)
-    return angle_rest(x, y, p, v, q, w), linear, rate

@@ -291,8 +291,7 @@ class MatrixFactorization(Defined):
         self, frame: Frame, states: SoundState, features: Mapping[str, Array], t: Array, rtol: float
     ) -> Array:
         """By how much errors of steps grow beside a saddle that is passed by."""
-        speed, residual = features["fit_speed"], features["residual"]
-        return growth(speed, residual, t, frame.values, int(self.depth))
+        return growth(features["fit_speed"], features["residual"], t, frame.values, int(self.depth))
 
     # The pieces of a run -----------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from flows.core.quadrature_rules import Rule
 from flows.expectations.legendre import ellipses, tensor
 from flows.expectations.rules import Proved
 from flows.expectations.tubes import has_bound
-from flows.systems.own.measured import Measured, summed
+from flows.systems.own.measured import Measure, Measured, summed
 from symbolic.language.stable import stable
 
 __all__ = ["Box", "over_cube"]
@@ -28,7 +28,7 @@ ROUNDED = 1e-15
 
 
 @dataclass(frozen=True)
-class Box:
+class Box(Measure):
     """Nodes in a box, of the numbers that an integrand depends on.
 
     Parameters
@@ -82,14 +82,6 @@ class Box:
         """Nodes; a number on which nothing depends is in the middle."""
         left = iter(counts)
         return tensor(self.ends, [next(left) if each else 1 for each in used])
-
-    def room(self, y: Array, rule: Rule, begun: Array) -> float:
-        """Nodes stay in the box."""
-        return math.inf
-
-    def across(self, rule: Rule) -> Rule:
-        """Nothing is across the box."""
-        return rule
 
 
 def over_cube(

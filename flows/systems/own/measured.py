@@ -5,10 +5,11 @@ r"""Averages over nodes that depend on the state, for other laws than the standa
 
 from __future__ import annotations
 
+import abc
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -29,17 +30,20 @@ BLOCK = 50_000
 EPSILON = float(np.finfo(float).eps)
 
 
-class Measure(Protocol):
-    """Where nodes are."""
+class Measure(abc.ABC):
+    """Where nodes are; here they stay, and nothing is across them."""
 
+    @abc.abstractmethod
     def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
         """Nodes for a state, with bounds of the errors of the average and of its gradient."""
 
     def room(self, y: Array, rule: Rule, begun: Array) -> float:
         """How far a state is from where the nodes of another serve no more; negative beyond."""
+        return math.inf
 
     def across(self, rule: Rule) -> Rule:
         """Rule that also averages what is quadratic across its nodes, as in a Hessian."""
+        return rule
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _chunks(rule: Rule, width: int) -> Any:
 
 
 @dataclass(frozen=True)
-class Places:
+class Places(Measure):
     """A plain sum: rows of data, or signs; nothing but rounding is lost.
 
     Parameters
@@ -161,11 +165,3 @@ class Places:
     def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
         """See :class:`Measure`."""
         return Proved(self.rule, np.zeros(2))
-
-    def room(self, y: Array, rule: Rule, begun: Array) -> float:
-        """Rows stay."""
-        return math.inf
-
-    def across(self, rule: Rule) -> Rule:
-        """Nothing is across a plain sum."""
-        return rule

@@ -19,8 +19,8 @@ from flows.expectations.cells import ALONE, REACH
 from flows.expectations.forms import Forms, forms_of
 from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
 from flows.expectations.rules import Proved, left_between
-from flows.systems.own.measured import Measured, columns_of, lengths_of, summed
-from flows.systems.own.numeric import between_kinks
+from flows.systems.own.measured import Measure, Measured, columns_of, lengths_of, summed
+from flows.systems.own.numeric import between_kinks, stacked
 from symbolic.language.averages.kinks import Kinks, kinks_of
 from symbolic.language.averages.moving_nodes import Moving, moving
 from symbolic.language.lower import lower
@@ -43,7 +43,7 @@ LINE, PLANE = "cells of a line", "cells of a plane"
 
 
 @dataclass(frozen=True)
-class Cells:
+class Cells(Measure):
     """Nodes between the kinks of an integrand.
 
     Parameters
@@ -102,7 +102,7 @@ class Cells:
         there = dict(zip(self.x, nodes.point, strict=True))
         pairs = zip(self.kinks.forms, self.kinks.steps, strict=True)
         signed = [(2 * step - 1) * form.xreplace(there) for form, step in pairs]
-        ends = [e for pair in nodes.lengths for e in pair]
+        ends = (e for row in zip(*nodes.lengths, strict=True) for e in row)
         return lower([*ends, *signed], (*self.y, *nodes.columns))
 
     @functools.cached_property
@@ -162,36 +162,25 @@ class Cells:
             return Proved(first, lengths_of(off) + np.where(ends, BEYOND * last, np.inf))
 
     def room(self, y: Array, rule: Rule, begun: Array) -> float:
-        """Negative where kinks have changed places, or passed by nodes, or cells have grown."""
-        # Where nodes end, kinks come and go.
-        end = (ALONE if len(self.x) == 1 else REACH) - EDGE
-        lengths, places, signed = self._seen(y, rule)
-        before, *_ = self._seen(begun, rule)
-        within = np.sqrt(sum(place**2 for place in places)) < end
-        shortest = (
-            np.min(np.where(np.abs(place) < end, length, math.inf))
-            for length, place in zip(lengths, places, strict=True)
-        )
-        left = (
-            np.min(np.where(within, STRETCHED * np.maximum(old, SHORT) - now, math.inf))
-            for old, now in zip(before, lengths, strict=True)
-        )
-        passed = (np.min(np.where(within, form, math.inf)) for form in signed)
-        return float(min([*shortest, *left, *passed])) + TOGETHER
+        """Negative where a kink has passed by nodes, or a cell has grown.
 
-    def _seen(self, y: Array, rule: Rule) -> tuple[list[Array], list[Array], list[Array]]:
+        Where nodes end, kinks come and go.
+        """
+        (old, *_), (new, places, sides) = (self._seen(state, rule) for state in (begun, y))
+        left = STRETCHED * np.maximum(old, SHORT) - new
+        within = np.linalg.norm(places, axis=1) < (ALONE if len(self.x) == 1 else REACH) - EDGE
+        return float(np.hstack([left, sides])[within].min(initial=np.inf)) + TOGETHER
+
+    def _seen(self, y: Array, rule: Rule) -> tuple[Array, Array, Array]:
         """Lengths of cells, places, and distances of nodes from each kink on their own side."""
+        hard, _, code = self._rows
         with np.errstate(all="ignore"):
-            found = self._lengths(*y.tolist(), *columns_of(rule.nodes))
-            hard, _, code = self._rows
             rows = np.reshape(code(*y.tolist(), *[0.0] * hard), (-1, len(self.x) + 1))[:hard]
             slopes = np.linalg.norm(rows[:, :-1], axis=1)
-            count = 2 * len(self.moving.lengths)
-            signed = [
-                np.where(size > 0, form / size, form)
-                for form, size in zip(found[count:], slopes, strict=True)
-            ]
-        return list(found[:count:2]), list(found[1:count:2]), signed
+            values = self._lengths(*y.tolist(), *columns_of(rule.nodes))
+            found, cells = stacked(values, rule.weights.shape), len(self.moving.lengths)
+            lengths, places, sides = np.split(found, [cells, 2 * cells], axis=1)
+            return lengths, places, np.where(slopes > 0, sides / slopes, sides)
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""

@@ -21,7 +21,7 @@ from flows.expectations.families import panels, tanh_sinh
 from flows.expectations.forms import forms_of
 from flows.expectations.kink_lines import axes_of
 from flows.expectations.rules import Proved, left_between
-from flows.systems.own.measured import Measured, summed
+from flows.systems.own.measured import Measure, Measured, summed
 from symbolic.language.lower import lower
 from symbolic.language.stable import stable
 
@@ -39,7 +39,7 @@ LABEL = "plane of a sphere"
 
 
 @dataclass(frozen=True)
-class Disc:
+class Disc(Measure):
     """Nodes in the plane of the forms of an integrand, where the sphere is a disc.
 
     Parameters
@@ -96,10 +96,6 @@ class Disc:
         circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ axes.T
         nodes = self.radius * np.sqrt(s)[:, None, None] * circle
         return Rule(nodes.reshape(-1, len(self.x)), np.outer(weights, parts).ravel(), LABEL)
-
-    def room(self, y: Array, rule: Rule, begun: Array) -> float:
-        """The gradient leaves its plane as it is; what else moves it is seen by other rules."""
-        return math.inf
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from flows.arithmetic.kept import lean, loop
+from flows.arithmetic.kept import lean
 from flows.systems.own.energy_units import ABOVE, FALLS
 
-__all__ = ["units", "units_once"]
+__all__ = ["units"]
 
 
 @lean
@@ -36,11 +34,3 @@ def units(slopes, doubt, h, since, found):
             found[i] = beside
         else:
             found[i] = max(own, largest / math.sqrt(1.0 + since * max(h[i], 0.0)))
-
-
-@loop
-def units_once(slopes, doubt, h, since):
-    """Units along each axis."""
-    found = np.empty(len(h))
-    units(slopes, doubt, h, since, found)
-    return found

@@ -441,11 +441,20 @@ def test_others_are_runs_alone(system: Any, options: dict[str, Any]) -> None:
 
 def test_compiled_units_are_those_of_runs_alone() -> None:
     """Fast, slow, flat axes, and one along which the loss curves downward."""
-    from flows.systems.own.units_of_members import units_once
+    from flows.arithmetic.kept import loop
+    from flows.systems.own import units_of_members
+
+    compiled = units_of_members.units
+
+    @loop
+    def once(slopes: Any, doubt: Any, h: Any, since: float) -> Any:
+        found = np.empty(len(h))
+        compiled(slopes, doubt, h, since, found)
+        return found
 
     slopes, doubt = np.array([1e-3, 2e-5, 0.0, 4.0]), np.full(4, 1e-30)
     h = np.array([-0.5, 1e-4, 0.0, 30.0])
-    assert np.allclose(units_once(slopes, doubt, h, 7.0), units(slopes, doubt, h, 7.0), rtol=1e-14)
+    assert np.allclose(once(slopes, doubt, h, 7.0), units(slopes, doubt, h, 7.0), rtol=1e-14)
 
 
 def test_errors_at_outputs_are_those_of_runs_that_end_there(

@@ -119,7 +119,15 @@ def test_angles_that_are_not_known_are_not_taken() -> None:
 @pytest.mark.parametrize("size", [1e-9, 1e-3, 1.0])
 def test_change_of_an_angle_beyond_its_linear_part_keeps_its_digits(size: float) -> None:
     """And its rate, in one direction; with a part a thousandth larger they are others."""
-    from flows.core.angle_rest import both_once  # Numba, where it is needed
+    from flows.arithmetic.kept import loop  # Numba, where it is needed
+    from flows.core.angle_rest import angle_rest, angle_rest_rate
+
+    @loop
+    def both_once(
+        x: Any, y: Any, p: Any, v: Any, q: Any, w: Any, left: Any, up: Any, turned: Any, rise: Any
+    ) -> Any:
+        linear, rate = angle_rest_rate(x, y, p + v, q + w, left, up, turned, rise)
+        return angle_rest(x, y, p, v, q, w), linear, rate
 
     drawn = np.random.default_rng(2)
     for _ in range(40):

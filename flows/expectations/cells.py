@@ -26,7 +26,7 @@ REACH, ALONE = 9.0, 14.0
 # Widest panels, and how long one may be beside its distance from a turn, or the width of that.
 WIDEST, NEAR = 4.5, 2.5
 # Nodes of a panel, and those of the second rule to each side.
-GAUSS, STEPS = 20, 30
+GAUSS, STEPS = 20, 37
 # Halvings of a cell.
 DEEPEST = 60
 

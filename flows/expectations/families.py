@@ -13,7 +13,7 @@ from flows.core.arrays import Array
 __all__ = ["Ends", "panels", "tanh_sinh"]
 
 # Spacing of tanh-sinh nodes.
-SPACING = 0.11
+SPACING = 0.09
 
 
 class Ends(NamedTuple):

@@ -32,7 +32,7 @@ MOST_DIRECTIONS = 2
 # Nodes along the radius, which are doubled so often at most; four times as many are on a circle.
 FEWEST, DOUBLED = 12, 4
 # Nodes of the second rule to each side along the radius, and of its panels on a circle.
-STEPS, PANEL = 40, 16
+STEPS, PANEL = 49, 16
 EPSILON = float(np.finfo(float).eps)
 # What rules are called.
 LABEL = "plane of a sphere"

@@ -78,6 +78,7 @@ PAIR = (
 
 def test_a_run_whose_kinks_go_to_infinity_and_come_back_is_within_its_errors(monkeypatch):
     assert is_followed(*PAIR)
+    assert is_followed(*PAIR[:3], [1.0, 0.05], PAIR[-1])  # to a small loss
     # Control: nodes that follow a kink however far it goes.
     monkeypatch.setattr(moving, "STRETCHED", np.inf)
     assert not is_followed(*PAIR)

@@ -97,13 +97,19 @@ class Cells(Measure):
 
     @functools.cached_property
     def _lengths(self) -> Callable[..., Any]:
-        """Code of the lengths of cells, of places in them, and of each kink's form by its sign."""
+        """Code of the lengths of cells; at nodes and corners, of places, and how far kinks are."""
         nodes = self.moving
+        lengths, places = zip(*nodes.lengths, strict=True)
         there = dict(zip(self.x, nodes.point, strict=True))
-        pairs = zip(self.kinks.forms, self.kinks.steps, strict=True)
-        signed = [(2 * step - 1) * form.xreplace(there) for form, step in pairs]
-        ends = (e for row in zip(*nodes.lengths, strict=True) for e in row)
-        return lower([*ends, *signed], (*self.y, *nodes.columns))
+        sides = []
+        for form, step in zip(self.kinks.forms, self.kinks.steps, strict=True):
+            slope = sp.sqrt(sp.Add(*(sp.diff(form, s) ** 2 for s in self.x)))
+            sides.append((2 * step - 1) * form.xreplace(there) / slope)
+        inside = nodes.inside[0], *nodes.between
+        corners = itertools.product((sp.S.Zero, sp.S.One), repeat=len(inside))
+        points = {}, *(dict(zip(inside, at, strict=True)) for at in corners)
+        found = (e.xreplace(at) for at in points for e in (*places, *sides))
+        return lower([*lengths, *found], (*self.y, *nodes.columns))
 
     @functools.cached_property
     def _something(self) -> NDArray[np.bool_]:
@@ -141,19 +147,10 @@ class Cells(Measure):
             for second in [(True, False), (False, True)] if plane else [(True, False)]:
                 other, _ = self._nodes(hard, smooth, *second)
                 off = off + left_between(total, summed(average.code, y, other)[0], size)
-            whole, near, last = (
-                lengths_of(sizes)
-                for sizes in (
-                    size,
-                    *(
-                        summed(average.code, y, Rule(first.nodes[at], first.weights[at], ""))[1]
-                        for at in (
-                            (far > reach - 2 * EDGE) & (far <= reach - EDGE),
-                            far > reach - EDGE,
-                        )
-                    ),
-                )
-            )
+            edges = (far > reach - 2 * EDGE) & (far <= reach - EDGE), far > reach - EDGE
+            parts = (Rule(first.nodes[at], first.weights[at], "") for at in edges)
+            sizes = size, *(summed(average.code, y, part)[1] for part in parts)
+            whole, near, last = map(lengths_of, sizes)
             # What no node sees may be all beyond them, where a kink is.
             slopes = np.linalg.norm(hard[:, :-1], axis=1)
             beyond = (slopes > 0) & (np.abs(hard[:, -1]) > (reach - EDGE) * slopes)
@@ -162,25 +159,24 @@ class Cells(Measure):
             return Proved(first, lengths_of(off) + np.where(ends, BEYOND * last, np.inf))
 
     def room(self, y: Array, rule: Rule, begun: Array) -> float:
-        """Negative where a kink has passed by nodes, or a cell has grown.
+        """Negative where a kink has come into a cell, or a cell has grown.
 
         Where nodes end, kinks come and go.
         """
         (old, *_), (new, places, sides) = (self._seen(state, rule) for state in (begun, y))
-        left = STRETCHED * np.maximum(old, SHORT) - new
-        within = np.linalg.norm(places, axis=1) < (ALONE if len(self.x) == 1 else REACH) - EDGE
-        return float(np.hstack([left, sides])[within].min(initial=np.inf)) + TOGETHER
+        near = np.linalg.norm(places, axis=-1) < (ALONE if len(self.x) == 1 else REACH) - EDGE
+        grown = (STRETCHED * np.maximum(old, SHORT) - new)[near[:, 0]]
+        left = np.concatenate([grown.ravel(), sides[near].ravel()])
+        # Of a form that is zero throughout there is no side.
+        return float(np.fmin.reduce(left, initial=np.inf)) + TOGETHER
 
     def _seen(self, y: Array, rule: Rule) -> tuple[Array, Array, Array]:
-        """Lengths of cells, places, and distances of nodes from each kink on their own side."""
-        hard, _, code = self._rows
+        """Lengths of cells; places of nodes and corners, and how far kinks are on their sides."""
         with np.errstate(all="ignore"):
-            rows = np.reshape(code(*y.tolist(), *[0.0] * hard), (-1, len(self.x) + 1))[:hard]
-            slopes = np.linalg.norm(rows[:, :-1], axis=1)
             values = self._lengths(*y.tolist(), *columns_of(rule.nodes))
-            found, cells = stacked(values, rule.weights.shape), len(self.moving.lengths)
-            lengths, places, sides = np.split(found, [cells, 2 * cells], axis=1)
-            return lengths, places, np.where(slopes > 0, sides / slopes, sides)
+        found, cells = stacked(values, rule.weights.shape), len(self.moving.lengths)
+        points = found[:, cells:].reshape(len(found), -1, cells + len(self.kinks.forms))
+        return found[:, :cells], points[..., :cells], points[..., cells:]
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""

@@ -103,8 +103,9 @@ class Cells(Measure):
         there = dict(zip(self.x, nodes.point, strict=True))
         sides = []
         for form, step in zip(self.kinks.forms, self.kinks.steps, strict=True):
-            slope = sp.sqrt(sp.Add(*(sp.diff(form, s) ** 2 for s in self.x)))
-            sides.append((2 * step - 1) * form.xreplace(there) / slope)
+            # A kink of a small slope is known to the rounding of its form only.
+            size = sp.sqrt(sp.Add(1, *(sp.diff(form, s) ** 2 for s in self.x)))
+            sides.append((2 * step - 1) * form.xreplace(there) / size)
         inside = nodes.inside[0], *nodes.between
         corners = itertools.product((sp.S.Zero, sp.S.One), repeat=len(inside))
         points = {}, *(dict(zip(inside, at, strict=True)) for at in corners)
@@ -167,8 +168,7 @@ class Cells(Measure):
         near = np.linalg.norm(places, axis=-1) < (ALONE if len(self.x) == 1 else REACH) - EDGE
         grown = (STRETCHED * np.maximum(old, SHORT) - new)[near[:, 0]]
         left = np.concatenate([grown.ravel(), sides[near].ravel()])
-        # Of a form that is zero throughout there is no side.
-        return float(np.fmin.reduce(left, initial=np.inf)) + TOGETHER
+        return float(left.min(initial=np.inf)) + TOGETHER
 
     def _seen(self, y: Array, rule: Rule) -> tuple[Array, Array, Array]:
         """Lengths of cells; places of nodes and corners, and how far kinks are on their sides."""

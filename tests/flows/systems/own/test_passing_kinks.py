@@ -63,7 +63,9 @@ def is_followed(body, entries, kinks, start, times, half=None):
     density = {} if half is None else {"density": Cube(-half, half)}
     system = flows.OwnSystem("kinks", entries, Expectation(body, X, **density))
     run = flows.integrate(system, start, times[-1], times)
-    assert run.completed or "the gradient jumps" in run.message, run.message
+    # Of a closed form a run may come to its kink in steps of rounding, until its budget is spent.
+    spent = FUZZ and run.status == "step_budget"
+    assert run.completed or "the gradient jumps" in run.message or spent, run.message
     reached = run.t[1:]
     assert len(reached)
     _, losses = flow(body, entries, kinks, start, reached, half)

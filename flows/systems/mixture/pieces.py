@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,8 +77,6 @@ class MixturePiece(Piece):
         Within which form, clock and rule serve; the means in the order of the components.
     """
 
-    #: Each piece takes a step, and many of them are no sign of trouble.
-    counted: ClassVar[bool] = False
     calculus: Calculus
     tolerance: float
     regimes: Regimes | None
@@ -88,6 +86,10 @@ class MixturePiece(Piece):
     kind: int
     order: NDArray[np.intp]
     limits: Limits
+
+    def counts(self, tau: float) -> bool:
+        """Each piece takes a step, and many of them are no sign of trouble."""
+        return False
 
     def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""

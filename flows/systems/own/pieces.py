@@ -163,14 +163,11 @@ class OwnPiece(Piece):
         rule = unpack_rule(self.loss, self.chart.weights, self.chart.shape)
 
         def gradient(far: Array) -> Array:
-            y = raw + far
-            if rule is None:
-                return self.loss.at(y)[1]
-            if (
-                isinstance(self.loss, Loss) and self.loss.measured is not None
-            ):  # beyond a kink nodes are others
-                return estimate(self.loss, y, RESERVE * self.tolerance, careful=False).gradient
-            return self.loss.summed(y, rule)[0][1:]
+            y, loss = raw + far, self.loss
+            # Beyond a kink nodes are others.
+            if rule is not None and isinstance(loss, Loss) and loss.measured is not None:
+                return estimate(loss, y, RESERVE * self.tolerance, careful=False).gradient
+            return loss.at(y)[1] if rule is None else loss.summed(y, rule)[0][1:]
 
         def curvature(y: Array) -> float:
             return float(np.abs(self.loss.hessian(y, rule)).max())

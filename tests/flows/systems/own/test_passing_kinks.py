@@ -109,6 +109,15 @@ def test_a_kink_that_comes_in_by_the_end_of_a_cube_is_seen_there(monkeypatch):
     assert not is_followed(*problem)
 
 
+def test_a_slide_along_a_kink_of_the_loss_is_told_and_not_completed():
+    body = (sp.Abs(W * X) + sp.Abs(V * X) - sp.tanh(X + sp.Rational(1, 4))) ** 2 / 2
+    system = flows.OwnSystem("slide", [W, V], Expectation(body, X))
+    run = flows.integrate(system, [0.6, 0.1], 20.0)
+    assert run.status == "field_failed" and "the gradient jumps" in run.message
+    # Up to there it is right: the second slope falls to zero, where both of its signs fall.
+    assert abs(run.state[-1, 1]) < abs(run.state[0, 1]) and (run.state[:, 1] >= 0).all()
+
+
 def test_nodes_serve_until_a_cell_has_grown_or_a_kink_has_come_in():
     system = flows.OwnSystem("hat", [W, V], Expectation(PAIR[0], X))
     average = system._loss.measured

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from flows.core.errors import InputError
 from flows.core.starts import seeded
 from flows.core.system import System
 from flows.systems.field.shapes import Shapes, flat, pack, unpack
+from flows.systems.field.statements import statements_of
+from potentials import Statements
 from symbolic.language.blocks import shape
 
 __all__ = ["LARGEST", "InBlocks"]
@@ -28,6 +30,16 @@ class InBlocks(System):
     constants: Any
     settings: Any
     start: Any
+    potentials: Any
+    claims: Any
+    marks: Any
+    #: LaTeX of the rate of a potential along the flow.
+    along: ClassVar[str] = r"-\left\langle \nabla %(phi)s, \nabla L \right\rangle"
+
+    @property
+    def statements(self) -> Statements:
+        """The system's own potentials and claims."""
+        return statements_of(self.potentials, self.claims, self.marks, self.along)
 
     @property
     def _shapes(self) -> Shapes:

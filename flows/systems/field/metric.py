@@ -27,10 +27,9 @@ from flows.systems.field.blocks import (
 )
 from flows.systems.field.flow import FieldFlow
 from flows.systems.field.recorded import definition_of
-from flows.systems.field.statements import fingerprint, statements_of
+from flows.systems.field.statements import fingerprint
 from flows.systems.field.states import FieldState, Frame
 from flows.systems.field.written import TIME, Expressions, expressions, in_closed_form
-from potentials import Statements
 from symbolic.language.blocks import Block, shape, written_out
 from symbolic.language.lower import lower
 
@@ -70,6 +69,7 @@ class MetricFlow(FieldFlow):
     steps: tuple[float, float, float] = dataclasses.field(
         default=(0.0, 0.0, 0.0), compare=False, repr=False, init=False
     )
+    along = r"-\left\langle \nabla %(phi)s, G^{-1} \nabla L \right\rangle"
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
@@ -166,16 +166,6 @@ class MetricFlow(FieldFlow):
                 "weights": tuple((block.name, x) for block, x in weights),
                 "whole": whole,
             },
-        )
-
-    @property
-    def statements(self) -> Statements:
-        """The system's own potentials and claims."""
-        return statements_of(
-            self.potentials,
-            self.claims,
-            self.marks,
-            lambda sign: rf"-\left\langle \nabla {sign}, G^{{-1}} \nabla L \right\rangle",
         )
 
 

@@ -49,9 +49,7 @@ class FieldPiece(Piece):
     blocks: tuple[int, ...]
     chart: Chart
 
-    def counts(self, tau: float) -> bool:
-        """Steps end the run, not pieces."""
-        return False
+    counted = 0.0  # steps end the run, not pieces
 
     def decode(self, raw: Array) -> FieldState:
         """State of raw coordinates at the start of the piece."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +19,7 @@ HERE = Source("this system", 2026, "", "its own definition", "definition")
 
 
 def statements_of(
-    potentials: Pairs, claims: tuple[Any, ...], marks: tuple[Any, ...], rate: Callable[[str], str]
+    potentials: Pairs, claims: tuple[Any, ...], marks: tuple[Any, ...], along: str
 ) -> Statements:
     """Statements whose potentials are observed at states, with their rates.
 
@@ -30,13 +29,13 @@ def statements_of(
         By name.
     claims, marks : tuple
         As they were given.
-    rate : callable
-        LaTeX of the rate along the flow, from that of the potential.
+    along : str
+        LaTeX of the rate along the flow, of a potential `%(phi)s`.
     """
     found = []
     for name, expression in potentials:
         sign = rf"\mathrm{{{name}}}".replace("_", r"\_")
-        names = MappingProxyType({name: sp.latex(expression), f"{name}_dot": rate(sign)})
+        names = MappingProxyType({name: sp.latex(expression), f"{name}_dot": along % {"phi": sign}})
         terms = single(name, "state", symbol(name), None)
         found.append(Potential(name, sign, terms, symbol(name), "where it is smooth", HERE, names))
     return Statements(tuple(found), (), claims, marks)

@@ -14,9 +14,8 @@ from flows.core.errors import InputError
 from flows.systems.field.blocks import check_names, frozen, hold_tuples
 from flows.systems.field.flow import FieldFlow
 from flows.systems.field.recorded import definition_of
-from flows.systems.field.statements import fingerprint, statements_of
+from flows.systems.field.statements import fingerprint
 from flows.systems.field.written import TIME, Expressions, components, expressions
-from potentials import Statements
 from symbolic.evidence.derivation import Document
 
 __all__ = ["ODE"]
@@ -90,6 +89,7 @@ class ODE(FieldFlow):
     steps: tuple[float, float, float] = dataclasses.field(
         default=(0.0, 0.0, 0.0), compare=False, repr=False, init=False
     )
+    along = r"\left\langle \nabla %(phi)s, f \right\rangle + \partial_t %(phi)s"
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
@@ -160,14 +160,4 @@ class ODE(FieldFlow):
                 "field": tuple(zip(names, self.field, strict=True)),
                 "potentials": self.potentials,
             },
-        )
-
-    @property
-    def statements(self) -> Statements:
-        """The system's own potentials and claims."""
-        return statements_of(
-            self.potentials,
-            self.claims,
-            self.marks,
-            lambda sign: rf"\left\langle \nabla {sign}, f \right\rangle + \partial_t {sign}",
         )

@@ -95,7 +95,6 @@ class GMMEM(MixtureSystem):
 
     name: ClassVar[str] = "gmm_em"
     title: ClassVar[str] = "Gradient EM"
-    dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = gmm_em
     stretch: ClassVar[float] = 1.0
@@ -133,11 +132,6 @@ class GMMEM(MixtureSystem):
         system = cls(n=n, d=d, weights=weights)
         return system, system.chosen_start(options) if initial is None else initial
 
-    @classmethod
-    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """System of ``n``, ``d`` and ``weights``."""
-        return cls(parameters["n"], parameters["d"], parameters["weights"])
-
     @property
     def formula(self) -> tuple[Sequence[Block], Any]:
         """Means `mu`, and the average over inputs."""
@@ -152,16 +146,6 @@ class GMMEM(MixtureSystem):
             "weights": list(self.weights),
             "weight_min": min(self.weights),
         }
-
-    @property
-    def unit(self) -> float:
-        """One, since the user's means are the mixture's."""
-        return 1.0
-
-    @property
-    def origin(self) -> None:
-        """The target stands at 0."""
-        return
 
     def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -68,6 +69,7 @@ class MixtureSystem(System):
     Concrete systems are dataclasses with the fields ``n``, ``d`` and ``tolerance``.
     """
 
+    dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     #: The module that derives the loss.
     calculus: ClassVar[Calculus]
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
@@ -82,17 +84,23 @@ class MixtureSystem(System):
     #: Relative error of the field that steps of a run can bear.
     tolerance: float
 
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of its own fields."""
+        own = (field.name for field in dataclasses.fields(cls) if field.init)  # type: ignore[arg-type]
+        return cls(**{name: parameters[name] for name in own})
+
     # What differs ------------------------------------------------------------------------
 
     @property
-    @abc.abstractmethod
     def unit(self) -> float:
         """Length of the user's means over that in which the target has unit variance."""
+        return 1.0
 
     @property
-    @abc.abstractmethod
     def origin(self) -> Array | None:
         """Target's mean in the user's coordinates, None for 0."""
+        return None
 
     @abc.abstractmethod
     def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flows.core.errors import InputError
 from flows.systems.field.in_blocks import InBlocks
-from flows.systems.field.statements import statements_of
 from flows.systems.own.given import loss_of
 from flows.systems.own.polynomial import block_shapes, stated_terms, written_entries
 from flows.systems.own.sound_state import feature_names
 from flows.systems.own.steps import stated_steps
 from flows.systems.own.view import View
-from potentials import Statements
 from symbolic.language.blocks import Block
 from symbolic.language.stated import stated
 from symbolic.systems.own.derivation import derive
@@ -89,16 +87,6 @@ class Defined(InBlocks):
     def formula(self) -> tuple[Sequence[Block], Any]:
         """Blocks and loss as they were given."""
         return self.blocks, self.expression
-
-    @property
-    def statements(self) -> Statements:
-        """The system's own potentials and claims."""
-        return statements_of(
-            self.potentials,
-            self.claims,
-            self.marks,
-            lambda sign: rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
-        )
 
     @property
     def _features(self) -> list[str]:

@@ -95,7 +95,6 @@ class ScoreMatching(MixtureSystem):
 
     name: ClassVar[str] = "score_matching"
     title: ClassVar[str] = "Score matching"
-    dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = calculus
     stretch: ClassVar[float] = 2.0
@@ -126,11 +125,6 @@ class ScoreMatching(MixtureSystem):
         noise_time = 0.0 if options["noise_time"] is None else options["noise_time"]
         system = cls(n=n, d=d, noise_time=noise_time, target=target)
         return system, system.chosen_start(options) if initial is None else initial
-
-    @classmethod
-    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """System of ``n``, ``d``, ``noise_time`` and ``target``."""
-        return cls(parameters["n"], parameters["d"], parameters["noise_time"], parameters["target"])
 
     @property
     def formula(self) -> tuple[Sequence[Block], Any]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.expectations.families import panels, tanh_sinh
 
-__all__ = ["ALONE", "REACH", "Cells", "Turns", "nodes_of"]
+__all__ = ["ALONE", "REACH", "Cells", "Panels", "Turns", "nodes_of"]
 
 #: Nodes of a plane end here, where beyond is 1e-19 of all; those of a line, which are few, where
 #: averages over what is far from the middle have their digits.
@@ -29,6 +29,13 @@ WIDEST, NEAR = 4.5, 2.5
 GAUSS, STEPS = 20, 37
 # Halvings of a cell.
 DEEPEST = 60
+
+
+class Panels(NamedTuple):
+    """A rule: whether it is the second one, and how often its panels are halved."""
+
+    second: bool
+    halved: int
 
 
 class Turns(NamedTuple):
@@ -69,7 +76,7 @@ def _rule(second: bool) -> tuple[Array, Array]:
     return found.low - found.high, 2 * found.weights
 
 
-def nodes_of(low: Array, high: Array, turns: Turns, second: bool) -> Cells:
+def nodes_of(low: Array, high: Array, turns: Turns, rule: Panels) -> Cells:
     """Nodes of cells between two places.
 
     Parameters
@@ -78,14 +85,15 @@ def nodes_of(low: Array, high: Array, turns: Turns, second: bool) -> Cells:
         Their ends.
     turns : Turns
         What is steep.
-    second : bool
-        Whether the second rule is asked for.
+    rule : Panels
+        Which one is asked for.
     """
-    every = np.arange(len(low))
-    alone = _short(every, low, high, turns)
-    found = [_placed(every[alone], np.tile([0.0, 1.0], (alone.sum(), 1)), second, False)]
+    every, part = np.arange(len(low)), 2.0**-rule.halved
+    alone = _short(every, low, high, turns, part)
+    found = [_placed(every[alone], np.tile([0.0, 1.0], (alone.sum(), 1)), rule.second, False)]
     for start, length, upper in ((low, high - low, False), (high, low - high, True)):
-        found.append(_placed(*_halved(every[~alone], start, length, turns), second, upper))
+        halves = _halved(every[~alone], start, length, turns, part)
+        found.append(_placed(*halves, rule.second, upper))
     return Cells(*map(np.concatenate, zip(*found, strict=True)))
 
 
@@ -98,16 +106,18 @@ def _placed(of: NDArray[np.int64], panels: Array, second: bool, upper: bool) -> 
     return Cells(np.repeat(of, len(x)), *sides, (half * w).ravel())
 
 
-def _short(of: NDArray[np.int64], low: Array, high: Array, turns: Turns) -> NDArray[np.bool_]:
-    """Whether parts of cells are short beside their distance from each turn, or its width."""
+def _short(
+    of: NDArray[np.int64], low: Array, high: Array, turns: Turns, part: float
+) -> NDArray[np.bool_]:
+    """Whether intervals are short beside their distance from each turn, or a part of its width."""
     place, width = (t if len(t) == 1 else t[of] for t in turns)
     away = np.maximum(low[:, None] - place, place - high[:, None])
     near = NEAR * np.maximum(away, width)
-    return np.asarray(high - low <= np.minimum(near.min(axis=1, initial=WIDEST), WIDEST))
+    return np.asarray(high - low <= part * np.minimum(near.min(axis=1, initial=WIDEST), WIDEST))
 
 
 def _halved(
-    of: NDArray[np.int64], start: Array, length: Array, turns: Turns
+    of: NDArray[np.int64], start: Array, length: Array, turns: Turns, part: float
 ) -> tuple[NDArray[np.int64], Array]:
     """Panels of the nearer halves of cells: which cell, and parts of it."""
     parts = np.tile([0.0, 0.5], (len(of), 1))
@@ -115,7 +125,7 @@ def _halved(
     for depth in range(DEEPEST + 1):
         ends = start[of, None] + parts * length[of, None]
         ends.sort(axis=1)
-        short = _short(of, ends[:, 0], ends[:, 1], turns) | (depth == DEEPEST)
+        short = _short(of, ends[:, 0], ends[:, 1], turns, part) | (depth == DEEPEST)
         done.append((of[short], parts[short]))
         of, long = of[~short], parts[~short]
         if not len(of):

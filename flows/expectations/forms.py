@@ -63,6 +63,8 @@ class Forms:
         `z`.
     rows : Matrix, shape (m, d + 1)
         `A` and `b`, in the entries `y`.
+    met : Matrix, shape (M, d + 1)
+        All affine parts of the integrand, as `rows`: each turns it at a place of its own.
     y : tuple of Symbol
         The entries.
     """
@@ -70,6 +72,7 @@ class Forms:
     function: sp.Expr
     symbols: tuple[sp.Symbol, ...]
     rows: sp.ImmutableMatrix
+    met: sp.ImmutableMatrix
     y: tuple[sp.Symbol, ...]
 
     @functools.cached_property
@@ -220,6 +223,7 @@ def forms_of(integrand: sp.Expr, x: Sequence[sp.Symbol], y: Sequence[sp.Symbol])
     (tanh(z0)**2, [[w, v]])
     """
     known: list[tuple[tuple[sp.Expr, ...], sp.Symbol]] = []
+    met: dict[tuple[sp.Expr, ...], None] = {}
 
     def coefficients(e: sp.Expr) -> tuple[sp.Expr, ...] | None:
         row = [sp.diff(e, each) for each in x]
@@ -228,6 +232,7 @@ def forms_of(integrand: sp.Expr, x: Sequence[sp.Symbol], y: Sequence[sp.Symbol])
         return (*row, e.xreplace(dict.fromkeys(x, sp.S.Zero)))
 
     def symbol(row: tuple[sp.Expr, ...]) -> sp.Expr:
+        met.setdefault(row)
         *slope, offset = row
         first = next(k for k, r in enumerate(slope) if r != 0)
         for other, name in known:
@@ -252,5 +257,6 @@ def forms_of(integrand: sp.Expr, x: Sequence[sp.Symbol], y: Sequence[sp.Symbol])
         return e.func(*map(visit, e.args))
 
     function = visit(integrand)
-    rows = sp.ImmutableMatrix([row for row, _ in known]) if known else sp.ImmutableMatrix(0, 0, [])
-    return Forms(function, tuple(name for _, name in known), rows, tuple(y))
+    rows, names = zip(*known, strict=True) if known else ((), ())
+    matrix = sp.ImmutableMatrix
+    return Forms(function, tuple(names), matrix(rows), matrix(list(met)), tuple(y))

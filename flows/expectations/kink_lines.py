@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.expectations.cells import Turns, nodes_of
+from flows.expectations.cells import Panels, Turns, nodes_of
 
 __all__ = ["Plane", "axes_of", "lines", "sweep", "way_of"]
 
@@ -87,7 +87,7 @@ def lines(
     smooth: Plane,
     v: Array,
     reach: float,
-    second: bool,
+    rule: Panels,
     something: NDArray[np.bool_],
 ) -> Lines:
     """Nodes of the lines at places `v` across, shape (L,), up to a distance from the middle.
@@ -115,7 +115,7 @@ def lines(
             np.hstack([np.where(steep, turn, np.inf), np.where(outside, ends, np.inf)]),
             np.hstack([np.where(steep, 1 / np.abs(along), np.inf), FALLS / np.abs(ends)]),
         )
-    of, theta, rest, weights = nodes_of(low, high, turns, second)
+    of, theta, rest, weights = nodes_of(low, high, turns, rule)
     where = low[of] + theta * (high - low)[of]
     return Lines(line[of], picked[of], theta, rest, signs[of].astype(float), weights, where)
 
@@ -145,7 +145,7 @@ def _between(places: Array, reach: float) -> tuple[NDArray[np.int64], Array, Arr
 
 
 def sweep(
-    hard: Plane, smooth: Plane, pairs: Sequence[tuple[int, int]], reach: float, second: bool
+    hard: Plane, smooth: Plane, pairs: Sequence[tuple[int, int]], reach: float, rule: Panels
 ) -> tuple[Array, Array, Array]:
     """Nodes across the lines: ends and part, where they are, and weights."""
     flat = Plane(*(part.reshape(-1) for part in smooth))
@@ -174,5 +174,5 @@ def sweep(
             hard.beside[i] * hard.along[j] - hard.beside[j] * hard.along[i]
         )
     _, low, high, ends = _between(crossings[None], reach)
-    of, theta, _, weights = nodes_of(low, high, Turns(place[None, near], width[None, near]), second)
+    of, theta, _, weights = nodes_of(low, high, Turns(place[None, near], width[None, near]), rule)
     return np.column_stack([ends[of], theta]), low[of] + theta * (high - low)[of], weights

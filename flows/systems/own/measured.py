@@ -85,6 +85,16 @@ class Measured:
         program = program_of(whole, self.y) if self.derived is None else self.derived[0]
         return taped(program, (*self.y, *self.columns))
 
+    def is_known(self, y: Array, rule: Rule, total: Array, bound: Array, tolerance: float) -> bool:
+        """Whether bounds are below a part of the average, or no rule is better than they say.
+
+        A finer one tells no more than last bits of the state do.
+        """
+        if (bound <= tolerance * lengths_of(total)).all():
+            return True
+        moved = summed(self.code, y * (1 + EPSILON), rule)[0] - total
+        return bool((bound <= np.maximum(tolerance * lengths_of(total), lengths_of(moved))).all())
+
     def rounded(self, y: Array, rule: Rule) -> Array | None:
         """Bound of the rounding of the integrand in the average with gradient, shape (1 + N,).
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
+from scipy.optimize import linprog
 
 from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
-from flows.expectations.cells import ALONE, REACH
+from flows.expectations.cells import ALONE, REACH, Panels
 from flows.expectations.forms import Forms, forms_of
 from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
 from flows.expectations.rules import Proved, left_between
@@ -38,6 +39,10 @@ EDGE, BEYOND, FALLS, NOTHING = 0.5, 10.0, 0.5, 1e-14
 TOGETHER = 1e-13
 # Panels hold their digits while a cell grows by this factor, or is shorter than the second number.
 STRETCHED, SHORT = 1.5, 0.02
+# Panels are halved so often at most, up to so many nodes.
+HALVED, MOST_NODES = 4, 30_000
+# Status of a linear program.
+UNBOUNDED = 3
 # What rules are called.
 LINE, PLANE = "cells of a line", "cells of a plane"
 
@@ -89,7 +94,7 @@ class Cells(Measure):
     @functools.cached_property
     def _rows(self) -> tuple[int, int, Callable[..., Any]]:
         """Numbers of kinks and of smooth forms, and the code of their slopes and constants."""
-        steps, smooth = self.kinks.steps, self._forms.rows
+        steps, smooth = self.kinks.steps, self._forms.met
         zero = dict.fromkeys(self.x, sp.S.Zero)
         hard = [[*(sp.diff(z, s) for s in self.x), z.xreplace(zero)] for z in self.kinks.forms]
         entries = [e for row in (*hard, *smooth.tolist()) for e in row]
@@ -140,24 +145,51 @@ class Cells(Measure):
             return Proved(
                 Rule(np.zeros((1, len(average.columns))), np.ones(1), ""), np.full(2, math.inf)
             )
-        first, far = self._nodes(hard, smooth, False, False)
+        for halved in range(HALVED + 1):
+            rule, total, bound = self._proved(average, y, (hard, smooth), halved)
+            known = average.is_known(y, rule, total, bound, tolerance)
+            if known or not np.isfinite(bound).all() or len(rule) > MOST_NODES:
+                break
+        return Proved(rule, bound)
+
+    def _proved(
+        self, average: Measured, y: Array, rows: tuple[Array, Array], halved: int
+    ) -> tuple[Rule, Array, Array]:
+        """Rule of panels, the average with its gradient, and bounds of its errors."""
+        panels, others = (Panels(second, halved) for second in (False, True))
+        first, far = self._nodes(*rows, panels, panels)
         total, size = summed(average.code, y, first)
         plane, reach = first.label == PLANE, _reach(first.label)
         off = np.zeros(1 + len(y))
         with np.errstate(all="ignore"):  # infinite terms
-            for second in [(True, False), (False, True)] if plane else [(True, False)]:
-                other, _ = self._nodes(hard, smooth, *second)
+            for second in [(others, panels), (panels, others)] if plane else [(others, panels)]:
+                other, _ = self._nodes(*rows, *second)
                 off = off + left_between(total, summed(average.code, y, other)[0], size)
             edges = (far > reach - 2 * EDGE) & (far <= reach - EDGE), far > reach - EDGE
             parts = (Rule(first.nodes[at], first.weights[at], "") for at in edges)
             sizes = size, *(summed(average.code, y, part)[1] for part in parts)
             whole, near, last = map(lengths_of, sizes)
-            # What no node sees may be all beyond them, where a kink is.
-            slopes = np.linalg.norm(hard[:, :-1], axis=1)
-            beyond = (slopes > 0) & (np.abs(hard[:, -1]) > (reach - EDGE) * slopes)
-            seen = (whole > 0) | ~beyond.any()
+            # All that no node sees may be beyond them.
+            seen = (whole > 0) | (whole.all() or not self._beyond(rows[0], reach - EDGE))
             ends = seen & ((last < FALLS * near) | (last <= NOTHING * whole))
-            return Proved(first, lengths_of(off) + np.where(ends, BEYOND * last, np.inf))
+            return first, total, lengths_of(off) + np.where(ends, BEYOND * last, np.inf)
+
+    def _beyond(self, hard: Array, reach: float) -> bool:
+        """Whether anything is averaged beyond kinks that are as far out as this."""
+        slopes, constants = hard[:, :-1], hard[:, -1]
+        lengths = np.linalg.norm(slopes, axis=1)
+        if not ((lengths > 0) & (np.abs(constants) > reach * lengths)).any():
+            return False
+        sides = np.array(list(itertools.product((-1.0, 1.0), repeat=len(hard))))
+        axes = axes_of(hard)
+        ways = np.concatenate([axes.T, -axes.T])
+        for side in sides[self._something]:
+            for way in ways:
+                given = -way, -side[:, None] * slopes, side * constants
+                found = linprog(*given, bounds=(None, None))
+                if found.status == UNBOUNDED or (found.success and -found.fun > reach):
+                    return True
+        return False
 
     def room(self, y: Array, rule: Rule, begun: Array) -> float:
         """Negative where a kink has come into a cell, or a cell has grown.
@@ -196,11 +228,11 @@ class Cells(Measure):
         return Rule(nodes.reshape(-1, nodes.shape[-1]), weights, f"{rule.label}, and across")
 
     def _nodes(
-        self, hard: Array, smooth: Array, second: bool, second_across: bool
+        self, hard: Array, smooth: Array, along: Panels, across: Panels
     ) -> tuple[Rule, Array]:
         """Nodes with their weights, and how far along an axis they are.
 
-        The second rule may be taken along the lines, or across them.
+        Rules along the lines and across them may differ.
         """
         d, pairs = len(self.x), self.moving.pairs
         axes = np.ones((1, 1)) if d == 1 else axes_of(np.concatenate([hard, *smooth]))
@@ -215,9 +247,9 @@ class Cells(Measure):
         outer[0, len(pairs) + 1] = 1.0
         v, weights, label = np.zeros(1), np.full(1, math.sqrt(2 * math.pi)), LINE
         if len(axis) == 2:
-            outer, v, weights = sweep(kinks, bent, pairs, REACH, second_across)
+            outer, v, weights = sweep(kinks, bent, pairs, REACH, across)
             label = PLANE
-        inner = lines(kinks, bent, v, _reach(label), second, self._something)
+        inner = lines(kinks, bent, v, _reach(label), along, self._something)
         columns = [inner.ends, inner.theta, inner.rest, inner.steps]
         if d == 1:
             return Rule(np.column_stack(columns), inner.weights, label), np.abs(inner.where)

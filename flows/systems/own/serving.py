@@ -93,8 +93,8 @@ def groups_of(forms: Forms) -> tuple[Forms, ...]:
         return (forms,)
     whole = []
     for own, parts in found.items():
-        rows = [forms.rows[forms.symbols.index(s), :] for s in own]
-        whole.append(Forms(sp.Add(*parts), own, sp.ImmutableMatrix.vstack(*rows), forms.y))
+        rows = sp.ImmutableMatrix.vstack(*(forms.rows[forms.symbols.index(s), :] for s in own))
+        whole.append(Forms(sp.Add(*parts), own, rows, rows, forms.y))
     return tuple(whole)
 
 

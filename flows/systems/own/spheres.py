@@ -21,7 +21,7 @@ from flows.expectations.families import panels, tanh_sinh
 from flows.expectations.forms import forms_of
 from flows.expectations.kink_lines import axes_of
 from flows.expectations.rules import Proved, left_between
-from flows.systems.own.measured import Measure, Measured, summed
+from flows.systems.own.measured import Measure, Measured, lengths_of, summed
 from symbolic.language.lower import lower
 from symbolic.language.stable import stable
 
@@ -33,7 +33,6 @@ MOST_DIRECTIONS = 2
 FEWEST, DOUBLED = 12, 4
 # Nodes of the second rule to each side along the radius, and of its panels on a circle.
 STEPS, PANEL = 49, 16
-EPSILON = float(np.finfo(float).eps)
 # What rules are called.
 LABEL = "plane of a sphere"
 
@@ -80,12 +79,8 @@ class Disc(Measure):
             total, sizes = summed(average.code, y, rule)
             other, _ = summed(average.code, y, self._rule(axes, FEWEST << k, True))
             off = left_between(total, other, sizes)
-            doubt = np.array([off[0], np.linalg.norm(off[1:])])
-            size = np.array([abs(total[0]), np.linalg.norm(total[1:])])
-            # A finer rule tells no more than last bits of the state do.
-            moved = summed(average.code, y * (1 + EPSILON), rule)[0] - total
-            least = np.array([abs(moved[0]), np.linalg.norm(moved[1:])])
-            if (doubt <= np.maximum(tolerance * size, least)).all():
+            doubt = lengths_of(off)
+            if average.is_known(y, rule, total, doubt, tolerance):
                 break
         return Proved(rule, np.where(np.isfinite(doubt), doubt, np.inf))
 

@@ -238,6 +238,7 @@ def test_in_the_plane_nodes_are_dense_where_lines_turn_and_without_it_the_error_
         return real(low, high, Turns(*(t[:, :0] for t in turns)) if across else turns, second)
 
     monkeypatch.setattr(kink_lines, "nodes_of", sparse)
+    monkeypatch.setattr(moving, "HALVED", 0)
     lost = PLANE.expectation(y)
     assert abs(lost.loss - known.loss) <= lost.loss_error
     assert np.linalg.norm(lost.gradient - known.gradient) <= lost.gradient_error

@@ -6,7 +6,7 @@ import abc
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -106,10 +106,10 @@ class Piece(abc.ABC):
     chart: Chart
     #: Solver time at which it ends at the latest; no step leads beyond.
     lasts: float = math.inf
-
-    def counts(self, tau: float) -> bool:
-        """Whether it counts, ended at a solver time, among the pieces that a run may have."""
-        return True
+    #: Whether it may end at any state, as where no step leads beyond a kink that is near.
+    anywhere: ClassVar[bool] = False
+    #: If it ends before this solver time, it counts among the pieces that a run may have.
+    counted: ClassVar[float] = math.inf
 
     @abc.abstractmethod
     def decode(self, raw: Array) -> Any:

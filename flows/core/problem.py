@@ -136,6 +136,8 @@ class Problem:
     stuck : callable, optional
         ``stuck(stop)``: why no steps lead beyond a state, or nothing. It is asked where a solver
         crawls, fails or has used up its steps.
+    anywhere : bool
+        Whether the piece may end at any state; without a reason it ends where a solver crawls.
     """
 
     rhs: Callable[[float, Array], Array]
@@ -151,6 +153,7 @@ class Problem:
     krylov: bool = False
     chart: Chart | None = None
     stuck: Callable[[Stop], str] | None = None
+    anywhere: bool = False
 
 
 @dataclass
@@ -164,16 +167,17 @@ class Recorder:
     looked: tuple[int, float] = (0, -math.inf)
     reason: str = ""
 
-    def crawls(self, count: int, tau: float, y: Array) -> bool:
-        """Whether this many steps have led no farther, and a reason is known."""
+    def crawls(self, count: int, tau: float, y: Array) -> Stop | str | None:
+        """How the piece ends where this many steps have led no farther; None where it goes on."""
         steps, before = self.looked
         if count - steps < CRAWL:
-            return False
+            return None
         self.looked = (count, tau)
-        stuck = self.problem.stuck
-        if stuck is not None and tau - before < NOWHERE:
-            self.reason = stuck(Stop(tau, np.array(y)))
-        return bool(self.reason)
+        if tau - before >= NOWHERE:
+            return None
+        problem, stop = self.problem, Stop(tau, np.array(y))
+        self.reason = "" if problem.stuck is None else problem.stuck(stop)
+        return FIELD_FAILED if self.reason else stop if problem.anywhere else None
 
     def forget(self, end: float) -> None:
         """Drop outputs beyond a time: the steps that led to them have turned out not to serve."""
@@ -230,7 +234,7 @@ class Recorder:
         if self.steps >= self.problem.max_steps:
             return STEP_BUDGET
         look()
-        return FIELD_FAILED if self.crawls(self.steps, tau, y) else None
+        return self.crawls(self.steps, tau, y)
 
 
 @dataclass(frozen=True)

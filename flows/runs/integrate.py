@@ -42,6 +42,8 @@ from flows.solvers.choice import MULTISTEP, UNDAMPED, Solver, solver_for
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
 MAX_UNKNOWNS = 10_000
 MAX_PIECES_PER_UNKNOWN = 10
+# Pieces that each pass less than this part of the time lead nowhere: as many ask why.
+IDLE, NOWHERE = 10, 1e-9
 
 
 def integrate(
@@ -330,7 +332,7 @@ def _pieces(
     system, relative = _tolerant(system, request)
     frame, state, now, new, failure, failed, _ = restart = way.restart
     collected, happened, stats = [way.states], [new], dict(way.stats)
-    done, counted, loosened = len(way.states) - 1, 0, 1.0
+    done, counted, idle, loosened = len(way.states) - 1, 0, 0, 1.0
     status, message = COMPLETED, "reached the end"
     try:
         while done < len(times):
@@ -371,6 +373,7 @@ def _pieces(
                 krylov=chart.krylov,
                 chart=chart,
                 stuck=piece.stuck,
+                anywhere=piece.anywhere,
                 progress=None if show is None else _shown(show, chart.clock),
             )
             solution = yield problem
@@ -389,13 +392,16 @@ def _pieces(
             status, message = solution.status, solution.message
             if stop is None:
                 break
-            counted += piece.counts(stop.tau) and not over
-            if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
-                why = piece.stuck(stop)
+            counted += stop.tau < piece.counted and not over
+            spent = counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size)
+            why = piece.stuck(stop) if spent or idle == IDLE else ""
+            if spent or why:
                 said = f"stopped after {stats['pieces']} pieces"
                 status, message = (FIELD_FAILED, why) if why else (STEP_BUDGET, said)
                 break
+            begun = now
             frame, state, now, new, failure, failed, _ = restart = piece.restart(stop)
+            idle = idle % IDLE + 1 if now - begun <= NOWHERE * now else 0
             happened.append(new)
             status, message = COMPLETED, "reached the end"
     except TimeSpent:  # between two pieces, or in balls; solvers have reported their own

@@ -65,7 +65,7 @@ def solve(problem: Problem) -> Solution:
         count["steps"] += 1
         if tau > ends[1]:
             ends[:] = ends[1], tau
-        if recorder.reason or recorder.crawls(count["steps"], tau, y):
+        if recorder.reason or recorder.crawls(count["steps"], tau, y) == FIELD_FAILED:
             out[0] = -1.0
         else:
             out[0] = 1.0 if watch is None else watch.alarm(tau, y)

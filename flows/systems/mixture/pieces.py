@@ -87,9 +87,7 @@ class MixturePiece(Piece):
     order: NDArray[np.intp]
     limits: Limits
 
-    def counts(self, tau: float) -> bool:
-        """Each piece takes a step, and many of them are no sign of trouble."""
-        return False
+    counted = 0.0  # each piece takes a step, and many of them are no sign of trouble
 
     def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""

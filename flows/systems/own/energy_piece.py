@@ -110,10 +110,8 @@ class EnergyPiece(Piece):
     trail: Trail
     passage: Passage
     serving: Serving | None = None
-
-    def counts(self, tau: float) -> bool:
-        """Steps end the run, not pieces."""
-        return False
+    anywhere = True
+    counted = 0.0  # steps end the run, not pieces
 
     def decode(self, raw: Array) -> SoundState:
         """States of increments at the start of the chart."""

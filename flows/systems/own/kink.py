@@ -15,10 +15,13 @@ KINK = (
     "at t = {:.6g} the gradient jumps within {:.1g} of the state: the loss has a kink there, or a"
     " jump, beyond which no gradient leads; end the run before, or take a smooth activation"
 )
-# A jump is looked for at distances from `2^-NEAREST` to `2^-NEAR` of the state's length; there the
-# gradient changes by so many times what the curvature on both sides explains; or, at the tip of a
-# cone, whose sides curve the more the nearer, what that before does, or that so many times as far.
-NEAREST, NEAR, JUMPS, CONES, BEHIND = 50, 8, 100.0, 1e6, 1000.0
+# A jump is looked for at distances from `2^-NEAREST` to `2^-NEAR` of the state's length, beyond the
+# origin, too; there the gradient changes by so many times what the curvature on both sides
+# explains; or, at the tip of a cone, whose sides curve the more the nearer, what that before does,
+# or that so many times as far.
+NEAREST, NEAR, JUMPS, CONES, BEHIND = 50, -2, 100.0, 1e6, 1e5
+# A change of the gradient by less than this part of it may be rounding.
+SEEN = 1e-6
 
 
 def jump_beside(
@@ -50,9 +53,15 @@ def jump_beside(
         return math.nan
     for far in size * 2.0 ** np.arange(-NEAREST, -NEAR):
         beside = -far * slope / length
-        jump = math.hypot(*(gradient(beside) - slope).tolist())
-        if jump > length / 2:
+        change = gradient(beside) - slope
+        jump = math.hypot(*change.tolist())
+        # Across the kink both gradients lead to it, however fast the flow is along the kink.
+        against = slope @ change < 0 < (slope + change) @ change
+        if jump > length / 2 or (against and jump > SEEN * length):
             near, behind = max(curvature(still), curvature(beside)), curvature(-BEHIND * beside)
             smooth = min(JUMPS * near, CONES * before, JUMPS * behind) * far
-            return float(far) if jump > smooth else math.nan
+            if jump > smooth:
+                return float(far)
+            if jump > length / 2:
+                return math.nan
     return math.nan

@@ -286,8 +286,9 @@ def _damped(
         else loss.hessians(states[rows])
     )
     for k, matrix in zip(rows, curvatures, strict=True):
-        if not np.isfinite(matrix).all():
+        if not (np.isfinite(matrix).all() and np.isfinite(stalled[k])):
             losses[k] = slopes[k] = np.inf
+            moved[:, k] = np.nan
             continue
         h, axes = eigen(matrix)
         passed = 1 + np.outer(np.abs(h), time[k])

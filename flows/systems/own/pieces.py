@@ -83,9 +83,7 @@ class OwnPiece(Piece):
     blocks: list[int]
     pace: Pace
 
-    def counts(self, tau: float) -> bool:
-        """Where kinks change places again and again at once, the run is stuck."""
-        return tau < HEADWAY
+    counted = HEADWAY  # where kinks change places again and again at once, the run is stuck
 
     def decode(self, raw: Array) -> SoundState:
         """State(s) of raw chart coordinates, shape (..., N)."""

@@ -227,14 +227,9 @@ class MixtureSystem(System):
         origin = np.zeros(self.d) if self.origin is None else self.origin
         shape = int(self.n), int(self.d)
         where = np.tile(origin, (self.n, 1)) if at is None else checked(at, shape, "at")
-        return late_time.minimiser(
-            where, origin, self._weights, noise_time=getattr(self, "noise_time", None)
-        )
-
-    @property
-    def _weights(self) -> tuple[float, ...]:
-        """Weight of each component."""
-        return getattr(self, "weights", None) or (1 / self.n,) * self.n
+        weights = getattr(self, "weights", None) or (1 / self.n,) * self.n
+        noise_time = getattr(self, "noise_time", None)
+        return late_time.minimiser(where, origin, weights, noise_time=noise_time)
 
     def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Means less the target."""

@@ -101,21 +101,11 @@ class Cells(Measure):
         return len(hard), int(smooth.rows), lower(entries, (*self.y, *steps))
 
     @functools.cached_property
-    def _lengths(self) -> Callable[..., Any]:
-        """Code of the lengths of cells; at nodes and corners, of places, and how far kinks are."""
+    def _places(self) -> Callable[..., Any]:
+        """Code of the lengths of the cells of a node, its places there, and its numbers `x`."""
         nodes = self.moving
         lengths, places = zip(*nodes.lengths, strict=True)
-        there = dict(zip(self.x, nodes.point, strict=True))
-        sides = []
-        for form, step in zip(self.kinks.forms, self.kinks.steps, strict=True):
-            # A kink of a small slope is known to the rounding of its form only.
-            size = sp.sqrt(sp.Add(1, *(sp.diff(form, s) ** 2 for s in self.x)))
-            sides.append((2 * step - 1) * form.xreplace(there) / size)
-        inside = nodes.inside[0], *nodes.between
-        corners = itertools.product((sp.S.Zero, sp.S.One), repeat=len(inside))
-        points = {}, *(dict(zip(inside, at, strict=True)) for at in corners)
-        found = (e.xreplace(at) for at in points for e in (*places, *sides))
-        return lower([*lengths, *found], (*self.y, *nodes.columns))
+        return lower([*lengths, *places, *nodes.point], (*self.y, *nodes.columns))
 
     @functools.cached_property
     def _something(self) -> NDArray[np.bool_]:
@@ -196,19 +186,28 @@ class Cells(Measure):
 
         Where nodes end, kinks come and go.
         """
-        (old, *_), (new, places, sides) = (self._seen(state, rule) for state in (begun, y))
+        columns, nodes = self.moving.columns, rule.nodes
+        inside = [columns.index(s) for s in (self.moving.inside[0], *self.moving.between)]
+        # Along a line of a cell all is affine: its first and its last node tell of the others.
+        same = np.delete(nodes, [inside[0], inside[0] + 1], axis=1)
+        turns = (same[1:] != same[:-1]).any(axis=1)
+        nodes = nodes[np.append(True, turns) | np.append(turns, True)]
+        with np.errstate(all="ignore"):
+            before, *found = (
+                stacked(self._places(*state.tolist(), *columns_of(at)), (len(at),))
+                for state, at in [(begun, nodes), *((y, at) for at in _corners(nodes, inside))]
+            )
+        count = len(self.moving.lengths)
+        _, places, x = np.split(np.stack(found), [count, 2 * count], axis=-1)
         near = np.linalg.norm(places, axis=-1) < (ALONE if len(self.x) == 1 else REACH) - EDGE
-        grown = (STRETCHED * np.maximum(old, SHORT) - new)[near[:, 0]]
+        hard, _ = self.rows(y)
+        # A kink of a small slope is known to the rounding of its form only.
+        size = np.hypot(1.0, np.linalg.norm(hard[:, :-1], axis=1))
+        away = (x @ hard[:, :-1].T + hard[:, -1]) / size
+        sides = (2 * nodes[:, -len(hard) :] - 1) * away
+        grown = (STRETCHED * np.maximum(before, SHORT) - found[0])[near[0], :count]
         left = np.concatenate([grown.ravel(), sides[near].ravel()])
         return float(left.min(initial=np.inf)) + TOGETHER
-
-    def _seen(self, y: Array, rule: Rule) -> tuple[Array, Array, Array]:
-        """Lengths of cells; places of nodes and corners, and how far kinks are on their sides."""
-        with np.errstate(all="ignore"):
-            values = self._lengths(*y.tolist(), *columns_of(rule.nodes))
-        found, cells = stacked(values, rule.weights.shape), len(self.moving.lengths)
-        points = found[:, cells:].reshape(len(found), -1, cells + len(self.kinks.forms))
-        return found[:, :cells], points[..., :cells], points[..., cells:]
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""
@@ -285,6 +284,14 @@ def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, .
             f" closed form, got {count}: take fewer, or an integrand without kinks"
         )
     return cells.average
+
+
+def _corners(nodes: Array, inside: list[int]) -> list[Array]:
+    """Nodes, and the corners of their cells: columns say where in the cell they are."""
+    found = [nodes, *(nodes.copy() for _ in range(2 ** len(inside)))]
+    for at, place in zip(found[1:], itertools.product((0, 1), repeat=len(inside)), strict=True):
+        at[:, inside] = place
+    return found
 
 
 def _reach(label: str) -> float:

@@ -99,13 +99,7 @@ def test_a_kink_that_comes_in_by_the_end_of_a_cube_is_seen_there(monkeypatch):
     problem = body, [W, b], kinks, [-0.3141801, 0.2003309], np.geomspace(0.02, 20.0, 10), 1
     assert is_followed(*problem)
     # Control: a kink is seen where it has passed by a node.
-    seen = moving.Cells._seen
-
-    def at_nodes(*given):
-        lengths, places, sides = seen(*given)
-        return lengths, places[:, :1], sides[:, :1]
-
-    monkeypatch.setattr(moving.Cells, "_seen", at_nodes)
+    monkeypatch.setattr(moving, "_corners", lambda nodes, _: [nodes])
     assert not is_followed(*problem)
 
 

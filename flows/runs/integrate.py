@@ -41,7 +41,8 @@ from flows.solvers.choice import MULTISTEP, UNDAMPED, Solver, solver_for
 
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
 MAX_UNKNOWNS = 10_000
-MAX_PIECES_PER_UNKNOWN = 10
+# After so many pieces a run asks whether it is stuck, and after so many times as many it ends.
+PIECES_PER_UNKNOWN, MOST_TIMES = 10, 10
 # Pieces that each pass less than this part of the time lead nowhere: as many ask why.
 IDLE, NOWHERE = 10, 1e-9
 
@@ -393,8 +394,9 @@ def _pieces(
             if stop is None:
                 break
             counted += stop.tau < piece.counted and not over
-            spent = counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size)
-            why = piece.stuck(stop) if spent or idle == IDLE else ""
+            times_asked, left = divmod(counted, PIECES_PER_UNKNOWN * (1 + chart.x0.size))
+            asks = idle == IDLE or (times_asked and not left)
+            why, spent = piece.stuck(stop) if asks else "", times_asked >= MOST_TIMES
             if spent or why:
                 said = f"stopped after {stats['pieces']} pieces"
                 status, message = (FIELD_FAILED, why) if why else (STEP_BUDGET, said)

@@ -242,6 +242,7 @@ class EnergyPiece(Piece):
             len(units),
             math.hypot(*map(float, place)),
             float(np.abs(self.errors.curvature).max()),
+            self.time(last.tau),
         )
         if not math.isnan(found):
             return KINK.format(self.time(last.tau), found)

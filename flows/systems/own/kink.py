@@ -15,11 +15,12 @@ KINK = (
     "at t = {:.6g} the gradient jumps within {:.1g} of the state: the loss has a kink there, or a"
     " jump, beyond which no gradient leads; end the run before, or take a smooth activation"
 )
-# A jump is looked for at distances from `2^-NEAREST` to `2^-NEAR` of the state's length, beyond the
-# origin, too; there the gradient changes by so many times what the curvature on both sides
-# explains; or, at the tip of a cone, whose sides curve the more the nearer, what that before does,
-# or that so many times as far.
-NEAREST, NEAR, JUMPS, CONES, BEHIND = 50, -2, 100.0, 1e6, 1e5
+# A jump is looked for from this part of the state's length on, up to the second part of it, or to
+# what the flow passes in the third part of the time, as beyond the origin; there the gradient
+# changes by so many times what the curvature on both sides explains; or, at the tip of a cone,
+# whose sides curve the more the nearer, what that before does, or that so many times as far: if
+# that is near, up to the second number.
+NEAREST, NEAR, SOON, JUMPS, CONES, BEHIND = 2.0**-50, 2.0**-8, 1e-6, 100.0, 1e6, (1e3, 1e5)
 # A change of the gradient by less than this part of it may be rounding.
 SEEN = 1e-6
 
@@ -30,6 +31,7 @@ def jump_beside(
     entries: int,
     size: float,
     before: float,
+    time: float,
 ) -> float:
     """Return how near the gradient jumps downhill of a state; NaN where it does not.
 
@@ -45,21 +47,25 @@ def jump_beside(
         Length of the state.
     before : float
         Largest curvature where the run came from.
+    time : float
+        Of the run.
     """
     still = np.zeros(entries)
     slope = gradient(still)
     length = math.hypot(*slope.tolist())
-    if not 0 < length < math.inf:
+    if not 0 < length < math.inf or not size > 0:
         return math.nan
-    for far in size * 2.0 ** np.arange(-NEAREST, -NEAR):
+    farthest = max(NEAR * size, SOON * length * time)
+    for far in 2.0 ** np.arange(math.log2(NEAREST * size), math.log2(farthest)):
         beside = -far * slope / length
         change = gradient(beside) - slope
         jump = math.hypot(*change.tolist())
         # Across the kink both gradients lead to it, however fast the flow is along the kink.
         against = slope @ change < 0 < (slope + change) @ change
         if jump > length / 2 or (against and jump > SEEN * length):
-            near, behind = max(curvature(still), curvature(beside)), curvature(-BEHIND * beside)
-            smooth = min(JUMPS * near, CONES * before, JUMPS * behind) * far
+            behind = max(BEHIND[0] * far, min(BEHIND[1] * far, farthest)) * slope / length
+            here, there, past = map(curvature, (still, beside, behind))
+            smooth = min(JUMPS * max(here, there), CONES * before, JUMPS * past) * far
             if jump > smooth:
                 return float(far)
             if jump > length / 2:

@@ -176,6 +176,7 @@ class OwnPiece(Piece):
             len(raw),
             float(np.linalg.norm(raw)),
             curvature(self.state.x),
+            self.time(last.tau),
         )
         return "" if math.isnan(found) else KINK.format(self.time(last.tau), found)
 

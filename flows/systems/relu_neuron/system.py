@@ -215,17 +215,7 @@ class ReLUNeuron(System):
         """Parts of neurons, which may pass by zero."""
         return PASSING
 
-    def later_errors(
-        self,
-        frame: Frame,
-        states: SoundState,
-        features: Mapping[str, Array],
-        t: Array,
-        usual: Array,
-        tolerance: Array,
-    ) -> dict[str, Callable[[], Array]]:
-        """See :func:`flows.systems.relu_neuron.growth.later_errors`."""
-        return later_errors(frame, states, features, t, usual, tolerance)
+    later_errors = staticmethod(later_errors)
 
     # The pieces of a run -----------------------------------------------------------------
 

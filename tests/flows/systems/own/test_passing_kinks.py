@@ -146,7 +146,7 @@ def test_a_kink_at_the_origin_that_attracts_is_told(monkeypatch):
     run = flows.integrate(system, [0.86], 3.0)
     assert run.status == "field_failed" and "the gradient jumps" in run.message
     # Control: a jump is looked for only nearer to the state than the origin is.
-    monkeypatch.setattr(kink, "NEAR", 8)
+    monkeypatch.setattr(kink, "SOON", 0.0)
     run = flows.integrate(system, [0.86], 3.0, max_steps=200)
     assert "the gradient jumps" not in run.message
 
@@ -155,13 +155,31 @@ def test_a_jump_across_a_fast_flow_is_one_where_both_sides_lead_to_it():
     def near(side, other):
         """How near a jump across `y_0 = 0` is, of the gradients on both of its sides."""
         return kink.jump_beside(
-            lambda far: np.array(side if far[0] + 1e-9 > 0 else other), lambda _: 0.0, 2, 1.0, 0.0
+            lambda far: np.array(side if far[0] + 1e-9 > 0 else other),
+            lambda _: 0.0,
+            2,
+            1.0,
+            0.0,
+            1.0,
         )
 
     assert 1e-9 < near([0.1, 5.0], [-0.1, 5.0]) < 1e-6
     # Controls: the flow leads through it, and away from it.
     assert np.isnan(near([0.1, 5.0], [0.2, 5.0]))
     assert np.isnan(near([-0.1, 5.0], [0.1, 5.0]))
+
+
+def test_a_flow_that_is_led_by_the_tip_of_a_cone_goes_on(monkeypatch):
+    # The slope and the bias of a unit pass by zero together, and its kink runs to and fro.
+    b = sp.Symbol("b", real=True)
+    unit = sp.Max(0, W * X + b)
+    body = (unit + HAT(X / 4 + sp.Rational(1, 4))) ** 2 / 2
+    kinks, start = [W * X + b, X + 5, X - 3], [0.21196067, 0.28907994]
+    assert is_followed(body, [W, b], kinks, start, np.geomspace(0.003, 3.0, 9))
+    # Control: a run that ends after as many pieces as it asks after.
+    monkeypatch.setattr("flows.runs.integrate.MOST_TIMES", 1)
+    run = flows.integrate(flows.OwnSystem("tip", [W, b], Expectation(body, X)), start, 3.0)
+    assert run.status == "step_budget"
 
 
 def test_panels_are_halved_where_the_integrand_is_steep_between_kinks(monkeypatch):

@@ -393,9 +393,10 @@ def _pieces(
             status, message = solution.status, solution.message
             if stop is None:
                 break
-            counted += stop.tau < piece.counted and not over
+            counts = stop.tau < piece.counted and not over
+            counted += counts
             times_asked, left = divmod(counted, PIECES_PER_UNKNOWN * (1 + chart.x0.size))
-            asks = idle == IDLE or (times_asked and not left)
+            asks = idle == IDLE or (counts and not left)
             why, spent = piece.stuck(stop) if asks else "", times_asked >= MOST_TIMES
             if spent or why:
                 said = f"stopped after {stats['pieces']} pieces"

@@ -15,11 +15,12 @@ KINK = (
     "at t = {:.6g} the gradient jumps within {:.1g} of the state: the loss has a kink there, or a"
     " jump, beyond which no gradient leads; end the run before, or take a smooth activation"
 )
-# A jump is looked for from this part of the state's length on, up to the second part of it, or to
-# what the flow passes in the third part of the time, as beyond the origin; there the gradient
-# changes by so many times what the curvature on both sides explains; or, at the tip of a cone,
-# whose sides curve the more the nearer, what that before does, or that so many times as far: if
-# that is near, up to the second number.
+# A jump is looked for at distances that double, from `NEAREST` times the length of the state on: up
+# to `NEAR` times that length, or as far as the flow gets in `SOON` of its time, beyond the origin,
+# too. There the gradient changes by `JUMPS` times what curvature explains: that of both sides, and
+# that behind the state, so many times as far away as `BEHIND` says (the second number as long as
+# the jump is near); or, at the tip of a cone, whose sides curve the more the nearer, by `CONES`
+# times what the curvature at the start of the piece explains.
 NEAREST, NEAR, SOON, JUMPS, CONES, BEHIND = 2.0**-50, 2.0**-8, 1e-6, 100.0, 1e6, (1e3, 1e5)
 # A change of the gradient by less than this part of it may be rounding.
 SEEN = 1e-6
@@ -53,7 +54,7 @@ def jump_beside(
     still = np.zeros(entries)
     slope = gradient(still)
     length = math.hypot(*slope.tolist())
-    if not 0 < length < math.inf or not size > 0:
+    if not (0 < length < math.inf and NEAREST * size > 0):
         return math.nan
     farthest = max(NEAR * size, SOON * length * time)
     for far in 2.0 ** np.arange(math.log2(NEAREST * size), math.log2(farthest)):

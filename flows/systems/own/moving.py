@@ -135,11 +135,15 @@ class Cells(Measure):
             return Proved(
                 Rule(np.zeros((1, len(average.columns))), np.ones(1), ""), np.full(2, math.inf)
             )
+        before = np.full(2, np.inf)
         for halved in range(HALVED + 1):
             rule, total, bound = self._proved(average, y, (hard, smooth), halved)
             known = average.is_known(y, rule, total, bound, tolerance)
-            if known or not np.isfinite(bound).all() or len(rule) > MOST_NODES:
+            # An infinite bound, as of what is beyond, and one that rounding leaves, stay.
+            stays = not np.isfinite(bound).all() or (bound > before / 2).all()
+            if known or stays or len(rule) > MOST_NODES:
                 break
+            before = bound
         return Proved(rule, bound)
 
     def _proved(
@@ -188,25 +192,26 @@ class Cells(Measure):
         """
         columns, nodes = self.moving.columns, rule.nodes
         inside = [columns.index(s) for s in (self.moving.inside[0], *self.moving.between)]
-        # Along a line of a cell all is affine: its first and its last node tell of the others.
+        # Nodes of a line of a cell have one length and the same corners.
         same = np.delete(nodes, [inside[0], inside[0] + 1], axis=1)
-        turns = (same[1:] != same[:-1]).any(axis=1)
-        nodes = nodes[np.append(True, turns) | np.append(turns, True)]
+        first = np.flatnonzero(np.append(True, (same[1:] != same[:-1]).any(axis=1)))
+        seen = [nodes, *_corners(nodes[first], inside)]
         with np.errstate(all="ignore"):
             before, *found = (
                 stacked(self._places(*state.tolist(), *columns_of(at)), (len(at),))
-                for state, at in [(begun, nodes), *((y, at) for at in _corners(nodes, inside))]
+                for state, at in [(begun, nodes[first]), *((y, at) for at in seen)]
             )
-        count = len(self.moving.lengths)
-        _, places, x = np.split(np.stack(found), [count, 2 * count], axis=-1)
-        near = np.linalg.norm(places, axis=-1) < (ALONE if len(self.x) == 1 else REACH) - EDGE
+        count, there = len(self.moving.lengths), np.concatenate(found)
+        _, places, x = np.split(there, [count, 2 * count], axis=1)
+        near = np.linalg.norm(places, axis=1) < _reach(rule.label) - EDGE
         hard, _ = self.rows(y)
         # A kink of a small slope is known to the rounding of its form only.
         size = np.hypot(1.0, np.linalg.norm(hard[:, :-1], axis=1))
         away = (x @ hard[:, :-1].T + hard[:, -1]) / size
-        sides = (2 * nodes[:, -len(hard) :] - 1) * away
-        grown = (STRETCHED * np.maximum(before, SHORT) - found[0])[near[0], :count]
-        left = np.concatenate([grown.ravel(), sides[near].ravel()])
+        sides = (2 * np.concatenate(seen)[:, -len(hard) :] - 1) * away
+        grown = (STRETCHED * np.maximum(before, SHORT) - there[first])[:, :count]
+        served = np.logical_or.reduceat(near[: len(nodes)], first)
+        left = np.concatenate([grown[served].ravel(), sides[near].ravel()])
         return float(left.min(initial=np.inf)) + TOGETHER
 
     def across(self, rule: Rule) -> Rule:
@@ -287,9 +292,9 @@ def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, .
 
 
 def _corners(nodes: Array, inside: list[int]) -> list[Array]:
-    """Nodes, and the corners of their cells: columns say where in the cell they are."""
-    found = [nodes, *(nodes.copy() for _ in range(2 ** len(inside)))]
-    for at, place in zip(found[1:], itertools.product((0, 1), repeat=len(inside)), strict=True):
+    """Corners of the cells of nodes: columns say where in the cell they are."""
+    found = [nodes.copy() for _ in range(2 ** len(inside))]
+    for at, place in zip(found, itertools.product((0, 1), repeat=len(inside)), strict=True):
         at[:, inside] = place
     return found
 

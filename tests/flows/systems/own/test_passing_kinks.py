@@ -99,7 +99,7 @@ def test_a_kink_that_comes_in_by_the_end_of_a_cube_is_seen_there(monkeypatch):
     problem = body, [W, b], kinks, [-0.3141801, 0.2003309], np.geomspace(0.02, 20.0, 10), 1
     assert is_followed(*problem)
     # Control: a kink is seen where it has passed by a node.
-    monkeypatch.setattr(moving, "_corners", lambda nodes, _: [nodes])
+    monkeypatch.setattr(moving, "_corners", lambda *_: [])
     assert not is_followed(*problem)
 
 
@@ -207,6 +207,30 @@ def test_a_gradient_that_vanishes_within_a_cube_is_known_though_kinks_are_far_ou
     assert run.completed and (run.state == run.state[0]).all()
     # Control: beyond its nodes a Gaussian number has something.
     assert not flows.integrate(normal, start, times[-1], times).completed
+
+
+def test_a_kink_that_comes_in_from_far_out_is_seen_wherever_it_is(monkeypatch):
+    system = flows.OwnSystem("hat", [W, V], Expectation(PAIR[0], X))
+    average = system._loss.measured
+    rng = np.random.default_rng(0)
+    came = []
+    for _ in range(400):
+        begun = rng.normal(size=2) * 10 ** rng.uniform(-2, 1, size=2)
+        now = begun + 0.1 * rng.normal(size=2)
+        old, new = (np.abs(1 / state) for state in (begun, now))
+        if ((old > moving.ALONE) & (new < moving.ALONE - 2 * moving.EDGE)).any():
+            came.append((begun, now))
+    assert len(came) > 50
+
+    def missed():
+        found = (average.measure.found(average, begun, 1e-12).rule for begun, _ in came)
+        pairs = zip(came, found, strict=True)
+        return sum(average.measure.room(now, rule, begun) >= 0 for (begun, now), rule in pairs)
+
+    assert missed() == 0
+    # Control: only near the middle is anything seen.
+    monkeypatch.setattr(moving, "EDGE", moving.ALONE - 2)
+    assert missed() > 10
 
 
 def random_problem(seed):

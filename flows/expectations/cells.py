@@ -3,20 +3,18 @@ r"""Nodes of cells between kinks: Gauss-Legendre on panels, graded towards what 
 A cell is an interval between two kinks, or a kink and an end where the density is nothing. One that
 is short beside its distance from where a steep form turns is one panel; another one is halved until
 its panels are. Positions are parts of the cell from the nearer end, with all of their digits. The
-second rule on the same panels is trapezoidal in a variable that makes their ends flat (tanh-sinh),
-a family of its own.
+second rule on the same panels is Fejer's, of a family of its own.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.expectations.families import panels, tanh_sinh
+from flows.expectations.families import fejer, panels
 
 __all__ = ["ALONE", "REACH", "Cells", "Panels", "Turns", "nodes_of"]
 
@@ -25,8 +23,8 @@ __all__ = ["ALONE", "REACH", "Cells", "Panels", "Turns", "nodes_of"]
 REACH, ALONE = 9.0, 14.0
 # Widest panels, and how long one may be beside its distance from a turn, or the width of that.
 WIDEST, NEAR = 4.5, 2.5
-# Nodes of a panel, and those of the second rule to each side.
-GAUSS, STEPS = 20, 37
+# Nodes of a panel by the first rule, and by the second one.
+GAUSS, FEJER = 20, 36
 # Halvings of a cell.
 DEEPEST = 60
 
@@ -67,15 +65,6 @@ class Cells(NamedTuple):
     weights: Array
 
 
-@functools.cache
-def _rule(second: bool) -> tuple[Array, Array]:
-    """Nodes and weights between -1 and 1."""
-    if not second:
-        return panels(-1, 1, 1, GAUSS)
-    found = tanh_sinh(STEPS)
-    return found.low - found.high, 2 * found.weights
-
-
 def nodes_of(low: Array, high: Array, turns: Turns, rule: Panels) -> Cells:
     """Nodes of cells between two places.
 
@@ -97,11 +86,11 @@ def nodes_of(low: Array, high: Array, turns: Turns, rule: Panels) -> Cells:
     return Cells(*map(np.concatenate, zip(*found, strict=True)))
 
 
-def _placed(of: NDArray[np.int64], panels: Array, second: bool, upper: bool) -> Cells:
+def _placed(of: NDArray[np.int64], ends: Array, second: bool, upper: bool) -> Cells:
     """Nodes of panels, parts of cells from their lower or upper end."""
-    x, w = _rule(second)
-    half = (panels[:, 1] - panels[:, 0])[:, None] / 2
-    part = (panels.mean(axis=1)[:, None] + half * x).ravel()
+    x, w = fejer(FEJER) if second else panels(-1, 1, 1, GAUSS)
+    half = (ends[:, 1] - ends[:, 0])[:, None] / 2
+    part = (ends.mean(axis=1)[:, None] + half * x).ravel()
     sides = (1 - part, part) if upper else (part, 1 - part)
     return Cells(np.repeat(of, len(x)), *sides, (half * w).ravel())
 

@@ -1,4 +1,4 @@
-"""Two families of rules on an interval, which share no error: Gauss-Legendre, and tanh-sinh."""
+"""Families of rules on an interval, which share no error: Gauss-Legendre, Fejer, tanh-sinh."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 
-__all__ = ["Ends", "panels", "tanh_sinh"]
+__all__ = ["Ends", "fejer", "panels", "tanh_sinh"]
 
 # Spacing of tanh-sinh nodes.
 SPACING = 0.09
@@ -39,6 +39,14 @@ def panels(low: float, high: float, count: int, size: int) -> tuple[Array, Array
     half = (high - low) / (2 * count)
     middles = np.linspace(low + half, high - half, count)
     return (middles[:, None] + half * t).ravel(), np.tile(half * w, count)
+
+
+@functools.cache
+def fejer(size: int) -> tuple[Array, Array]:
+    """Fejer's first rule between -1 and 1: it integrates the polynomial through Chebyshev nodes."""
+    angle, k = math.pi * (np.arange(size) + 0.5) / size, np.arange(1, size // 2 + 1)
+    waves = np.cos(2 * np.outer(angle, k)) / (4 * k**2 - 1)
+    return np.cos(angle), (2 - 4 * waves.sum(axis=1)) / size
 
 
 def tanh_sinh(steps: int) -> Ends:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +38,9 @@ class Measure(abc.ABC):
     def found(self, average: Measured, y: Array, tolerance: float) -> Proved:
         """Nodes for a state, with bounds of the errors of the average and of its gradient."""
 
-    def room(self, y: Array, rule: Rule, begun: Array) -> float:
-        """How far a state is from where the nodes of another serve no more; negative beyond."""
-        return math.inf
+    def room(self, rule: Rule, begun: Array) -> Callable[[Array], float]:
+        """How far states are from where the nodes of one serve no more; negative beyond."""
+        return lambda y: math.inf
 
     def across(self, rule: Rule) -> Rule:
         """Rule that also averages what is quadratic across its nodes, as in a Hessian."""

@@ -43,8 +43,6 @@ STRETCHED, SHORT = 1.5, 0.02
 HALVED, MOST_NODES = 4, 30_000
 # Status of a linear program.
 UNBOUNDED = 3
-# What rules are called.
-LINE, PLANE = "cells of a line", "cells of a plane"
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,8 @@ class Cells(Measure):
         panels, others = (Panels(second, halved) for second in (False, True))
         first, far = self._nodes(*rows, panels, panels)
         total, size = summed(average.code, y, first)
-        plane, reach = first.label == PLANE, _reach(first.label)
+        plane = self._in_plane(first)
+        reach = REACH if plane else ALONE
         off = np.zeros(1 + len(y))
         with np.errstate(all="ignore"):  # infinite terms
             for second in [(others, panels), (panels, others)] if plane else [(others, panels)]:
@@ -185,7 +184,7 @@ class Cells(Measure):
                     return True
         return False
 
-    def room(self, y: Array, rule: Rule, begun: Array) -> float:
+    def room(self, rule: Rule, begun: Array) -> Callable[[Array], float]:
         """Negative where a kink has come into a cell, or a cell has grown.
 
         Where nodes end, kinks come and go.
@@ -195,24 +194,35 @@ class Cells(Measure):
         # Nodes of a line of a cell have one length and the same corners.
         same = np.delete(nodes, [inside[0], inside[0] + 1], axis=1)
         first = np.flatnonzero(np.append(True, (same[1:] != same[:-1]).any(axis=1)))
-        seen = [nodes, *_corners(nodes[first], inside)]
-        with np.errstate(all="ignore"):
-            before, *found = (
-                stacked(self._places(*state.tolist(), *columns_of(at)), (len(at),))
-                for state, at in [(begun, nodes[first]), *((y, at) for at in seen)]
-            )
-        count, there = len(self.moving.lengths), np.concatenate(found)
-        _, places, x = np.split(there, [count, 2 * count], axis=1)
-        near = np.linalg.norm(places, axis=1) < _reach(rule.label) - EDGE
-        hard, _ = self.rows(y)
-        # A kink of a small slope is known to the rounding of its form only.
-        size = np.hypot(1.0, np.linalg.norm(hard[:, :-1], axis=1))
-        away = (x @ hard[:, :-1].T + hard[:, -1]) / size
-        sides = (2 * np.concatenate(seen)[:, -len(hard) :] - 1) * away
-        grown = (STRETCHED * np.maximum(before, SHORT) - there[first])[:, :count]
-        served = np.logical_or.reduceat(near[: len(nodes)], first)
-        left = np.concatenate([grown[served].ravel(), sides[near].ravel()])
-        return float(left.min(initial=np.inf)) + TOGETHER
+        seen = np.concatenate([nodes, *_corners(nodes[first], inside)])
+        reach = REACH if self._in_plane(rule) else ALONE
+        count, many = len(self.moving.lengths), len(self.kinks.forms)
+        sides = 2 * seen[:, -many:] - 1
+
+        def at(state: Array, some: Array) -> Array:
+            with np.errstate(all="ignore"):
+                found = self._places(*state.tolist(), *columns_of(some))
+            return stacked(found, (len(some),))
+
+        longest = STRETCHED * np.maximum(at(begun, nodes[first])[:, :count], SHORT)
+
+        def left(y: Array) -> float:
+            there, (hard, _) = at(y, seen), self.rows(y)
+            near = np.linalg.norm(there[:, count : 2 * count], axis=1) < reach - EDGE
+            # A kink of a small slope is known to the rounding of its form only.
+            size = np.hypot(1.0, np.linalg.norm(hard[:, :-1], axis=1))
+            away = (there[:, 2 * count :] @ hard[:, :-1].T + hard[:, -1]) / size
+            served = np.logical_or.reduceat(near[: len(nodes)], first)
+            grown = longest[served] - there[first][served, :count]
+            found = np.concatenate([grown.ravel(), (sides * away)[near].ravel()])
+            return float(found.min(initial=np.inf)) + TOGETHER
+
+        return left
+
+    def _in_plane(self, rule: Rule) -> bool:
+        """Whether lines of nodes lie side by side, along a second axis."""
+        d = len(self.x)
+        return d > 1 and bool(rule.nodes[:1, d : 2 * d].any())
 
     def across(self, rule: Rule) -> Rule:
         """Rule that averages what is quadratic across the plane of its nodes, as in a Hessian."""
@@ -249,18 +259,18 @@ class Cells(Measure):
         )
         outer = np.zeros((1, 2 * len(pairs) + 3))
         outer[0, len(pairs) + 1] = 1.0
-        v, weights, label = np.zeros(1), np.full(1, math.sqrt(2 * math.pi)), LINE
+        v, weights, reach = np.zeros(1), np.full(1, math.sqrt(2 * math.pi)), ALONE
         if len(axis) == 2:
             outer, v, weights = sweep(kinks, bent, pairs, REACH, across)
-            label = PLANE
-        inner = lines(kinks, bent, v, _reach(label), along, self._something)
+            reach = REACH
+        inner = lines(kinks, bent, v, reach, along, self._something)
         columns = [inner.ends, inner.theta, inner.rest, inner.steps]
         if d == 1:
-            return Rule(np.column_stack(columns), inner.weights, label), np.abs(inner.where)
+            return Rule(np.column_stack(columns), inner.weights, "cells"), np.abs(inner.where)
         head = np.tile([*e, *f, *[0.0] * d], (len(inner.of), 1))
         nodes = np.column_stack([head, *columns[:3], outer[inner.of], *columns[3:]])
         far = np.maximum(np.abs(inner.where), np.abs(v[inner.of]))
-        return Rule(nodes, weights[inner.of] * inner.weights, label), far
+        return Rule(nodes, weights[inner.of] * inner.weights, "cells"), far
 
 
 def cells_of(integrand: sp.Expr, x: tuple[sp.Symbol, ...], y: tuple[sp.Symbol, ...]) -> Measured:
@@ -297,8 +307,3 @@ def _corners(nodes: Array, inside: list[int]) -> list[Array]:
     for at, place in zip(found, itertools.product((0, 1), repeat=len(inside)), strict=True):
         at[:, inside] = place
     return found
-
-
-def _reach(label: str) -> float:
-    """Where nodes of a rule end."""
-    return REACH if label == PLANE else ALONE

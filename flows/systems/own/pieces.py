@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
@@ -33,8 +35,8 @@ LONG = 1e3
 MOVED = 0.05
 # A step is not kept where the error of its rule is this many times the allowed one.
 WORSE = 10.0
-# Halvings of a step in which kinks change places.
-HALVINGS = 36
+# How far beyond the place where kinks change places a piece ends, in parts of its last step.
+BEYOND = 2.0**-36
 # What the steps of a solver leave in the entries, relative to its tolerances: for LSODA and Radau
 # it was 10 at the most, for BDF and CVODE less than this.
 LEFT = 100.0
@@ -245,12 +247,20 @@ def watch(
     end = float(chart.clock.tau(max(LONG, 10 * chart.clock.t_start)))
     seen = [y]
 
+    @functools.cache
+    def served() -> Callable[[Array], float]:
+        rule = unpack_rule(loss, chart.weights, chart.shape)
+        if not isinstance(loss, Loss) or loss.measured is None or not isinstance(rule, Rule):
+            return lambda now: math.inf
+        return loss.measured.measure.room(rule, y)
+
+    @functools.lru_cache(maxsize=1)  # a state is asked for twice
+    def room_of(state: bytes) -> float:
+        return served()(np.frombuffer(state))
+
     def left(now: Array) -> float:
         """How far a state is from where the cells of the rule serve no more."""
-        if not isinstance(loss, Loss) or loss.measured is None:
-            return math.inf
-        rule = unpack_rule(loss, chart.weights, chart.shape)
-        return loss.measured.measure.room(now, rule, y) if isinstance(rule, Rule) else math.inf
+        return room_of(now.tobytes())
 
     def alarm(tau: float, state: Array) -> float:
         now = chart.raw(tau, state)
@@ -279,7 +289,5 @@ def watch(
 
 def _crossing(room: Callable[[float], float], low: float, high: float) -> float:
     """Return a time just beyond where a function becomes negative."""
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if room(middle) < 0 else (middle, high)
-    return high
+    near = BEYOND * (high - low)
+    return low + near if room(low) < 0 else min(high, brentq(room, low, high, xtol=near) + near)

@@ -8,6 +8,7 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.core.quadrature_rules import Rule
 from flows.systems.own import kink, moving
 from symbolic import Cube, Expectation
 
@@ -119,7 +120,7 @@ def test_nodes_serve_until_a_cell_has_grown_or_a_kink_has_come_in():
     def left(begun, now):
         begun, now = np.array(begun), np.array(now)
         rule = average.measure.found(average, begun, 1e-12).rule
-        return average.measure.room(now, rule, begun)
+        return average.measure.room(rule, begun)(now)
 
     assert left([8.0, 0.1], [8.0, 0.1]) > 0
     assert left([8.0, 0.1], [8.0, 0.075]) > 0  # a kink moves from 10 to 13.3
@@ -225,12 +226,26 @@ def test_a_kink_that_comes_in_from_far_out_is_seen_wherever_it_is(monkeypatch):
     def missed():
         found = (average.measure.found(average, begun, 1e-12).rule for begun, _ in came)
         pairs = zip(came, found, strict=True)
-        return sum(average.measure.room(now, rule, begun) >= 0 for (begun, now), rule in pairs)
+        return sum(average.measure.room(rule, begun)(now) >= 0 for (begun, now), rule in pairs)
 
     assert missed() == 0
     # Control: only near the middle is anything seen.
     monkeypatch.setattr(moving, "EDGE", moving.ALONE - 2)
     assert missed() > 10
+
+
+def test_nodes_in_a_plane_serve_for_many_steps():
+    y = sp.Symbol("y", real=True)
+    hat = sp.Max(-1, sp.Min(1, W * X + V * y + sp.Rational(1, 4)))
+    body = (hat - sp.Max(-1, sp.Min(1, X))) ** 2 / 2
+    system = flows.OwnSystem("hat", [W, V], Expectation(body, (X, y)))
+    average, begun = system._loss.measured, np.array([0.5, 0.4])
+    rule = average.measure.found(average, begun, 1e-12).rule
+    for name in (rule.label, "another"):  # what a rule is called does not matter
+        left = average.measure.room(Rule(rule.nodes, rule.weights, name), begun)
+        assert left(begun) > 0 and left(1.01 * begun) > 0 and left(4 * begun) < 0
+    run = flows.integrate(system, begun, 2.0)
+    assert run.completed and run.stats["pieces"] < run.stats["steps"] / 4
 
 
 def random_problem(seed):

@@ -18,7 +18,7 @@ from flows.core.arrays import Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.forms import Forms
 from flows.expectations.lines import Axis, Gauss, Line
-from flows.expectations.strips import MOST_AXES, THIN, THINNEST, TURNS, Strips, strips
+from flows.expectations.strips import MOST_AXES, THIN, THINNEST, TINY, TURNS, Strips, strips
 
 __all__ = ["MOST_NODES", "PlaneNodes", "fewest", "plane_nodes", "surveyed"]
 
@@ -115,15 +115,16 @@ class PlaneNodes:
     def left(self, forms: Forms, y: Array) -> float:
         """What they leave at a state at most, as a part of the average of sizes.
 
-        The larger one of the average and of its gradient; infinite where nothing is proved.
+        The larger one of the average and of its gradient, of which doubles may see nothing;
+        infinite where nothing is proved.
         """
         plane = forms.plane(y, self.axes @ self.turn)
         known = strips(forms, y, plane, self.made.lines)
         if known is None:
             return math.inf
         with np.errstate(all="ignore"):
-            parts = known.bound(self.rules) / known.size
-        return float(np.nan_to_num(parts, nan=0.0, posinf=np.inf).max())
+            parts = known.bound(self.rules) / np.maximum(known.size, TINY)
+        return float(np.nan_to_num(parts, nan=np.inf, posinf=np.inf).max())
 
 
 def _leaves(forms: Forms, y: Array, axes: Array) -> bool:

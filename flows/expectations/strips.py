@@ -34,7 +34,7 @@ from flows.expectations.forms import Forms, Plane
 from flows.expectations.lines import Axis, Gauss, Line
 from flows.expectations.tubes import Tube, enclosed, number
 
-__all__ = ["MOST_AXES", "THIN", "THINNEST", "Axis", "Gauss", "Line", "Strips", "strips"]
+__all__ = ["MOST_AXES", "THIN", "THINNEST", "TINY", "Axis", "Gauss", "Line", "Strips", "strips"]
 
 #: More axes take too many nodes.
 MOST_AXES = 3
@@ -51,7 +51,7 @@ MAPPED = (0.1, 0.2, 0.3, 0.4, 0.5, 0.57, 0.64, 0.7, 0.74, 0.77)
 RUNGS, WIDEST = 4, 1.0
 # A map turns within this many units of the scale of a steep integrand.
 TURNS = 2.0
-# A scale below this is none.
+#: A scale below this is none.
 TINY = 1e-30
 #: Rows of forms are at most this long along a thin axis.
 THIN = 0.15

@@ -118,20 +118,18 @@ class ExactView:
         view = self.serves(states.x[0]) if len(states) else self
         if view is None:
             return replace(states, seen=np.full((len(states), len(self._names)), np.nan))
-        if view is not self:
-            return view.anew(states, errors, places)
         seen, error, late, doubt = observe_exact(
-            self.loss,
-            self.exact,
-            dict(self.potentials),
+            view.loss,
+            view.exact,
+            dict(view.potentials),
             places or [from_doubles(digits) for digits in states.digits],
             states.energy,
             (states.error, states.late) if errors is None else errors,
-            self.rule,
-            self.finer,
-            self.graded,
-            self.rtol,
-            self.serving,
+            view.rule,
+            view.finer,
+            view.graded,
+            view.rtol,
+            view.serving,
         )
         return replace(states, seen=seen, error=error, late=late, doubt=doubt)
 

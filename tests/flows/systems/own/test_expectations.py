@@ -309,3 +309,28 @@ def test_an_average_that_no_rule_tells_is_no_number():
     # Control: what is gentle is told.
     gentle = [0.1, 0.2, 0.1, 0.3]
     assert system.loss(gentle) == system.expectation(gentle).loss
+
+
+def test_a_gradient_that_vanishes_at_every_number_ends_no_run():
+    # At the minimum the slope 1/4 - expit(-a x - b) is zero at each x: doubles see nothing of it.
+    a, b, x = sp.symbols("a b x", real=True)
+    z = a * x + b
+    loss = Expectation(sp.log(1 + sp.exp(-z)) + z / 4, x) + a**2 / 10
+    run = flows.integrate(flows.OwnSystem("logistic", [a, b], loss), [0.3, 0.7], 1e3)
+    assert run.status == "completed" and np.isfinite(run.errors("loss")).all()
+    lowest = np.log(4 / 3) + np.log(3) / 4
+    assert run["loss"][-1] == pytest.approx(lowest, abs=1e-15)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = weights / weights.sum()
+
+    def field(t, y):
+        slope = 0.25 - expit(-y[0] * nodes - y[1])
+        return [-weights @ (slope * nodes) - y[0] / 5, -weights @ slope]
+
+    times = run.t[(run.t > 0) & (run.t < 100)]
+    other = solve_ivp(field, (0, times[-1]), [0.3, 0.7], "DOP853", times, rtol=1e-13, atol=1e-15).y
+    there = np.logaddexp(0, -np.outer(other[0], nodes) - other[1][:, None])
+    losses = there @ weights + other[1] / 4 + other[0] ** 2 / 10
+    known = run["loss"][(run.t > 0) & (run.t < 100)]
+    off = run.absolute_errors("loss")[(run.t > 0) & (run.t < 100)]
+    assert (np.abs(known - losses) <= off + 1e-13).all()

@@ -14,15 +14,16 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import BITS, Balls, find_limit, nearly
 from flows.core.minimiser import Approach, Minimiser
-from symbolic.asymptotics.decimals import DIGITS
+from symbolic.asymptotics.averaged import DIGITS
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 
-__all__ = ["arrival"]
+__all__ = ["GUESSED", "NEAREST", "arrival", "fractions"]
 
 # An entry of the limit is taken for a fraction with a denominator up to the first number that is as
 # near as the second; one that is guessed, for those of the others.
 SIMPLE, GUESSED = (100, 1e-9), (12, 1e-2)
+NEAREST = "the limit point is guessed: the nearest critical point of simple fractions"
 
 
 def arrival(
@@ -59,15 +60,15 @@ def arrival(
     remark: tuple[str, ...] = ()
     if isinstance(limit, str):
         guess = nearly(loss, state, t)
-        found = None if guess is None else _critical(loss, point, _fractions(guess, *GUESSED))
+        found = None if guess is None else _critical(loss, point, fractions(guess, *GUESSED))
         if found is None:
             raise NoLaw(limit)
-        remark = ("the limit point is guessed: the nearest critical point of simple fractions",)
+        remark = (NEAREST,)
         where = _balls(found.at)
     else:
         where = limit.where
         numbers = [float(x) for x in where]
-        found = _critical(loss, point, _fractions(numbers, *SIMPLE))
+        found = _critical(loss, point, fractions(numbers, *SIMPLE))
         if found is None:
             digits = tuple(sp.Float(x.str(DIGITS, radius=False), DIGITS) for x in where)
             found = replace(point, at=digits)
@@ -82,7 +83,7 @@ def arrival(
     return Approach(place, away, minimiser)
 
 
-def _fractions(values: Sequence[float], most: int, near: float) -> tuple[sp.Rational, ...] | None:
+def fractions(values: Sequence[float], most: int, near: float) -> tuple[sp.Rational, ...] | None:
     """Simple fractions that are as near as that to numbers, if all are."""
     found = [sp.Rational(v).limit_denominator(most) for v in values]
     close = all(abs(float(f) - v) <= near for f, v in zip(found, values, strict=True))

@@ -76,8 +76,8 @@ def late_time_law(
     -----
     Units: the user's; `t` is the time of ``dw/dt = -grad L``.
     Source: Adams & Simon 1988; Choi & Hung 2024, arXiv 2405.17510; the constants are derived here.
-    Accuracy: exact, but for limits that are no simple fractions, and for expectations over one
-    number of what is no polynomial: these are in decimals, and every step is SAMPLED.
+    Accuracy: exact, but for limits that are no simple fractions, and for expectations of what is no
+    polynomial: these are in decimals, and every step is SAMPLED.
 
     Examples
     --------

@@ -16,6 +16,7 @@ from mpmath import mp
 from numpy.typing import NDArray
 
 from symbolic.asymptotics.attractors import positive_minima
+from symbolic.asymptotics.averaged import DIGITS
 from symbolic.asymptotics.law import LateTimeLaw, Law
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.polar import constant, exponent, gamma, polar_steps
@@ -26,10 +27,8 @@ from symbolic.asymptotics.symmetries import MOST, conserved
 from symbolic.evidence.derivation import Derivation
 from symbolic.evidence.identity import Evidence
 
-__all__ = ["DIGITS", "in_decimals", "law_in_decimals"]
+__all__ = ["in_decimals", "law_in_decimals"]
 
-#: Digits of the entries.
-DIGITS = 60
 # Eigenvalues below this, relative to the largest one or as they are, are those of the kernel.
 KERNEL = 1e-20
 # Coefficients of a form below this, relative to the Hessian and the form, are rounding.

@@ -8,7 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 import sympy as sp
+from flint import ctx
 
+from symbolic.asymptotics.averaged import BITS, DIGITS, Nodes, decimal
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.series import ONCE, Lacks, Series, SeriesRing, fits
 from symbolic.language.primitives import definition
@@ -17,6 +19,8 @@ __all__ = ["expand"]
 
 # How often the domain of the coefficients may grow by a number that it lacks.
 ATTEMPTS = 6
+# Nodes at which coefficients are known at once: each takes a hundred bytes a node.
+TOGETHER = 1000
 T = sp.Dummy("t", real=True)
 
 
@@ -29,6 +33,7 @@ def expand(
     constants: Sequence[sp.Expr] = (),
     integrand: sp.Expr = sp.S.Zero,
     x: Sequence[sp.Symbol] = (),
+    nodes: Nodes | None = None,
 ) -> tuple[SeriesRing, Series]:
     """Expand ``expression + E integrand`` with a series in place of each entry.
 
@@ -46,6 +51,8 @@ def expand(
         Numbers and parameters that the values bring in.
     x : sequence of Symbol
         The Gaussian numbers.
+    nodes : Nodes, optional
+        Over the first of them, for an integrand that is no polynomial in these at the point.
 
     Returns
     -------
@@ -64,22 +71,50 @@ def expand(
         for e in {*sp.preorder_traversal(plain), *sp.preorder_traversal(averaged)}
         if isinstance(e, kinks) or (isinstance(e, sp.Pow) and not e.exp.is_Integer)
     )
-    found = set(constants)
+    found = {*constants, sp.Float(1, DIGITS)} if nodes else set(constants)
     every: dict[sp.Symbol, Any] = {**weights, **dict.fromkeys(x, 0)}
     for attempt in range(ATTEMPTS + 1):
         ring = SeriesRing(every, order, sorted(found, key=sp.default_sort_key), spare)
         if attempt == ATTEMPTS:
             ring = SeriesRing(every, order, [sp.sqrt(2) + sp.pi + sp.E], spare)
         try:
-            known = {**values(ring), **{s: ring.variable(s) for s in x}}
-            walk = _Walk(ring, known)
-            total = walk(plain)
-            if averaged != 0:
-                total = ring.add([total, ring.average(walk(averaged), x)])
+            total = _Walk(ring, values(ring))(plain)
+            if averaged != 0 and nodes is None:
+                known = {**values(ring), **{s: ring.variable(s) for s in x}}
+                total = ring.add([total, ring.average(_Walk(ring, known)(averaged), x)])
+            for some in nodes.parts(TOGETHER) if nodes else ():
+                inner = SeriesRing(every, order, (), spare, some)
+                total = ring.add([total, _averaged(inner, averaged, values, x, ring)])
             return ring, ring.reduced(total)
         except Lacks as lack:
             found.add(lack.number)
     raise NoLaw("the numbers of the loss have no exact arithmetic")
+
+
+def _averaged(
+    inner: SeriesRing,
+    integrand: sp.Expr,
+    values: Callable[[SeriesRing], Mapping[sp.Symbol, Series]],
+    x: Sequence[sp.Symbol],
+    ring: SeriesRing,
+) -> Series:
+    """Sum over the nodes of a ring, in the ring of decimals."""
+    domain = inner.domain
+    with ctx.workprec(BITS):
+        columns = zip(*domain.nodes.places, strict=True)
+        places = [{Fraction(0): inner.ring.ground_new(domain.dtype(*each))} for each in columns]
+        rest = x[len(places) :]
+        known = dict(zip(x, [*places, *map(inner.variable, rest)], strict=True))
+        found = inner.average(_Walk(inner, {**known, **values(inner)})(integrand), rest)
+        total: Series = {}
+        for w, part in found.items():
+            terms = [(m, domain.average(c)) for m, c in part.iterterms()]
+            if any(any(m[len(inner.variables) :]) for m, _ in terms):
+                raise NoLaw("at the minimiser a kink of the integrand moves with the numbers")
+            if not all(c.is_finite() for _, c in terms):
+                raise NoLaw("the integrand is not finite at the minimiser")
+            total[w] = ring.gathered((m, ring.domain.from_sympy(decimal(c))) for m, c in terms)
+        return total
 
 
 class _Walk:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
 
 from symbolic.asymptotics.angles import regular
+from symbolic.asymptotics.averaged import Nodes
 from symbolic.asymptotics.expand import expand
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.series import Series, SeriesRing
@@ -41,6 +42,8 @@ class Point:
         The Gaussian numbers.
     at : tuple of Expr
         Exact values of the entries; positive symbols may stand in them.
+    nodes : Nodes, optional
+        Over the first Gaussian numbers, where the integrand is no polynomial in these at the point.
     """
 
     y: tuple[sp.Symbol, ...]
@@ -48,6 +51,7 @@ class Point:
     integrand: sp.Expr
     x: tuple[sp.Symbol, ...]
     at: tuple[sp.Expr, ...]
+    nodes: Nodes | None = None
 
     @property
     def smooth(self) -> bool:
@@ -62,12 +66,13 @@ class Point:
     def regular(self) -> Point:
         """The same loss next to the point, see :func:`symbolic.asymptotics.angles.regular`."""
         at = dict(zip(self.y, self.at, strict=True))
-        return Point(self.y, regular(self.plain, at), regular(self.integrand, at), self.x, self.at)
+        plain, integrand = regular(self.plain, at), regular(self.integrand, at)
+        return replace(self, plain=plain, integrand=integrand)
 
     def moved(self, shift: Sequence[sp.Expr]) -> Point:
         """Return the same loss at ``at + shift``."""
         at = tuple(sp.together(a + s) for a, s in zip(self.at, shift, strict=True))
-        return Point(self.y, self.plain, self.integrand, self.x, at)
+        return replace(self, at=at)
 
     def series(
         self, directions: Sequence[tuple[sp.Symbol, Any, Sequence[sp.Expr]]], order: Any
@@ -101,6 +106,7 @@ class Point:
             constants=constants,
             integrand=here.integrand,
             x=self.x,
+            nodes=self.nodes,
         )
 
     @functools.cached_property

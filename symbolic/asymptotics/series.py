@@ -21,6 +21,7 @@ from sympy.polys.constructor import construct_domain
 from sympy.polys.polyerrors import CoercionFailed
 from sympy.polys.rings import PolyElement, PolyRing
 
+from symbolic.asymptotics.averaged import Coefficients, Nodes
 from symbolic.asymptotics.refusal import NO_POLYNOMIAL, NoLaw
 from symbolic.asymptotics.squares import sum_of_squares
 from symbolic.language.expressions import as_expression
@@ -31,7 +32,7 @@ __all__ = ["ONCE", "Atom", "Lacks", "Series", "SeriesRing", "fits", "sign_of"]
 ONCE = Fraction(1000)
 
 # What rounding leaves of a zero where coefficients are decimals of sixty digits: 1e-45, in bits,
-# which are there without a comparison of such numbers.
+# which are there without a comparison of decimals.
 ROUNDING = -149
 
 #: Homogeneous parts by weight; a part that is zero is left out.
@@ -68,6 +69,8 @@ class SeriesRing:
         Numbers and parameters that coefficients are made of.
     spare : int
         How many roots and signs may come up.
+    nodes : Nodes, optional
+        Where coefficients that are functions of Gaussian numbers are known.
     """
 
     def __init__(
@@ -76,13 +79,18 @@ class SeriesRing:
         order: Any,
         constants: Sequence[sp.Expr] = (),
         spare: int = 0,
+        nodes: Nodes | None = None,
     ) -> None:
         self.order = Fraction(order)
         self.variables = tuple(weights)
         decimals = [c for c in constants if c.is_Float]  # beside them, all numbers are decimal
-        self.decimal = bool(decimals)
+        self.decimal = bool(decimals or nodes)
         exact = construct_domain(decimals or list(constants), field=True, extension=True)
         self.domain = exact[0] if constants else sp.QQ
+        self._is_rounding: Callable[[Any], bool] = lambda c: bool(c.exp + c.bc <= ROUNDING)
+        if nodes:
+            self.domain = Coefficients(nodes)
+            self._is_rounding = self.domain.is_rounding
         # A weight is of the monomial: those of atoms are filled in when they come up.
         self._weights = [Fraction(w) for w in weights.values()] + [Fraction(0)] * spare
         names = [*weights, *(sp.Dummy(f"atom{k}", real=True) for k in range(spare))]
@@ -376,7 +384,7 @@ class SeriesRing:
         """Series without parts that are zero; of decimals, without their rounding."""
         if self.decimal:
             series = {
-                w: self.ring.from_dict({m: c for m, c in p.items() if c.exp + c.bc > ROUNDING})
+                w: self.ring.from_dict({m: c for m, c in p.items() if not self._is_rounding(c)})
                 for w, p in series.items()
             }
         return {w: p for w, p in series.items() if p}

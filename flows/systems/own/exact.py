@@ -102,9 +102,9 @@ def width(entries: int, low: Sequence[Array]) -> Array:
 
 @functools.lru_cache(maxsize=64)
 def is_even(loss: Loss) -> bool:
-    """Whether the integrand, in one Gaussian number, is seen to be an even function of it."""
-    integrand, (x,) = loss.form.integrand, loss.form.x
-    return bool(sp.expand(integrand - integrand.subs(x, -x)) == 0)
+    """Whether the integrand is seen to be an even function of the Gaussian numbers."""
+    integrand = loss.form.integrand
+    return bool(sp.expand(integrand - integrand.xreplace({x: -x for x in loss.form.x})) == 0)
 
 
 def sharp_nodes(loss: Loss, nodes: Nodes, bits: int) -> list[tuple[Any, Any]]:

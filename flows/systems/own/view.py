@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
-from flows.core.arrival import arrival
+from flows.core.arrival import NEAREST, arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.limit import Limit
@@ -25,11 +24,11 @@ from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     balls,
     from_doubles,
-    sharp_nodes,
     work,
 )
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
 from flows.systems.own.given import closed, loss_of
+from flows.systems.own.law_nodes import critical_near, over_nodes
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.nodes import Nodes, has_changes
@@ -37,13 +36,11 @@ from flows.systems.own.numeric import at_nodes, numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.serving import is_square, nodes_for, on_line
 from flows.systems.own.sound_state import SoundState
-from symbolic.asymptotics.averaged import summed
-from symbolic.asymptotics.decimals import DIGITS
 from symbolic.asymptotics.given import exact as fractions
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.language.blocks import Block
-from symbolic.language.lower import NoBall
+from symbolic.language.lower import NoBall, lower
 
 __all__ = ["View"]
 
@@ -55,10 +52,6 @@ MOST_WORK = 12_000
 # Reasons for which no limit is given.
 PLANE = "an expectation in more than one dimension"
 TURNS = "forms whose plane the flow turns"
-# Nodes of a rule for a law have the digits of its point.
-BITS_OF_DIGITS = 256
-# It is chosen so far from there, relative to the entries.
-BESIDE = 1 / 64
 
 
 @dataclass(frozen=True)
@@ -205,11 +198,12 @@ class View:
 
     def approach(self, state: SoundState, t: float) -> Approach:
         """Limit of the flow from a state on, whose doubles are taken as exact."""
-        reason = _no_balls(self.blocks, self.expression, self.potentials)
+        space = _in_space(self.loss) and self.loss.measured is None
+        reason = "" if space else _no_balls(self.blocks, self.expression, self.potentials)
         if not reason and len(state.x) > MOST_EXACT:
             reason = f"more than {MOST_EXACT} entries"
-        if not reason and _in_space(self.loss):
-            reason = PLANE
+        if not reason and space:
+            return self._near(state)
         nodes = on_line(self.loss, state.x) if not reason and self.loss.averaged else None
         if not reason and self.loss.averaged and nodes is None:
             reason = "no fixed rule for the expectation"
@@ -224,27 +218,25 @@ class View:
         assert found.minimiser is not None
         return replace(found, minimiser=self.with_sum(found.minimiser))
 
+    def _near(self, state: SoundState) -> Approach:
+        """Critical point near a state, of an expectation over several numbers."""
+        form = self.loss.form
+        point = Point(self.loss.y, fractions(form.plain), fractions(form.integrand), form.x, ())
+        point, guessed = critical_near(self.loss, point, state.x)
+        where = np.array(point.at, dtype=float)
+        place = from_doubles(state.digits if state.exact else state.x[:, None])
+        away = [
+            float(a - b) for a, b in zip(place, lower(list(point.at), (), "ball")(), strict=True)
+        ]
+        minimiser = Minimiser(where, point, remarks=(NEAREST,) if guessed else (), guessed=guessed)
+        return Approach(where, np.array(away), self.with_sum(minimiser))
+
     def with_sum(self, minimiser: Minimiser) -> Minimiser:
-        """Minimiser with an expectation over one number as a sum over the nodes of a rule too."""
-        refused = _no_balls(self.blocks, self.expression, ())
-        if refused or not self.loss.averaged or _in_space(self.loss):
+        """Minimiser with an expectation as a sum over the nodes of a rule too."""
+        loss, point = self.loss, minimiser.point
+        if not isinstance(loss, Loss) or not loss.averaged or loss.measured or point is None:
             return minimiser
-
-        def number(x: Any) -> sp.Float:
-            return sp.Float(x.str(DIGITS, radius=False), DIGITS)
-
-        def found() -> Point:
-            assert minimiser.point is not None
-            # At a minimiser loss, gradient and curvature may vanish, by any rule.
-            beside = BESIDE * (1 + np.abs(minimiser.where)) * np.cos(np.arange(len(self.loss.y)))
-            nodes = on_line(self.loss, minimiser.where + beside)
-            nodes = nodes or on_line(self.loss, minimiser.where)
-            if nodes is None:
-                raise NoLaw("no fixed rule for the expectation")
-            pairs = sharp_nodes(self.loss, nodes, BITS_OF_DIGITS)
-            return summed(minimiser.point, [(number(x), number(w)) for x, w in pairs])
-
-        return replace(minimiser, summed=found)
+        return replace(minimiser, summed=functools.partial(over_nodes, loss, point))
 
     def with_digits(self, x: list[Any]) -> SoundState:
         """State of numbers of mpmath."""

@@ -260,13 +260,6 @@ def test_the_claims_of_a_law_with_an_average_hold_and_an_exponent_that_is_off_is
     assert off[0].verdict is Outcome.VIOLATED
 
 
-def test_an_expectation_without_a_rule_has_no_law_and_says_so():
-    x = sp.MatrixSymbol("x", 2, 1)
-    gap = sum(sp.tanh(X * e) - sp.tanh(e) for e in (x[0, 0], x[1, 0]))
-    pair = flows.OwnSystem("pair", [X], Expectation(gap**2, x) / 2)
-    assert "integrand is not a polynomial" in flows.late_time_law(pair, at=[1.0]).reason
-
-
 #: Loss, blocks, start; exponent of time, of its logarithm, and constant.
 ESCAPES = {
     "exponential": ((sp.exp(-X), [X], [0.0]), (1, None, 1)),

@@ -1,12 +1,13 @@
 """Documentation: public names are explained and listed, pages build without a warning."""
 
+import contextlib
 import functools
 import inspect
-import os
+import io
 import re
 import shutil
-import subprocess
 import sys
+import warnings
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,14 +113,16 @@ def site(tmp_path_factory, drawn):
     shutil.copytree(ROOT / "docs", out / "docs", ignore=shutil.ignore_patterns(*GENERATED))
     (out / "notebooks").symlink_to(ROOT / "notebooks")
     (figures,) = {drawn(path).parent for path in PLAYED}
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", out / "docs", out / "html"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"FIGURES_DRAWN": str(figures)},
-    )
-    assert done.returncode == 0, done.stderr
+    from sphinx.cmd.build import build_main
+
+    # In this process, which has imported the packages and made their derivations.
+    said, arguments = io.StringIO(), ["-q", "-W", "--keep-going", "--no-color"]
+    heard = warnings.catch_warnings(action="ignore")  # Python's; Sphinx's own end the build
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said), heard:
+        patch.setenv("FIGURES_DRAWN", str(figures))
+        patch.setattr(sys, "path", list(sys.path))
+        code = build_main([*arguments, str(out / "docs"), str(out / "html")])
+    assert code == 0, said.getvalue()
     return out / "html"
 
 

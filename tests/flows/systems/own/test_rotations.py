@@ -51,6 +51,12 @@ def found(system, start=START):
     return turned_at(system._loss, system.blocks, potentials, start)
 
 
+@pytest.fixture(scope="module")
+def run():
+    """One run, for all that compare another way with it."""
+    return flows.integrate(SYSTEM, START, 10.0)
+
+
 def test_the_span_of_two_students_has_two_directions_beside_the_teacher():
     inside = found(SYSTEM)
     assert [v.shape for v in inside.vectors] == [(2, D - 1)]
@@ -121,8 +127,7 @@ def test_a_potential_that_tells_directions_apart_keeps_them_apart():
     assert second.vectors[0].tolist() == every[0][:, 1:].tolist()
 
 
-def test_the_run_is_that_of_all_entries_at_every_time():
-    run = flows.integrate(SYSTEM, START, 10.0)
+def test_the_run_is_that_of_all_entries_at_every_time(run):
     grid = SPACING * np.arange(-FAR, FAR + 1)
     one = SPACING * np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
     weights = np.multiply.outer(np.multiply.outer(one, one), one).ravel()
@@ -146,28 +151,25 @@ def test_the_run_is_that_of_all_entries_at_every_time():
     assert run["loss"] == pytest.approx(losses, rel=1e-8)
 
 
-def test_a_turned_start_has_a_turned_run():
+def test_a_turned_start_has_a_turned_run(run):
     rotation = ortho_group.rvs(D - 1, random_state=0)
-    one = flows.integrate(SYSTEM, START, 10.0)
     other = flows.integrate(SYSTEM, turned(START, rotation), 10.0)
-    assert other["loss"] == pytest.approx(one["loss"], rel=1e-8)
-    moved = np.array([turned(y, rotation) for y in one.state])
+    assert other["loss"] == pytest.approx(run["loss"], rel=1e-8)
+    moved = np.array([turned(y, rotation) for y in run.state])
     assert other.state == pytest.approx(moved, abs=1e-8)
-    assert one.state[0] == pytest.approx(START, abs=0.0)
+    assert run.state[0] == pytest.approx(START, abs=0.0)
 
 
-def test_the_run_in_all_directions_is_the_same(monkeypatch):
-    one = flows.integrate(SYSTEM, START, 100.0)
+def test_the_run_in_all_directions_is_the_same(run, monkeypatch):
     monkeypatch.setattr(type(SYSTEM), "subspace", lambda self, start: None)
-    other = flows.integrate(SYSTEM, START, 100.0)
-    known = np.isfinite(one["loss"]) & np.isfinite(other["loss"])
+    other = flows.integrate(SYSTEM, START, 10.0)
+    known = np.isfinite(run["loss"]) & np.isfinite(other["loss"])
     assert known.all()
-    assert one["loss"][known] == pytest.approx(other["loss"][known], rel=1e-7)
-    assert one.state == pytest.approx(other.state, abs=1e-8)
+    assert run["loss"][known] == pytest.approx(other["loss"][known], rel=1e-7)
+    assert run.state == pytest.approx(other.state, abs=1e-8)
 
 
-def test_a_saved_run_in_a_span_is_read_as_it_was(tmp_path):
-    run = flows.integrate(SYSTEM, START, 10.0)
+def test_a_saved_run_in_a_span_is_read_as_it_was(run, tmp_path):
     run.save(tmp_path / "run.nc")
     again = flows.load(tmp_path / "run.nc")
     assert again["loss"] == pytest.approx(run["loss"], rel=1e-10)

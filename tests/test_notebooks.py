@@ -32,8 +32,6 @@ EXPECTED = (
 # Its proof takes a minute and a half; `make notebooks` executes it, and tests of certificates have
 # the numbers.
 SLOW = {"D1_infinity"}
-# Executed as `make notebooks` does it; a kernel of its own takes seconds to start.
-IN_A_KERNEL = {"C1_phase_retrieval"}
 # Numbers of a kind that other processors and libraries round otherwise.
 AGREEMENT = 1e-2
 # What is printed below this is rounding, or an error estimate.
@@ -74,11 +72,19 @@ def printed_here(name):
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 def test_a_notebook_runs_and_prints_what_is_stored(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    run = (lambda name: printed(refresh.execute(name))) if name in IN_A_KERNEL else printed_here
-    fresh, stored = run(name), printed(refresh.stored(name))
+    fresh, stored = printed_here(name), printed(refresh.stored(name))
     assert len(fresh) == len(stored)
     for new, old in zip(fresh, stored, strict=True):
         assert same_text(new, old, AGREEMENT, NOISE), f"{name} prints\n{new}\nand stored is\n{old}"
+
+
+def test_cells_are_executed_in_one_kernel_in_order(monkeypatch, tmp_path):
+    """As `make notebooks` does it; a kernel that imports the packages takes seconds to start."""
+    (tmp_path / "small.py").write_text("# %%\nx = 42\nprint(x)\n\n# %%\nprint(x + 1)\n")
+    monkeypatch.setattr(refresh, "HERE", tmp_path)
+    made = refresh.execute("small")
+    assert printed(made) == ["42\n", "43\n"]
+    assert [cell.execution_count for cell in made.cells] == [1, 2]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -143,12 +143,7 @@ def _width(proved: Certificate) -> float:
     return float(limit.rad() / abs(limit))
 
 
-def _without(
-    made: Certificate,
-    begun: Growing,
-    gone: Vanishing,
-    check: Check,
-) -> Certificate:
+def _without(made: Certificate, begun: Growing, gone: Vanishing, check: Check) -> Certificate:
     """Go on without a neuron that vanishes after the pieces."""
     steps, until = begun.steps, down(start.end_time(made))
     made = replace(made, t_end=until)

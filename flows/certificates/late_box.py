@@ -121,13 +121,7 @@ class LateBox(dict[str, Any]):
     """Quantities on a box of the late flow, divided by their powers of the clock."""
 
     def __init__(
-        self,
-        shared: Shared,
-        late: Late,
-        first: Ball,
-        last: Ball,
-        energy: Ball,
-        pace: Ball,
+        self, shared: Shared, late: Late, first: Ball, last: Ball, energy: Ball, pace: Ball
     ) -> None:
         s = first.union(last).nonnegative_part()
         super().__init__(

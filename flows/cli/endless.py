@@ -153,10 +153,7 @@ def _failing(infinity: Failing, theorem: Any) -> list[tuple[str, str]]:
 
 
 def _rest(infinity: Rest, theorem: Any) -> list[tuple[str, str]]:
-    rows = [
-        ("L -> L* in", infinity.limit_loss.str(DIGITS)),
-        ("for all t >= 0", _decay(infinity)),
-    ]
+    rows = [("L -> L* in", infinity.limit_loss.str(DIGITS)), ("for all t >= 0", _decay(infinity))]
     if theorem is not None:
         near = _above(float(theorem.radius.upper()))
         proved = (

@@ -10,12 +10,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.command import FlowCommand
-from flows.cli.options import (
-    T_END,
-    below_option,
-    flow_options,
-    workers_option,
-)
+from flows.cli.options import T_END, below_option, flow_options, workers_option
 from flows.cli.runs import solver
 from flows.cli.subject import system_of
 from flows.core.errors import InputError

@@ -59,8 +59,7 @@ INSPECT = _examples(
 )
 REPORT = _examples("report", "popflow report --out report")
 CERTIFY = _examples(
-    "certify",
-    "popflow certify loss.json --initial start.json --t-end 100 --out cert.json",
+    "certify", "popflow certify loss.json --initial start.json --t-end 100 --out cert.json"
 )
 VERIFY = _examples(
     "verify",
@@ -68,9 +67,7 @@ VERIFY = _examples(
     "popflow verify cert.json --n 2 --d 2 --t-end 1e12    it must be about this flow",
 )
 LAW = _examples(
-    "law",
-    'popflow law "(x*y - 1)**2/2" --start x=0.5,y=0.4',
-    "popflow law run.nc --json",
+    "law", 'popflow law "(x*y - 1)**2/2" --start x=0.5,y=0.4', "popflow law run.nc --json"
 )
 FIND = _examples(
     "find",
@@ -79,6 +76,7 @@ FIND = _examples(
     'popflow find "(a**2 + b**2)**2/4" --rate 2 --latex potential.tex',
     'popflow find "(x*y - 1)**2/2" --keep "x**2 == y**2 + 2" --json',
     'popflow find "cosh(x) - 1" --at x=0 --rate exp --level 1/10',
+    'popflow find "cosh(x**2) - 1" --propose --rate 2 --level 1/10',
 )
 PROVE = _examples("prove", "popflow prove --check theorems.json")
 STATIONARY = _examples("stationary")

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 USUAL = 2
 MAX_SECONDS = 60.0
 # Options of the search itself.
-ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lower", "free")
+ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "lower", "free")
+POLYNOMIAL = ("template", "degree", "coordinates", "free")
+NONE = "NOT_FOUND: no potential has a constant that converges; keep more, or give a slower rate"
 
 
 @click.command(cls=FlowCommand, epilog=examples.FIND)
@@ -49,6 +51,7 @@ ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lo
     metavar="x=P;..",
     help="Near this minimum, of a loss that need be no polynomial, proved with balls.",
 )
+@click.option("--propose", is_flag=True, help="What states with a small loss allow: no proof.")
 @click.option("--free", is_flag=True, help="The span need not be above the loss.")
 @click.option("--lower", is_flag=True, help="A bound from below: how slowly it falls at least.")
 @partial(flow_options, refused=OF_RUNS, max_seconds="Budget of time [default: 60].")
@@ -57,27 +60,25 @@ ASKED = ("rate", "level", "degree", "coordinates", "template", "keep", "at", "lo
 @arguments.force
 @arguments.as_json
 def find(
-    subject: str,
-    out: str | None,
-    latex: str | None,
-    force: bool,
-    as_json: bool,
-    **options: Any,
+    subject: str, out: str | None, latex: str | None, force: bool, as_json: bool, **options: Any
 ) -> int:
     """Find a potential that falls at a rate, with the best constant, and prove it.
 
     The loss of SYSTEM is a polynomial, such as "(x*y - 1)**2/2". What the flow keeps is listed too:
     conserved quantities, invariant sets, clocks. With --at, the loss is any function that is
-    analytic at that minimum.
+    analytic at that minimum. With --propose, it is any formula whose least value is zero.
 
-    Exit code 3: no potential was found, and why; that disproves nothing.
+    Exit code 3: nothing is proved, and why; that disproves nothing.
     """
     from flows.core.files import check_output, write_file
     from flows.runs.find import find_potential
     from symbolic.language.text import read_expression, read_relation
 
+    at, propose = options.pop("at"), options.pop("propose")
     for path in (out, latex):
         check_output(path, force)
+        if propose and (path or at):
+            raise click.UsageError("--propose proves nothing: leave out --at, --out and --latex")
     refuse(options, (*OF_RUNS, "start"), "a potential is of no run")
     seconds = options["max_seconds"]
     system, _ = system_of(subject).problem(
@@ -97,8 +98,14 @@ def find(
     }
     if len(several := _parts(options["level"])) > 1:
         asked["level"] = several
-    at = asked.pop("at")
-    found = find_potential(system, **asked) if at is None else _near(system, at, asked)
+    if propose:
+        proposed = _of_any_loss(system, None, asked)
+        if as_json:
+            output.print_json({"proposed": [one.to_json() for one in proposed]})
+        else:
+            output.show([*map(str, proposed)] or [NONE])
+        return 3
+    found = find_potential(system, **asked) if at is None else _of_any_loss(system, at, asked)
     if found.proved and out is not None:
         found.save(out, force=force)
     if found.proved and latex is not None:
@@ -112,17 +119,21 @@ def find(
     return 0 if found.proved else 3
 
 
-def _near(system: Any, at: str, asked: dict[str, Any]) -> FoundPotential:
-    """Of options for a minimum: those of polynomials do not fit."""
+def _of_any_loss(system: Any, at: str | None, asked: dict[str, Any]) -> Any:
+    """What is proved near a minimum, or what states propose; options of polynomials do not fit."""
     from flows.certificates.minimum.find import find_potential_near
+    from flows.certificates.minimum.propose import propose_potential
     from flows.core.errors import InputError
     from symbolic.language.text import read_expression
 
-    integral = isinstance(asked["template"], int)
-    if asked["degree"] is not None or asked["coordinates"] or integral or asked["free"]:
-        raise InputError("--at: degree, coordinates and free are of polynomials; leave them out")
+    flag = "--propose" if at is None else "--at"
+    template, degree, *others = (asked.pop(name) for name in POLYNOMIAL)
+    if degree is not None or any(others) or isinstance(template, int):
+        raise InputError(f"{flag}: degree, coordinates and free are of polynomials; leave them out")
     if asked["level"] is None or asked["rate"] == "law":
-        raise InputError("--at: expected --level and --rate beside it, such as 1/1000 and 3")
+        raise InputError(f"{flag}: expected --level and --rate beside it, such as 1/1000 and 3")
+    if at is None:
+        return propose_potential(system, terms=template, **asked)
     known = {block.name: block for block in system.formula[0]}
     point = {}
     for part in _parts(at):
@@ -130,9 +141,7 @@ def _near(system: Any, at: str, asked: dict[str, Any]) -> FoundPotential:
         if not equal:
             raise InputError(f"--at: expected parts such as x=1/2, got {part!r}")
         point[read_expression(name, known)] = value.strip()
-    names = ("rate", "level", "keep", "lower", "max_seconds")
-    options = {name: asked[name] for name in names}
-    return find_potential_near(system, point, template=asked["template"] or (), **options)
+    return find_potential_near(system, point, template=template or (), **asked)
 
 
 class _Any(dict[str, Any]):

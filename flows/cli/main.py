@@ -49,9 +49,7 @@ class _Commands(click.Group):
 
 
 @click.group(
-    cls=_Commands,
-    epilog=examples.POPFLOW,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=_Commands, epilog=examples.POPFLOW, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(package_name="popflow")
 def commands() -> None:

@@ -55,10 +55,7 @@ below_option = click.option(
     help="Count members with loss(T) <= R loss(0).",
 )
 workers_option = click.option(
-    "--workers",
-    metavar="W",
-    type=int,
-    help="Chunks of members at a time [default: one a core].",
+    "--workers", metavar="W", type=int, help="Chunks of members at a time [default: one a core]."
 )
 
 

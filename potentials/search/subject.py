@@ -87,7 +87,7 @@ class Subject:
         except ValueError as problem:
             raise InputError(
                 f"{self.name}: {problem}; potentials are found of polynomials with fractions as"
-                " coefficients, and near a minimum of other losses (find_potential_near, --at)"
+                " coefficients, near a minimum (find_potential_near, --at), or proposed (--propose)"
             ) from None
 
     @property

@@ -7,6 +7,8 @@ functions are taken; everything else is refused in one line.
 from __future__ import annotations
 
 import ast
+import contextlib
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,20 +26,17 @@ LONGEST = 1000
 PRODUCT = re.compile(r"[\w)] +[\w(]|\d[A-Za-z_]|\)[\w(]")
 # Powers that are written out take that many factors.
 MOST_POWER = 64
+OF_SYMPY = "exp log sqrt erf erfc sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh"
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    **{
-        name: getattr(sp, name)
-        for name in (
-            *("exp", "log", "sqrt", "erf", "erfc", "sin", "cos", "tan", "asin", "acos", "atan"),
-            *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
-        )
-    },
+    **{name: getattr(sp, name) for name in OF_SYMPY.split()},
     "abs": sp.Abs,
     "relu": lambda x: sp.Max(0, x),
     "softplus": lambda x: sp.log(1 + sp.exp(x)),
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),
 }
 CONSTANTS = {"pi": sp.pi}
+SIGNS: dict[type, Any] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+SIGNS[ast.MatMult] = operator.mul
 RELATIONS: dict[type, Any] = {ast.Eq: sp.Eq, ast.GtE: sp.Ge, ast.LtE: sp.Le}
 
 
@@ -137,6 +136,9 @@ def _read(node: ast.AST, known: Mapping[str, Any]) -> Any:
         function = FUNCTIONS.get(node.func.id, known.get(f"{node.func.id}()"))
         if function is not None and not node.keywords:
             return function(_read(node.args[0], known))
+    if isinstance(node, ast.Subscript):
+        with contextlib.suppress(TypeError, ValueError, IndexError):
+            return _read(node.value, known)[ast.literal_eval(node.slice)]
     if isinstance(node, ast.BinOp):
         return _combined(node, _read(node.left, known), _read(node.right, known))
     raise InputError(
@@ -147,12 +149,8 @@ def _read(node: ast.AST, known: Mapping[str, Any]) -> Any:
 
 def _combined(node: ast.BinOp, left: Any, right: Any) -> Any:
     try:
-        if isinstance(node.op, ast.Add):
-            return left + right
-        if isinstance(node.op, ast.Sub):
-            return left - right
-        if isinstance(node.op, ast.Mult | ast.MatMult):
-            return left * right
+        if type(node.op) in SIGNS:
+            return SIGNS[type(node.op)](left, right)
         if isinstance(node.op, ast.Div) and right != 0:
             return left / right
         if isinstance(node.op, ast.Pow) and right.is_number and abs(right) <= MOST_POWER:

@@ -82,23 +82,14 @@ class Late(Document):
             "precision": BITS,
             "d": self.d,
             "boxes": [
-                {
-                    "low": low.hex(),
-                    "high": high.hex(),
-                    **funnel.to_json(),
-                }
+                {"low": low.hex(), "high": high.hex(), **funnel.to_json()}
                 for low, high, funnel in self.funnels
             ],
         }
 
 
 def late_states(
-    *,
-    d: int = 2,
-    reach: float = 0.05,
-    across: float = 0.5,
-    along: float = 0.1,
-    apart: float = 0.5,
+    *, d: int = 2, reach: float = 0.05, across: float = 0.5, along: float = 0.1, apart: float = 0.5
 ) -> Late:
     r"""Prove the theorem of two neurons for an open set of states.
 

@@ -176,40 +176,33 @@ def find_potential_near(
     sides = _sides(subject, point, keep)
     power = None if rate == "exp" else power_of(exact(rate, "rate"))
     m, k = (1, 0) if power is None else (power.m, power.k)
-    axes, shift = None, _displacements(point)
-    try:
-        monomials = _monomials(subject, shift, template)
-    except InputError:  # they may be those of a valley across the axes
-        axes = None if any(sides) else kernel_axes(subject.loss, point)
-        if axes is None:
-            raise
-        monomials = _monomials(subject, _displacements(point, axes), template)
-    wanted = Wanted(m, k, monomials, not (lower and monomials), bool(lower))
-    if (lower or k == 0) and len(monomials) + wanted.loss > 1:
-        raise InputError("template: this rate takes one potential, not a span; leave it out")
     most, reason = exact(level, "level"), ""
+
+    def found(axes: tuple[tuple[int, ...], ...] | None) -> FoundPotential:
+        monomials = _monomials(subject, _displacements(point, axes), template)
+        wanted = Wanted(m, k, monomials, not (lower and monomials), bool(lower))
+        if (lower or k == 0) and len(monomials) + wanted.loss > 1:
+            raise InputError("template: this rate takes one potential, not a span; leave it out")
+        here = minimum(subject.loss, point, sides, most, axes)
+        return _found(subject, wanted, *_searched(here, wanted), time.perf_counter() - begun)
+
     try:
         with within(limit):
             try:
-                here = minimum(subject.loss, point, sides, most, axes)
-                tried, proposal, said = _searched(here, wanted)
-            except Across:
-                turned = axes or any(sides) or monomials
-                axes = None if turned else kernel_axes(subject.loss, point)
+                return found(None)
+            except (InputError, Across) as problem:  # it may be a valley across the axes
+                straight = any(sides) or (template and isinstance(problem, Across))
+                axes = None if straight else kernel_axes(subject.loss, point)
                 if axes is None:
                     raise
-                here = minimum(subject.loss, point, sides, most, axes)
-                tried, proposal, said = _searched(here, wanted)
-            seconds = time.perf_counter() - begun
-            return _found(subject, tried, proposal, wanted, said, seconds)
+                return found(axes)
     except (Refused, NoPotential) as problem:
         reason = str(problem)
     except TimeSpent:
         reason = limit.message("on the search")
     reason = f"no proof near the minimum: {reason}; give a lower level, or a template"
     return FoundPotential(
-        *(NOT_FOUND, reason, None, None, math.nan, None, "", (), 0),
-        time.perf_counter() - begun,
+        *(NOT_FOUND, reason, None, None, math.nan, None, "", (), 0), time.perf_counter() - begun
     )
 
 
@@ -246,9 +239,9 @@ def _proved(here: Minimum, region: Stated, wanted: Wanted) -> tuple[Proposal, st
 
 def _found(
     subject: Subject,
+    wanted: Wanted,
     here: Minimum,
     proposal: Proposal,
-    wanted: Wanted,
     statement: str,
     seconds: float,
 ) -> FoundPotential:
@@ -317,7 +310,7 @@ def _sides(
 
 
 def _displacements(
-    point: Mapping[sp.Symbol, Fraction], axes: Sequence[Sequence[int]] | None = None
+    point: Mapping[sp.Symbol, Fraction], axes: Sequence[Sequence[int]] | None
 ) -> dict[sp.Symbol, sp.Expr]:
     """Entries by displacements from the point, which may be combinations: rows of axes."""
     size = len(point)

@@ -125,9 +125,7 @@ def minimum(
     numbers, center = _numbers(symbols, loss), np.array([float(p) for p in point])
     back = np.eye(len(point)) if axes is None else np.linalg.inv(np.array(axes, dtype=float))
     radii = _radii(
-        lambda *u: numbers(*(np.tensordot(back, np.array(u), 1).T + center).T),
-        sides,
-        float(level),
+        lambda *u: numbers(*(np.tensordot(back, np.array(u), 1).T + center).T), sides, float(level)
     )
     try:
         program = steps_of(given(loss), symbols)

@@ -1,215 +1,294 @@
-"""Potentials that states of runs propose: of lengths, distances and angles, by a linear program."""
+"""Potentials that states propose: of lengths, distances and angles, with their worst states."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from flows.certificates.minimum.constants import Compared, Part, Wanted, least_constant, solved
 from flows.certificates.minimum.samples import Array
+from flows.core.deadline import Deadline, TimeSpent, look, within
 from flows.core.errors import InputError
+from flows.core.system import System, checked_system
 from flows.runs.find import exact, power_of
-from flows.runs.trajectory import Trajectory
-from flows.systems.own.system import OwnSystem
+from potentials.search.exact import simplest
 from potentials.search.subject import Subject
-from symbolic.language.lower import lower
+from symbolic.language.lower import lower as numbers_of
 
 __all__ = ["Proposed", "propose_potential"]
 
 # Powers of a term, as parts of the exponent of the rate: a length that falls like 1/t has them all.
 POWERS = (Fraction(1, 3), Fraction(1, 2), Fraction(2, 3), Fraction(1))
-# So many terms by themselves are told, and combined with the loss.
-BEST, COMBINED = 5, 3
-# States with smaller losses are close to the minimum: this part of the median.
-CLOSE = 1e-2
-# A state with a smaller loss than this has no digits of its slopes.
-LEAST = 1e-13
-# The linear program leaves so much of its constant.
+# Of so many terms the worst states are looked for.
+BEST = 4
+# States of descents from so many random starts, in so many steps, of which one in so many counts.
+STARTS, STEPS, EVERY = 400, 400, 10
+# A smaller loss has no digits. The first of two climbs stays above this part of the level.
+LEAST, ABOVE = 1e-11, 1e-5
+# So many states climb towards the worst one, in so many steps; twice as many for the second time.
+CLIMBERS, CLIMBS = 150, 400
+# Half of the steps are free, of these sizes; the others are such parts of the way between two
+# states, all as powers of ten.
+FREE, PARTS = (-7.0, -0.5), (-4.0, 0.2)
+# What both climbs find agrees to this part, or it has not converged.
+CONVERGED = 1e-2
+# A constant that changes by this factor towards the minimum has no bound there.
+GROWS = 3.0
+# Factors of potentials leave at most this part of what states allow.
 ROOM = 1e-3
 # Fewer states tell nothing.
-FEWEST = 20
+FEWEST = 200
+
+Function = Callable[[Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
 class Proposed:
-    """A potential that falls at a rate at states of runs, which proves nothing.
+    r"""A potential that no state violates that was looked at: this proves nothing.
+
+    .. math:: L \le V \le C t^{-q}, \qquad \text{or from below} \quad L \ge V \ge C (t + t_0)^{-q}
 
     Parameters
     ----------
     V : Expr
-        The potential, in the blocks; at these states it is not below the loss.
-    text : str
-        The same in words: `L` for the loss, lengths, distances, angles.
+        The potential, in the blocks; `L` is the loss.
     constant : float
-        The least `C` of `V <= C t^-q` that these states allow.
+        `C`, by the worst states that were found.
+    coarse : float
+        The same by half as many states in half as many steps, none of them close to the minimum.
     exponent : Fraction
         `q`.
-    states : int
-        Their number.
+    lower : bool
+        Whether it is a bound from below.
+    worst : ndarray, shape (2, numbers)
+        The state where `V` is closest to the loss, and the one where it falls slowest (from below,
+        fastest): no `V` of this form has a constant that is better there.
+    where : tuple of str
+        The set.
     """
 
     V: sp.Expr
-    text: str
     constant: float
+    coarse: float
     exponent: Fraction
-    states: int
+    lower: bool
+    worst: Array
+    where: tuple[str, ...]
 
     def __str__(self) -> str:
         """One line."""
+        bound = "L >= V >= C (t + t0)" if self.lower else "L <= V <= C t"
         return (
-            f"V = {self.text}: V <= {self.constant:.4g} t^-{self.exponent} at {self.states} states"
-            " of runs, not proved"
+            f"PROPOSED, not proved: V = {self.V}: {bound}^-{self.exponent} with"
+            f" C = {self.constant:.4g} as long as {', '.join(self.where)}; half as many states"
+            f" allow C = {self.coarse:.4g}"
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        texts = {"verdict": "PROPOSED", "V": str(self.V), "exponent": str(self.exponent)}
+        known = {k: getattr(self, k) for k in ("constant", "coarse", "lower", "where")}
+        return texts | known | {"worst": self.worst.tolist()}
 
 
 def propose_potential(
-    runs: Sequence[Trajectory], rate: Any, terms: Sequence[Any] | None = None
+    system: System,
+    rate: Any,
+    level: Any,
+    terms: Sequence[Any] | None = None,
+    keep: Sequence[Any] = (),
+    *,
+    lower: bool = False,
+    max_seconds: float | None = 60.0,
 ) -> tuple[Proposed, ...]:
-    r"""Propose potentials of a rate that late states of runs allow, the best one first.
+    r"""Propose potentials of a rate that states with a small loss allow, the best one first.
 
-    .. math:: V \ge L, \qquad \dot V \le -c V^{1 + 1/q}
+    .. math:: V \ge L, \quad \dot V \le -c V^{1 + 1/q}; \qquad \text{from below} \quad
+              V \le L, \quad \dot V \ge -c V^{1 + 1/q}
+
+    The constant is that of the worst states. Many states climb towards these, and then twice as
+    many in twice as many steps, closer to the minimum. Where both constants differ by more than one
+    percent, nothing is proposed.
 
     Parameters
     ----------
-    runs : sequence of Trajectory
-        Of one own system whose loss tends to zero; the later half of their outputs counts.
+    system : System
+        One that states its loss as a formula, with the least value zero.
     rate : number or str
         The exponent `q` of `t^-q`.
+    level : number or str
+        States with `L <= level`.
     terms : sequence of Expr, optional
-        What vanishes along with the loss; powers of these are tried, each by itself, and the best
-        ones with the loss. By default lengths of rows of the blocks, their entries, distances of
-        two rows and of their entries, and angles between two rows.
+        What vanishes along with the loss: `V` is the loss, or a power of one of these. By default
+        entries, lengths of rows of the blocks and of differences of two rows, also without one
+        entry, and angles between two rows.
+    keep : sequence of relations
+        Further conditions on states, such as ``W[0, 1] * W[1, 1] <= 0``.
+    lower : bool
+        Propose how slowly at least the loss falls.
+    max_seconds : float or None
+        Budget of time.
 
     Returns
     -------
     tuple of Proposed
-        Empty where no term falls at that rate.
+        Empty where nothing has a constant that converges.
 
     Raises
     ------
     InputError
-        For other input than this.
+        For other input than this, and where too few states lie in the set.
 
     Notes
     -----
     Units: `t` is the time of ``dx/dt = -grad L``.
+    Assumptions: the flow stays in the set, which nothing here shows of ``keep``.
     Source: Young's inequality makes the rate linear in `V`, see :mod:`potentials.search.rates`.
-    Accuracy: none is claimed. What samples allow may be false between them: prove it.
+    Accuracy: none is claimed. What states allow may be false between them: prove it.
     """
-    system = runs[0].system if runs else None
-    if not isinstance(system, OwnSystem) or any(run.system != system for run in runs):
-        raise InputError("runs: expected trajectories of one own system")
-    power = power_of(exact(rate, "rate"))
-    subject = Subject(system.name, system.blocks, system.expression)
-    given = {str(term): subject.scalar(term, "terms") for term in terms or ()} or _library(subject)
-    x, T = _late(runs, [str(block.name) for block in system.blocks])
-    slopes = _values([sp.diff(subject.loss, s) for s in subject.entries], subject, x)
-    q, columns = power.exponent, list[_Column]()
-    for name, term in given.items():
-        size, *rows = _values([term, *(sp.diff(term, s) for s in subject.entries)], subject, x).T
-        falls = (np.array(rows).T * slopes).sum(1)
-        for part in POWERS:
-            r = float(part * q)
-            with np.errstate(all="ignore"):
-                v, u = size**r, r * size ** (r - 1) * falls
-                share = float((T / v).max())
-            if not (np.isfinite(share) and np.isfinite(u).all()):
-                continue
-            samples = _part(T, share * v, share * u)
-            constant = least_constant([samples], np.ones(1), power.m, power.k)
-            V, text = term ** sp.Rational(str(part * q)), f"{name}^{part * q}"
-            columns.append(
-                _Column(constant, sp.Float(share, 4) * V, f"{share:.4g} {text}", samples)
+    q, subject = power_of(exact(rate, "rate")).exponent, checked_system(system).polynomial
+    states = _States(subject, exact(level, "level"), keep, q, bool(lower))
+    given = [subject.scalar(term, "terms") for term in terms or ()] or _library(subject)
+    found, limit = list[Proposed](), Deadline.after(max_seconds)
+    with within(limit), contextlib.suppress(TimeSpent):
+        for V in (subject.loss, *states.best(given)):
+            made = states.proposed(V)
+            found += [] if made is None else [made]
+    if limit.spent and not found:
+        raise InputError(limit.message("on states"))
+    return tuple(sorted(found, key=lambda p: -p.constant if lower else p.constant))
+
+
+class _States:
+    """A set of states, by descents into it, and climbs to the worst ones of a potential."""
+
+    def __init__(
+        self, subject: Subject, level: Fraction, keep: Sequence[Any], q: Fraction, lower: bool
+    ) -> None:
+        self._subject, self._level, self._exponent, self._lower = subject, float(level), q, lower
+        self._q, self._side, self._loss = float(q), 1 if lower else -1, self._function(subject.loss)
+        kept = [subject.scalar(relation.gts - relation.lts, "keep") for relation in keep]
+        self._kept = numbers_of(kept, subject.entries)
+        self._where = (f"L <= {level}", *map(str, keep))
+        x = self._descended(np.random.default_rng(0))
+        self._x = x[self._heights(self._loss, x).max(0) > -np.inf]
+        if len(self._x) < FEWEST:
+            raise InputError(
+                f"{subject.name}: {len(self._x)} states of descents lie in the set, too few; the"
+                " least loss has to be zero: give a higher level, or keep less"
             )
-    columns = sorted((c for c in columns if np.isfinite(c.constant)), key=lambda c: c.constant)
-    unit = float(q) ** float(q)
-    found = [
-        Proposed(subject.in_blocks(c.V), c.text, c.constant * unit, q, len(T))
-        for c in columns[:BEST]
-    ]
-    several = columns[:COMBINED]
-    V = np.concatenate([T[:, None], *(c.samples.V for c in several)], 1)
-    U = np.concatenate([(slopes**2).sum(1)[:, None], *(c.samples.U for c in several)], 1)
-    over = np.c_[T, V]
-    wanted = Wanted(power.m, power.k, ((0,),) * len(several))
-    best = solved([_part(T, V, U)], Compared(over, over), wanted, ROOM)
-    if best is not None and best.best < min((c.constant for c in several), default=np.inf):
-        parts = [(subject.loss, "L"), *((c.V, c.text) for c in several)]
-        kept = [(c, *p) for c, p in zip(best.coefficients, parts, strict=True) if c]
-        whole = sp.Add(*(sp.Rational(str(c)) * V for c, V, _ in kept))
-        text = " + ".join(f"{float(c):.4g} {name}" for c, _, name in kept).replace("+ -", "- ")
-        one = Proposed(subject.in_blocks(whole), text, best.best * unit, q, len(T))
-        found.insert(0, one)
-    return tuple(found)
+
+    def _function(self, V: sp.Expr) -> Function:
+        """Values of an expression at states, and its slopes."""
+        entries = self._subject.entries
+        both = numbers_of([V, *(sp.diff(V, s) for s in entries)], entries)
+
+        def values(x: Array) -> tuple[Array, Array]:
+            with np.errstate(all="ignore"):
+                found = [np.broadcast_to(np.asarray(f, float), len(x)) for f in both(*x.T)]
+            return found[0], np.stack(found[1:], -1)
+
+        return values
+
+    def _descended(self, rng: Any) -> Array:
+        """States of descents from random starts, and others beside them."""
+        size = len(self._subject.entries)
+        x = rng.normal(size=(STARTS, size)) * 10 ** rng.uniform(-1, 0.3, (STARTS, 1))
+        (T, slopes), step, found = self._loss(x), np.full((STARTS, 1), 0.1), list[Array]()
+        for k in range(STEPS):
+            y = x - step * slopes
+            less, others = self._loss(y)
+            down = (less < T)[:, None]
+            x, slopes, T = np.where(down, y, x), np.where(down, others, slopes), np.fmin(T, less)
+            step *= np.where(down, 1.3, 0.5)
+            if k % EVERY == 0:
+                found += [x, x + rng.normal(size=x.shape) * 10 ** rng.uniform(*FREE, x.shape)]
+        return np.concatenate(found)
+
+    def _heights(self, V: Function, x: Array, least: float = LEAST) -> Array:
+        """How high states are by `L/V` and by `-W'/W^2`, `W = V^(1/q)`: the highest are the worst.
+
+        Where they do not lie in the set, or their loss has no digits, they are below everything.
+        """
+        (T, slopes), (v, own) = self._loss(x), V(x)
+        inside, v = (self._level >= T) & (least < T), np.maximum(v, 0)
+        for kept in self._kept(*x.T):
+            inside = inside & (kept >= 0)
+        with np.errstate(all="ignore"):
+            speed = (own * slopes).sum(1) / (self._q * v ** (1 + 1 / self._q))
+            both = np.array([-self._side * T / v, self._side * speed])
+        return np.where(inside & ~np.isnan(both), both, -np.inf)
+
+    def _constant(self, heights: Array) -> tuple[float, float]:
+        """`L/V` and `C` that the highest states allow; NaN where nothing does."""
+        share, speed = heights * (-self._side, self._side)
+        worth = share * speed**-self._q if min(share, speed) > 0 else math.nan
+        return float(share), float(worth)
+
+    def best(self, terms: Sequence[sp.Expr]) -> list[sp.Expr]:
+        """Powers of terms whose constants are the best and do not grow towards the minimum."""
+        found, T = list[tuple[float, sp.Expr]](), self._loss(self._x)[0]
+        for term, part in itertools.product(terms, POWERS):
+            V = term ** sp.Rational(str(part * self._exponent))
+            heights = self._heights(self._function(V), self._x)
+            ends = [h.max(1) for h in (heights, heights[:, np.median(T) < T])]
+            near, far = (self._constant(end)[1] for end in ends)
+            if 1 / GROWS < near / far < GROWS:
+                found.append((-self._side * near, V))
+        return [V for _, V in sorted(found, key=lambda x: x[0])[:BEST]]
+
+    def proposed(self, V: sp.Expr) -> Proposed | None:
+        """A potential with its constant, where that converges."""
+        (_, first), (x, second) = (self._worst(V, times) for times in (1, 2))
+        (before, coarse), (share, fine) = map(self._constant, (first, second))
+        if not abs(coarse / fine - 1) <= CONVERGED:
+            return None
+        ends = sorted(Fraction(share * (1 - self._side * part)) for part in (0, ROOM))
+        factor = sp.Rational(str(simplest(*ends)))
+        written = sp.Symbol("L") if self._subject.loss == V else self._subject.in_blocks(V)
+        C, less = (float(factor) * C / s for s, C in ((share, fine), (before, coarse)))
+        return Proposed(factor * written, C, less, self._exponent, self._lower, x, self._where)
+
+    def _worst(self, V: sp.Expr, times: int) -> tuple[Array, Array]:
+        """The highest states, and how high they are, after a climb; it is so many times as long."""
+        values, rng, many = self._function(V), np.random.default_rng(times), CLIMBERS * times
+        least, ends = LEAST if times > 1 else max(LEAST, ABOVE * self._level), list[Any]()
+        for which, begin in enumerate(self._heights(values, self._x, least)):
+            half = np.argsort(-begin)[: many // 2]
+            some = np.r_[half, rng.integers(len(begin), size=len(half))]
+            x, high = self._x[some], begin[some]
+            for _ in range(CLIMBS * times):
+                look()
+                a, b = x[rng.integers(len(x), size=(2, len(x)))]
+                free = rng.normal(size=x.shape) * 10 ** rng.uniform(*FREE, x.shape)
+                part = (a - b) * 10 ** rng.uniform(*PARTS, (len(x), 1))
+                y = x + np.where(rng.random((len(x), 1)) < 0.5, free, part)
+                higher = self._heights(values, y, least)[which]
+                x = np.where((higher > high)[:, None], y, x)
+                high = np.maximum(high, higher)
+            ends.append((x[high.argmax()], high.max()))
+        places, heights = zip(*ends, strict=True)
+        return np.array(places), np.array(heights)
 
 
-class _Column(NamedTuple):
-    """A power of a term that is above the loss, with its least constant."""
-
-    constant: float
-    V: sp.Expr
-    text: str
-    samples: Part
-
-
-def _late(runs: Sequence[Trajectory], names: Sequence[str]) -> tuple[Array, Array]:
-    """States and losses of the later half of outputs."""
-    states, losses = [], []
-    for run in runs:
-        late = np.arange(len(run.t)) >= len(run.t) // 2
-        entries = [np.reshape(run[name], (len(run.t), -1)) for name in names]
-        states.append(np.concatenate(entries, 1)[late])
-        losses.append(np.asarray(run["loss"])[late])
-    x, T = np.concatenate(states), np.concatenate(losses)
-    seen = np.isfinite(x).all(1) & (T > LEAST)
-    if seen.sum() < FEWEST:
-        raise InputError(f"runs: expected {FEWEST} late states with a loss, got {seen.sum()}")
-    return x[seen], T[seen]
-
-
-def _part(T: Array, V: Array, U: Array) -> Part:
-    """States as samples of a chart."""
-    close = np.median(T) * CLOSE > T
-    return Part(T, V.reshape(len(T), -1), U.reshape(len(T), -1), np.ones(len(T)), 0, close)
-
-
-def _values(expressions: Sequence[sp.Expr], subject: Subject, x: Array) -> Array:
-    """One column each."""
-    with np.errstate(all="ignore"):
-        found = lower(expressions, subject.entries)(*x.T)
-    return np.stack([np.broadcast_to(np.asarray(f, dtype=float), len(x)) for f in found], -1)
-
-
-def _library(subject: Subject) -> dict[str, sp.Expr]:
-    """Lengths, distances and angles of rows of blocks, by their names."""
-    left, rows, found = list(subject.entries), dict[str, list[sp.Expr]](), dict[str, sp.Expr]()
+def _library(subject: Subject) -> list[sp.Expr]:
+    """Entries, lengths of rows and of their differences, also without an entry, and angles."""
+    left, rows = iter(subject.entries), list[sp.Matrix]()
     for block in subject.blocks:
         count, size = (1, 1) if isinstance(block, sp.Symbol) else map(int, block.shape)
-        for i in range(count):
-            rows[f"{block.name}[{i}]"] = [left.pop(0) for _ in range(size)]
-    pairs = [
-        (f"{m} - {n}", [p - q for p, q in zip(a, b, strict=True)])
-        for (m, a), (n, b) in itertools.combinations(rows.items(), 2)
-        if len(a) == len(b)
-    ]
-    for name, row in [*rows.items(), *pairs]:
-        found |= {f"|{name}|": _length(row)} if len(row) > 1 else {}
-        found |= {f"|{p}|": sp.Abs(p) for p in row}
-    for (m, a), (n, b) in itertools.combinations(rows.items(), 2):
-        if len(a) == len(b) > 1:
-            units = [[p / _length(row) for p in row] for row in (a, b)]
-            across, along = (
-                _length([p + sign * q for p, q in zip(*units, strict=True)]) for sign in (-1, 1)
-            )
-            found[f"angle({m}, {n})"] = 2 * sp.atan2(across, along)
-    return found
-
-
-def _length(row: Sequence[sp.Expr]) -> sp.Expr:
-    return sp.sqrt(sp.Add(*(p**2 for p in row)))
+        rows += [sp.Matrix([next(left) for _ in range(size)]) for _ in range(count)]
+    pairs = [(a, b) for a, b in itertools.combinations(rows, 2) if len(a) == len(b)]
+    found = list[sp.Expr]()
+    for row in (*rows, *(a - b for a, b in pairs)):
+        for size in {1, len(row) - 1, len(row)} - {0}:
+            some = itertools.combinations(row, size)
+            found += [sp.sqrt(sp.Add(*(x**2 for x in e))) for e in some]
+    units = [(a / a.norm(), b / b.norm()) for a, b in pairs if len(a) > 1]
+    return found + [2 * sp.atan2((u - v).norm(), (u + v).norm()) for u, v in units]

@@ -52,10 +52,7 @@ class Found(NamedTuple):
 
 
 def newton(
-    gradient: Callable[[Array], Array],
-    hessian: Callable[[Array], Array],
-    near: Array,
-    reach: float,
+    gradient: Callable[[Array], Array], hessian: Callable[[Array], Array], near: Array, reach: float
 ) -> Found:
     """Critical point near a state.
 

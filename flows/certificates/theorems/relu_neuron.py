@@ -56,10 +56,7 @@ def _from_below(
         turn = dot(a, b) / (dot(a, a) * dot(b, b)).nonnegative_part().sqrt()
         cosine = cosine.min(turn.upper()) if turn.is_finite() else cosine
     cosine = cosine.max(arb(0))
-    pair = [
-        ("two z_i are at an angle at T", bool(cosine < 1)),
-        ("Z(T) > 0", bool(distance > 0)),
-    ]
+    pair = [("two z_i are at an angle at T", bool(cosine < 1)), ("Z(T) > 0", bool(distance > 0))]
     least = arb(max(0.0, down(distance)))  # the bound grows with Z
     room = v * (1 - cosine)
     bound = below(least**3 / (24 * arb.pi() * n**5 * v))

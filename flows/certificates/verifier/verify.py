@@ -122,10 +122,7 @@ class Verification(NamedTuple):
 
 
 def verify(
-    path: Any,
-    system: Any = None,
-    start: Any = None,
-    t_end: float | None = None,
+    path: Any, system: Any = None, start: Any = None, t_end: float | None = None
 ) -> Verification:
     """Check a certificate from its file alone, by :mod:`flows.certificates.verifier.segment`.
 

@@ -67,6 +67,16 @@ def test_nothing_found_is_exit_code_3_with_the_reason(capsys, tmp_path):
     assert not (tmp_path / "none.json").exists()
 
 
+def test_what_states_propose_is_no_proof(capsys):
+    asked = ["relu_neuron", "--d", "2", "--propose", "--level", "1/1000"]
+    code, said = found(capsys, *asked, "--rate", "3", "--keep", "w[0,1]*w[1,1] <= 0", "--json")
+    (one,) = json.loads(said.out)["proposed"]
+    assert code == 3 and one["verdict"] == "PROPOSED" and one["V"] == "L"
+    assert one["where"] == ["L <= 1/1000", "w[0, 1]*w[1, 1] <= 0"]
+    code, said = found(capsys, *asked, "--rate", "4")
+    assert code == 3 and said.out.startswith("NOT_FOUND")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -80,6 +90,10 @@ def test_nothing_found_is_exit_code_3_with_the_reason(capsys, tmp_path):
         [PRODUCT, "--keep", "z == 1"],
         [PRODUCT, "--coordinates", "x.T*"],
         ["sin(x)"],
+        ["sin(x)", "--propose"],
+        ["x**4", "--propose", "--rate", "2", "--level", "1", "--degree", "4"],
+        ["x**4", "--propose", "--rate", "2", "--level", "1", "--out", "there.json"],
+        [PRODUCT, "--keep", "x[0,1] == 1"],
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(capsys, words):

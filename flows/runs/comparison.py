@@ -42,13 +42,7 @@ def selected(quantities: Quantities, c: Comparison) -> Mask:
 
 
 def measure(
-    run: Run,
-    claim: Claim,
-    place: int,
-    chosen: Mask,
-    *,
-    regime: Regime,
-    uncertainty: Uncertainty,
+    run: Run, claim: Claim, place: int, chosen: Mask, *, regime: Regime, uncertainty: Uncertainty
 ) -> ComparisonResult:
     """Decide one conclusion of a claim where it is made (:func:`selected`)."""
     c = claim.comparisons[place]

@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy as sp
 from flint import fmpq
+from sympy.core.relational import Relational
 
 from flows.core.deadline import Deadline, TimeSpent, look, within
 from flows.core.errors import InputError
@@ -27,6 +28,7 @@ from potentials.search.printed import hypotheses, statement, theorem
 from potentials.search.question import DEGREES, RATES, Answer, Question
 from potentials.search.rates import Found, Power, Rate
 from potentials.search.record import data_of
+from potentials.search.regions import composed
 from potentials.search.subject import Subject
 
 __all__ = ["exact", "find_potential", "power_of"]
@@ -44,14 +46,11 @@ class _Squares:
 
     found: Found
     chain: Chain | None
+    where: tuple[Relational, ...]
 
     @property
     def of_loss(self) -> bool:
         return bool(self.found.flow.loss == self.found.V)
-
-    @property
-    def level(self) -> sp.Rational | None:
-        return None if self.chain is None else rational(self.chain.levels[-1])
 
     def data(self) -> dict[str, Any]:
         return data_of(self.found) if self.chain is None else self.chain.data()
@@ -227,8 +226,20 @@ def _answered(
         seconds,
         found.lower,
         possible,
-        _Squares(found, chain),
+        _Squares(found, chain, _where(subject, found)),
     )
+
+
+def _where(subject: Subject, found: Found) -> tuple[Relational, ...]:
+    """Conditions of its set that do not hold everywhere, in the variables that move."""
+    flow, where = found.flow, list[Relational]()
+    for c in found.where.conditions:
+        if c.level is not None:
+            where.append(sp.Le(sp.Symbol("L"), rational(c.level)))
+        elif c.reason not in ("identity", "squares"):
+            root, p = (flow, c.p) if flow.origin is None else (flow.origin, composed(flow, c.p))
+            where.append((sp.Eq if c.equal else sp.Ge)(subject.in_blocks(root.written(p)), 0))
+    return tuple(where)
 
 
 def _degrees(degree: Any) -> tuple[int, ...]:

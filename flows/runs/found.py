@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import sympy as sp
+from sympy.core.relational import Relational
 
 from flows.core.errors import InputError
 from flows.core.files import check_output, write_file
@@ -19,6 +21,10 @@ from potentials.source import Source
 
 __all__ = ["NOT_FOUND", "PROVED", "FoundPotential", "Proof"]
 
+#: In conditions of a theorem, the loss.
+LOSS = sp.Symbol("L")
+# What is equal in a theorem differs by at most this along a run.
+ZERO = sp.Rational(1, 10**9)
 HERE = Source("popflow", 2026, "", "proved by `popflow find`", "inequality")
 CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<="}
 PROVED, NOT_FOUND = "PROVED", "NOT_FOUND"
@@ -32,8 +38,8 @@ class Proof(Protocol):
         """Whether the potential is the loss itself."""
 
     @property
-    def level(self) -> sp.Rational | None:
-        """Where the loss is at most this its rate holds; None: for every start of the theorem."""
+    def where(self) -> tuple[Relational, ...]:
+        """Conditions under which the rate holds, in the blocks; `L` is the loss."""
 
     def data(self) -> dict[str, Any]:
         """Return what a file of it holds."""
@@ -116,7 +122,8 @@ class FoundPotential:
         ----------
         name : str
             Of the potential in the runs that are checked: build the system with
-            ``potentials={"V": found.V}``. Where `V` is the loss itself, it is the loss.
+            ``potentials=found.observed(name)``, unless `V` is the loss itself and `L <= level` the
+            only condition. Each condition of the theorem is a hypothesis.
 
         Raises
         ------
@@ -139,11 +146,14 @@ class FoundPotential:
                 statement=f"d{quantity}/dt {sign} -{factor} {quantity}^({power})",
                 source=HERE,
                 conclusions=(Comparison(-rate, CONVERSE[sign], V**power, factor),),
-                hypotheses=()
-                if proof.level is None
-                else (Hypothesis(f"loss <= {proof.level}", symbol("loss"), "<=", proof.level),),
+                hypotheses=tuple(_hypotheses(proof, name)),
             ),
         )
+
+    def observed(self, name: str = "V") -> dict[str, sp.Expr]:
+        """Potentials that :meth:`claims` are about, for a system: `V`, and conditions."""
+        where = enumerate(self._needed().where, 1)
+        return {name: self.V} | {f"{name}{k}": _off(x) for k, x in where if not x.has(LOSS)}
 
     def save(self, path: Any, *, force: bool = False) -> None:
         """Write the proof for `popflow verify`, which shares no code with the search.
@@ -181,3 +191,17 @@ class FoundPotential:
         if self._proof is None:
             raise InputError(f"nothing is proved: {self.reason}")
         return self._proof
+
+
+def _off(one: Relational) -> sp.Expr:
+    """The left side less the right side; one more where both are equal, as that has digits."""
+    return one.lhs - one.rhs + int(isinstance(one, sp.Eq))
+
+
+def _hypotheses(proof: Proof, name: str) -> Iterator[Hypothesis]:
+    """Conditions of the theorem, in quantities of runs."""
+    for k, one in enumerate(proof.where, 1):
+        off = _off(one).subs(LOSS, symbol("loss")) if one.has(LOSS) else symbol(f"{name}{k}")
+        near: Any = [("<=", 1 + ZERO), (">=", 1 - ZERO)]
+        sides = near if isinstance(one, sp.Eq) else [(one.rel_op, sp.Integer(0))]
+        yield from (Hypothesis(f"{one.lhs} {one.rel_op} {one.rhs}", off, *x) for x in sides)

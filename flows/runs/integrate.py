@@ -323,10 +323,7 @@ def _at_start(system: System, frame: Any, state: Any, request: Request) -> Halfw
 
 
 def _pieces(
-    system: System,
-    way: Halfway,
-    request: Request,
-    show: Callable[[float], None] | None = None,
+    system: System, way: Halfway, request: Request, show: Callable[[float], None] | None = None
 ) -> Generator[Problem, Solution, _Reached]:
     """Piece after piece, until the last time is reached or a solver gives up."""
     times, rtol = request.followed(system.max_output_ratio), request.rtol

@@ -66,12 +66,7 @@ SAMPLING = 0.05
 
 
 def decide_open(
-    run: Run,
-    claim: Claim,
-    c: Comparison,
-    sides: Sides,
-    regime: Regime,
-    uncertainty: Uncertainty,
+    run: Run, claim: Claim, c: Comparison, sides: Sides, regime: Regime, uncertainty: Uncertainty
 ) -> ComparisonResult:
     """Decide whether one constant goes on serving, and find the tightest one of this run."""
     t, lhs, rhs, chosen = run.quantities["t"], sides.lhs, sides.rhs, sides.chosen

@@ -18,14 +18,7 @@ from potentials import Statements
 from potentials.notation import FROZEN, symbol
 from potentials.potential import Over, Potential, Term
 
-__all__ = [
-    "FLOOR",
-    "Quantities",
-    "Run",
-    "evaluate",
-    "marked_times",
-    "quantities_of",
-]
+__all__ = ["FLOOR", "Quantities", "Run", "evaluate", "marked_times", "quantities_of"]
 
 
 #: Below this a double has lost digits or is about to: the number carries no more information.

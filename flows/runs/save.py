@@ -78,9 +78,7 @@ def digested(arrays: dict[str, Any], about: str) -> dict[str, Any]:
 
 def _content(run: Kept) -> tuple[dict[str, Any], str]:
     """Variables of the file, and what it says about them."""
-    variables: dict[str, Any] = {
-        "t": ("t", run.t),
-    }
+    variables: dict[str, Any] = {"t": ("t", run.t)}
     last = run.state_at(-1)
     for name, values in (("start", run.start), ("final_state", last)):
         # NetCDF has no complex numbers.

@@ -16,11 +16,7 @@ REFERENCE_DIGITS = 50
 
 
 def solve_with_digits(
-    system: System,
-    frame: Any,
-    state: Any,
-    request: Request,
-    show: Callable[[float], None] | None,
+    system: System, frame: Any, state: Any, request: Request, show: Callable[[float], None] | None
 ) -> tuple[Any, str, str, dict[str, int]]:
     """Follow a run with many digits.
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import sympy as sp
+from sympy.core.relational import Relational
 
 from flows.certificates.minimum.constants import Wanted
 from flows.certificates.minimum.program import Minimum, kernel_axes, minimum
@@ -48,15 +49,12 @@ class _Proof:
     proposal: Proposal
     wanted: Wanted
     V: Any
+    where: tuple[Relational, ...]
 
     @property
     def of_loss(self) -> bool:
         """Whether the potential is the loss."""
         return sp.Symbol("L") == self.V
-
-    @property
-    def level(self) -> None:
-        """Its rate holds for every start of the theorem."""
 
     def data(self) -> dict[str, Any]:
         """For a file."""
@@ -66,16 +64,6 @@ class _Proof:
         """The theorem for a LaTeX document with amsmath and amsthm."""
         here, d = self.here, _rational(self.proposal.constant)
         m, k, lower = self.wanted.m, self.wanted.k, self.wanted.lower
-        inside = [
-            rf"{sp.latex(x)} \ge 0"
-            if side and here.everywhere
-            else rf"0 \le {sp.latex(x)} \le {sp.latex(_rational(r))}"
-            if side
-            else rf"|{sp.latex(x)}| \le {sp.latex(_rational(r))}"
-            for x, r, side in zip(here.off, here.radii, here.sides, strict=True)
-            if side or not here.everywhere
-        ]
-        inside.append(rf"L - L^* \le {sp.latex(_rational(here.level))}")
         power = sp.Rational(1) if k == 0 else 1 + sp.Rational(k, m)
         root = sp.Rational(1, m) if lower else -sp.Rational(k, m)
         factor = d if k == 0 else d**root
@@ -89,7 +77,7 @@ class _Proof:
                 r"\begin{theorem}",
                 rf"Let $L = {sp.latex(here.loss)}$, $L^* = {sp.latex(here.least)}$,",
                 rf"$V = {sp.latex(self.V)}$ and $\dot x = -\nabla L$. For every start with",
-                rf"${', '.join(inside)}$,",
+                rf"${', '.join(map(sp.latex, self.where))}$,",
                 rf"\[ {rate}, \qquad {loss} . \]",
                 r"\end{theorem}",
                 r"\begin{proof}",
@@ -252,7 +240,12 @@ def _found(
         for c, e in proposal.terms
     )
     share, least = _rational(proposal.share), here.least
-    proof = _Proof(here, proposal, wanted, share * (sp.Symbol("L") - least) + more)
+    L, at_most = sp.Symbol("L"), _rational(here.level) + least
+    inside = [sp.Ge(x, 0) for x, side in zip(off, here.sides, strict=True) if side]
+    box = () if here.everywhere else zip(off, here.radii, strict=True)
+    inside += [sp.Le(sp.Abs(x), _rational(r)) for x, r in box]
+    where = tuple(map(subject.in_blocks, (*inside, sp.Le(L, at_most))))
+    proof = _Proof(here, proposal, wanted, share * (L - least) + more, where)
     V = share * (here.loss - least) + more
     constant, best, exponent = _rational(proposal.constant), proposal.best, None
     if wanted.k:

@@ -96,12 +96,7 @@ def _samples(nodes: Array, teacher: Array, e: Array, w: Any, n: int) -> dict[str
         said = sum(max(0.0, float(w(i, t) @ nodes[x])) for i in range(n))
         return said - max(0.0, float(teacher @ nodes[x]))
 
-    return {
-        "x": lambda x: nodes[x],
-        "s": on,
-        "f": defect,
-        "u": lambda x: float(e @ nodes[x] > 0),
-    }
+    return {"x": lambda x: nodes[x], "s": on, "f": defect, "u": lambda x: float(e @ nodes[x] > 0)}
 
 
 def turn(a: Array, b: Array) -> float:

@@ -122,6 +122,27 @@ def test_the_claim_of_a_found_potential_holds_along_runs_and_a_sharper_one_does_
     assert verdict.verdict == "VIOLATED"
 
 
+@pytest.mark.parametrize(
+    "options, inside, outside",
+    [
+        ({"level": "1/8"}, [0.9, 1.05], [0.2, 0.25]),
+        ({"keep": [a**2 + b**2 >= 2]}, [1.7, 0.5], [0.2, 0.25]),
+        ({"keep": [sp.Eq(a**2 - b**2, 2)]}, [1.6, 0.56**0.5], [1.2, 0.2]),
+        # Off by a thousandth.
+        ({"keep": [sp.Eq(a**2 - b**2, 2)]}, [1.6, 0.56**0.5], [1.6, 0.56**0.5 * 1.001]),
+    ],
+)
+def test_the_conditions_of_a_theorem_are_hypotheses_of_its_claim(options, inside, outside):
+    found = flows.find_potential(PRODUCT, "exp", **options)
+    loss, observed = PRODUCT.expression, found.observed()
+    system = flows.OwnSystem("product", [a, b], loss, potentials=observed)
+    verdicts = [
+        flows.check(flows.integrate(system, x, 3.0), found.claims())[0] for x in (inside, outside)
+    ]
+    assert verdicts[0].verdict == "HOLDS"
+    assert verdicts[1].verdict in ("HYPOTHESIS_NOT_MET", "HOLDS_BEYOND")
+
+
 def test_a_potential_of_entries_is_observed_along_runs():
     w = sp.MatrixSymbol("w", 2, 1)
     loss = (w[0, 0] ** 2 + 3 * w[1, 0] ** 2) ** 2 / 4

@@ -99,7 +99,7 @@ def test_all_starts_of_a_mirror_pair_below_a_level_have_the_constant(upper, lowe
     for found in (upper, lower):
         assert found.statement.endswith("for every start with z >= 0 and L <= 1/2000")
     text = upper.latex()
-    assert r"z \ge 0, L - L^* \le \frac{1}{2000}" in text and r"\le z" not in text
+    assert r"z \geq 0, L \leq \frac{1}{2000}" in text and r"\right| \leq" not in text
     # There z is up to 0.134, and h - 1/2 up to 0.032.
     for change in ({"radii": ["1/40", "8/55"]}, {"radii": ["2/57", "1/9"]}):
         with pytest.raises(Refused, match="the level outside the box"):

@@ -13,23 +13,17 @@ import os
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from flint import arb
 
 from flows.certificates import chebyshev
+from flows.certificates.continued import Endless, read, stated
 from flows.certificates.document import Document
 from flows.certificates.own_flow import flow_of
 from flows.certificates.proof import Span
-from flows.certificates.rest.failing import Failing
-from flows.certificates.rest.falling import Falling
-from flows.certificates.rest.rest import Rest
 from flows.certificates.segment import Segment
-from flows.certificates.tail.at_zero import AtZero
-from flows.certificates.tail.funnel_tail import FunnelTail
-from flows.certificates.tail.infinity import Infinity
-from flows.certificates.tail.means import MeansTail
 from flows.core.arrays import Array, plain, unplain
 from flows.core.balls import BallFlow, dot, precision
 from flows.core.card import Card, described
@@ -37,7 +31,6 @@ from flows.core.errors import InputError
 from flows.core.system import System
 
 Ball = Any  # flint.arb
-Endless = Infinity | FunnelTail | AtZero | Rest | Failing | Falling | MeansTail
 
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
@@ -133,9 +126,15 @@ class Certificate(Document):
         k = self.start.size * (2 if np.iscomplexobj(self.start) else 1)
         return math.pi ** (k / 2) / math.gamma(k / 2 + 1) * self.radius**k
 
+    def form(self) -> tuple[System, Array]:
+        """System and start as the file states them."""
+        system, start = self.system.certified_form(self.start)
+        assert system is not None and start is not None  # or there were no certificate
+        return system, start
+
     def flow(self) -> BallFlow:
         """Flow in ball arithmetic, of the current precision."""
-        return flow_of(self.system, self.start) if self.origin is None else self.origin.flow
+        return flow_of(*self.form()) if self.origin is None else self.origin.flow
 
     def span(self, index: int) -> Span:
         """Log-time of a segment."""
@@ -172,7 +171,8 @@ class Certificate(Document):
     def state(self, t: float) -> list[list[Ball]]:
         """User's parameters at a time, balls that contain the flow, nested like the start."""
         with precision(self.precision):
-            return self.flow().restore(self.coordinates(t))
+            found = self.flow().restore(self.coordinates(t))
+        return found if self.form()[0] is self.system else self.system.shaped(found).tolist()
 
     def loss(self, t: float) -> Ball:
         """Ball that contains the loss at a time."""
@@ -188,49 +188,24 @@ class Certificate(Document):
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds."""
-        stated = self.system.certified
-        assert not isinstance(stated, str)  # or there were no certificate
-        kind, parameters = stated
+        system, start = self.form()
+        kind, parameters = cast("tuple[str, dict[str, Any]]", system.certified)
         return {
             "format": FORMAT,
             "system": kind,
-            "parameters": _hexadecimal(parameters),
-            "start": _hexadecimal(plain(self.start)),
+            "parameters": stated(parameters),
+            "start": stated(plain(start)),
             **({"radius": self.radius.hex()} if self.radius else {}),
             "t_end": self.t_end.hex(),
             "bits": self.bits,
             "precision": self.precision,
-            "pieces": [segment.to_json() for segment in self.pieces],
-            **({} if self.infinity is None else {"infinity": self.infinity.to_json()}),
+            "pieces": stated(self.pieces),
+            **({} if self.infinity is None else {"infinity": stated(self.infinity)}),
         }
 
 
-def _endless(data: Any, bits: int) -> Endless:
-    """What continues the pieces, of one kind or another."""
-    if data.get("kind") == "at zero":
-        return AtZero.from_json(data, _endless(data["then"], bits))
-    kinds: dict[str | None, Any] = {
-        None: Infinity,
-        "failing": Failing,
-        "means": MeansTail,
-        "funnel": FunnelTail,
-        "potential": Falling,
-    }
-    made: Endless = kinds.get(data.get("kind"), Rest).from_json(data, bits)
-    return made
-
-
-def _hexadecimal(value: Any) -> Any:
-    """Hexadecimal text for doubles, in lists and objects; integers and words stay."""
-    if isinstance(value, dict):
-        return {key: _hexadecimal(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_hexadecimal(part) for part in value]
-    return value.hex() if isinstance(value, float) else value
-
-
 def _doubles(value: Any) -> Any:
-    """Inverse of :func:`_hexadecimal`."""
+    """Doubles of what a file states."""
     if isinstance(value, dict):
         return {key: _doubles(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -283,12 +258,15 @@ def load_certificate(path: str | os.PathLike[str], system: System | None = None)
         about = data["system"], _doubles(data["parameters"])
         if system is None:
             system = make(*about)
-        given, (system, _) = system.name, system.certified_form()
-        if system is None or system.certified != about:
-            raise InputError(f"{name}: it is about another system than {given}; give that one")
-        start = system.check_start(unplain(_doubles(data["start"])))
+        form, _ = system.certified_form()
+        if form is None or form.certified != about:
+            raise InputError(
+                f"{name}: it is about another system than {system.name}; give that one"
+            )
+        start = form.check_start(unplain(_doubles(data["start"])))
+        start = start if form is system else system.shaped(start)
         end, bits = number(data["t_end"]), int(data["bits"])
-        endless = _endless(data["infinity"], bits) if "infinity" in data else None
+        endless = read(data["infinity"], bits) if "infinity" in data else None
         radius = number(data["radius"]) if "radius" in data else 0.0
         return Certificate(
             system, start, end, bits, int(data["precision"]), pieces, endless, radius

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def certify(
         A :class:`flows.ReLUNeuron`, a :class:`flows.MatrixFactorization`, a :class:`flows.GMMEM` of
         means on a line, or a :class:`flows.OwnSystem` whose expectations have closed forms. Of a
         :class:`flows.TwoLayer` with closed forms the certificate is about its formula,
-        ``system.general``, whose states are flat.
+        ``system.general``; with one ReLU teacher and outputs one, about a neuron.
     start : array_like
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.
@@ -92,29 +93,27 @@ def certify(
     >>> certificate.error < 1e-8
     True
     """
-    system, initial = _stated(checked_system(system), start)
+    system = checked_system(system)
+    form, initial = system.certified_form(start)
+    if form is None or initial is None:
+        known = ", ".join(certifiable())
+        raise InputError(
+            f"certify: {system.certified}; certify one of {known}, or a loss of your own"
+        )
     forever = t_end == math.inf
     if not forever and not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
         known = "a time in (0, 1e18], or inf for all times"
         raise InputError(f"t_end: expected {known}, got {t_end!r}; give another")
     if digits is not None and not _digits(digits):
         raise InputError(f"digits: expected an integer from 8 to 60, got {digits!r}; give another")
-    _check_radius(system, initial, radius)
+    _check_radius(form, initial, radius)
     asked = initial, digits, advance, radius
     with threadpool_limits(1), within(Deadline.after(max_seconds)):
         try:
-            return _for_ever(system, asked) if forever else _until(system, t_end, asked)
+            made = _for_ever(form, asked) if forever else _until(form, t_end, asked)
         except TimeSpent:  # nothing is proved yet
             raise Uncertified(deadline().message("before a proof was found")) from None
-
-
-def _stated(system: System, start: Any) -> tuple[System, Array]:
-    """System and start that a certificate states, or a line that says which systems have some."""
-    stated, initial = system.certified_form(start)
-    if stated is not None:
-        return stated, initial
-    known = ", ".join(certifiable())
-    raise InputError(f"certify: {system.certified}; certify one of {known}, or a loss of your own")
+    return made if form is system else replace(made, system=system, start=system.shaped(initial))
 
 
 def _for_ever(system: System, asked: _Asked) -> Certificate:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import sympy as sp
@@ -14,10 +15,9 @@ from flint import arb
 
 from flows.certificates.boxes import Box
 from flows.certificates.certificate import Certificate
+from flows.certificates.continued import FunnelTail, Infinity
 from flows.certificates.features.registry import enclosure
 from flows.certificates.later import Later
-from flows.certificates.tail.funnel_tail import FunnelTail
-from flows.certificates.tail.infinity import Infinity
 from flows.certificates.verifier.reading import Refused
 from flows.core.balls import Singular
 from potentials.claim import Mark
@@ -88,8 +88,9 @@ class Cover:
         frozen["0"] = self.enclosure.box(*self.start)
         frozen["end"] = self.enclosure.box(*self.end)
         for mark in self.enclosure.marks:
-            if places := self._located(mark):
-                frozen[mark.name] = Hull([self.enclosure.box(*place) for place in places])
+            with suppress(KeyError):  # a mark of what no box knows is not reached
+                if places := self._located(mark):
+                    frozen[mark.name] = Hull([self.enclosure.box(*place) for place in places])
         self.later, self.open = None, ""
         last, living = self.enclosure.last, self.enclosure.living
         if isinstance(last.infinity, Infinity | FunnelTail):

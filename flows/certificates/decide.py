@@ -27,7 +27,7 @@ from flows.certificates.decision import (
 )
 from flows.certificates.ever import for_ever
 from potentials.claim import Claim, Comparison, Hypothesis, Mark
-from potentials.notation import symbol, total_derivative
+from potentials.notation import FROZEN, symbol, total_derivative
 from symbolic.language.lower import NoBall
 
 Ball = Any  # flint.arb
@@ -41,11 +41,15 @@ SHARP, SHARPENING = 1e-2, 1_000
 
 
 def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
-    """Decide a hypothesis in the claim's window; at the start if nothing in it moves."""
+    """Decide a hypothesis in the claim's window; once and for all if nothing in it moves."""
     relation: Any = h.relation[0] + "="
     names = {s.name for s in h.lhs.free_symbols | h.rhs.free_symbols}
-    if all(name.endswith("_0") or name in cover.enclosure.constants for name in names):
-        return _at_the_start(cover, h)
+    # With a proof for ever a window does not end with the pieces.
+    endless = cover.later or cover.open
+    enclosure, marks = cover.enclosure, ("_0",) if endless else tuple(FROZEN)
+    known = {*enclosure.constants, *(() if endless else enclosure.frozen)}
+    if all(name.endswith(marks) or name in known for name in names):
+        return _once(cover, h)
     decisions = [
         decide(
             cover,
@@ -55,8 +59,6 @@ def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
         for c in claim.comparisons
         if c.over in ("state", h.over)
     ]
-    # With a proof for ever a window does not end with the pieces.
-    endless = cover.later or cover.open
     proofs = [
         Proof.UNDECIDED if endless and d.proof is Proof.PROVED and not d.forever else d.proof
         for d in decisions
@@ -66,10 +68,10 @@ def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
     return Proof.PROVED if proofs and set(proofs) == {Proof.PROVED} else Proof.UNDECIDED
 
 
-def _at_the_start(cover: Cover, h: Hypothesis) -> Proof:
+def _once(cover: Cover, h: Hypothesis) -> Proof:
     try:
         sides = cover.enclosure.frozen["0"].at((h.lhs, h.rhs), h.over)
-    except (*UNKNOWN, KeyError, NoBall):  # a side is not defined, or not enclosed, at the start
+    except (*UNKNOWN, KeyError, NoBall):  # a side is not defined, or not enclosed
         return Proof.UNDECIDED
     proofs = {compared(a, h.relation[0] + "=", b, "=" not in h.relation) for a, b in sides}
     if Proof.REFUTED in proofs:

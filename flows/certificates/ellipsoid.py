@@ -72,11 +72,6 @@ class Ellipsoid(NamedTuple):
         return cls(rows, float.fromhex(data["reach"]), float.fromhex(data["left"]))
 
 
-def end(rows: Sequence[Row], bits: int, sign: int = 1) -> Any:
-    """``C`` at an end of a segment, an array of balls."""
-    return _square([arb((sum(c * sign**k for k, c in enumerate(row)), -bits)) for row in rows])
-
-
 def growth(
     tube: Tube, equations: Any, segment: Any, parts: int, bits: int
 ) -> tuple[tuple[float, ...], Ball]:

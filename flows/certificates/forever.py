@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from flows.certificates.certificate import Certificate, Origin
+from flows.certificates.continued import AtZero, Infinity
 from flows.certificates.decision import down
 from flows.certificates.growing import Growing, checked, growing
 from flows.certificates.stated import NOTHING, Open, Stated
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail import start
-from flows.certificates.tail.at_zero import AtZero
 from flows.certificates.tail.carry import Carry
-from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.tail import Limits, prove, zero
 from flows.certificates.vanishing import Vanishing, continued, left, may_leave, vanishing
 from flows.certificates.verifier.curve import norm
@@ -223,4 +222,4 @@ def _stated(
     bits, teacher = certificate.bits, flow.teacher[0]
     limit, h, _ = found
     limits = (Stated.of(x, bits, ROOM) for x in (limit * teacher**2, *(h * teacher)))
-    return Infinity(bits, clock, steps, tail, next(limits), tuple(limits), NOTHING)
+    return Infinity(bits, next(limits), tuple(limits), NOTHING, clock, steps, tail)

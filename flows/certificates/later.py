@@ -16,12 +16,11 @@ from flint import arb
 
 from flows.certificates.boxes import Enclosure
 from flows.certificates.certificate import Certificate
+from flows.certificates.continued import FunnelTail, Infinity
 from flows.certificates.late_box import LateBox, Shared
 from flows.certificates.living import Living
 from flows.certificates.tail import funnel_states, start
 from flows.certificates.tail.funnel_states import HALVES
-from flows.certificates.tail.funnel_tail import FunnelTail
-from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.late import Late
 from flows.certificates.verifier.reading import number
 from flows.certificates.verifier.tail import lasting

@@ -23,10 +23,11 @@ from symbolic.asymptotics.given import exact
 __all__ = ["OwnFlow", "equations_of", "flow_of"]
 
 
-def flow_of(system: System, start: Array) -> BallFlow:
+def flow_of(system: Any, start: Array) -> BallFlow:
     """Flow of a system in balls, from which certificates are made."""
     own = getattr(system, "blocks", None) is not None
-    return OwnFlow(system, start) if own else system.ball_flow(start)
+    made: BallFlow = OwnFlow(system, start) if own else system.ball_flow(start)
+    return made
 
 
 def equations_of(system: System, start: Array) -> Any:

@@ -68,7 +68,7 @@ def above(x: Ball) -> float:
 
 def norm(vector: Sequence[Ball]) -> Ball:
     """Euclidean norm of balls."""
-    return dot(vector, vector).nonnegative_part().sqrt()
+    return abs(vector[0]) if len(vector) == 1 else dot(vector, vector).nonnegative_part().sqrt()
 
 
 def propagated(start: Ball, defect: Ball, bounds: Sequence[float], span: Span) -> tuple[Ball, Ball]:

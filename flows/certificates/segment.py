@@ -63,21 +63,19 @@ class Segment(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds: exact numbers only."""
+        between = {"arcs": self.arcs, "reach": self.reach.hex(), "points": self.points}
         return {
             "end": f"{self.end:x}",
             "signs": list(self.signs),
             "rho": self.rho.hex(),
-            **(self._between() if self.arcs > 1 else {}),
             "defect": self.defect.hex(),
             "growth": [nu.hex() for nu in self.growth],
             "tube": self.tube.hex(),
             "error": self.error.hex(),
             "coefficients": [[f"{c:x}" for c in row] for row in self.rows],
+            **(between if self.arcs > 1 else {}),
             **({} if self.around is None else self.around.to_json()),
         }
-
-    def _between(self) -> dict[str, Any]:
-        return {"arcs": self.arcs, "reach": self.reach.hex(), "points": self.points}
 
     @classmethod
     def from_json(cls, data: Any) -> Segment:

@@ -14,12 +14,12 @@ from typing import Any
 from flint import arb
 
 from flows.certificates.certificate import Certificate
+from flows.certificates.continued import FunnelTail
 from flows.certificates.growing import accepted, growing
 from flows.certificates.stated import Open, Stated
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail import start
 from flows.certificates.tail.funnel import CELLS, RADII, first, prove
-from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.verifier.funnel import funnel
 from flows.certificates.verifier.funnel import funnelled as checked
 from flows.certificates.verifier.verify import ends_of
@@ -115,4 +115,4 @@ def funnelled(certificate: Certificate, equations: Any) -> FunnelTail:
     ends = ends_of(equations, pieces, bits, certificate.radius, len(v))
     found = checked(made.to_json(), v[0], pieces, ends, bits)
     limits = (Stated.of(x, bits, ROOM) for x in (found.limit, *found.h))
-    return FunnelTail(bits, made, next(limits), tuple(limits), (found.lower, found.upper))
+    return FunnelTail(bits, next(limits), tuple(limits), (found.lower, found.upper), made)

@@ -175,7 +175,7 @@ def certified(path: str, run: Trajectory, claim: Any) -> Proven:
     """Check a certificate of the start of a run, and return its verdicts on the claims."""
     if not isinstance(claim, str | None):
         raise InputError("--certificate: it decides claims, and no relation; leave it out")
-    if isinstance(run.system.certified, str):
+    if run.system.certified_form()[0] is None:
         raise InputError(f"--certificate: none decides claims of {run.system.name}; leave it out")
     from flows.certificates.certificate import load_certificate
     from flows.certificates.verdicts import Proven, verdicts

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
-    from flows.certificates.rest.failing import Failing
-    from flows.certificates.rest.falling import Falling
-    from flows.certificates.rest.rest import Rest
-    from flows.certificates.tail.at_zero import AtZero
-    from flows.certificates.tail.funnel_tail import FunnelTail
-    from flows.certificates.tail.infinity import Infinity
-    from flows.certificates.tail.means import MeansTail
+    from flows.certificates.continued import (
+        AtZero,
+        Failing,
+        Falling,
+        FunnelTail,
+        Infinity,
+        MeansTail,
+        Rest,
+    )
     from flows.certificates.verifier.verify import Verification
 
 # Decimal digits of limits, and of their middles in JSON, whose radius accounts for the rounding.
@@ -22,10 +24,7 @@ DIGITS, SHOWN_DIGITS = 40, 40
 
 def data(certificate: Certificate) -> dict[str, Any]:
     """What is proved of all times, as the interface names it."""
-    from flows.certificates.rest.failing import Failing
-    from flows.certificates.rest.falling import Falling
-    from flows.certificates.rest.rest import Rest
-    from flows.certificates.tail.means import MeansTail
+    from flows.certificates.continued import Failing, Falling, MeansTail, Rest
     from flows.core.balls import precision
 
     infinity = certificate.infinity
@@ -85,10 +84,7 @@ def bounds(theorem: Any) -> dict[str, Any]:
 
 def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
     """Rows about all times."""
-    from flows.certificates.rest.failing import Failing
-    from flows.certificates.rest.falling import Falling
-    from flows.certificates.rest.rest import Rest
-    from flows.certificates.tail.means import MeansTail
+    from flows.certificates.continued import Failing, Falling, MeansTail, Rest
     from flows.core.balls import precision
 
     infinity, theorem = certificate.infinity, None if checked is None else checked.endless

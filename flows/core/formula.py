@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -67,30 +66,6 @@ class Formula:
     def flat(self, state: Any) -> Array:
         """State as the flat array of the entries of the blocks."""
         return np.ravel(state)
-
-    def certified_form(self, start: Any = None) -> tuple[Any, Any]:
-        """Return system and start as a certificate states them; nothing where it states neither.
-
-        Parameters
-        ----------
-        start : array_like or mapping, optional
-            A start of this system.
-
-        Returns
-        -------
-        system : System, optional
-            This one, or the system of its formula; None without certificates of either.
-        start : ndarray, optional
-            The start of that system.
-        """
-        me: Any = self
-        start = None if start is None else me.check_start(start)
-        if not isinstance(me.certified, str):
-            return me, start
-        with suppress(InputError):
-            if not isinstance(me.general.certified, str):
-                return me.general, None if start is None else me.flat(start)
-        return None, None
 
     def unpack(self, state: Any) -> Mapping[str, Array]:
         """Arrays of the blocks by name; none of a system whose state is one array."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -30,7 +31,6 @@ from flows.core.subspace import Inside, Subspace
 from potentials import Statements
 
 if TYPE_CHECKING:
-    from flows.core.balls import BallFlow
     from flows.core.minimiser import Approach, Escape, Minimiser
 
 # The contract has one face: what its methods take and give is imported from here, too.
@@ -265,9 +265,34 @@ class System(Formula, Compiled, abc.ABC):
         parameters = self.parameters
         return self.name, {key: parameters[key] for key in self.stated}
 
-    def ball_flow(self, start: Array) -> BallFlow:
-        """Flow from a start in ball arithmetic, from which certificates are made."""
-        raise InputError(f"certify: {self.name} has no certificates; certify another system")
+    def certified_form(self, start: Any = None) -> tuple[System | None, Array | None]:
+        """Return system and start as a certificate states them; nothing where it states neither.
+
+        Parameters
+        ----------
+        start : array_like or mapping, optional
+            A start of this system.
+
+        Returns
+        -------
+        system : System, optional
+            This one, or the system of its formula; None without certificates of either.
+        start : ndarray, optional
+            The start of that system.
+        """
+        checked = None if start is None else self.check_start(start)
+        if not isinstance(self.certified, str):
+            return self, checked
+        with suppress(InputError):
+            if not isinstance(self.general.certified, str):
+                return self.general, None if checked is None else self.flat(checked)
+        return None, None
+
+    def shaped(self, entries: Any) -> Array:
+        """State of the entries of the blocks: inverse of :meth:`flat`."""
+        shape = self.initial().shape
+        order = self.flat(np.arange(math.prod(shape)).reshape(shape))
+        return np.ravel(entries)[np.argsort(order)].reshape(shape)
 
     def minimiser(self, at: Any = None) -> Minimiser:
         """Minimiser at which a late-time law is derived; the system's own one where it has one.

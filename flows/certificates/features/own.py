@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from flows.certificates.boxes import Box, Enclosure
 from flows.core.balls import Singular, dot
 from symbolic.language.lower import Undecided
@@ -25,7 +22,4 @@ class OwnBox(Box):
             raise Singular(f"{base} is not known to be smooth here") from None
         self[base] = value
         if rates:
-            self[f"{base}_dot"] = self._rate(slope)
-
-    def _rate(self, slope: Sequence[Any]) -> Any:
-        return dot(slope, self.velocity[: self.enclosure.flow.size])
+            self[f"{base}_dot"] = dot(slope, self.velocity[: self.enclosure.flow.size])

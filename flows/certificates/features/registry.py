@@ -18,5 +18,6 @@ BOXES: dict[str, type[Box]] = {
 
 
 def enclosure(certificate: Certificate) -> Enclosure:
-    """Enclosure of a certificate, with the boxes of its system."""
-    return BOXES.get(certificate.system.name, OwnBox).enclose(certificate)
+    """Enclosure of a certificate, with boxes of the system of its file, or of its own."""
+    names = certificate.form()[0].name, certificate.system.name
+    return next((BOXES[name] for name in names if name in BOXES), OwnBox).enclose(certificate)

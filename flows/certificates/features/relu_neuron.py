@@ -17,8 +17,9 @@ from flows.certificates import chebyshev
 from flows.certificates.boxes import Ball, Box, Enclosure, Vector
 from flows.certificates.certificate import Certificate, Origin
 from flows.certificates.chebyshev import Row
+from flows.certificates.continued import AtZero
 from flows.certificates.living import Living
-from flows.certificates.tail.at_zero import AtZero
+from flows.certificates.proof import norm as norm_of
 from flows.core.balls import dot
 from potentials.potential import Over
 
@@ -81,7 +82,7 @@ class NeuronBox(Box):
             if rates:
                 self["rho_dot"] = self.velocity[-self.q]
         elif base == "residual_norm":
-            self["residual_norm"] = length_of(self.residual)
+            self["residual_norm"] = norm_of(self.residual)
             if rates:
                 along = dot(self.residual, self.velocity[-self.q :])
                 self["residual_norm_dot"] = along / self["residual_norm"]
@@ -92,8 +93,8 @@ class NeuronBox(Box):
 
     def _fill_neurons(self, rates: bool) -> None:
         h, z = [w[0] for w in self.w], [w[1:] for w in self.w]
-        zeta = self["zeta"] = [length_of(x) for x in z]
-        norm = self["norm"] = [length_of(w) for w in self.w]
+        zeta = self["zeta"] = [norm_of(x) for x in z]
+        norm = self["norm"] = [norm_of(w) for w in self.w]
         self["h"] = h
         self["theta"] = [_any(arb.atan2(b, a)) for a, b in zip(h, zeta, strict=True)]
         if rates:
@@ -109,7 +110,7 @@ class NeuronBox(Box):
     def _fill_pairs(self, rates: bool) -> None:
         z, zeta, pairs = [w[1:] for w in self.w], self["zeta"], self.pairs
         gaps = [gap[1:] for gap in self.apart]
-        self["distance"] = [length_of(gap) for gap in gaps]
+        self["distance"] = [norm_of(gap) for gap in gaps]
         self["kappa"] = [_angle(z[i], z[j]) for i, j in pairs]
         self["theta_pair"] = [_angle(self.w[i], self.w[j]) for i, j in pairs]
         if rates:
@@ -136,11 +137,6 @@ def _pairs(n: int) -> list[tuple[int, int]]:
 def rows_of(values: Vector, q: int) -> list[Vector]:
     """Numbers of each neuron."""
     return [values[k : k + q] for k in range(0, len(values), q)]
-
-
-def length_of(vector: Vector) -> Ball:
-    """Euclidean length."""
-    return abs(vector[0]) if len(vector) == 1 else dot(vector, vector).nonnegative_part().sqrt()
 
 
 def _area(a: Vector, b: Vector) -> Ball:
@@ -174,7 +170,7 @@ class Window:
         last = certificate.pieces[-1]
         state = [arb((sum(row), -certificate.bits)) + UNIT * last.error for row in last.rows]
         self.rows = rows_of(state, q)
-        self.size = length_of(self.rows[found.neuron]).upper()
+        self.size = norm_of(self.rows[found.neuron]).upper()
         self.begin = arb((last.end, -certificate.bits)).expm1()
         span = after.certificate.span(0)
         until = (1 + self.begin + self.size / arb(found.slope)).log()
@@ -225,9 +221,9 @@ class WindowBox(NeuronBox):
     def _most(self) -> Ball:
         """Bound of the speed of a short neuron: half of the residual and of all lengths."""
         teacher = self.enclosure.flow.teacher
-        sizes = sum(map(length_of, self.others), length_of(teacher))
+        sizes = sum(map(norm_of, self.others), norm_of(teacher))
         missing = _less([sum(x, arb(0)) for x in zip(*self.others, strict=True)], teacher)
-        return ((length_of(missing) + sizes) / 2).upper()
+        return ((norm_of(missing) + sizes) / 2).upper()
 
     def _fill_loss(self, name: str) -> None:
         window = self.window
@@ -314,7 +310,7 @@ class Joined(Enclosure):
 def left(certificate: Certificate, found: AtZero) -> Certificate:
     """The pieces of the neurons that are left, and what continues them."""
     flow: Any = certificate.flow()  # a SpanFlow
-    system: Any = certificate.system  # a ReLUNeuron
+    system: Any = certificate.form()[0]  # a ReLUNeuron
     last = certificate.pieces[-1]
     rows = rows_of(chebyshev.evaluated(last.rows, arb(1), certificate.bits), flow.q)
     del rows[found.neuron]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat
 
-from flows.core.balls import Ball, dot
+from flows.core.balls import Ball, Singular, dot
 
 Matrix = Any  # flint.arb_mat
 
@@ -83,11 +83,22 @@ def least_rate(square: Matrix, slope: Matrix) -> Ball:
     return inner + arb(0, 1) * ((2 * share + 2 * share * share) * size).upper()
 
 
+def least_eigenvalue(matrix: Matrix) -> Ball:
+    """Enclosure of the least eigenvalue of a symmetric matrix, by Weyl."""
+    if not all(c.is_finite() for row in matrix.tolist() for c in row):
+        raise Singular("the matrix is not known")
+    return functools.reduce(arb.min, _diagonal(matrix))
+
+
 def _eigenvalues(matrix: Matrix) -> Ball:
     """Ball that contains all eigenvalues of a symmetric matrix."""
+    return functools.reduce(arb.union, _diagonal(matrix))
+
+
+def _diagonal(matrix: Matrix) -> list[Ball]:
+    """Balls that contain the eigenvalues of a symmetric matrix, one each."""
     middle = _middle(matrix)
     basis = orthonormal(np.linalg.eigh((middle + middle.T) / 2)[1])
     turned = basis.transpose() * matrix * basis
     off = arb(0, 1) * _rest(turned).upper()
-    values = [turned[k, k] + off for k in range(turned.nrows())]
-    return functools.reduce(lambda a, b: a.union(b), values)
+    return [turned[k, k] + off for k in range(turned.nrows())]

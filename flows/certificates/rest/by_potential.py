@@ -16,8 +16,8 @@ import numpy as np
 import sympy as sp
 
 from flows.certificates.certificate import Certificate
+from flows.certificates.continued import Falling
 from flows.certificates.growing import checked, growing
-from flows.certificates.rest.falling import Falling
 from flows.certificates.steps import Uncertified
 from flows.core.deadline import deadline, look
 from flows.core.system import System

@@ -1,37 +1,15 @@
-"""Real layers that never reach the target: what continues their certificate for ever."""
+"""Real layers that never reach the target."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from flows.certificates.continued import Failing
 from flows.certificates.verifier.failing import failing as checked
 from flows.certificates.verifier.reading import Refused
 
 #: What is stated of the least eigenvalue: its double, less this part of it.
 ROOM = 2.0**-30
-
-
-@dataclass(frozen=True)
-class Failing:
-    """``L(t) >= floor`` for all ``t >= 0``.
-
-    Parameters
-    ----------
-    floor : float
-        This bound.
-    """
-
-    floor: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the file holds."""
-        return {"kind": "failing", "floor": self.floor.hex()}
-
-    @classmethod
-    def from_json(cls, data: Any, bits: int) -> Failing:
-        """Read what :meth:`to_json` wrote; nothing is checked but its form."""
-        return cls(float.fromhex(data["floor"]))
 
 
 def failing(flow: Any, equations: Any) -> Failing | None:

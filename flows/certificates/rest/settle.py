@@ -15,11 +15,11 @@ from typing import Any
 from flint import arb
 
 from flows.certificates.certificate import Certificate
+from flows.certificates.continued import Rest
 from flows.certificates.decision import down, up
 from flows.certificates.growing import accepted, growing
 from flows.certificates.rest.balls import attracting
 from flows.certificates.rest.failing import failing
-from flows.certificates.rest.rest import Rest
 from flows.certificates.stated import Open, Stated
 from flows.certificates.steps import Uncertified
 from flows.certificates.verifier.curve import UNIT

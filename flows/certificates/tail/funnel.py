@@ -6,7 +6,7 @@ that the flow stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,7 +40,7 @@ class Funnel:
         return {**{key: getattr(self, key).hex() for key in RADII}, "parts": self.parts}
 
     @classmethod
-    def from_json(cls, data: Any) -> Funnel:
+    def from_json(cls, data: Mapping[str, Any]) -> Funnel:
         """Read what :meth:`to_json` wrote; nothing is checked but its form."""
         radii = {key: float.fromhex(data[key]) for key in RADII}
         return cls(**radii, parts=int(data["parts"]))

@@ -14,7 +14,7 @@ from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms, Code
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
-from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth
+from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth, System
 from flows.systems.own.sound_state import SoundState
 from flows.systems.two_layer.averaged import Averaged
 from flows.systems.two_layer.late_time import minimiser, shared
@@ -85,10 +85,10 @@ class Followed(Evaluated):
         assert isinstance(self._way, SpanRun)
         return self._way.above_along(found.since, found.numbers, self._low)
 
-    @property
-    def certified(self) -> tuple[str, dict[str, Any]] | str:
-        """None of its own: a certificate is about its formula."""
-        return f"{self.name} has no certificates"
+    def certified_form(self, start: Any = None) -> tuple[System | None, Array | None]:
+        """System that a certificate is about: that of one neuron, or of the formula."""
+        neuron = self._neuron
+        return super().certified_form(start) if neuron is None else neuron.certified_form(start)
 
     def jax_field(self) -> JaxField | None:
         """Raw field in JAX, of one ReLU teacher."""

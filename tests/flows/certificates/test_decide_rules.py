@@ -301,7 +301,7 @@ def test_every_index_of_a_hypothesis_at_the_start_counts():
         box = SimpleNamespace(at=lambda *_, value=value: [(arb(5), arb(2)), (value, arb(2))])
         line.enclosure.frozen["0"] = box
         h = Hypothesis("", symbol("norm_0"), ">=", sp.Integer(2), "neuron")
-        assert rules._at_the_start(line, h) is found
+        assert rules._once(line, h) is found
 
 
 @pytest.mark.parametrize("error", [KeyError, NoBall, ZeroDivisionError, Undecided])
@@ -312,7 +312,7 @@ def test_a_start_that_is_not_enclosed_decides_nothing(error):
     line = Line()
     line.enclosure.frozen["0"] = SimpleNamespace(at=broken)
     h = Hypothesis("", symbol("norm_0"), ">=", sp.Integer(2))
-    assert rules._at_the_start(line, h) is Proof.UNDECIDED
+    assert rules._once(line, h) is Proof.UNDECIDED
 
 
 def test_numbers_are_rounded_outwards():

@@ -10,9 +10,9 @@ from flint import arb, fmpq
 from oracles.certified.changed import of_other_bounds
 
 import flows
-from flows.certificates import means as maker
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
+from flows.certificates.endless import gmm_em as maker
 from flows.certificates.stated import enlarged
 from flows.certificates.tail.start import end_time
 from flows.certificates.verifier import means as checker

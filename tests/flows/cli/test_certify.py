@@ -372,11 +372,18 @@ def test_a_loss_that_is_no_object_is_refused_by_what_it_is(popflow, tmp_path):
         assert f"got a {kind}; mend it" in noise
 
 
-def test_a_certificate_of_two_layers_is_made_and_verified_and_decides_no_claims(popflow, tmp_path):
-    about = ("two_layer", "--students", "1", "--teachers", "1", "--d", "2", "--t-end", "0.5")
-    made = tmp_path / "made.json"
-    code, text, _ = popflow("certify", *about, "--digits", "8", "--out", made)
-    assert code == 0 and "general_two_layer" in text
-    assert popflow("verify", made)[0] == 0
-    code, _, noise = popflow("check", *about, "--certificate", made)
-    assert code == 2 and "none decides claims of two_layer; leave it out" in noise
+def test_a_certificate_of_two_layers_is_made_and_verified_and_decides_their_claims(
+    popflow, tmp_path
+):
+    about = ("two_layer", "--students", "2", "--teachers", "2", "--activation", "quadratic")
+    made, end = tmp_path / "made.json", ("--t-end", "2")
+    code, text, _ = popflow("certify", *about, *end, "--digits", "8", "--out", made)
+    assert code == 0 and "cluster_upper" in text and "ENCLOSED" in text
+    code, text, _ = popflow("verify", made)
+    assert code == 0 and "general_two_layer" in text and "cluster_upper" not in text
+    _, text, _ = popflow("check", *about, *end, "--certificate", made, "--json")
+    proved = {v["claim"]: v for v in json.loads(text)["certificate"]["verdicts"]}
+    assert proved["cluster_upper"]["verdict"] == "ENCLOSED"
+    # Control: of a start of another seed it decides nothing.
+    code, _, noise = popflow("check", *about, *end, "--seed", "5", "--certificate", made)
+    assert code == 2 and "it is about another start" in noise

@@ -29,6 +29,8 @@ PARTS, TERMS, ROUGH = 32, 13, 6
 # An exponential is one of an argument below `log(2)/2` over 2^HALVES. Of its series so many terms
 # are more than 2^-106 of the first; HEAVY of them in two doubles.
 HALVES, POWERS, HEAVY = 9, 10, 6
+# The logarithm of a number that is nearer to one is found by how far it is from one.
+NEAR_ONE = 0.5
 # A sine is one of an angle below half a right angle, whose series has so many terms.
 SWINGS = 28
 # Bits of what is then rounded to two doubles.
@@ -158,13 +160,14 @@ def arctangent(a, b, c, d):
 
 
 @loop
-def exponential(a, b):
-    r"""Exponential of a pair between -600 and 600; its error is below `2^-100` of it.
+def exponential(a, b, less):
+    r"""Exponential of a pair between -600 and 600, less zero or one.
 
     .. math:: e^x = 2^k \left(1 + s_9\right), \qquad s_{i+1} = 2 s_i + s_i^2, \qquad
               s_0 = e^r - 1, \quad r = 2^{-9} (x - k \log 2)
 
-    Each doubling leaves relative errors of `s` as they are, but for its own rounding.
+    Each doubling leaves relative errors of `s` as they are, but for its own rounding. The error is
+    below `2^-100` of the exponential, and below `2^-98` of that less one.
     """
     k = float(math.floor(a / OCTAVE[0] + 0.5))
     r, low = add(a, b, -k * OCTAVE[0], 0.0)
@@ -182,17 +185,29 @@ def exponential(a, b):
     for _ in range(HALVES):
         p, e = multiply(s, s_low, s, s_low)
         s, s_low = add(2.0 * s, 2.0 * s_low, p, e)
+    if less == 1.0 and k == 0.0:
+        return s, s_low
     s, s_low = add(1.0, 0.0, s, s_low)
-    return math.ldexp(s, int(k)), math.ldexp(s_low, int(k))
+    s, s_low = math.ldexp(s, int(k)), math.ldexp(s_low, int(k))
+    return add(s, s_low, -1.0, 0.0) if less == 1.0 else (s, s_low)
 
 
 @loop
-def logarithm(a, b):
-    """Logarithm of a pair that doubles hold; its error is below `2^-99` of itself and of one."""
-    y = math.log(a)
-    p, e = exponential(-y, 0.0)
-    p, e = multiply(a, b, p, e)
-    p, e = add(p, e, -1.0, 0.0)  # so small that two terms of its series are enough
+def logarithm(a, b, more):
+    """Logarithm of a pair that doubles hold, plus zero or one.
+
+    Its error is below `2^-99` of itself and of one, and that of a pair plus one `2^-97` of itself.
+    """
+    if more == 1.0 and not abs(a) < NEAR_ONE:
+        a, b = add(a, b, 1.0, 0.0)
+        more = 0.0
+    y = math.log1p(a) if more == 1.0 else math.log(a)
+    r, low = exponential(-y, 0.0, more)
+    p, e = multiply(a, b, r, low)
+    if more == 1.0:
+        p, e = add(p, e, a, b)
+    p, e = add(p, e, r, low) if more == 1.0 else add(p, e, -1.0, 0.0)
+    # What is left is so small that two terms of its series are enough.
     return add(y, 0.0, p, e - 0.5 * p * p)
 
 

@@ -12,17 +12,9 @@ import math
 
 import numpy as np
 
+from flows.arithmetic import pairs
 from flows.arithmetic.kept import loop
-from flows.arithmetic.pairs import (
-    add,
-    arctangent,
-    divided,
-    exponential,
-    logarithm,
-    multiply,
-    product,
-    sine,
-)
+from flows.arithmetic.pairs import add, divided, multiply, product
 from flows.arithmetic.signatures import signature_of
 
 __all__ = ["defect", "evaluate", "moves", "plain", "step", "turned"]
@@ -34,10 +26,11 @@ UNIT, SHARP = 2.0**-102, 2.0**-103
 UNDERFLOW, LEAST = 1e-300, 1e-240
 # An angle is right to this part of it; of points nearer to zero, or farther, none is taken.
 TURNED, NEAREST, FARTHEST = 2.0**-95, 1e-120, 1e120
-# An exponential is right to this part of it, of an argument that is below the next number in size,
-# and known to the last one.
+# An exponential is right to this part of it, and to four times that less one, of an argument that
+# is below the next number in size, and known to the last one.
 RAISED, HIGHEST, BLURRED = 2.0**-100, 600.0, 1e-3
-# A logarithm is right to this part of itself and of one; a sine to this, of angles up to the last.
+# A logarithm is right to this part of itself and of one, and that of a number plus one to four
+# times this part of itself; a sine to the next one, of angles up to the last.
 LOGGED, WAVED, WIDEST = 2.0**-99, 2.0**-100, 1e6
 # Radii are rounded to nearest.
 UPWARD = 1 + 2.0**-40
@@ -57,34 +50,42 @@ def step(operation, a, b, ra, c, d, rb):
         off = abs(a) * rb + abs(c) * ra + ra * rb + SHARP * abs(high)
         return high, low, off + (UNDERFLOW if a != 0.0 and c != 0.0 else 0.0)
     if operation == 2:
-        if not (abs(c) > 2.0 * rb and abs(c) > LEAST and abs(a) > LEAST):
+        if not (abs(c) > 2.0 * rb and abs(c) > LEAST):
             return np.nan, np.nan, np.nan
+        if abs(a) <= LEAST:  # it is zero, up to its size
+            return 0.0, 0.0, (ra + 2.0 * abs(a)) / (abs(c) - rb)
         high, low = divided(a, b, c, d)
         return high, low, (ra + abs(high) * rb) / (abs(c) - rb) + UNIT * abs(high)
     if operation == 4:
         size, near = math.hypot(a, c), math.hypot(ra, rb)
         if not (size > 2.0 * near and NEAREST < size < FARTHEST and (c > rb or abs(a) > ra)):
             return np.nan, np.nan, np.nan
-        high, low = arctangent(a, b, c, d)
+        high, low = pairs.arctangent(a, b, c, d)
         seen = (abs(c) / size * ra + abs(a) / size * rb) / (size - near)
         return high, low, seen + TURNED * abs(high)
-    if operation == 5:
+    if operation == 5 or operation == 9:
+        less = 1.0 if operation == 9 else 0.0
         if not (a < HIGHEST and ra < BLURRED):
             return np.nan, np.nan, np.nan
         if a < -HIGHEST:
-            return 0.0, 0.0, 2.0 * math.exp(-HIGHEST)
-        high, low = exponential(a, b)
-        return high, low, high * (ra * (1.0 + ra) + RAISED)
+            return -less, 0.0, 2.0 * math.exp(-HIGHEST)
+        high, low = pairs.exponential(a, b, less)
+        lost = (1.0 + 3.0 * less) * RAISED * abs(high) + (less * UNDERFLOW if a != 0.0 else 0.0)
+        return high, low, (high + less) * ra * (1.0 + ra) + lost
     if operation == 7 or operation == 8:
         if not (abs(a) < WIDEST and ra < 1.0):
             return np.nan, np.nan, np.nan
-        high, low = sine(a, b, operation - 7)
+        high, low = pairs.sine(a, b, operation - 7)
         return high, low, ra + WAVED * (abs(high) if operation == 7 and abs(a) < 0.5 else 1.0)
-    if not (a > 4.0 * ra and LEAST < a < 1.0 / LEAST):
+    more = 1.0 if operation == 10 else 0.0
+    whole = a + more
+    if not (whole > 4.0 * ra and LEAST < whole < 1.0 / LEAST):
         return np.nan, np.nan, np.nan
-    if operation == 6:
-        high, low = logarithm(a, b)
-        return high, low, ra / (a - ra) + LOGGED * (abs(high) + 1.0)
+    if operation == 6 or operation == 10:
+        high, low = pairs.logarithm(a, b, more)
+        lost = LOGGED * ((1.0 + 3.0 * more) * abs(high) + 1.0 - more)
+        lost += more * UNDERFLOW if a != 0.0 else 0.0
+        return high, low, ra / (whole - ra) + lost
     s = math.sqrt(a)
     p, e = product(s, s)
     e = (b + ((a - p) - e)) / (2.0 * s)
@@ -105,6 +106,8 @@ def plain(operation, a, b):
         return math.exp(a)
     if operation == 6:
         return math.log(a)
+    if operation > 8:
+        return math.expm1(a) if operation == 9 else math.log1p(a)
     if operation > 6:
         return math.sin(a) if operation == 7 else math.cos(a)
     return math.atan2(a, b) if operation == 4 else math.sqrt(a)
@@ -119,9 +122,7 @@ def moves(n, first, operation, operands):
     found = np.zeros(first + len(operation), np.bool_)
     found[n : 2 * n] = True
     for k in range(len(operation)):
-        alone = operation[k] == 3 or operation[k] > 4
-        second = not alone and found[operands[k, 1]]
-        found[first + k] = found[operands[k, 0]] or second
+        found[first + k] = found[operands[k, 0]] or found[operands[k, 1]]
     return found[first:]
 
 

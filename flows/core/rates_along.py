@@ -39,18 +39,15 @@ def plain_rates(y, directions, operation, operands, constants):
             r[i, e] = y[i]
             r[n + i, e] = directions[i, e] if e < many else 0.0
     for i in range(len(constants)):
-        for e in range(width):
-            r[2 * n + i, e] = constants[i, 0]
+        r[2 * n + i, :] = constants[i, 0]
     moving = moves(n, first, operation, operands)
     for s in range(len(operation)):
         k, x, z, what = first + s, operands[s, 0], operands[s, 1], operation[s]
         if not moving[s] or what > 1:
             # The same along all of them, or not worth a vector.
             for e in range(width):
-                if moving[s] or e == 0:
-                    r[k, e] = plain(what, r[x, e], r[z, e])
-                else:
-                    r[k, e] = r[k, 0]
+                new = moving[s] or e == 0
+                r[k, e] = plain(what, r[x, e], r[z, e]) if new else r[k, 0]
         elif what == 0:
             for e in range(width):
                 r[k, e] = r[x, e] + r[z, e]

@@ -53,12 +53,18 @@ def sine_rest(d):
 
 
 @lean
+def shift(operation):
+    """What an exponential is less, or a number whose logarithm is taken is more."""
+    return 1.0 if operation > 8 else 0.0
+
+
+@lean
 def derivative(operation, x, value):
-    """`F'(x)`, where `F(x)` is known: exponential, logarithm, sine, cosine."""
-    if operation == 5:
-        return value
-    if operation == 6:
-        return 1.0 / x
+    """`F'(x)`, where `F(x)` is known, of an exponential, logarithm, sine or cosine."""
+    if operation == 5 or operation == 9:
+        return value + shift(operation)
+    if operation == 6 or operation == 10:
+        return 1.0 / (x + shift(operation))
     return math.cos(x) if operation == 7 else -math.sin(x)
 
 
@@ -66,10 +72,10 @@ def derivative(operation, x, value):
 def changed(operation, x, value, p, v):
     """Rest of `F`."""
     d = p + v
-    if operation == 5:
-        return value * (exponential_rest(d) + v)
-    if operation == 6:
-        return logarithm_rest(d / x) + v / x
+    if operation == 5 or operation == 9:
+        return (value + shift(operation)) * (exponential_rest(d) + v)
+    if operation == 6 or operation == 10:
+        return logarithm_rest(d / (x + shift(operation))) + v / (x + shift(operation))
     half = math.sin(0.5 * d)
     slope = math.cos(x) if operation == 7 else -math.sin(x)
     return slope * (sine_rest(d) + v) - 2.0 * value * half * half
@@ -78,9 +84,10 @@ def changed(operation, x, value, p, v):
 @lean
 def rate_changed(operation, x, value, d, p, v):
     r"""Rate of the rest, `F'(x + d) (p + v) - F'(x) p`, where the parts of `d` change by `p, v`."""
-    if operation == 5:
-        return value * (math.expm1(d) * (p + v) + v)
-    if operation == 6:
+    if operation == 5 or operation == 9:
+        return (value + shift(operation)) * (math.expm1(d) * (p + v) + v)
+    if operation == 6 or operation == 10:
+        x = x + shift(operation)
         return (v - p * d / x) / (x + d)
     half = math.sin(0.5 * d)
     slope = math.cos(x) if operation == 7 else -math.sin(x)

@@ -17,7 +17,7 @@ from flows.arithmetic.kept import loop
 __all__ = ["FUSED", "Plan", "plan_of"]
 
 # Operations of a program, and the one that is new: `a b + c`.
-ADD, MULTIPLY, ROOT, ANGLE, FUSED = 0, 1, 3, 4, 9
+ADD, MULTIPLY, ROOT, ANGLE, FUSED = 0, 1, 3, 4, 11
 
 
 class Plan(NamedTuple):

@@ -16,13 +16,14 @@ from flint import arb
 
 from flows.core.axis_field import Code
 from flows.core.balls import precision
+from flows.systems.own import code as programs
 from flows.systems.own.code import ADD, BITS, DIVIDE, MULTIPLY, ROOT, Builder, split
 
 __all__ = ["gradient_around", "rates_around"]
 
 
 def gradient_around(code: Code, centre: Sequence[Any], slopes: Sequence[Any]) -> Code | None:
-    """Program of a gradient in the displacement `d`; None where it takes an angle, or no number.
+    """Program of a gradient in the displacement `d`; None where a value at the point is no number.
 
     Parameters
     ----------
@@ -36,8 +37,6 @@ def gradient_around(code: Code, centre: Sequence[Any], slopes: Sequence[Any]) ->
         values = [*centre, *(_ball(*x) for x in code.constants.tolist())]
     far = [*range(size), *[builder.zero] * len(code.constants)]
     for operation, (a, b) in zip(code.operation.tolist(), code.operands.tolist(), strict=True):
-        if operation not in (ADD, MULTIPLY, DIVIDE, ROOT):
-            return None
         x, y, p, q = values[a], values[b], far[a], far[b]
         with precision(BITS):
             if operation == ADD:
@@ -50,10 +49,12 @@ def gradient_around(code: Code, centre: Sequence[Any], slopes: Sequence[Any]) ->
                 value = x / y
                 change = builder.add(p, _times(builder, -value, q))
                 moved = builder.divide(change, builder.add(builder.constant(y), q))
-            else:
+            elif operation == ROOT:
                 value = x.sqrt()
                 there = builder.root(builder.add(builder.constant(x), p))
                 moved = builder.divide(p, builder.add(builder.constant(value), there))
+            else:
+                value, moved = _of_function(builder, operation, (x, y), (p, q))
         if not value.is_finite():
             return None
         values.append(value)
@@ -62,18 +63,34 @@ def gradient_around(code: Code, centre: Sequence[Any], slopes: Sequence[Any]) ->
     return builder.code([builder.add(builder.constant(g), far[k]) for g, k in at])
 
 
+def _of_function(
+    builder: Builder, operation: int, at: tuple[Any, Any], moved: tuple[int, int]
+) -> tuple[Any, int]:
+    """Value of an angle or a function, and how far the displacement moves it."""
+    (x, y), (p, q) = at, moved
+    if operation == programs.ANGLE:
+        across = builder.add(_times(builder, y, p), _times(builder, -x, q))
+        parts = _times(builder, x, p), _times(builder, y, q)
+        along = builder.add(builder.constant(x * x + y * y), *parts)
+        return arb.atan2(x, y), builder.angle(across, along)
+    if operation == programs.EXPONENTIAL:
+        return x.exp(), _times(builder, x.exp(), builder.function(programs.EXPM1, p))
+    if operation == programs.LOGARITHM:
+        return x.log(), builder.function(programs.LOG1P, _times(builder, 1 / x, p))
+    sine, cosine = x.sin_cos()
+    value, slope = (sine, cosine) if operation == programs.SINE else (cosine, -sine)
+    half = builder.function(programs.SINE, _times(builder, arb(0.5), p))
+    bent = _times(builder, -2 * value, builder.multiply(half, half))
+    return value, builder.add(_times(builder, slope, builder.function(programs.SINE, p)), bent)
+
+
 def rates_around(rates: Code, centre: Sequence[Any]) -> Code:
     """Program of the rates of a gradient along a direction, in the displacement."""
     size, known = len(centre), len(rates.constants)
     first = 2 * size + known + size
     # Steps that come first add what is behind the constants, the centre, to the variables.
-    where = np.concatenate(
-        [
-            first + np.arange(size),
-            size + np.arange(size + known),
-            first + size + np.arange(len(rates.operation)),
-        ]
-    )
+    parts = first + np.arange(size), size + np.arange(size + known)
+    where = np.concatenate([*parts, first + size + np.arange(len(rates.operation))])
     sums = np.column_stack([np.arange(size), 2 * size + known + np.arange(size)])
     with precision(BITS):
         numbers = np.array([split(x) for x in centre])

@@ -29,7 +29,9 @@ UPWARD = 1 + 2.0**-40
 
 
 # Operations, as the loop numbers them; the angle of (y, x) is that at which the point (x, y) is.
-ADD, MULTIPLY, DIVIDE, ROOT, ANGLE, EXPONENTIAL, LOGARITHM, SINE, COSINE = range(9)
+# The last two are `e^x - 1` and `log(1 + x)`.
+ADD, MULTIPLY, DIVIDE, ROOT, ANGLE, EXPONENTIAL, LOGARITHM, SINE, COSINE, EXPM1, LOG1P = range(11)
+FUNCTIONS = {sp.exp: EXPONENTIAL, sp.log: LOGARITHM, sp.sin: SINE, sp.cos: COSINE}
 
 
 class _Unknown(Exception):
@@ -114,25 +116,9 @@ class Builder:
         """Angle of a point, from `-pi` to `pi`."""
         return self.step(ANGLE, y, x)
 
-    def exponential(self, a: int) -> int:
-        """Exponential."""
-        return self.step(EXPONENTIAL, a, a)
-
-    def logarithm(self, a: int) -> int:
-        """Logarithm."""
-        return self.step(LOGARITHM, a, a)
-
-    def sine(self, a: int) -> int:
-        """Sine."""
-        return self.step(SINE, a, a)
-
-    def cosine(self, a: int) -> int:
-        """Cosine."""
-        return self.step(COSINE, a, a)
-
-    def sigmoid(self, a: int) -> int:
-        """`1/(1 + e^-a)`."""
-        return self.divide(self.one, self.add(self.one, self.exponential(self.minus(a))))
+    def function(self, operation: int, a: int) -> int:
+        """Function of one number."""
+        return self.step(operation, a, a)
 
     def power(self, base: int, exponent: int) -> int:
         """Power with a whole exponent, 1 or more."""
@@ -174,24 +160,18 @@ class Builder:
             found = self.angle(*(self.expression(x, known) for x in e.args))
         elif isinstance(e, sp.atan):
             found = self.angle(self.expression(e.args[0], known), self.one)
-        elif isinstance(e, sp.exp):
-            found = self.exponential(self.expression(e.args[0], known))
-        elif isinstance(e, sp.log):
-            found = self.logarithm(self.expression(e.args[0], known))
-        elif isinstance(e, sp.sin):
-            found = self.sine(self.expression(e.args[0], known))
-        elif isinstance(e, sp.cos):
-            found = self.cosine(self.expression(e.args[0], known))
-        elif isinstance(e, sp.tanh):
-            half = self.sigmoid(
-                self.multiply(self.constant(sp.Integer(2)), self.expression(e.args[0], known))
+        elif e.func in FUNCTIONS:
+            found = self.function(FUNCTIONS[e.func], self.expression(e.args[0], known))
+        elif isinstance(e, sp.tanh):  # 2/(1 + e^-2x) - 1
+            raised = self.expression(
+                sp.exp(sp.Mul(-2, e.args[0], evaluate=False), evaluate=False), known
             )
+            half = self.divide(self.one, self.add(self.one, raised))
             found = self.add(self.add(half, half), self.negative)
         elif isinstance(e, sp.cosh | sp.sinh):
             found = self.expression(e.rewrite(sp.exp), known)
         elif e.is_Pow:
-            raised = self.logarithm(self.expression(e.base, known))
-            found = self.exponential(self.multiply(self.expression(e.exp, known), raised))
+            found = self.expression(sp.exp(e.exp * sp.log(e.base), evaluate=False), known)
         else:
             raise _Unknown
         known[e] = found
@@ -229,18 +209,14 @@ class Builder:
             elif operation == ROOT:
                 found = whole.root(x)
                 turned = whole.multiply(p, inverse(whole.add(found, found)))
-            elif operation == EXPONENTIAL:
-                found = whole.exponential(x)
-                turned = whole.multiply(found, p)
-            elif operation == LOGARITHM:
-                found = whole.logarithm(x)
-                turned = whole.multiply(p, inverse(x))
-            elif operation == SINE:
-                found = whole.sine(x)
-                turned = whole.multiply(whole.cosine(x), p)
-            elif operation == COSINE:
-                found = whole.cosine(x)
-                turned = whole.minus(whole.multiply(whole.sine(x), p))
+            elif operation != ANGLE:
+                found = whole.function(operation, x)
+                if operation in (SINE, COSINE):
+                    across = whole.function(SINE + COSINE - operation, x)
+                    slope = across if operation == SINE else whole.minus(across)
+                else:
+                    slope = found if operation == EXPONENTIAL else inverse(x)
+                turned = whole.multiply(slope, p)
             else:
                 found = whole.angle(x, y)
                 across = whole.add(whole.multiply(y, p), whole.minus(whole.multiply(x, q)))

@@ -17,6 +17,8 @@ FUNCTIONS: dict[int, tuple[Any, Any]] = {
     6: (mpmath.log, lambda x: 1 / x),
     7: (mpmath.sin, mpmath.cos),
     8: (mpmath.cos, lambda x: -mpmath.sin(x)),
+    9: (mpmath.expm1, mpmath.exp),
+    10: (mpmath.log1p, lambda x: 1 / (1 + x)),
 }
 # Rounding, of what is of second order.
 ROUNDING = 3e-14

@@ -23,10 +23,16 @@ DIGITS = 1e-27
 ROUNDING = 1e-12
 
 
+# Those of one number, and an angle.
+FUNCTIONS = sp.exp, lambda x: sp.log(3 + x**2), sp.sin, sp.cos, sp.tanh, lambda x: sp.atan2(x, 2)
+
+
 def place(seed):
     """A random loss, with a point, axes and a short displacement."""
     generator = np.random.default_rng(seed)
     expression = sum_of_products(generator)
+    for function, weight in zip(FUNCTIONS, generator.normal(size=len(FUNCTIONS)), strict=True):
+        expression += function(sp.Float(weight) * Y[0] + Y[1] * Y[2] / 8)
     with precision(200):
         centre = [(arb(a) + arb(a) * arb(2) ** -60).mid() for a in generator.normal(size=SIZE)]
     axes = np.linalg.qr(generator.normal(size=(SIZE, SIZE)))[0]

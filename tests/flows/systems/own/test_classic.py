@@ -20,12 +20,14 @@ from mpmath import mp
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.solvers import scipy_ivp
 
 X = sp.symbols("x1:7", real=True)
 R = sp.Rational
 BARD = "14 18 22 25 29 32 35 39 37 58 73 96 134 210 439"
 GAUSSIAN = "9 44 175 540 1295 2420 3521 3989"
 KOWALIK = "1957 1947 1735 1600 844 627 456 342 323 235 246"
+MEYER = "34780 28610 23650 19630 16370 13720 11540 9744 8261 7030 6005 5147 4427 3820 3307 2872"
 KOWALIK_AT = "4 2 1 1/2 1/4 167/1000 1/8 1/10 833/10000 357/5000 5/80"
 # What Radau at its finest leaves of a loss, relative to it.
 ORACLE = 1e-8
@@ -211,6 +213,24 @@ def test_a_classic_problem_is_right_on_its_way_and_at_its_end(name: str) -> None
     assert law.chosen is not None
     derived = law.laws[law.chosen].rate
     assert derived == pytest.approx(rate, rel=SLOPE) and derived != pytest.approx(1.001 * rate)
+
+
+def test_the_tail_of_meyers_problem_is_followed_by_compiled_steps(monkeypatch: Any) -> None:
+    """Exponentials of displacements keep their digits far below the rounding of the state."""
+    x, y, z, *_ = X
+    each = enumerate(numbers(MEYER), 10)
+    loss = sum((x * sp.exp(y / (5 * i + z)) - v) ** 2 for i, v in each) / 2
+    others, solve = [], scipy_ivp.solve
+
+    def counted(*given: Any) -> Any:
+        others.append(given)
+        return solve(*given)
+
+    monkeypatch.setattr(scipy_ivp, "solve", counted)
+    run = flows.integrate(flows.OwnSystem("meyer", (x, y, z), loss), [0.02, 4000.0, 250.0], 1e12)
+    assert run.completed and run["loss"][-1] == pytest.approx(87.9458 / 2, rel=1e-6)
+    assert len(others) <= 1
+    slowest_rate(run, (x, y, z), loss)
 
 
 def slowest_rate(run: Any, symbols: Any, loss: Any) -> float:

@@ -81,10 +81,7 @@ def measure(quick: bool) -> list[Panel]:
             stored.sizes.append(size)
             stored.seconds.append(found["seconds"])
     members, system = FEW if quick else SHARED, flows.ReLUNeuron(3, 5)
-    shared = {
-        "seconds": Curve("clock", [], []),
-        "spent": Curve("processor", [], []),
-    }
+    shared = {"seconds": Curve("clock", [], []), "spent": Curve("processor", [], [])}
     for workers in range(1, cores() + 1):
         found = growth.some(system, growth.LENGTH, SHARED_END, members, workers)
         for key, curve in shared.items():

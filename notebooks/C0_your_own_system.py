@@ -74,11 +74,7 @@ claims = (
     ),
 )
 neuron = flows.OwnSystem(
-    "quadratic_neuron",
-    [a, B],
-    loss,
-    potentials={"transverse": sp.trace(B.T * B)},
-    claims=claims,
+    "quadratic_neuron", [a, B], loss, potentials={"transverse": sp.trace(B.T * B)}, claims=claims
 )
 
 # %% [markdown]

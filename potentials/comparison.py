@@ -14,15 +14,7 @@ from potentials.potential import Over
 from symbolic.language.errors import InputError
 from symbolic.language.expressions import as_expression
 
-__all__ = [
-    "CONVERSE",
-    "EXPONENT",
-    "Comparison",
-    "Hypothesis",
-    "Relation",
-    "expression",
-    "one_of",
-]
+__all__ = ["CONVERSE", "EXPONENT", "Comparison", "Hypothesis", "Relation", "expression", "one_of"]
 
 Relation = Literal["<=", ">=", "=="]
 

@@ -56,8 +56,7 @@ FLOW = Flow(
             "This and the next line are for N = 4, in bases in which Sigma is diagonal; A = W_1.",
         ),
         Definition(
-            r"\frac{d R}{d t}",
-            r"B = W_2^{-1} \left( V_3^H W_4^H + W_3^H V_4^H - V_2 R \right)",
+            r"\frac{d R}{d t}", r"B = W_2^{-1} \left( V_3^H W_4^H + W_3^H V_4^H - V_2 R \right)"
         ),
     ),
     names={

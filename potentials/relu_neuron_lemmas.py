@@ -9,15 +9,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from potentials.claim import (
-    EXPONENT,
-    Claim,
-    Comparison,
-    Hypothesis,
-    Identity,
-    Inequality,
-    Rate,
-)
+from potentials.claim import EXPONENT, Claim, Comparison, Hypothesis, Identity, Inequality, Rate
 from potentials.notation import symbol, total_derivative
 from potentials.relu_neuron_notation import (
     ACUTE,

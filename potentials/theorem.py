@@ -18,13 +18,7 @@ __all__ = ["named", "power", "theorem"]
 
 Condition = Literal["<=", ">=", "<", ">"]
 #: What is claimed by a relation; a strict one is claimed to the error of the numbers.
-RELATIONS: dict[type, Relation] = {
-    sp.Le: "<=",
-    sp.Lt: "<=",
-    sp.Ge: ">=",
-    sp.Gt: ">=",
-    sp.Eq: "==",
-}
+RELATIONS: dict[type, Relation] = {sp.Le: "<=", sp.Lt: "<=", sp.Ge: ">=", sp.Gt: ">=", sp.Eq: "=="}
 CONDITIONS: dict[type, Condition] = {sp.Le: "<=", sp.Lt: "<", sp.Ge: ">=", sp.Gt: ">"}
 OWN = Source("this file", 2026, "", "its own statement", "inequality")
 

@@ -43,13 +43,7 @@ BALANCE = Source(
 
 DERIVED = Source("Safran & Shamir", 2018, "1712.08968", "setting; derived here", "rate")
 
-PAIRS = Source(
-    "Xu & Du",
-    2023,
-    "2302.10034",
-    "rate of one teacher; derived here",
-    "rate",
-)
+PAIRS = Source("Xu & Du", 2023, "2302.10034", "rate of one teacher; derived here", "rate")
 
 # That a run which rests is beside a minimum and not beside a saddle is no paper's statement.
 SPURIOUS = Source("popflow", 2026, "", "two layers, where a run rests; derived here", "identity")

@@ -17,13 +17,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import (
-    intrinsic,
-    lower_builtin,
-    make_attribute_wrapper,
-    models,
-    register_model,
-)
+from numba.extending import intrinsic, lower_builtin, make_attribute_wrapper, models, register_model
 
 from flows.arithmetic.vectors import filled, vector
 

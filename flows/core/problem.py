@@ -194,12 +194,7 @@ class Recorder:
         return stop
 
     def accept(
-        self,
-        before: float,
-        tau: float,
-        y: Array,
-        interpolant: Interpolant,
-        alarmed: bool = False,
+        self, before: float, tau: float, y: Array, interpolant: Interpolant, alarmed: bool = False
     ) -> Stop | str | None:
         """Record what the step from ``before`` to ``tau`` covers; its alarm may be known.
 

@@ -54,11 +54,7 @@ class EnsembleRequest:
 
 
 def run_ensemble(
-    system: System,
-    starts: Law | ArrayLike,
-    procedure: Any,
-    t: Array,
-    request: EnsembleRequest,
+    system: System, starts: Law | ArrayLike, procedure: Any, t: Array, request: EnsembleRequest
 ) -> Ensemble:
     """Ensemble of a procedure (``Flow`` or ``Descent``) with output times ``t``."""
     deadline, chunk_size = Deadline.after(request.max_seconds), request.chunk_size

@@ -71,8 +71,7 @@ FUNCTIONS: dict[Any, _Function] = {
         lambda z: np.logaddexp(0.0, z), lambda z, v, d: np.log1p(expit(z) * np.expm1(d))
     ),
     LogCosh: _Function(
-        _log_cosh,
-        lambda z, v, d: np.log1p(2 * np.sinh(d / 2) ** 2 + np.tanh(z) * np.sinh(d)),
+        _log_cosh, lambda z, v, d: np.log1p(2 * np.sinh(d / 2) ** 2 + np.tanh(z) * np.sinh(d))
     ),
 }
 

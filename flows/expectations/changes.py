@@ -144,10 +144,7 @@ class Tape:
         return [found[k] for k in self.results]
 
     def rounded(
-        self,
-        known: Sequence[Any],
-        off: Sequence[Any],
-        better: Mapping[int, Any] = NONE,
+        self, known: Sequence[Any], off: Sequence[Any], better: Mapping[int, Any] = NONE
     ) -> list[Any]:
         """Rounding of all registers in doubles, of variables that are off by so much.
 

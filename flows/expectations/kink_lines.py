@@ -83,12 +83,7 @@ class Lines(NamedTuple):
 
 
 def lines(
-    hard: Plane,
-    smooth: Plane,
-    v: Array,
-    reach: float,
-    rule: Panels,
-    something: NDArray[np.bool_],
+    hard: Plane, smooth: Plane, v: Array, reach: float, rule: Panels, something: NDArray[np.bool_]
 ) -> Lines:
     """Nodes of the lines at places `v` across, shape (L,), up to a distance from the middle.
 

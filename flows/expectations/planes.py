@@ -137,12 +137,7 @@ def _leaves(forms: Forms, y: Array, axes: Array) -> bool:
 
 
 def _made(
-    known: Strips,
-    rules: tuple[Any, ...],
-    axes: Array,
-    y: Array,
-    bound: Array,
-    asked: Array | None,
+    known: Strips, rules: tuple[Any, ...], axes: Array, y: Array, bound: Array, asked: Array | None
 ) -> PlaneNodes:
     """Product of rules, without the corners that hold a part of the error that is asked for."""
     if not rules:

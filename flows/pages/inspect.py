@@ -66,8 +66,7 @@ def inspect(
     if values["derivations"]:
         values["r"] = {"law": beside(run), "stated": values["stated"]}
     html.write_page(
-        path,
-        html.render("inspection.html", title=title, command="", bokeh=html.bokeh(), **values),
+        path, html.render("inspection.html", title=title, command="", bokeh=html.bokeh(), **values)
     )
     if browser:
         webbrowser.open(path.resolve().as_uri())

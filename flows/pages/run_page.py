@@ -55,10 +55,7 @@ def derivation_values(system: Any) -> dict[str, Any]:
         document = system.derive().verify()
     except InputError:
         return {"derivations": ()}
-    return {
-        "derivations": document.derivations,
-        "counted": counted(document.steps),
-    }
+    return {"derivations": document.derivations, "counted": counted(document.steps)}
 
 
 def verdict_rows(

@@ -114,11 +114,7 @@ def adapter(method: str, system: System) -> Callable[[Problem], Solution]:
 
 
 def solve_many(
-    problems: Sequence[Problem],
-    method: str,
-    make_raw: JaxField,
-    *,
-    width: int | None = None,
+    problems: Sequence[Problem], method: str, make_raw: JaxField, *, width: int | None = None
 ) -> list[Solution]:
     """Solve problems, which have charts, by one of :data:`SOLVERS`.
 

@@ -219,14 +219,7 @@ def rates_one_by_one(operation, a, b, k, r):
         for e in range(lanes):
             p, q = r[b, 1, e] + r[b, 2, e], r[a, 1, e] + r[a, 2, e]
             r[k, 3, e], r[k, 4, e] = angle_rest_rate(
-                r[b, 0, e],
-                r[a, 0, e],
-                p,
-                q,
-                r[b, 3, e],
-                r[a, 3, e],
-                r[b, 4, e],
-                r[a, 4, e],
+                r[b, 0, e], r[a, 0, e], p, q, r[b, 3, e], r[a, 3, e], r[b, 4, e], r[a, 4, e]
             )
     elif operation > 4:
         for e in range(lanes):

@@ -7,14 +7,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.deadline import look
-from flows.core.problem import (
-    BREAKDOWNS,
-    NONFINITE,
-    SOLVER_FAILED,
-    Interpolant,
-    Recorder,
-    Stop,
-)
+from flows.core.problem import BREAKDOWNS, NONFINITE, SOLVER_FAILED, Interpolant, Recorder, Stop
 from flows.solvers.rodas_tableau import dense_output
 
 

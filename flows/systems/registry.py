@@ -76,10 +76,7 @@ def make(name: str, parameters: dict[str, Any]) -> System:
 
 
 def recall(
-    name: str,
-    parameters: dict[str, Any],
-    system: System | None = None,
-    definition: Any = None,
+    name: str, parameters: dict[str, Any], system: System | None = None, definition: Any = None
 ) -> System:
     """System of a file: a built-in one, the given own one, or what the file says of it.
 

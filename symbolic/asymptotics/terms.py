@@ -54,10 +54,7 @@ class Terms:
     def functions(self, kind: Kind) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Value with gradient, and Hessian."""
         numbers = self.numbers(kind)
-        return (
-            lambda z: self._gradient(z, numbers()),
-            lambda z: self._hessian(z, numbers()),
-        )
+        return (lambda z: self._gradient(z, numbers()), lambda z: self._hessian(z, numbers()))
 
     def seconds(
         self, numbers: Sequence[Any], zeros: Container[int] = ()

@@ -90,11 +90,7 @@ class Finding:
 
 
 def examine(
-    lhs: Any,
-    rhs: Any,
-    domain: Domain = (),
-    relation: Relation = "==",
-    patience: float = PATIENCE,
+    lhs: Any, rhs: Any, domain: Domain = (), relation: Relation = "==", patience: float = PATIENCE
 ) -> Finding:
     """Look for evidence that `lhs relation rhs` holds on the domain.
 

@@ -22,15 +22,7 @@ from symbolic.language.averages.expectation import mean
 from symbolic.language.averages.moments import HERMITE, coefficients
 from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
-from symbolic.lemmas.activations import (
-    ERF,
-    RELU,
-    STEP,
-    Activation,
-    Erf,
-    Homogeneous,
-    product,
-)
+from symbolic.lemmas.activations import ERF, RELU, STEP, Activation, Erf, Homogeneous, product
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
 from symbolic.lemmas.ramp_mean import ramp_mean
 

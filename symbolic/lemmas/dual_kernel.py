@@ -22,14 +22,7 @@ from symbolic.evidence.identity import Domain
 from symbolic.language.primitives import SinMinusArgCos
 from symbolic.lemmas.activations import RELU, Activation, Erf, Homogeneous
 
-__all__ = [
-    "ALPHA",
-    "BETA",
-    "DOT_VALUES",
-    "THETA",
-    "chain_rule",
-    "derive_kernel",
-]
+__all__ = ["ALPHA", "BETA", "DOT_VALUES", "THETA", "chain_rule", "derive_kernel"]
 
 ALPHA = sp.Symbol("alpha", positive=True)
 BETA = sp.Symbol("beta", positive=True)

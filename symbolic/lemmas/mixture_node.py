@@ -136,11 +136,7 @@ def pair_integrands() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     near, cluster, far : Expr
         The first two less 1.
     """
-    return (
-        G_I * G_J - DELTA_0 * (G_I + G_J),
-        G_I + G_J + G_I * G_J,
-        RHO_I * RHO_J,
-    )
+    return (G_I * G_J - DELTA_0 * (G_I + G_J), G_I + G_J + G_I * G_J, RHO_I * RHO_J)
 
 
 def kl_gradient_integrands() -> tuple[sp.Expr, sp.Expr]:

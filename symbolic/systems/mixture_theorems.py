@@ -33,9 +33,7 @@ def posterior(i: str) -> Poly:
 
 FIELD = Vec.symbol("v", "X", time="t")
 MIXTURE = Forall(
-    ("X", "t", "y"),
-    (AFTER,),
-    eq(FIELD.dot(Y) - total("k", posterior("k") * mean("k").dot(Y))),
+    ("X", "t", "y"), (AFTER,), eq(FIELD.dot(Y) - total("k", posterior("k") * mean("k").dot(Y)))
 )
 FISHER = total("X", FIELD.dot(FIELD))
 INPUT = Vec.symbol("x", "X")
@@ -173,8 +171,6 @@ def fisher_lower() -> Theorem:
     x = FIELD * CAP - INPUT * (SQUARES * RATIO)
     spread = kernel.sum_up(norm_sign(x), "X")
     product = add(
-        spread,
-        (2 * CAP * SQUARES, [test_function()]),
-        (1, [kernel.square(SQUARES), cap()]),
+        spread, (2 * CAP * SQUARES, [test_function()]), (1, [kernel.square(SQUARES), cap()])
     )
     return derived.cancel(product, cap_sign(), CAP * FISHER - SQUARES**2)

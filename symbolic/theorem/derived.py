@@ -69,10 +69,7 @@ def grown(th: Theorem, k: Poly, u: Poly, lengths: Sequence[Theorem], ends: Any) 
     past = k * (T - symbol(start))
     factor = function("exp", past)
     u_end = replaced(u, {"t": end})
-    slope = add(
-        (1, [kernel.derive(u * factor)]),
-        (1, [kernel.exp_sign(past), th]),
-    )
+    slope = add((1, [kernel.derive(u * factor)]), (1, [kernel.exp_sign(past), th]))
     grows = kernel.monotone(discharge(slope, *lengths), lengths, u * factor, start, end)
     # u(e) exp(k (e - s)) >= u(s) exp(0), times exp(-k (e - s))
     now = replaced(past, {"t": end})

@@ -10,7 +10,7 @@ from typing import Any
 from symbolic.theorem.terms import Poly, Refused, Vec, kinds, names, number, replaced
 
 __all__ = [
-    *("Distinct", "Forall", "Formula", "Rel", "eq", "free", "ge", "gt", "kinds_of", "plain", "put"),
+    *("Distinct", "Forall", "Formula", "Rel", "eq", "free", "ge", "gt", "kinds_of", "plain", "put")
 ]
 
 

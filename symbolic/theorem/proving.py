@@ -11,9 +11,7 @@ from symbolic.theorem.formulas import Forall, Formula, Rel, ge, gt
 from symbolic.theorem.kernel import Theorem
 from symbolic.theorem.terms import Poly, number
 
-__all__ = [
-    *("Statement", "add", "cubes", "discharge", "given", "known", "times", "weak", "within"),
-]
+__all__ = [*("Statement", "add", "cubes", "discharge", "given", "known", "times", "weak", "within")]
 
 
 @dataclass(frozen=True)

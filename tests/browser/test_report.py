@@ -244,11 +244,7 @@ def test_the_keyboard_reaches_everything_and_works_it(explorer):
 
 @pytest.mark.parametrize(
     "how",
-    [
-        {"scheme": "light"},
-        {"scheme": "dark"},
-        {"viewport": PHONE, "is_mobile": True},
-    ],
+    [{"scheme": "light"}, {"scheme": "dark"}, {"viewport": PHONE, "is_mobile": True}],
     ids=["light", "dark", "phone"],
 )
 def test_axe_finds_no_fault(visit, address, how):

@@ -54,11 +54,9 @@ def matrix_factorization(x):
     local, after = [isotropic, *four, strong, (x.T1, "<=", x.T2)], [t - x.T2 - 1e-9]
     connected = (max(x.is_complex, sign), ">", 0)
     return {
-        "orthogonal_parts": [
-            (x.gradient_norm**2, "==", x.fit_speed**2 + x.balance_speed**2, [t]),
-        ],
+        "orthogonal_parts": [(x.gradient_norm**2, "==", x.fit_speed**2 + x.balance_speed**2, [t])],
         "balance_conserved": [
-            (abs(x.layer_defect - x.layer_defect_0), "<=", 1e-7 * x.layer_square, [t]),
+            (abs(x.layer_defect - x.layer_defect_0), "<=", 1e-7 * x.layer_square, [t])
         ],
         "balance_decays": [
             (
@@ -102,12 +100,7 @@ def matrix_factorization(x):
             (x.layer_max, "<=", s**0.25 * sqrt(2), [t - x.T2]),
         ],
         "balance_rate": [
-            (
-                x.loss_balance,
-                "<=",
-                x.loss_balance_T2 * exp(-a / 3 * sqrt(s) * (t - x.T2)),
-                after,
-            )
+            (x.loss_balance, "<=", x.loss_balance_T2 * exp(-a / 3 * sqrt(s) * (t - x.T2)), after)
         ],
     }, {
         "singular_value_flow": [chain],
@@ -156,11 +149,7 @@ def score_matching(x):
 
     long_enough = [
         (clock * x.t_end, ">=", 4 * n**2 * (1 + 1 / x.max_norm_0**2)),
-        (
-            max(clock * x.t_end * x.spread_end**2, n * (1 - (x.spread_end > 0))),
-            ">=",
-            n / 16,
-        ),
+        (max(clock * x.t_end * x.spread_end**2, n * (1 - (x.spread_end > 0))), ">=", n / 16),
     ]
     all_converge = [
         (x.max_norm_end, "<=", 1 / (3 * n), once),
@@ -213,11 +202,7 @@ def score_matching(x):
             (abs(x.max_norm_dot_0), "<=", 1e-7 * clock * x.max_norm_0),
         ],
         "small_init": [
-            (
-                sqrt(off(m0, "_0")) + x.spread_0,
-                "<=",
-                exp(-106 * n * d * m0**3) / (108 * n * d),
-            ),
+            (sqrt(off(m0, "_0")) + x.spread_0, "<=", exp(-106 * n * d * m0**3) / (108 * n * d)),
             *long_enough,
         ],
         "small_init_needed": [
@@ -344,10 +329,7 @@ def relu_neuron(x):
             (z, ">=", 0.999 * sin(min(x.kappa_max, pi / 2)) * reach, [t, positive(x.z_min)])
         ],
         "angle_vs_reach": [(x.angle_max, "<=", 2 * pi * n * reach / v, late)],
-        "mirror_pair": [
-            (x.loss, "<=", v**2 / t**3, mirror),
-            (x.loss, ">=", v**2 / t**3, mirror),
-        ],
+        "mirror_pair": [(x.loss, "<=", v**2 / t**3, mirror), (x.loss, ">=", v**2 / t**3, mirror)],
         "parallel_rate": [(-x.loss_dot, "==", n * x.loss, [t])],
         "equal_rate": [(-x.loss_dot, ">=", 0.999 * n * rate_of_one * x.loss, [t])],
     }, {

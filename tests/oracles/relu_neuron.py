@@ -117,10 +117,7 @@ def _signed(
 
 
 def loss(
-    neurons: Sequence[Vector],
-    teacher: Vector,
-    digits: int = 50,
-    mu: Sequence[float] | None = None,
+    neurons: Sequence[Vector], teacher: Vector, digits: int = 50, mu: Sequence[float] | None = None
 ) -> Number:
     """Loss ``1/2 E (sum_i mu_i relu(w_i.x) - relu(v.x))^2``, in twice as many digits.
 
@@ -139,10 +136,7 @@ def loss(
 
 
 def gradient(
-    neurons: Sequence[Vector],
-    teacher: Vector,
-    digits: int = 50,
-    mu: Sequence[float] | None = None,
+    neurons: Sequence[Vector], teacher: Vector, digits: int = 50, mu: Sequence[float] | None = None
 ) -> list[list[Number]]:
     """Gradient of the loss by each neuron, or by one of its coincident ones; zero at zero."""
     with mp.workdps(2 * digits):

@@ -6,15 +6,7 @@ import pytest
 import sympy as sp
 
 import potentials
-from potentials.claim import (
-    EXPONENT,
-    Claim,
-    Comparison,
-    Hypothesis,
-    Identity,
-    Mark,
-    UpperBound,
-)
+from potentials.claim import EXPONENT, Claim, Comparison, Hypothesis, Identity, Mark, UpperBound
 from potentials.notation import symbol
 from potentials.source import Source
 from symbolic.language.errors import InputError

@@ -85,11 +85,7 @@ def cases() -> tuple[Case, ...]:
     known = {claim.id: claim for claim in potentials.claims("gmm_em")}
     equal, unequal = GMMEM(3, 2), GMMEM(3, 2, [0.2, 0.3, 0.5])
     bad = [[12.0], [-12.0], [0.0]]
-    drawn = {
-        LOSS: loss_figure,
-        MEANS: means_figure,
-        LYAPUNOV: lyapunov_figure,
-    }
+    drawn = {LOSS: loss_figure, MEANS: means_figure, LYAPUNOV: lyapunov_figure}
     return (
         Case(
             "Three components, equal weights",

@@ -264,9 +264,7 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
 
 
 def _loss_rate_least(
-    panels: Sequence[Axes],
-    cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]],
-    t_end: float,
+    panels: Sequence[Axes], cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]], t_end: float
 ) -> None:
     """Loss, its rate and the least singular value over linear time, one line a case."""
     times, last = np.linspace(0.0, t_end, TIMES), 0.0

@@ -15,11 +15,7 @@ __all__ = ["activations_figure", "clusters_figure"]
 
 START = np.array([[0.9, 0.2], [0.8, -0.1], [0.1, 0.8]])
 # Activations with the outputs with which their loss falls like a power.
-SHOWN = (
-    ("relu", (1.0, 1.0, 1.0)),
-    ("leaky:0.3", (1.0, 1.0, 1.0)),
-    ("erf", (0.5, 0.5, 1.0)),
-)
+SHOWN = (("relu", (1.0, 1.0, 1.0)), ("leaky:0.3", (1.0, 1.0, 1.0)), ("erf", (0.5, 0.5, 1.0)))
 
 
 @styled

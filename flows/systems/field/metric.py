@@ -17,14 +17,7 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.systems.field.blocks import (
-    Pairs,
-    check_names,
-    derived,
-    frozen,
-    hold_tuples,
-    pairs,
-)
+from flows.systems.field.blocks import Pairs, check_names, derived, frozen, hold_tuples, pairs
 from flows.systems.field.flow import FieldFlow
 from flows.systems.field.recorded import definition_of
 from flows.systems.field.statements import fingerprint

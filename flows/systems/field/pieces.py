@@ -96,12 +96,7 @@ def sizes(y: Array, blocks: tuple[int, ...]) -> Array:
 
 
 def field_piece(
-    written: Written,
-    frame: Any,
-    x: Array,
-    time: float,
-    blocks: tuple[int, ...],
-    kick: Array | None,
+    written: Written, frame: Any, x: Array, time: float, blocks: tuple[int, ...], kick: Array | None
 ) -> FieldPiece:
     """Piece that begins with a state.
 

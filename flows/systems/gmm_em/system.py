@@ -20,12 +20,7 @@ from flows.core.together import evaluated_together
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
-from flows.systems.mixture.features import (
-    ROUNDING,
-    Row,
-    Sample,
-    evaluated,
-)
+from flows.systems.mixture.features import ROUNDING, Row, Sample, evaluated
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState

@@ -102,10 +102,7 @@ def _kinked(
     for i, q in _pairs(network):
         dot = b.dot(rows[i], rows[q])
         minors = [
-            b.add(
-                b.multiply(rows[i][j], rows[q][k]),
-                b.multiply(b.minus(rows[i][k]), rows[q][j]),
-            )
+            b.add(b.multiply(rows[i][j], rows[q][k]), b.multiply(b.minus(rows[i][k]), rows[q][j]))
             for j, k in itertools.combinations(range(d), 2)
         ]
         area[i, q] = area[q, i] = b.root(b.dot(minors, minors))

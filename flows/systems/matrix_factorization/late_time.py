@@ -46,11 +46,7 @@ def minimiser(
 
 
 def approach(
-    where: NDArray[Any],
-    target: NDArray[Any],
-    regularization: float,
-    fails: bool,
-    t: float,
+    where: NDArray[Any], target: NDArray[Any], regularization: float, fails: bool, t: float
 ) -> Approach:
     """Limit of layers: they themselves, up to rounding, unless the chain fails.
 

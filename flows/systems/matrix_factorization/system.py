@@ -34,12 +34,7 @@ from flows.systems.matrix_factorization.features import (
     start_rounding,
     unknown_at,
 )
-from flows.systems.matrix_factorization.field import (
-    LANES,
-    define,
-    make_layers,
-    sizes,
-)
+from flows.systems.matrix_factorization.field import LANES, define, make_layers, sizes
 from flows.systems.matrix_factorization.options import matrices
 from flows.systems.matrix_factorization.pieces import RANK, ChainPiece, piece
 from flows.systems.matrix_factorization.starts import balanced_layers, gaussian_layers

@@ -89,11 +89,7 @@ class Levels(NamedTuple):
 
 #: Levels of a field that has no rules.
 NO_LEVELS = Levels(
-    np.zeros(0, np.int64),
-    np.zeros((0, 0)),
-    np.zeros((0, 0)),
-    np.zeros(0),
-    np.zeros(0, np.int64),
+    np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros(0, np.int64)
 )
 
 

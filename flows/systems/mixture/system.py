@@ -181,12 +181,7 @@ class MixtureSystem(System):
         return features(self.calculus, frame, states, self.own_features, self.tolerance)
 
     def magnification(
-        self,
-        frame: Frame,
-        states: SoundState,
-        features: Mapping[str, Array],
-        t: Array,
-        rtol: float,
+        self, frame: Frame, states: SoundState, features: Mapping[str, Array], t: Array, rtol: float
     ) -> Array:
         """By how much errors grow where a cluster travels towards the target."""
         tolerance = self.at_tolerance(rtol, rtol, True).tolerance

@@ -22,16 +22,7 @@ from flows.systems.own.increment import FIELD
 from flows.systems.own.seen_state import curvature_at, largest_of
 from flows.systems.own.units_of_members import units
 
-__all__ = [
-    "DOUBT",
-    "Charts",
-    "begin",
-    "charts_of",
-    "first_unit",
-    "place",
-    "run",
-    "vanishes",
-]
+__all__ = ["DOUBT", "Charts", "begin", "charts_of", "first_unit", "place", "run", "vanishes"]
 
 # Beside a saddle of so much curvature times time two doubles have to know the displacement; where
 # there is less of it they may not, as along what a symmetry keeps, and errors say so.

@@ -86,9 +86,7 @@ class ExactView:
             return cls(loss, balls(loss), potentials, rtol=rtol)
         both = balls(loss, nodes), balls(loss, nodes.finer)
         return cls(
-            *(loss, both[0], potentials, nodes, both[1]),
-            rtol=rtol,
-            serving=Serving(loss, nodes),
+            *(loss, both[0], potentials, nodes, both[1]), rtol=rtol, serving=Serving(loss, nodes)
         )
 
     def serves(self, x: Array) -> ExactView | None:

@@ -234,11 +234,7 @@ def chart(loss: Loss, y: Array, blocks: list[int], time: float, tolerance: float
 
 
 def watch(
-    loss: Loss,
-    y: Array,
-    chart: Chart,
-    tolerance: float,
-    each: Callable[[float, Array], None],
+    loss: Loss, y: Array, chart: Chart, tolerance: float, each: Callable[[float, Array], None]
 ) -> Watch:
     """End the chart where entries have grown, after a decade, or where its rule is bad.
 

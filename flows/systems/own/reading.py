@@ -125,8 +125,7 @@ def _observed(
     """Return the features of one state by name, its errors, and that of its loss."""
     part = max(RELATIVE, exact.known)
     both = value_of(
-        lambda: exact.both(state),
-        lambda found: is_sharp(found[:1], part) and is_steep(found, part),
+        lambda: exact.both(state), lambda found: is_sharp(found[:1], part) and is_steep(found, part)
     )
     if both is None:  # the loss may be zero to all digits, and the gradient not
         both = value_of(lambda: exact.both(state), lambda found: is_steep(found, part))

@@ -15,15 +15,7 @@ from flows.systems.own.energy_units import FLAT
 from flows.systems.own.hessians import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
 
-__all__ = [
-    "KNOWN",
-    "Seen",
-    "curvature_at",
-    "largest_of",
-    "look_first",
-    "seen_of",
-    "tell",
-]
+__all__ = ["KNOWN", "Seen", "curvature_at", "largest_of", "look_first", "seen_of", "tell"]
 
 # What is observed is known to this part of it, or the state is looked at in balls.
 KNOWN = 1e-12

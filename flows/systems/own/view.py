@@ -21,11 +21,7 @@ from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.systems.field.blocks import MAX_ENTRIES, Pairs
 from flows.systems.own.carried_errors import Errors
-from flows.systems.own.exact import (
-    balls,
-    from_doubles,
-    work,
-)
+from flows.systems.own.exact import balls, from_doubles, work
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
 from flows.systems.own.given import closed, loss_of
 from flows.systems.own.law_nodes import critical_near, over_nodes
@@ -135,11 +131,7 @@ class View:
         return SoundState(y, seen, error, time, late=late)
 
     def exactly(
-        self,
-        places: list[list[Any]],
-        energy: Array,
-        errors: Errors | None,
-        nodes: Nodes | None,
+        self, places: list[list[Any]], energy: Array, errors: Errors | None, nodes: Nodes | None
     ) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
         return self.exact_view(nodes).states(places, energy, errors)

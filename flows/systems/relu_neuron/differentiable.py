@@ -13,14 +13,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.system import DifferentiableFlow
 from flows.systems.relu_neuron import lone_definition
-from flows.systems.relu_neuron.definition import (
-    BESIDE,
-    LONE,
-    RESIDUAL,
-    define,
-    define_loss,
-    sizes,
-)
+from flows.systems.relu_neuron.definition import BESIDE, LONE, RESIDUAL, define, define_loss, sizes
 from flows.systems.relu_neuron.state import Frame, SoundState
 
 __all__ = ["differentiable", "raw_field"]

@@ -33,12 +33,7 @@ from flows.systems.relu_neuron.lone_charts import beside_chart, lone_chart
 from flows.systems.relu_neuron.pairs import signed
 from flows.systems.relu_neuron.sizes import Sizes, beside_state, faint_state, sizes, slender
 from flows.systems.relu_neuron.state import Frame, SoundState
-from flows.systems.relu_neuron.watch import (
-    DUST,
-    LAST_STRETCH,
-    RESIDUAL_CHART,
-    watch,
-)
+from flows.systems.relu_neuron.watch import DUST, LAST_STRETCH, RESIDUAL_CHART, watch
 from flows.systems.relu_neuron.zero import SPROUT, dying, names, wake, without
 
 # Neurons count as equal if they are nearer to their mean than this part of their transverse length.

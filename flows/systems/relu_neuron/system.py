@@ -199,12 +199,7 @@ class ReLUNeuron(System):
         return errors(int(self.n), features, t, tolerance)
 
     def magnification(
-        self,
-        frame: Frame,
-        states: SoundState,
-        features: Mapping[str, Array],
-        t: Array,
-        rtol: float,
+        self, frame: Frame, states: SoundState, features: Mapping[str, Array], t: Array, rtol: float
     ) -> Array:
         """By how much errors grow beside the loss: :mod:`flows.systems.relu_neuron.growth`."""
         known = growth(frame, states, features["loss"] / frame.unit**2, t, rtol)

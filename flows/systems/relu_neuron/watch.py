@@ -351,17 +351,6 @@ def watch(
     limit = np.array([max(part * min(1.0, x), least) for x in lengths])
     departure = Departure(later=ASK_LATER * chart.clock.exponential, steps=[(0.0, chart.y0)])
     watched = Watched(
-        d,
-        frame,
-        chart,
-        kind,
-        alive,
-        at,
-        rtol,
-        start,
-        limit,
-        shake,
-        state.h[alive] < 0,
-        departure,
+        d, frame, chart, kind, alive, at, rtol, start, limit, shake, state.h[alive] < 0, departure
     )
     return Watch(watched.alarm(), watched.check, watched.alarms, watched.settle)

@@ -40,14 +40,7 @@ from flows.systems.two_layer.features import (
     motion_of,
 )
 from flows.systems.two_layer.loss import PairLoss
-from flows.systems.two_layer.span import (
-    Frame,
-    coordinates,
-    frame_of,
-    restored,
-    scaled,
-    teachers_in,
-)
+from flows.systems.two_layer.span import Frame, coordinates, frame_of, restored, scaled, teachers_in
 from flows.systems.two_layer.spectrum import curvatures, spectrum
 from flows.systems.two_layer.vanishing import SHORT, STEPS, KinkedPiece, named
 from potentials import Statements

@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.language.averages.density import (
-    Density,
-    Reduced,
-    matrix,
-    parameter,
-)
+from symbolic.language.averages.density import Density, Reduced, matrix, parameter
 from symbolic.language.errors import InputError
 
 __all__ = ["Gaussian"]

@@ -9,12 +9,7 @@ from typing import Any
 
 from symbolic.language.averages.ramps import RampMean, RampPairMean, Ramps, upwards
 
-__all__ = [
-    "BALLS",
-    "in_balls",
-    "in_doubles",
-    "pair_in_doubles",
-]
+__all__ = ["BALLS", "in_balls", "in_doubles", "pair_in_doubles"]
 
 # Probabilities that are kept: the results of one gradient share them.
 KEPT = 256

@@ -98,11 +98,7 @@ def norms_upper() -> Theorem:
     start, now = kernel.assume(LET_NORMS), kernel.assume(LET_NOW)
     begin = add(kernel.assume(AWAY), (-1, [start]), strict=True)
     bound = kernel.compare(slope, signs, begin, (CAP, k, NORMS, "d", -1, "T", "t"))
-    named = add(
-        bound,
-        (CAP - k * NORMS * past, [start]),
-        (-1 * (CAP + k * RADIUS * past), [now]),
-    )
+    named = add(bound, (CAP - k * NORMS * past, [start]), (-1 * (CAP + k * RADIUS * past), [now]))
     return within(named, ge(CAP * RADIUS - NOW * (CAP + k * RADIUS * past)))
 
 

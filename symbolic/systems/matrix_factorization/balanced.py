@@ -19,12 +19,7 @@ from symbolic.systems.matrix_factorization.chain import (
     layers,
 )
 
-__all__ = [
-    "balanced_field",
-    "derive_balanced_flow",
-    "derive_main_term",
-    "derive_skew_error",
-]
+__all__ = ["balanced_field", "derive_balanced_flow", "derive_main_term", "derive_skew_error"]
 
 # A and R are the two matrices; C C^H = A A^H, T T^H = Sigma.
 A, R, C, T = letters("A R C T")

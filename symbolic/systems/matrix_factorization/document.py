@@ -16,10 +16,7 @@ from symbolic.systems.matrix_factorization.calculus import (
     derive_gauge,
     derive_orthogonality,
 )
-from symbolic.systems.matrix_factorization.local import (
-    derive_local_rates,
-    derive_singular_values,
-)
+from symbolic.systems.matrix_factorization.local import derive_local_rates, derive_singular_values
 
 __all__ = ["derive"]
 

@@ -129,10 +129,7 @@ def pace() -> Theorem:
     fall = add(given(FIT), (-1, [kernel.derive(ROOT**2)]))  # 2 ell ell' + |W'|^2 = 0
     square = add(kernel.square(LAYERS.prime.norm()), (-1, [kernel.norm_square(LAYERS.prime)]))
     # |W'|^2 (|W'|^2 - 8 delta^6 ell^2) >= 0 with |W'|^2 = -2 ell ell'
-    product = add(
-        (1, [square, given(STRONGLY)]),
-        (2 * ROOT * speed - SPEED_2, [fall]),
-    )
+    product = add((1, [square, given(STRONGLY)]), (2 * ROOT * speed - SPEED_2, [fall]))
     positive = add((4, [ell, ell]), strict=True)
     squares = derived.cancel(product, positive, speed**2 - 2 * LEAST**6 * SPEED_2)
     slow = _slow_sign()

@@ -161,10 +161,7 @@ def derive_distance_decay() -> Derivation:
                 "|e_i| <= (1/2pi) [sum theta_ij |z_j| + max(sum |w_j| sin theta_ij,"
                 " |v| sin theta_i) |z_i|/|w_i|]",
                 domain=NEURONS,
-                uses=(
-                    "each term theta_ij |z_j|",
-                    "each term |w_j| sin(theta_ij) |z_i|/|w_i|",
-                ),
+                uses=("each term theta_ij |z_j|", "each term |w_j| sin(theta_ij) |z_i|/|w_i|"),
             ),
             Step(error, rough, "n - 1 <= n", domain=NEURONS, relation="<=", fresh=False),
             lemma(

@@ -15,10 +15,7 @@ import sympy as sp
 
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Domain
-from symbolic.systems.relu_neuron.bounds import (
-    KAPPA,
-    PERSISTENCE,
-)
+from symbolic.systems.relu_neuron.bounds import KAPPA, PERSISTENCE
 from symbolic.systems.relu_neuron.pair import PAPER
 
 __all__ = ["derive_persistence", "derive_reach"]

@@ -49,9 +49,7 @@ def printed_forms() -> tuple[PrintedForm, ...]:
             step("what an angle costs", "L >= |w|^2 theta^3/(4 pi^3)"),
         ),
         holds(
-            "Lemma 30, the factor 1/3",
-            "persistence of the largest angle",
-            "Lemma 30 as printed",
+            "Lemma 30, the factor 1/3", "persistence of the largest angle", "Lemma 30 as printed"
         ),
         holds("equation 66, C = 34 pi^2", decay, "dZ/dt >= -34"),
         holds("equation 68, c = 1/(24 pi)", "distance against loss", "L >= Z^3/(24 pi n^5 |v|)"),

@@ -209,9 +209,6 @@ def derive_cluster() -> Derivation:
                 shown=r"\frac{y(\infty)}{y_0} = e^{\kappa M^2/2}",
             ),
         ),
-        results=(
-            "its expectation, as E x = 0",
-            "until the cluster",
-        ),
+        results=("its expectation, as E x = 0", "until the cluster"),
         heading="A cluster's offsets along its mean grow by exp(M^2) on the way",
     )

@@ -263,15 +263,9 @@ def test_check_json_adds_verdicts(popflow, result_file):
         claim.id for claim in potentials.claims("relu_neuron")
     }
     for verdict in result["verdicts"]:
-        assert {
-            "claim",
-            "verdict",
-            "measured",
-            "bound",
-            "error",
-            "hypotheses",
-            "source",
-        } <= set(verdict)
+        assert {"claim", "verdict", "measured", "bound", "error", "hypotheses", "source"} <= set(
+            verdict
+        )
     found = {v["verdict"] for v in result["verdicts"]}
     assert code == (1 if "VIOLATED" in found else 3 if "INCONCLUSIVE" in found else 0)
 

@@ -19,10 +19,7 @@ class Straight(Piece):
 
 
 @pytest.mark.parametrize(
-    ("method", "arguments", "because"),
-    [
-        ("clearance", ([],), "by_boundary is true"),
-    ],
+    ("method", "arguments", "because"), [("clearance", ([],), "by_boundary is true")]
 )
 def test_a_flow_of_balls_that_lacks_what_it_promises_says_so_in_one_line(
     method, arguments, because

@@ -98,13 +98,7 @@ def test_it_goes_on_from_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("step_size", -0.1),
-        ("step_size", "0.1"),
-        ("steps", 0),
-        ("steps", 2.5),
-    ],
+    ("option", "value"), [("step_size", -0.1), ("step_size", "0.1"), ("steps", 0), ("steps", 2.5)]
 )
 def test_bad_input_is_one_clear_line(option, value):
     with pytest.raises(InputError, match=option):

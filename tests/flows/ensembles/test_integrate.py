@@ -354,13 +354,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(tmp_path, change, wo
 
 @pytest.mark.parametrize(
     "law",
-    [
-        {"size": 0},
-        {"size": 2.5},
-        {"size": True},
-        {"size": 3, "seed": -1},
-        {"size": 3, "seed": "1"},
-    ],
+    [{"size": 0}, {"size": 2.5}, {"size": True}, {"size": 3, "seed": -1}, {"size": 3, "seed": "1"}],
 )
 def test_a_bad_law_is_refused(law):
     with pytest.raises(InputError, match="must be an integer"):

@@ -105,12 +105,7 @@ def test_rows_are_the_same_whatever_chunks_workers_and_interruptions_are(tmp_pat
 
 def test_members_that_two_doubles_do_not_tell_are_runs_alone(found: list[Any]) -> None:
     """Equal students, and one on the line of a teacher: every bit."""
-    begun = np.array(
-        [
-            [[0.3, 0.2], [0.3, 0.2], [0.1, 0.4]],
-            [[0.5, 0.0], [0.1, 0.4], [0.2, 0.3]],
-        ]
-    )
+    begun = np.array([[[0.3, 0.2], [0.3, 0.2], [0.1, 0.4]], [[0.5, 0.0], [0.1, 0.4], [0.2, 0.3]]])
     e = flows.integrate_ensemble(PAIRS, begun, 2.0, [2.0], rtol=RTOL)
     assert (found[0].reached < 1).all()
     for k, start in enumerate(begun):

@@ -62,10 +62,7 @@ def test_a_rate_of_two_numbers_is_the_least_curvature_by_another_quadrature(acti
 
 @pytest.mark.parametrize(
     ("density", "average"),
-    [
-        (Gaussian([1, 0], [[1, 0.5], [0.5, 2]]), ([1, 0], [[1, 0.5], [0.5, 2]])),
-        (Cube(-1, 1), None),
-    ],
+    [(Gaussian([1, 0], [[1, 0.5], [0.5, 2]]), ([1, 0], [[1, 0.5], [0.5, 2]])), (Cube(-1, 1), None)],
 )
 def test_a_rate_under_another_density_is_that_of_this_density(density, average):
     gap = sp.sin(A * X + B * Y) - sp.sin(X)

@@ -364,10 +364,7 @@ def test_complex_modes_that_fail_are_told_apart_from_those_that_converge():
 
 @pytest.mark.parametrize(
     "layers",
-    [
-        [[[-1]], [[1j]], [[1]], [[1]]],
-        [[[-1, 0], [0.1j, 1]], [[1, 0], [0, 1]], [[1j, 0], [0, 1]]],
-    ],
+    [[[[-1]], [[1j]], [[1]], [[1]]], [[[-1, 0], [0.1j, 1]], [[1, 0], [0, 1]], [[1j, 0], [0, 1]]]],
     ids=["a phase is left", "not diagonal"],
 )
 def test_the_limit_of_other_complex_layers_is_not_looked_for(layers):

@@ -16,10 +16,7 @@ RUNS = (
     lambda: students([[0.9, 0.2], [0.1, 1.2]], 400.0),
     lambda: students([[0.5, 0.2, 0.8], [0.1, 0.9, 1.0]], 30.0, train_outputs=True),
     lambda: students(
-        [[0.9, 0.2], [1.2, -0.1], [0.1, 0.8]],
-        1e9,
-        activation="erf",
-        output_weights=[0.5, 0.5, 1.0],
+        [[0.9, 0.2], [1.2, -0.1], [0.1, 0.8]], 1e9, activation="erf", output_weights=[0.5, 0.5, 1.0]
     ),
     # Off the symmetry of the point, which the slowest direction breaks.
     lambda: students(flipped(6) + 0.01 * np.random.default_rng(0).normal(size=(6, 6)), 3e3, 6),

@@ -11,16 +11,7 @@ from symbolic.theorem.certificate import certificate, digest, encoded, summary
 from symbolic.theorem.checker import Wrong, check
 from symbolic.theorem.formulas import Distinct, Forall, ge, gt
 from symbolic.theorem.printing import shown
-from symbolic.theorem.terms import (
-    PI,
-    N,
-    T,
-    Vec,
-    function,
-    number,
-    symbol,
-    total,
-)
+from symbolic.theorem.terms import PI, N, T, Vec, function, number, symbol, total
 from symbolic.theorem.verification import verified
 
 A, C = symbol("a"), symbol("c")
@@ -112,10 +103,7 @@ FORGED = {
     "a premise that comes later": (("sum_up", [1], ["i"], [], ge(zero)), assumed(ge(A))),
     "a premise from the end": (assumed(ge(A)), ("sum_up", [-1], ["i"], [ge(A)], ge(N * A))),
     "a premise True": (assumed(ge(A)), assumed(ge(A)), ("sum_up", [True], ["i"], [], ge(N * A))),
-    "a circle": (
-        ("cut", [1, 0], [ge(A)], [], ge(A)),
-        ("cut", [0, 1], [ge(A)], [], ge(A)),
-    ),
+    "a circle": (("cut", [1, 0], [ge(A)], [], ge(A)), ("cut", [0, 1], [ge(A)], [], ge(A))),
 }
 
 

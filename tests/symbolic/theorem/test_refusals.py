@@ -304,10 +304,7 @@ C = {
     ),
     "one time for all": lambda: kernel.cut(RATE, assume(ge(d(U) + U**2)), DECAY),
     "equal indices assume more": lambda: kernel.index_cases(
-        kernel.square(symbol("h", "i", "j")),
-        add(assume(ge(symbol("h", "i", "i") ** 2))),
-        "i",
-        "j",
+        kernel.square(symbol("h", "i", "j")), add(assume(ge(symbol("h", "i", "i") ** 2))), "i", "j"
     ),
     "equal indices prove something else": lambda: kernel.index_cases(
         kernel.square(symbol("h", "i", "j")), kernel.square(symbol("h", "i", "j")), "i", "j"
@@ -348,11 +345,7 @@ C = {
     "a curve of t": lambda: kernel.pointwise(function("sin", T), "t", zero, PI),
     "an open end": lambda: kernel.pointwise(X, "x", -A, PI),
     "cosines in the other order": lambda: kernel.cos_order(
-        assume(ge(function("cos", B) - function("cos", A))),
-        assume(ge(B)),
-        assume(ge(PI - A)),
-        A,
-        B,
+        assume(ge(function("cos", B) - function("cos", A))), assume(ge(B)), assume(ge(PI - A)), A, B
     ),
     "cosines beyond pi": lambda: kernel.cos_order(
         assume(ge(function("cos", A) - function("cos", B))),

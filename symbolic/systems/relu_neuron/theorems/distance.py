@@ -123,8 +123,7 @@ def pull_bounds(i: str) -> tuple[Theorem, Theorem]:
     within(one, ge(16 * ik - r * w("k").norm() * sin(ik)))
     neurons = kernel.sum_up(add((2, [*room, one]), (16, [turn_bound(i, "k", i)])), "k")
     two = add(
-        (1, [most, kernel.angle_least(w(i), E)]),
-        (1, [sign, TEACHER, at_angle("below", w(i), E)]),
+        (1, [most, kernel.angle_least(w(i), E)]), (1, [sign, TEACHER, at_angle("below", w(i), E)])
     )
     within(two, ge(4 * N * own - r * V * sin(own)))
     teacher = add((2, [*room, two]), (4, [NEURON, tilt_bound(i, i)]))
@@ -167,10 +166,7 @@ def turned_bound(i: str, x: Vec) -> Theorem:
     """`2 pi n^2 S^2 |x| + 2 (1 - c) |v| sum_k theta_ik <z_k, x> >= 0`."""
     ik = kernel.angle_least(w(i), w("k"))
     cauchy = kernel.cauchy(z("k") * -1, x)
-    one = add(
-        (2, [OPEN, TEACHER, ik, cauchy]),
-        (1, [turn_bound(i, "k", "k"), kernel.norm_sign(x)]),
-    )
+    one = add((2, [OPEN, TEACHER, ik, cauchy]), (1, [turn_bound(i, "k", "k"), kernel.norm_sign(x)]))
     return kernel.sum_up(one, "k")
 
 

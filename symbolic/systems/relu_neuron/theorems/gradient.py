@@ -157,9 +157,7 @@ def height_across(i: str) -> Theorem:
     long_, square_ = kernel.norm_sign(w(i)), kernel.square(w(i).norm())
     loss = weak(times(TEACHER, TEACHER, *LAM_CUBED))
     one = add(
-        (3, [long_, floor(i)]),
-        (1, [long_, square_, at_angle("wedge", w(i), E)]),
-        (2, [cubed]),
+        (3, [long_, floor(i)]), (1, [long_, square_, at_angle("wedge", w(i), E)]), (2, [cubed])
     )  # 12 pi L |w_i| >= 2 |z_i|^3
     return within(
         add((1, [NEURON, one]), (3, [POSITIVE_PI, loss, short(i)])),

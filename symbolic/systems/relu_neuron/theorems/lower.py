@@ -42,7 +42,7 @@ __all__ = [
         "distance_vs_loss",
         "distance_vs_reach",
         "loss_lower",
-    ),
+    )
 ]
 
 M = symbol("M")

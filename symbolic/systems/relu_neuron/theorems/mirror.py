@@ -72,11 +72,7 @@ def _falling(*below_one: Theorem) -> Theorem:
 def below_half() -> Theorem:
     """`1 - 2 theta >= 0`: below 1 the angle falls, so it never gets there."""
     family = Forall((), (), gt(1 - ANGLE))
-    rate = add(
-        (2 * PI, [kernel.derive(1 - ANGLE)]),
-        (-1, [given(FLOW)]),
-        _falling(given(family)),
-    )
+    rate = add((2 * PI, [kernel.derive(1 - ANGLE)]), (-1, [given(FLOW)]), _falling(given(family)))
     start = add((HALF_, [kernel.assume(SMALL)]), known(HALF_), strict=True)
     below_one = derived.trap(rate, _scaled(2), (), start, family, (2 * PI, ZERO, "T"))
     slope = add((2 * PI, [kernel.derive(-ANGLE)]), (-1, [given(FLOW)]), _falling(below_one))
@@ -124,10 +120,7 @@ def _lower_curve() -> Theorem:
     s, c = function("sin", ANGLE), function("cos", ANGLE)
     half = function("sin", ANGLE / 2)
     # cos = 1 - 2 sin(theta/2)^2
-    double = add(
-        kernel.cos_sum(ANGLE / 2, ANGLE / 2),
-        kernel.pythagoras(ANGLE / 2),
-    )
+    double = add(kernel.cos_sum(ANGLE / 2, ANGLE / 2), kernel.pythagoras(ANGLE / 2))
     within(double, eq(c + 2 * half**2 - 1))
     room = times(add((HALF_, [below_half()])), add(weak(positive()), known(HALF_)))
     rest = add(
@@ -144,11 +137,7 @@ def _lower_curve() -> Theorem:
     wedge = _small(3 * _wave(X) - 2 * function("sin", X) ** 3)
     first = _small(function("sin", X) - X * function("cos", X))
     cosine = _small(function("cos", X))
-    return add(
-        wedge,
-        (2, [kernel.square(s), first]),
-        (2, [weak(positive()), cosine, squares]),
-    )
+    return add(wedge, (2, [kernel.square(s), first]), (2, [weak(positive()), cosine, squares]))
 
 
 def _grown(name: Poly, k: int, m: int) -> tuple[Theorem, Theorem]:
@@ -162,8 +151,7 @@ def _grown(name: Poly, k: int, m: int) -> tuple[Theorem, Theorem]:
 def lower() -> Theorem:
     """`6 pi G^3 L - pi^3 theta_T^3 >= 0` with `G = pi + theta_T (t - T)`."""
     rate = add(
-        (HALF_, [given(FLOW)]),
-        (HALF_, [weak(positive()), _small(2 * X - function("sin", 2 * X))]),
+        (HALF_, [given(FLOW)]), (HALF_, [weak(positive()), _small(2 * X - function("sin", 2 * X))])
     )
     let, sign = _grown(SLOW, 1, 1)
     order = add(_compared(1, 1, 1, rate), (ANGLE, [let]))
@@ -180,8 +168,7 @@ def lower() -> Theorem:
 def upper() -> Theorem:
     """`48 pi^2 theta_T^3 - H^3 L >= 0` with `H = 6 pi + 5 theta_T (t - T)`."""
     rate = add(
-        (-3, [given(FLOW)]),
-        (1, [weak(positive()), _small(3 * function("sin", 2 * X) - 5 * X)]),
+        (-3, [given(FLOW)]), (1, [weak(positive()), _small(3 * function("sin", 2 * X) - 5 * X)])
     )
     let, sign = _grown(FAST, 5, 6)
     order = add(_compared(6, 5, -1, rate), (-ANGLE, [let]))

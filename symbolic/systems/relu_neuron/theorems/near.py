@@ -163,8 +163,7 @@ def narrow(i: str) -> Theorem:
     wedge = add((1, [*pi_cubed, at_angle("wedge", w(i), E)]), (2, [sine]))
     least = [kernel.angle_least(w(i), E)] * 3
     volume = add(
-        (1, [kernel.square(w(i).norm()), wedge]),
-        (3, [*pi_cubed, floor(i)]),
+        (1, [kernel.square(w(i).norm()), wedge]), (3, [*pi_cubed, floor(i)])
     )  # 12 pi^4 L >= 16 |w_i|^2 theta^3
     volume = add((1, [NEURON, NEURON, volume]), (1, [light(i), *least]))
     volume = derived.cancel(

@@ -201,10 +201,7 @@ def residual() -> Theorem:
     even = total("k", (2 * on("k") - 1) * into("k")) - V * (2 * ON_TEACHER - 1) * UP
     halves = add(given(DEFECT), (-HALF, [given(SUM, y=INPUT)]))
     within(halves, eq(F - HALF * r_x - HALF * even))
-    point = add(
-        (F + HALF * r_x + HALF * even, [halves]),
-        (Fraction(1, 4), [kernel.square(even)]),
-    )
+    point = add((F + HALF * r_x + HALF * even, [halves]), (Fraction(1, 4), [kernel.square(even)]))
     term = r_x * (2 * on("k") - 1) * into("k")
     return within(
         add(

@@ -66,9 +66,7 @@ def _pulls(p: str, q: str) -> Theorem:
 
     gap = add((1, [norm_p, given(WIDEST, k=q, l="k")]), cauchy("k"), (0, [OPEN]))
     same = add(
-        (1, [norm_p, norm_q, norm_q, OPEN]),
-        (-1 * size(p), [kernel.norm_square(z(q))]),
-        cauchy(q),
+        (1, [norm_p, norm_q, norm_q, OPEN]), (-1 * size(p), [kernel.norm_square(z(q))]), cauchy(q)
     )
     each = kernel.index_cases(gap, same, q, "k")
     weighted = times(kernel.angle_most(w(p), w("k")), each)

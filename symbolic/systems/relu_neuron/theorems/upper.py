@@ -131,10 +131,7 @@ def without_root(th: Theorem) -> Theorem:
 
 TAU, LOSS_NOW = symbol("tau"), symbol("L", time="t")
 LINK = always(body=eq(LOSS_NOW - LOSS))
-LETS: dict[Formula, str] = {
-    LINK: "L = |v|^2 lam^3",
-    eq(TAU - T + START): "tau = t - T",
-}
+LETS: dict[Formula, str] = {LINK: "L = |v|^2 lam^3", eq(TAU - T + START): "tau = t - T"}
 
 
 @cache

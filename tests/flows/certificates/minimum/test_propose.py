@@ -95,12 +95,7 @@ def test_from_above_the_loss_itself_is_proposed_and_its_constant_tends_to_that_o
 
 @pytest.mark.parametrize(
     "rate, keep, lower",
-    [
-        (4, BALANCED, False),
-        (2, [*BALANCED, *APART], True),
-        (3, BALANCED, True),
-        (3, APART, True),
-    ],
+    [(4, BALANCED, False), (2, [*BALANCED, *APART], True), (3, BALANCED, True), (3, APART, True)],
 )
 def test_a_rate_one_step_off_or_a_missing_condition_proposes_nothing(rate, keep, lower):
     assert flows.propose_potential(PAIR, rate, "1/1000", keep=keep, lower=lower) == ()

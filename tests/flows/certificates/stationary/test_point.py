@@ -102,11 +102,7 @@ def test_a_small_eigenvalue_that_is_clear_is_seen():
 
 
 @pytest.mark.parametrize(
-    ("loss", "reason"),
-    [
-        (x + y**2, "is least there, and is not zero"),
-        (sp.exp(-x) + y**2, "left"),
-    ],
+    ("loss", "reason"), [(x + y**2, "is least there, and is not zero"), (sp.exp(-x) + y**2, "left")]
 )
 def test_where_there_is_none_the_reason_is_said(loss, reason):
     found = flows.stationary(own(loss), [0.3, 0.1])

@@ -65,10 +65,7 @@ def test_weights_of_both_layers_scale_the_students():
     """With outputs 2 the students are half as long, and all of the second layer times c is c^2."""
     one = orthonormal(6)
     two = prove(one._replace(outputs=(2.0,) * 6), flipped(6) / 2)
-    three = prove(
-        Setting("two_layer", one.teachers, (-1.5,) * 6, (-1.5,) * 6),
-        flipped(6),
-    )
+    three = prove(Setting("two_layer", one.teachers, (-1.5,) * 6, (-1.5,) * 6), flipped(6))
     base = prove(one, flipped(6))
     assert float(two.loss_ball) == pytest.approx(float(base.loss_ball), rel=1e-14)
     assert float(three.loss_ball) == pytest.approx(2.25 * float(base.loss_ball), rel=1e-14)

@@ -49,11 +49,7 @@ CASES = {
     ),
     "erf, the global minimum": (layers(2, 2, "erf"), near(2, 2), "minimum"),
     "erf, too few": (layers(1, 2, "erf", d=4), [[0.5, 0.6, 0.0, 0.0]], "minimum"),
-    "erf, trained": (
-        layers(1, 2, "erf", train_outputs=True),
-        [[0.65, 0.65, 1.3]],
-        "minimum",
-    ),
+    "erf, trained": (layers(1, 2, "erf", train_outputs=True), [[0.65, 0.65, 1.3]], "minimum"),
     "square, one student": (
         layers(1, 2, "quadratic", teacher_weights=[1.0, 0.5]),
         [[1.0, 0.1]],
@@ -65,11 +61,7 @@ CASES = {
         "saddle",
     ),
     "square, that turn": (layers(2, 2, "quadratic", d=3), near(2, 3, size=0.01), "minimum"),
-    "square, more than teachers": (
-        layers(3, 2, "quadratic"),
-        near(3, 2),
-        "minimum in its space",
-    ),
+    "square, more than teachers": (layers(3, 2, "quadratic"), near(3, 2), "minimum in its space"),
     "square, trained": (
         layers(3, 3, "quadratic", **SIGNED),
         trained(near(3, 3), [1.0, 0.7, -1.0]),

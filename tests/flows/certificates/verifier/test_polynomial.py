@@ -113,10 +113,7 @@ CORRUPTIONS = {
     "code for a loss": (put(*TERMS, to="(u*v-1)**2/2"), "too many terms"),
     "code for a name": (put("parameters", "name", to="u+v"), "not a plain word"),
     "two blocks of one name": (put("parameters", "blocks", 1, 0, to="u"), "have one name"),
-    "a block too many": (
-        lambda data: data["parameters"]["blocks"].append(["w", []]),
-        "do not fit",
-    ),
+    "a block too many": (lambda data: data["parameters"]["blocks"].append(["w", []]), "do not fit"),
     "a shape of nothing": (put("parameters", "blocks", 0, 1, to=[0]), "a shape is wrong"),
     "a parameter too many": (put("parameters", "formula", to="u v"), "its parameters are not"),
     "another start": (put("start", 0, to=scaled(LAST_BIT)), "piece 0: the flow may"),

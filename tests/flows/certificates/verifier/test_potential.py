@@ -44,10 +44,7 @@ SYSTEMS = {
     ),
     "power": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2}),
     "lower": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2, "lower": True}),
-    "slow": (
-        flows.OwnSystem("one", [a, b], a**2 / 2 + 2 * b**2),
-        {"rate": "exp", "lower": True},
-    ),
+    "slow": (flows.OwnSystem("one", [a, b], a**2 / 2 + 2 * b**2), {"rate": "exp", "lower": True}),
     "span": (flows.OwnSystem("one", [a, b], (a**2 + b**2) ** 2 / 4), {"rate": 2, "template": 4}),
     "coordinates": (
         flows.OwnSystem("one", [X], sp.trace(MISFIT * MISFIT.T) / 4),

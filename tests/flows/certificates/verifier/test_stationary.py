@@ -69,20 +69,14 @@ def test_a_saddle_is_accepted_with_its_index(checked):
         (lambda d: moved(d, 10 * float.fromhex(d["radius"])), "contract into itself"),
         (lambda d: {**d, "radius": hexadecimal(d["radius"], WIDER)}, "contract into itself"),
         (
-            lambda d: {
-                **d,
-                "hessian": {**d["hessian"], "least": _beyond(d["hessian"])},
-            },
+            lambda d: {**d, "hessian": {**d["hessian"], "least": _beyond(d["hessian"])}},
             "the Hessian",
         ),
         (lambda d: {**d, "across": {**d["across"], "least": _beyond(d["across"])}}, "dimensions"),
         (lambda d: {**d, "loss": {**d["loss"], "value": _digit(d, 1)}}, "its loss is"),
         (lambda d: {**d, "loss": {**d["loss"], "value": _digit(d, -1)}}, "its loss is"),
         (
-            lambda d: {
-                **d,
-                "loss": {**d["loss"], "radius": hexadecimal(d["loss"]["radius"], 0.5)},
-            },
+            lambda d: {**d, "loss": {**d["loss"], "radius": hexadecimal(d["loss"]["radius"], 0.5)}},
             "its loss is",
         ),
         (lambda d: _negated(d, "centre"), "contract into itself"),

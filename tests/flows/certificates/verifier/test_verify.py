@@ -118,10 +118,7 @@ def changed(*path, to):
             changed("system", to="score_matching"),
             "its system is not one of gmm_em, loss, matrix_factorization, polynomial, relu_neuron",
         ),
-        (
-            changed("system", to="gmm_em"),
-            "its parameters are not n, d, weights",
-        ),
+        (changed("system", to="gmm_em"), "its parameters are not n, d, weights"),
         (
             changed("parameters", "seed", to=1),
             "its parameters are not d, field, regularization, target, depth",

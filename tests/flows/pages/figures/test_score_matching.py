@@ -201,8 +201,4 @@ def test_the_runs_of_the_page_refute_what_is_broken_and_nothing_else():
 
 
 def test_the_page_has_all_portraits():
-    assert set(PORTRAITS.values()) == {
-        threshold_figure,
-        landscape_figure,
-        comparison_figure,
-    }
+    assert set(PORTRAITS.values()) == {threshold_figure, landscape_figure, comparison_figure}

@@ -64,11 +64,7 @@ def balanced(seed):
 
 
 BALANCED_START = balanced(20)
-STARTS["balanced"] = (
-    flows.MatrixFactorization(d=2, regularization=0.0),
-    BALANCED_START,
-    3.0,
-)
+STARTS["balanced"] = (flows.MatrixFactorization(d=2, regularization=0.0), BALANCED_START, 3.0)
 WITNESS = {
     "skew_falls": "balanced",
     **dict.fromkeys(("distance_vs_reach", "angle_vs_reach", "distance_decay"), "any"),

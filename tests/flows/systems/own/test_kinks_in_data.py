@@ -73,11 +73,7 @@ def quantised(y):
 LOSSES = {
     "hinge": (Expectation(sp.Max(0, 1 - WX), X), [W], hinge),
     "hard_hinge": (Expectation(sp.Max(0, 1 - sp.sign(VX) * WX), X), [W, V], hard_hinge),
-    "biased": (
-        Expectation((sp.Max(0, WX + B) - sp.Max(0, X[0, 0])) ** 2, X) / 2,
-        [W, B],
-        biased,
-    ),
+    "biased": (Expectation((sp.Max(0, WX + B) - sp.Max(0, X[0, 0])) ** 2, X) / 2, [W, B], biased),
     "quantised": (Expectation((A * sp.sign(T - B) - T) ** 2, T), [A, B], quantised),
 }
 

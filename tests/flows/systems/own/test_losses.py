@@ -115,8 +115,7 @@ def test_a_known_loss_is_right_to_its_error_and_another_one_is_nan(name, method,
 
 
 @pytest.mark.parametrize(
-    ("method", "optimum", "t_end"),
-    [("auto", 0, 1e4), *((method, 1, 100.0) for method in METHODS)],
+    ("method", "optimum", "t_end"), [("auto", 0, 1e4), *((method, 1, 100.0) for method in METHODS)]
 )
 def test_a_true_bound_is_not_violated_by_noise_and_a_false_one_is(method, optimum, t_end):
     system = flows.OwnSystem("square", [A], (A - optimum) ** 2, claims=[bound(2)])

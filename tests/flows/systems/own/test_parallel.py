@@ -20,10 +20,7 @@ STARTS = {
     "one opposite to the teacher": ([[-0.3, 0.0], [0.2, 0.1]], 10.0),
 }
 # A student that is zero has no direction, and squares of the other one are below the doubles.
-REFUSED = {
-    "zero": [[0.0, 0.0], [0.2, 0.1]],
-    "next to zero": [[1e-300, 1e-300], [0.2, 0.1]],
-}
+REFUSED = {"zero": [[0.0, 0.0], [0.2, 0.1]], "next to zero": [[1e-300, 1e-300], [0.2, 0.1]]}
 # Of the built-in neuron, at the tolerance that it is asked for; losses below are not asked for.
 ORACLE, LEAST = 1e-10, 1e-28
 # A start that is off by this has another loss.

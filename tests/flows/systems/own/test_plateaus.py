@@ -285,9 +285,7 @@ def test_a_run_that_is_early_or_late_goes_on(monkeypatch: pytest.MonkeyPatch) ->
     assert ended.status == "field_failed" and "the gradient grows" in ended.message
 
 
-def test_many_members_that_are_early_or_late_go_on_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_many_members_that_are_early_or_late_go_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """One ends its compiled way where it is not known when it leaves, and knows as much as a run.
 
     Starts that are off by a hundredth are told apart.

@@ -94,8 +94,7 @@ def test_an_exponent_that_is_off_by_a_tenth_is_violated(claim, change):
 
 
 @pytest.mark.parametrize(
-    "claim",
-    sorted(set(PLACE) - ATTAINED - {"finite_movement", "mirror_pair"}),
+    "claim", sorted(set(PLACE) - ATTAINED - {"finite_movement", "mirror_pair"})
 )
 def test_a_thousandth_beyond_the_tightest_constant_is_violated_and_within_it_holds(claim):
     tightest = sp.Float(verdict(PLACE[claim], claim).constant)

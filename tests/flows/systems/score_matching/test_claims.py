@@ -226,13 +226,7 @@ def test_a_broken_claim_is_violated_where_the_claim_is_not(claim, name, broken):
     assert outcome(run_of(name), claim) is not VIOLATED
 
 
-@pytest.mark.parametrize(
-    "claim, name",
-    [
-        ("cluster_growth", "M = 6"),
-        ("far_rate", "drawn, noise"),
-    ],
-)
+@pytest.mark.parametrize("claim, name", [("cluster_growth", "M = 6"), ("far_rate", "drawn, noise")])
 def test_the_noise_time_slows_the_flow_and_a_run_that_conceals_it_is_caught(claim, name):
     run = run_of(name)
     forged = replace(run, system=replace(run.system, noise_time=0.0))

@@ -270,9 +270,11 @@ def _point(subject: Subject, at: Mapping[Any, Any]) -> dict[sp.Symbol, Fraction]
             f"system: expected at most {MOST_VARIABLES} numbers, got {len(entries)};"
             " express the loss by fewer"
         )
+    if not isinstance(at, Mapping):
+        raise InputError(f"at: expected a fraction for each entry, as {{x: '1/2'}}, got {at!r:.60}")
     given = {}
     for key, value in at.items():
-        name = str(subject.scalar(as_expression(key), "at"))
+        name = key if isinstance(key, str) else str(subject.scalar(as_expression(key), "at"))
         try:
             given[name] = Fraction(str(value))
         except (ValueError, ZeroDivisionError):

@@ -356,6 +356,12 @@ def test_the_look_at_states_sees_an_exponential_rate_off_by_a_hundredth():
         assert not is_true(found.data() | {"constant": str(rate * sp.Rational(101, 100))})
 
 
+def test_a_minimum_may_be_given_by_names():
+    system = flows.OwnSystem("one", [x], sp.cosh(x) - 1)
+    one, other = (flows.find_potential_near(system, at, "exp", "1/10") for at in ({"x": 0}, {x: 0}))
+    assert one.proved and one.data() == other.data()
+
+
 def test_a_side_that_the_flow_crosses_is_no_condition():
     system = flows.OwnSystem("one", [x, y], (x - y) ** 2 + y**2)
     found = flows.find_potential_near(system, {x: 0, y: 0}, "exp", "1/10", keep=[x >= 0])
@@ -367,6 +373,8 @@ def test_a_side_that_the_flow_crosses_is_no_condition():
     [
         (x**2 - y**2, {x: 0, y: 0}, {}, "isolated minimum"),
         (x**2 + y**2, {x: 0}, {}, "a value of each of x, y"),
+        (x**2 + y**2, {"x": 0, "z": 0}, {}, "a value of each of x, y"),
+        (x**2 + y**2, [0, 0], {}, "a fraction for each entry"),
         (sp.cosh(x) + y**2, {x: sp.Rational(1, 10**6), y: 0}, {}, "cosh is not known exactly"),
         (x**2 + y**2, {x: 0, y: "much"}, {}, "expected a fraction"),
         (sp.erf(x) ** 2 + y**2, {x: 0, y: 0}, {}, "erf is not known exactly"),

@@ -18,7 +18,7 @@ from symbolic.asymptotics.averaged import DIGITS
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 
-__all__ = ["GUESSED", "NEAREST", "arrival", "fractions"]
+__all__ = ["GUESSED", "NEAREST", "SIMPLE", "arrival", "fractions"]
 
 # An entry of the limit is taken for a fraction with a denominator up to the first number that is as
 # near as the second; one that is guessed, for those of the others.

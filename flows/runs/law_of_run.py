@@ -122,7 +122,10 @@ def _in_all_entries(
         return refused(f"{EARLY}: {regime.reason}")
     if not all(one.direction for one in law.laws):
         found = _in_valley(found, run)
-        return _nearing(found, run, approach) if minimiser.guessed else found
+        chosen = found.chosen is not None
+        return _nearing(found, run, approach) if minimiser.guessed and chosen else found
+    if minimiser.guessed and not (found := _nearing(found, run, approach)).laws:
+        return found
     clock = float(minimiser.time_unit)
     course = follow(law, approach.deviation, clock * end)
     if course is not None and course.leaves < clock * end * AWAY:
@@ -183,12 +186,10 @@ def _nearing(found: LateLaw, run: Trajectory, approach: Approach) -> LateLaw:
     The distance to a limit falls like ``t^-(q-1)/2`` where the loss falls like ``t^-q``; the
     distance to any other point does not.
     """
-    if found.chosen is None:
-        return found
     away = approach.deviation
     slope = np.asarray(run.system.gradient(run.state_at(-1))).ravel()
     measured = float(run.t[-1] * (away @ slope) / (away @ away))
-    expected = float((found.laws[found.chosen].exponent or 1) - 1) / 2
+    expected = float((found.laws[found.chosen or 0].exponent or 1) - 1) / 2
     said = f"falls like t^-{measured:.4g}, by the law like t^-{expected:.4g}"
     if abs(measured - expected) <= VALLEY * expected:
         note = f"measured at its end: the distance to that point {said}"

@@ -13,7 +13,7 @@ from flint import arb, arb_mat
 from mpmath import mp
 
 from flows.core.arrays import Array
-from flows.core.arrival import GUESSED, fractions
+from flows.core.arrival import GUESSED, SIMPLE, fractions
 from flows.core.balls import precision
 from flows.expectations.lines import Axis, in_balls
 from flows.expectations.planes import fewest, surveyed
@@ -84,7 +84,7 @@ def over_nodes(loss: Loss, point: Point) -> Point:
 
 
 def critical_near(loss: Loss, point: Point, where: Array) -> tuple[Point, bool]:
-    """Critical point near a place: of simple fractions, or by Newton's method across flat ways.
+    """Critical point near a place: by Newton's method across flat ways, or of simple fractions.
 
     Returns
     -------
@@ -96,16 +96,17 @@ def critical_near(loss: Loss, point: Point, where: Array) -> tuple[Point, bool]:
     NoLaw
         Where there is none, or no rule.
     """
-    guess = fractions(where.tolist(), *GUESSED)
-    if guess is not None and _step(over_nodes(loss, replace(point, at=guess)))[1]:
-        return replace(point, at=guess), True
-    at = [sp.Float(x, 60) for x in where.tolist()]
+    near = fractions(where.tolist(), *SIMPLE)
+    at = list(near or [sp.Float(x, 60) for x in where.tolist()])
     for _ in range(STEPS):
         move, critical = _step(over_nodes(loss, replace(point, at=tuple(at))))
         if critical:
             return replace(point, at=tuple(at)), False
         at = [a + m for a, m in zip(at, move, strict=True)]
-    raise NoLaw("limit not found: no critical point is so near that Newton's method leads there")
+    guess = fractions(where.tolist(), *GUESSED)
+    if guess is None or not _step(over_nodes(loss, replace(point, at=guess)))[1]:
+        raise NoLaw("limit not found: no critical point is near")
+    return replace(point, at=guess), True
 
 
 def _step(point: Point) -> tuple[list[sp.Expr], bool]:

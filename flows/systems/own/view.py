@@ -226,7 +226,8 @@ class View:
     def with_sum(self, minimiser: Minimiser) -> Minimiser:
         """Minimiser with an expectation as a sum over the nodes of a rule too."""
         loss, point = self.loss, minimiser.point
-        if not isinstance(loss, Loss) or not loss.averaged or loss.measured or point is None:
+        averaged = isinstance(loss, Loss) and loss.averaged and loss.measured is None
+        if point is None or not averaged:
             return minimiser
         return replace(minimiser, summed=functools.partial(over_nodes, loss, point))
 

@@ -148,3 +148,14 @@ def test_a_run_whose_limit_is_no_fraction_has_the_rate_there():
 def test_where_there_is_no_law_the_reason_says_why(gap, where, reason):
     law = flows.late_time_law(own(gap**2, A, B), at=where)
     assert not law.laws and reason in law.reason
+
+
+def test_a_point_of_a_family_where_the_run_does_not_end_is_not_taken_for_its_limit():
+    # Outputs that add up to one are a family: this run ends at 0.505, and 1/2 has another constant.
+    c, d = sp.symbols("p q", real=True)
+    gap = c * sp.tanh(A * X + B * Y) + d * sp.tanh(C * X + D * Y) - sp.tanh(X)
+    system = own(gap**2, A, B, C, D, c, d)
+    run = flows.integrate(system, [1.05, 0.1, 0.95, -0.1, 0.51, 0.5], 1e8)
+    law = flows.late_time_law(run)
+    assert not law.laws and "the distance to the point that it may go to" in law.reason
+    assert flows.late_time_law(system, at=[1, 0, 1, 0, 0.5, 0.5]).laws

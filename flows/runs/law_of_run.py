@@ -124,8 +124,6 @@ def _in_all_entries(
         found = _in_valley(found, run)
         chosen = found.chosen is not None
         return _nearing(found, run, approach) if minimiser.guessed and chosen else found
-    if minimiser.guessed and not (found := _nearing(found, run, approach)).laws:
-        return found
     clock = float(minimiser.time_unit)
     course = follow(law, approach.deviation, clock * end)
     if course is not None and course.leaves < clock * end * AWAY:
@@ -133,6 +131,8 @@ def _in_all_entries(
             f"{EARLY}: it passes beside a saddle, by conserved quantities that are not zero, and"
             f" will have left by t = {course.leaves / clock:.3g}"
         )
+    if minimiser.guessed and not (found := _nearing(found, run, approach)).laws:
+        return found
     # The law's own corrections, log t/t, are small from SINCE on; those of the direction and of the
     # origin of time are seen by following an earlier state.
     early = int(np.searchsorted(run.t, max(regime.since, end * EARLIER)))

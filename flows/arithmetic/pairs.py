@@ -18,7 +18,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core.cgutils import get_or_insert_function
 
 from flows.arithmetic.kept import loop, unfolded
-from flows.arithmetic.vectors import intrinsic_of_numbers
+from flows.arithmetic.vectors import MAGIC, intrinsic_of_numbers, power_of_two, where_less
 
 __all__ = ["add", "arctangent", "divided", "exponential", "gather", "joined", "logarithm"]
 __all__ += ["multiply", "product", "sine"]
@@ -169,27 +169,30 @@ def exponential(a, b, less):
     Each doubling leaves relative errors of `s` as they are, but for its own rounding. The error is
     below `2^-100` of the exponential, and below `2^-98` of that less one.
     """
-    k = float(math.floor(a / OCTAVE[0] + 0.5))
-    r, low = add(a, b, -k * OCTAVE[0], 0.0)
-    p, e = multiply(k, 0.0, OCTAVE[1], OCTAVE[2])
-    r, low = add(r, low, -p, -e)
-    r, low = r * 2.0**-HALVES, low * 2.0**-HALVES
-    rest = 0.0
+    k = minus(plus(over(a, OCTAVE[0]), MAGIC), MAGIC)
+    r, low = add(a, b, times(k, -OCTAVE[0]), 0.0)
+    p, e = multiply(k, 0.0, -OCTAVE[1], -OCTAVE[2])
+    r, low = add(r, low, p, e)
+    r, low = times(r, 2.0**-HALVES), times(low, 2.0**-HALVES)
+    rest = s_low = times(r, 0.0)
     for n in range(POWERS - 1, HEAVY - 1, -1):
-        rest = rest * r + FACTORIALS[n, 0]
-    s, s_low = rest, 0.0
+        rest = plus(times(rest, r), FACTORIALS[n, 0])
+    s = rest
     for n in range(HEAVY - 1, -1, -1):
         s, s_low = multiply(s, s_low, r, low)
         s, s_low = add(s, s_low, FACTORIALS[n, 0], FACTORIALS[n, 1])
     s, s_low = multiply(s, s_low, r, low)
     for _ in range(HALVES):
         p, e = multiply(s, s_low, s, s_low)
-        s, s_low = add(2.0 * s, 2.0 * s_low, p, e)
-    if less == 1.0 and k == 0.0:
-        return s, s_low
-    s, s_low = add(1.0, 0.0, s, s_low)
-    s, s_low = math.ldexp(s, int(k)), math.ldexp(s_low, int(k))
-    return add(s, s_low, -1.0, 0.0) if less == 1.0 else (s, s_low)
+        s, s_low = add(times(s, 2.0), times(s_low, 2.0), p, e)
+    p, e = add(1.0, 0.0, s, s_low)
+    scale = power_of_two(plus(k, MAGIC))
+    p, e = times(p, scale), times(e, scale)
+    if less == 0.0:
+        return p, e
+    p, e = add(p, e, -1.0, 0.0)
+    own = times(k, k)  # zero where the difference is what the series has
+    return where_less(own, 0.5, s, p), where_less(own, 0.5, s_low, e)
 
 
 @loop

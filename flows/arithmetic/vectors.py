@@ -248,26 +248,25 @@ def _where_less(builder, a, b, x, y):
     return builder.select(builder.fcmp_ordered("<", a, b), x, y)
 
 
-def _magnitude(builder, x):
-    bits = builder.and_(builder.bitcast(x, _WHOLES), _whole(2**63 - 1))
-    return builder.bitcast(bits, _DOUBLES)
+def _known_to_llvm(name):
+    def code(builder, x):
+        lanes = f"v{WIDTH}" if isinstance(x.type, ir.VectorType) else ""
+        kind, full = ir.FunctionType(x.type, [x.type]), f"llvm.{name}.{lanes}f64"
+        return builder.call(get_or_insert_function(builder.module, kind, full), [x])
 
-
-def _root(builder, x):
-    kind = ir.FunctionType(_DOUBLES, [_DOUBLES])
-    return builder.call(get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{WIDTH}f64"), [x])
+    return code
 
 
 #: ``larger(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
-larger = intrinsic_of_vectors(2, _larger)
+larger = intrinsic_of_numbers(2, _larger)
 #: ``smaller(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
-smaller = intrinsic_of_vectors(2, _smaller)
+smaller = intrinsic_of_numbers(2, _smaller)
 #: ``where_less(a, b, x, y)``: ``x`` where ``a < b``, else ``y``.
-where_less = intrinsic_of_vectors(4, _where_less)
+where_less = intrinsic_of_numbers(4, _where_less)
 #: ``magnitude(x)``, entry by entry.
-magnitude = intrinsic_of_vectors(1, _magnitude)
+magnitude = intrinsic_of_numbers(1, _known_to_llvm("fabs"))
 #: ``root(x)``, entry by entry.
-root = intrinsic_of_vectors(1, _root)
+root = intrinsic_of_numbers(1, _known_to_llvm("sqrt"))
 #: ``spread(number)``: a vector of one number.
 spread = intrinsic_of_vectors(1, lambda builder, x: x)
 
@@ -300,12 +299,17 @@ _MAGIC_BITS = 0x4338000000000000
 
 
 def _power_of_two(builder, shifted):
-    bits = builder.sub(builder.bitcast(shifted, _WHOLES), _whole(_MAGIC_BITS - _ONE))
-    return builder.bitcast(builder.shl(bits, _whole(_BITS)), _DOUBLES)
+    wide = isinstance(shifted.type, ir.VectorType)
+    kind = _WHOLES if wide else ir.IntType(64)
+    less, places = (
+        _whole(n) if wide else ir.Constant(kind, n) for n in (_MAGIC_BITS - _ONE, _BITS)
+    )
+    bits = builder.shl(builder.sub(builder.bitcast(shifted, kind), less), places)
+    return builder.bitcast(bits, shifted.type)
 
 
 #: ``power_of_two(n + MAGIC)`` for whole numbers ``n`` of normal doubles.
-power_of_two = intrinsic_of_vectors(1, _power_of_two)
+power_of_two = intrinsic_of_numbers(1, _power_of_two)
 
 
 @intrinsic

@@ -13,11 +13,13 @@ import math
 import numpy as np
 
 from flows.arithmetic import pairs
-from flows.arithmetic.kept import loop
-from flows.arithmetic.pairs import add, divided, multiply, product
+from flows.arithmetic.kept import loop, unfolded
+from flows.arithmetic.pairs import add, divided, exponential, multiply, product
 from flows.arithmetic.signatures import signature_of
+from flows.arithmetic.vectors import larger, magnitude, smaller, where_less
 
-__all__ = ["defect", "evaluate", "moves", "plain", "step", "turned"]
+__all__ = ["added", "defect", "evaluate", "moves", "multiplied", "plain", "quotient", "raised"]
+__all__ += ["step", "turned"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -36,6 +38,48 @@ LOGGED, WAVED, WIDEST = 2.0**-99, 2.0**-100, 1e6
 UPWARD = 1 + 2.0**-40
 
 
+@unfolded
+def added(a, b, ra, c, d, rb):
+    """Sum of balls, alone or in lanes."""
+    high, low = add(a, b, c, d)
+    return high, low, ra + rb + SHARP * magnitude(high)
+
+
+@unfolded
+def multiplied(a, b, ra, c, d, rb):
+    """Product of balls."""
+    high, low = multiply(a, b, c, d)
+    one, other = magnitude(a), magnitude(c)
+    lost = where_less(0.0, smaller(one, other), UNDERFLOW, 0.0)
+    return high, low, one * rb + other * ra + ra * rb + SHARP * magnitude(high) + lost
+
+
+@unfolded
+def quotient(a, b, ra, c, d, rb):
+    """Quotient of balls; of a numerator that underflow may have changed, zero up to its size."""
+    one, other = magnitude(a), magnitude(c)
+    high, low = divided(a, b, c, d)
+    high, low = where_less(LEAST, one, high, 0.0), where_less(LEAST, one, low, 0.0)
+    off = where_less(LEAST, one, magnitude(high) * rb, 2.0 * one)
+    off = (ra + off) / (other - rb) + UNIT * magnitude(high)
+    least = larger(2.0 * rb, LEAST)
+    known = where_less(least, other, off, np.nan)
+    return where_less(least, other, high, np.nan), low, known
+
+
+@loop
+def raised(a, b, ra, less):
+    """Exponential of a ball, less zero or one; far below zero a bound is all that is left of it."""
+    high, low = exponential(smaller(larger(a, -HIGHEST), HIGHEST), b, less)
+    lost = (1.0 + 3.0 * less) * RAISED * magnitude(high)
+    lost = lost + where_less(0.0, magnitude(a), less * UNDERFLOW, 0.0)
+    off = (high + less) * ra * (1.0 + ra) + lost
+    high, low = where_less(-HIGHEST, a, high, -less), where_less(-HIGHEST, a, low, 0.0)
+    off = where_less(-HIGHEST, a, off, 2.0 * math.exp(-HIGHEST))
+    known = where_less(ra, BLURRED, where_less(a, HIGHEST, off, np.nan), np.nan)
+    return where_less(a, HIGHEST, high, np.nan), low, known
+
+
 @loop
 def step(operation, a, b, ra, c, d, rb):
     """One operation of balls, those of `flows.systems.own.code` in order.
@@ -43,19 +87,11 @@ def step(operation, a, b, ra, c, d, rb):
     A radius that is not finite says that the number is not known.
     """
     if operation == 0:
-        high, low = add(a, b, c, d)
-        return high, low, ra + rb + SHARP * abs(high)
+        return added(a, b, ra, c, d, rb)
     if operation == 1:
-        high, low = multiply(a, b, c, d)
-        off = abs(a) * rb + abs(c) * ra + ra * rb + SHARP * abs(high)
-        return high, low, off + (UNDERFLOW if a != 0.0 and c != 0.0 else 0.0)
+        return multiplied(a, b, ra, c, d, rb)
     if operation == 2:
-        if not (abs(c) > 2.0 * rb and abs(c) > LEAST):
-            return np.nan, np.nan, np.nan
-        if abs(a) <= LEAST:  # it is zero, up to its size
-            return 0.0, 0.0, (ra + 2.0 * abs(a)) / (abs(c) - rb)
-        high, low = divided(a, b, c, d)
-        return high, low, (ra + abs(high) * rb) / (abs(c) - rb) + UNIT * abs(high)
+        return quotient(a, b, ra, c, d, rb)
     if operation == 4:
         size, near = math.hypot(a, c), math.hypot(ra, rb)
         if not (size > 2.0 * near and NEAREST < size < FARTHEST and (c > rb or abs(a) > ra)):
@@ -64,19 +100,18 @@ def step(operation, a, b, ra, c, d, rb):
         seen = (abs(c) / size * ra + abs(a) / size * rb) / (size - near)
         return high, low, seen + TURNED * abs(high)
     if operation == 5 or operation == 9:
-        less = 1.0 if operation == 9 else 0.0
-        if not (a < HIGHEST and ra < BLURRED):
-            return np.nan, np.nan, np.nan
-        if a < -HIGHEST:
-            return -less, 0.0, 2.0 * math.exp(-HIGHEST)
-        high, low = pairs.exponential(a, b, less)
-        lost = (1.0 + 3.0 * less) * RAISED * abs(high) + (less * UNDERFLOW if a != 0.0 else 0.0)
-        return high, low, (high + less) * ra * (1.0 + ra) + lost
+        return raised(a, b, ra, 1.0 if operation == 9 else 0.0)
     if operation == 7 or operation == 8:
         if not (abs(a) < WIDEST and ra < 1.0):
             return np.nan, np.nan, np.nan
         high, low = pairs.sine(a, b, operation - 7)
         return high, low, ra + WAVED * (abs(high) if operation == 7 and abs(a) < 0.5 else 1.0)
+    if operation == 11:
+        return (-a, -b, ra) if a < 0.0 else (a, b, ra)
+    if operation == 12:
+        if abs(a) > 2.0 * ra:
+            return math.copysign(1.0, a), 0.0, 0.0
+        return 0.0, 0.0, 1.0 if ra > 0.0 else 0.0
     more = 1.0 if operation == 10 else 0.0
     whole = a + more
     if not (whole > 4.0 * ra and LEAST < whole < 1.0 / LEAST):
@@ -106,6 +141,8 @@ def plain(operation, a, b):
         return math.exp(a)
     if operation == 6:
         return math.log(a)
+    if operation > 10:
+        return abs(a) if operation == 11 else np.sign(a)
     if operation > 8:
         return math.expm1(a) if operation == 9 else math.log1p(a)
     if operation > 6:

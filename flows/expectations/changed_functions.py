@@ -11,16 +11,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 from scipy.special import erf, expit
-from sympy.codegen.cfunctions import log1p
+from sympy.codegen.cfunctions import expm1, log1p
 
 from symbolic.language.stable import LogCosh, Sigmoid, Softplus
 
-__all__ = ["FUNCTIONS", "STEPS", "changed"]
+__all__ = ["ENCLOSED", "FUNCTIONS", "STEPS", "Magnitude", "Sign", "changed"]
 
 # Beyond this change of an argument a function is evaluated at both ends: then they are apart.
 APART = 0.5
 # Nodes of an integral of the slope over a change: right to all digits up to there.
 _T, _W = np.polynomial.legendre.leggauss(12)
+
+
+class Magnitude(sp.Function):
+    """Absolute value, of functions whose kinks cancel."""
+
+
+class Sign(sp.Function):
+    """The sign of a number, of functions without jumps."""
 
 
 class _Function(NamedTuple):
@@ -86,6 +94,20 @@ STEPS: dict[Any, Callable[..., Any]] = {
     Sigmoid: lambda a: 1 / (1 + sp.exp(-a)),
     Softplus: lambda a: log1p(sp.exp(a)),
     LogCosh: lambda a: log1p(2 * sp.sinh(a / 2) ** 2),
+}
+
+
+def _tanh_enclosed(a: Any) -> Any:
+    fallen = expm1(-2 * Magnitude(a))
+    return -Sign(a) * fallen / (2 + fallen)
+
+
+#: As they are computed in two doubles, of numbers of any size.
+ENCLOSED: dict[Any, Callable[..., Any]] = {
+    sp.tanh: _tanh_enclosed,
+    Sigmoid: lambda a: sp.exp((a - Magnitude(a)) / 2) / (1 + sp.exp(-Magnitude(a))),
+    Softplus: lambda a: (a + Magnitude(a)) / 2 + log1p(sp.exp(-Magnitude(a))),
+    LogCosh: lambda a: Magnitude(a) + log1p(expm1(-2 * Magnitude(a)) / 2),
 }
 
 

@@ -13,35 +13,37 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
+from flows.core.axis_field import Code
 from flows.core.balls import precision
 from flows.core.limit import Balls
+from flows.expectations.changed_functions import ENCLOSED
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
+from flows.systems.own.code import coded, split
 from flows.systems.own.loss import Loss
 from flows.systems.own.nodes import Nodes, rows_of
-from flows.systems.own.numeric import numeric
+from flows.systems.own.numeric import numeric, program_of
 
 __all__ = ["KNOWN", "averages"]
 
 #: What changes tell of a sum, relative to it, if not much else cancels.
 KNOWN = 1e-12
-# Bits below which nothing but doubles is asked for.
-FEW = 160
+# Bits of what is then rounded to two doubles; all digits of what is known to the second part.
+PAIR_BITS, SHARP = 160, 1e-14
 EPSILON = float(np.finfo(float).eps)
 # They are doubled no further than these; how many nodes tell how many bits it takes.
 MORE, MOST_BITS, SOME = 1.6, 4000, 16
-# Rounding of a register in doubles, in last bits, beyond which it is asked for in balls.
-CANCELS = 16.0
 # Places with more bits are the same up to this many of their last bits.
-LAST = 40
+LAST = 8
 # Rounding of a sum over nodes, in last bits of its terms.
 ADDED = 1.0
 # Rounding of sums in doubles, relative to the sum of sizes.
@@ -100,80 +102,79 @@ class Averages:
         self._anchor: _Anchor | None = None
         self._last: tuple[list[Any], int] = ([], 0)
         self._moves: Array | None = None
+        self._moved: Any = None
+        (d, k), self._code = nodes.axes.shape, enclosed_code(formed)
+        self._turn = np.zeros((d + 1, k + 1))
+        self._turn[:d, :k], self._turn[d, k] = nodes.axes, 1.0
+        rows = enumerate(self._tape.rows, self._tape.count)
+        self._sums = tuple(k for k, row in rows if row.operation == "add")
 
-    def both(self, y: Sequence[Any]) -> tuple[Array, Array]:
-        """Value and gradient with their rounding, shape (1 + N,).
+    def both(self, y: Sequence[Any]) -> list[Any]:
+        """Value and gradient, in balls.
 
         Asked for more bits at the same state, it is looked at anew.
         """
         place = [arb(x).mid() for x in y]
         anchor, again = self._anchor, ctx.prec > self._last[1] and _same(place, *self._last)
+        self._last = place, ctx.prec
+        if anchor is None and self._code is not None:
+            found = self._in_pairs(place)
+            if found is not None and (not again or _is_sharp(found)):
+                return found
         here = anchor is not None and again and _same(place, anchor.y, anchor.bits)
         if anchor is None or (again and not (here and anchor.sharp)):
-            every = here and anchor is not None and anchor.bits > FEW
-            self._anchor = anchor = self._anchored(place, ctx.prec if again else FEW, every)
-        self._last = place, ctx.prec
-        return self._around(anchor, place)
+            self._anchor = anchor = self._anchored(place, ctx.prec)
+        return _balls(*self._around(anchor, place))
 
-    def _anchored(self, y: list[Any], bits: int, every: bool) -> _Anchor:
-        """Registers at a state: of doubles with their rounding, or of as many bits as asked for."""
+    def _in_pairs(self, y: list[Any]) -> list[Any] | None:
+        """Value and gradient by two doubles at each node; None where they do not know them."""
+        from flows.expectations.enclosed import moments  # Numba, where it is needed
+
+        assert self._code is not None
+        with precision(PAIR_BITS):
+            rows = np.array([split(x) for x in self._rows(y).entries()])
+            own = np.array([split(y[k]) for k in self._formed.beside]).reshape(-1, 3)
+        found = np.empty((len(self._code.results), self._longer.shape[1], 3))
+        rows = rows.reshape(self._many, -1, 3)
+        moments(rows, own, self._nodes.places, self._nodes.weights, *self._code, found)
+        if not np.isfinite(found).all():
+            return None
+        with precision(PAIR_BITS):
+            sums = [arb(high, off) + low for high, low, off in found.reshape(-1, 3).tolist()]
+            size = self._longer.shape[1]
+            moments = sums[size : (1 + self._many) * size]
+            total = [
+                sums[size - 1],
+                *(self._moving(y) * arb_mat(len(moments), 1, moments)).entries(),
+            ]
+            for k, entry in enumerate(self._formed.beside, 1 + self._many):
+                total[1 + entry] += sums[(k + 1) * size - 1]
+        return total
+
+    def _moving(self, y: list[Any]) -> Any:
+        """Derivatives of the rows of forms by the entries, each known to its last bits."""
+        if self._moved is not None:
+            return self._moved
+        along = self._along(y).reshape(len(y), -1)
+        found = arb_mat(
+            *along.shape, [arb(x, ADDED * EPSILON * abs(x)) for x in along.ravel().tolist()]
+        )
+        if self._formed.forms.affine:
+            self._moved = found
+        return found
+
+    def _anchored(self, y: list[Any], bits: int) -> _Anchor:
+        """Registers at a state, with as many bits as it takes to know all sums."""
+        own, tape = [float(y[k]) for k in self._formed.beside], self._tape
+        forms, doubt = _doubles(self._forms(y, slice(None)))
+        given, off = [*forms.T, *own], [*doubt.T, *(EPSILON * abs(x) for x in own)]
+        found, wrong = self._in_balls(y, self._sums)
+        better, radii = (dict(zip(self._sums, x.T, strict=True)) for x in (found, wrong))
+        known = tape.values(given, better)
+        rounded = tape.rounded(known, off, radii)
+        sharp = bool((wrong <= 2.0 * EPSILON * np.abs(found)).all())
         rows = [arb(x) for x in rows_of(self._formed)(*y)]
-        own = [float(y[k]) for k in self._formed.beside]
-        off = [EPSILON * abs(x) for x in own]
-        if bits > FEW:
-            forms, doubt = _doubles(self._forms(y, slice(None)))
-            given, rounded = [*forms.T, *own], [*doubt.T, *off]
-            return _Anchor(y, bits, rows, *self._exactly(y, given, rounded, every))
-        doubles = np.array([float(x) for x in rows]).reshape(self._many, -1)
-        along = np.concatenate([doubles[:, :-1] @ self._nodes.axes, doubles[:, -1:]], axis=1)
-        size = np.abs(along) @ np.abs(self._longer).T
-        known = self._tape.values([*(along @ self._longer.T), *own])
-        # Products with axes are rounded too.
-        rounded = [*(2 * len(along[0]) * EPSILON * size), *off]
-        off_by = self._tape.rounded(known, rounded)
-        return _Anchor(y, bits, rows, *self._tape.kept(known, off_by))
-
-    def _exactly(
-        self, y: list[Any], given: list[Any], off: list[Any], every: bool
-    ) -> tuple[list[Any], list[Any], bool]:
-        """Registers at all nodes, with their rounding; whether they have all digits.
-
-        Sums in which doubles cancel are those of balls, or all sums.
-        """
-        tape, sharp = self._tape, every
-        better: dict[int, Array] = {}
-        radii: dict[int, Array] = {}
-        known = tape.values(given)
-        doubt = tape.rounded(known, off)
-        while asked := self._asked(known, doubt, better, every):
-            found, wrong = self._in_balls(y, asked)
-            sharp = sharp and bool((wrong <= 2.0 * EPSILON * np.abs(found)).all())
-            better |= dict(zip(asked, found.T, strict=True))
-            radii |= dict(zip(asked, wrong.T, strict=True))
-            known = tape.values(given, better)
-            doubt = tape.rounded(known, off, radii)
-        return *tape.kept(known, doubt), sharp
-
-    def _asked(
-        self, known: list[Any], doubt: list[Any], better: Mapping[int, Any], every: bool
-    ) -> tuple[int, ...]:
-        """Sums that doubles do not know, by the nodes together; not those that others spoil."""
-        tape, found, spoilt = self._tape, [], set[int]()
-        for k, row in enumerate(tape.rows, tape.count):
-            if k in better:
-                continue
-            if not every and not spoilt.isdisjoint(row.parts):
-                spoilt.add(k)
-            elif row.operation == "add" and (every or self._cancels(known[k], doubt[k])):
-                found.append(k)
-                spoilt.add(k)
-        return tuple(found)
-
-    def _cancels(self, known: Any, doubt: Any) -> bool:
-        """Whether rounding is more than some last bits of a register, by the nodes together."""
-        weights = np.abs(self._nodes.weights)
-        size, off = (float(np.sum(weights * np.abs(part))) for part in (known, doubt))
-        return not off <= CANCELS * EPSILON * size
+        return _Anchor(y, bits, rows, *tape.kept(known, rounded), sharp)
 
     def _in_balls(self, y: list[Any], asked: tuple[int, ...]) -> tuple[Array, Array]:
         """Registers at all nodes with their rounding, with the bits that some nodes ask for."""
@@ -193,13 +194,15 @@ class Averages:
 
     def _forms(self, y: list[Any], which: slice) -> list[list[Any]]:
         """Forms at nodes, in balls."""
-        (d, k), m, places = self._nodes.axes.shape, self._many, self._longer[which]
-        whole = arb_mat(m, d + 1, [arb(x) for x in rows_of(self._formed)(*y)])
-        turn = np.zeros((d + 1, k + 1))
-        turn[:d, :k], turn[d, k] = self._nodes.axes, 1.0
-        along = whole * arb_mat(d + 1, k + 1, turn.ravel().tolist())
-        nodes = arb_mat(len(places), k + 1, places.ravel().tolist())
-        return list((nodes * along.transpose()).tolist())
+        places = self._longer[which]
+        nodes = arb_mat(len(places), self._turn.shape[1], places.ravel().tolist())
+        return list((nodes * self._rows(y).transpose()).tolist())
+
+    def _rows(self, y: list[Any]) -> Any:
+        """Forms along the axes, and their offsets, in balls."""
+        (d, k), turn = self._nodes.axes.shape, self._turn
+        whole = arb_mat(self._many, d + 1, [arb(x) for x in rows_of(self._formed)(*y)])
+        return whole * arb_mat(d + 1, k + 1, turn.ravel().tolist())
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
@@ -253,14 +256,40 @@ class Averages:
         return found
 
 
+def _balls(found: Array, error: Array) -> list[Any]:
+    return [arb(v, e) for v, e in zip(found.tolist(), error.tolist(), strict=True)]
+
+
 def _doubles(rows: Iterable[Sequence[Any]]) -> tuple[Array, Array]:
     """Balls as doubles, and their rounding; one row after the other, as there may be many."""
     both = np.array([[[float(x) for x in row], [float(x.rad()) for x in row]] for row in rows])
     return both[:, 0], EPSILON * np.abs(both[:, 0]) + both[:, 1]
 
 
+def _is_sharp(balls: Sequence[Any]) -> bool:
+    """Whether a value and the length of its gradient have all digits."""
+    sizes = [[abs(float(part(x))) for x in balls] for part in (arb.mid, arb.rad)]
+    value, error = sizes
+    return error[0] <= SHARP * value[0] and max(error[1:]) <= SHARP * max(value[1:])
+
+
+@functools.lru_cache(maxsize=64)
+def enclosed_code(formed: Formed) -> Code | None:
+    """Program of an integrand and its derivatives; None where two doubles do not compute it."""
+    program = program_of(formed.forms.function, formed.variables)
+
+    def written(e: sp.Expr) -> sp.Expr:
+        for function, form in ENCLOSED.items():
+            e = e.replace(function, form)
+        return e
+
+    steps = [(name, written(step)) for name, step in program.steps]
+    return coded(formed.variables, steps, [written(e) for e in program.results])
+
+
 def _same(one: list[Any], other: list[Any], bits: int) -> bool:
     """Whether two places are equal up to the rounding of the other to this many bits."""
+    bits = max([bits, *(x.bits() for x in other)])  # a state that is given may have more
     far = [abs(float(a - b)) for a, b in zip(one, other, strict=True)] if other else []
     return bool(far) and max(far) <= 2.0 ** (LAST - bits) * max(abs(float(a)) for a in one)
 
@@ -269,13 +298,11 @@ def _same(one: list[Any], other: list[Any], bits: int) -> bool:
 def averages(loss: Loss, nodes: Nodes) -> Balls:
     """Loss as a function of exact numbers, known to about twelve digits."""
     plain = numeric(loss.form.plain, loss.y, (), "ball")
-    average = _around_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
+    average = _of_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
     curved: list[tuple[Array, Array]] = []
 
     def both(y: Sequence[Any]) -> list[Any]:
-        found, error = (part.tolist() for part in average(y))
-        outside = plain.both(*y)
-        return [p + arb(v, e) for p, v, e in zip(outside, found, error, strict=True)]
+        return [p + x for p, x in zip(plain.both(*y), average(y), strict=True)]
 
     def rates(y: Sequence[Any], dy: Sequence[Any]) -> list[Any]:
         place = np.array([float(x) for x in y])
@@ -288,12 +315,12 @@ def averages(loss: Loss, nodes: Nodes) -> Balls:
     return Balls(both, rates, None, KNOWN)
 
 
-def _around_one(nodes: Nodes) -> Callable[[Sequence[Any]], tuple[Array, Array]]:
+def _of_one(nodes: Nodes) -> Callable[[Sequence[Any]], list[Any]]:
     return Averages(nodes.formed[0], nodes.parts[0]).both
 
 
-def _of_doubles(nodes: Nodes, y: Sequence[Any]) -> tuple[Array, Array]:
-    """Sums of several integrands, which do not cancel much, and their rounding."""
+def _of_doubles(nodes: Nodes, y: Sequence[Any]) -> list[Any]:
+    """Sums of several integrands, which do not cancel much."""
     place = np.array([float(x) for x in y])
     total, size = np.sum([one.summed(place, rule) for one, rule in nodes.rules(place)], axis=0)
-    return total, ROUNDED * size
+    return _balls(total, ROUNDED * size)

@@ -15,9 +15,11 @@ import numpy as np
 import sympy as sp
 from flint import arb
 from numpy.typing import NDArray
+from sympy.codegen.cfunctions import expm1, log1p
 
 from flows.core.axis_field import Code
 from flows.core.balls import precision
+from flows.expectations.changed_functions import Magnitude, Sign
 from symbolic.language.lower import lower
 
 __all__ = ["BITS", "Builder", "beginning", "coded", "split", "valued"]
@@ -29,9 +31,11 @@ UPWARD = 1 + 2.0**-40
 
 
 # Operations, as the loop numbers them; the angle of (y, x) is that at which the point (x, y) is.
-# The last two are `e^x - 1` and `log(1 + x)`.
+# The last four are `e^x - 1`, `log(1 + x)`, `|x|` and the sign of `x`.
 ADD, MULTIPLY, DIVIDE, ROOT, ANGLE, EXPONENTIAL, LOGARITHM, SINE, COSINE, EXPM1, LOG1P = range(11)
+MAGNITUDE, SIGN = 11, 12
 FUNCTIONS = {sp.exp: EXPONENTIAL, sp.log: LOGARITHM, sp.sin: SINE, sp.cos: COSINE}
+FUNCTIONS |= {expm1: EXPM1, log1p: LOG1P, Magnitude: MAGNITUDE, Sign: SIGN}
 
 
 class _Unknown(Exception):
@@ -211,12 +215,7 @@ class Builder:
                 turned = whole.multiply(p, inverse(whole.add(found, found)))
             elif operation != ANGLE:
                 found = whole.function(operation, x)
-                if operation in (SINE, COSINE):
-                    across = whole.function(SINE + COSINE - operation, x)
-                    slope = across if operation == SINE else whole.minus(across)
-                else:
-                    slope = found if operation == EXPONENTIAL else inverse(x)
-                turned = whole.multiply(slope, p)
+                turned = whole.multiply(whole._slope(operation, x, found), p)
             else:
                 found = whole.angle(x, y)
                 across = whole.add(whole.multiply(y, p), whole.minus(whole.multiply(x, q)))
@@ -225,6 +224,18 @@ class Builder:
             values.append(found)
             moved.append(turned)
         return whole.code([rate(k) for k in results])
+
+    def _slope(self, operation: int, x: int, value: int) -> int:
+        """Derivative of a function of one number, whose value is known."""
+        if operation in (SINE, COSINE):
+            across = self.function(SINE + COSINE - operation, x)
+            return across if operation == SINE else self.minus(across)
+        if operation in (LOGARITHM, LOG1P):
+            below = x if operation == LOGARITHM else self.add(self.one, x)
+            return self.divide(self.one, below)
+        if operation in (MAGNITUDE, SIGN):
+            return self.zero if operation == SIGN else self.function(SIGN, x)
+        return value if operation == EXPONENTIAL else self.add(self.one, value)
 
     def _needed(self, results: Sequence[int]) -> set[int]:
         """All registers that these are made of."""

@@ -238,8 +238,7 @@ def energy_piece(
             field=field,
             weights=np.zeros(0),
             shape=np.array([size, 0, 0]),
-            # Averages know a gradient to rounding: LSODA takes the fewest of them.
-            auto=_solvers(rtol, many, 0.0 if exact.known else since * float(np.abs(h).max()), dear)
+            auto=_solvers(rtol, many, since * float(np.abs(h).max()), dear)
             if moving
             else SLOW,  # LSODA crawls where nothing moves
             axis_field=compiled,

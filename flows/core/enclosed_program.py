@@ -50,7 +50,7 @@ def multiplied(a, b, ra, c, d, rb):
     """Product of balls."""
     high, low = multiply(a, b, c, d)
     one, other = magnitude(a), magnitude(c)
-    lost = where_less(0.0, smaller(one, other), UNDERFLOW, 0.0)
+    lost = where_less(0.0, smaller(one + ra, other + rb), UNDERFLOW, 0.0)
     return high, low, one * rb + other * ra + ra * rb + SHARP * magnitude(high) + lost
 
 

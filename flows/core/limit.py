@@ -65,12 +65,15 @@ class Balls(NamedTuple):
         `coarse(y)`, the Hessian in two doubles, an `arb_mat`, or None where they do not tell it.
     known : float
         Relative error of a number at best; 0 where more bits always give more digits.
+    quick : callable, optional
+        `quick(y)`, as `both` in two doubles, whatever the precision; None where they do not tell.
     """
 
     both: Callable[[Sequence[Any]], list[Any]]
     rates: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
     coarse: Callable[[Sequence[Any]], Any] | None = None
     known: float = 0.0
+    quick: Callable[[Sequence[Any]], list[Any] | None] | None = None
 
     def hessian(self, y: Sequence[Any]) -> list[list[Any]]:
         """Hessian, row by row."""

@@ -28,8 +28,8 @@ def _moments(rows, own, places, weights, operation, operands, constants, results
         Of the forms, along the axes of the places, and their offsets: high, low, radius.
     own : ndarray, shape (s, 3)
         Variables besides, the same at all nodes.
-    places, weights : ndarray, shape (M, k) and (M,)
-        The nodes.
+    places, weights : ndarray, shape (M, k, 3) and (M, 3)
+        The nodes: high, low, radius.
     operation, operands, constants, results : ndarray
         The program, see :class:`flows.core.axis_field.Code`, of forms and then variables besides.
     found : ndarray, shape (R, k + 1, 3)
@@ -40,8 +40,8 @@ def _moments(rows, own, places, weights, operation, operands, constants, results
     first = still + len(constants)
     r = np.empty((3 * (first + len(operation)), WIDTH))
     total = np.zeros((3 * count * long, WIDTH))
-    x = np.zeros((long + 1, WIDTH))  # places, one, weights
-    x[long - 1] = 1.0
+    x = np.zeros((3 * (long + 1), WIDTH))  # places, one, weights
+    x[3 * (long - 1)] = 1.0
     none = spread(0.0)
     for i in range(len(own)):
         for part in range(3):
@@ -52,14 +52,16 @@ def _moments(rows, own, places, weights, operation, operands, constants, results
     for begin in range(0, len(places), WIDTH):
         for e in range(WIDTH):
             node = min(begin + e, len(places) - 1)
-            for p in range(long - 1):
-                x[p, e] = places[node, p]
-            x[long, e] = weights[node] if begin + e < len(places) else 0.0
+            for part in range(3):
+                for p in range(long - 1):
+                    x[3 * p + part, e] = places[node, p, part]
+                there = weights[node, part] if begin + e < len(places) else 0.0
+                x[3 * long + part, e] = there
         for i in range(many):
             a, b, off = none, none, none
             for p in range(long):
                 row = spread(rows[i, p, 0]), spread(rows[i, p, 1]), spread(rows[i, p, 2])
-                c, d, left = scaled(row, load(x, p))
+                c, d, left = scaled(row, get(x, p))
                 a, b, off = added(a, b, off, c, d, left)
             put(r, i, a, b, off)
         for s in range(len(operation)):
@@ -82,10 +84,10 @@ def _moments(rows, own, places, weights, operation, operands, constants, results
                 a, b, off = get(r, k)
             put(r, k, a, b, off)
         for j in range(count):
-            term = scaled(get(r, results[j]), load(x, long))
+            term = scaled(get(r, results[j]), get(x, long))
             for p in range(long):
                 at = j * long + p
-                a, b, off = scaled(term, load(x, p))
+                a, b, off = scaled(term, get(x, p))
                 c, d, left = get(total, at)
                 a, b, off = added(a, b, off, c, d, left)
                 put(total, at, a, b, off)
@@ -114,16 +116,15 @@ def put(r, k, high, low, off):
 
 
 @loop
-def scaled(ball, number):
-    """Product with doubles."""
-    zero = spread(0.0)
-    return multiplied(ball[0], ball[1], ball[2], number, zero, zero)
+def scaled(one, other):
+    """Product of two balls that are tuples."""
+    return multiplied(one[0], one[1], one[2], other[0], other[1], other[2])
 
 
 moments = loop(
     _moments,
     signature_of(
-        *("real 3", "real 2", "real 2", "real 1"),
+        *("real 3", "real 2", "real 3", "real 2"),
         *("whole 1", "whole 2", "real 2", "whole 1", "real 3"),
     ),
 )

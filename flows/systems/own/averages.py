@@ -18,27 +18,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
-from flows.core.axis_field import Code
 from flows.core.balls import precision
 from flows.core.limit import Balls
-from flows.expectations.changed_functions import ENCLOSED
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
-from flows.systems.own.code import coded, split
+from flows.systems.own.in_pairs import InPairs, along, enclosed_code, rows_of
 from flows.systems.own.loss import Loss
-from flows.systems.own.nodes import Nodes, rows_of
-from flows.systems.own.numeric import numeric, program_of
+from flows.systems.own.nodes import Nodes
+from flows.systems.own.numeric import numeric
 
 __all__ = ["KNOWN", "averages"]
 
 #: What changes tell of a sum, relative to it, if not much else cancels.
 KNOWN = 1e-12
-# Bits of what is then rounded to two doubles; all digits of what is known to the second part.
-PAIR_BITS, SHARP = 160, 1e-14
+# All digits are known of what is known to this part.
+SHARP = 1e-14
 EPSILON = float(np.finfo(float).eps)
 # They are doubled no further than these; how many nodes tell how many bits it takes.
 MORE, MOST_BITS, SOME = 1.6, 4000, 16
@@ -102,10 +99,12 @@ class Averages:
         self._anchor: _Anchor | None = None
         self._last: tuple[list[Any], int] = ([], 0)
         self._moves: Array | None = None
-        self._moved: Any = None
-        (d, k), self._code = nodes.axes.shape, enclosed_code(formed)
-        self._turn = np.zeros((d + 1, k + 1))
-        self._turn[:d, :k], self._turn[d, k] = nodes.axes, 1.0
+        self._pairs: InPairs | None = None
+        if enclosed_code(formed) is not None:
+            exact = np.zeros((*nodes.places.shape, 3)), np.zeros((len(nodes), 3))
+            for all_digits, known in zip(exact, (nodes.places, nodes.weights), strict=True):
+                all_digits[..., 0] = known
+            self._pairs = InPairs(formed, nodes.axes, *exact)
         rows = enumerate(self._tape.rows, self._tape.count)
         self._sums = tuple(k for k, row in rows if row.operation == "add")
 
@@ -117,51 +116,14 @@ class Averages:
         place = [arb(x).mid() for x in y]
         anchor, again = self._anchor, ctx.prec > self._last[1] and _same(place, *self._last)
         self._last = place, ctx.prec
-        if anchor is None and self._code is not None:
-            found = self._in_pairs(place)
+        if anchor is None and self._pairs is not None:
+            found = self._pairs.both(place)
             if found is not None and (not again or _is_sharp(found)):
                 return found
         here = anchor is not None and again and _same(place, anchor.y, anchor.bits)
         if anchor is None or (again and not (here and anchor.sharp)):
             self._anchor = anchor = self._anchored(place, ctx.prec)
         return _balls(*self._around(anchor, place))
-
-    def _in_pairs(self, y: list[Any]) -> list[Any] | None:
-        """Value and gradient by two doubles at each node; None where they do not know them."""
-        from flows.expectations.enclosed import moments  # Numba, where it is needed
-
-        assert self._code is not None
-        with precision(PAIR_BITS):
-            rows = np.array([split(x) for x in self._rows(y).entries()])
-            own = np.array([split(y[k]) for k in self._formed.beside]).reshape(-1, 3)
-        found = np.empty((len(self._code.results), self._longer.shape[1], 3))
-        rows = rows.reshape(self._many, -1, 3)
-        moments(rows, own, self._nodes.places, self._nodes.weights, *self._code, found)
-        if not np.isfinite(found).all():
-            return None
-        with precision(PAIR_BITS):
-            sums = [arb(high, off) + low for high, low, off in found.reshape(-1, 3).tolist()]
-            size = self._longer.shape[1]
-            moments = sums[size : (1 + self._many) * size]
-            total = [
-                sums[size - 1],
-                *(self._moving(y) * arb_mat(len(moments), 1, moments)).entries(),
-            ]
-            for k, entry in enumerate(self._formed.beside, 1 + self._many):
-                total[1 + entry] += sums[(k + 1) * size - 1]
-        return total
-
-    def _moving(self, y: list[Any]) -> Any:
-        """Derivatives of the rows of forms by the entries, each known to its last bits."""
-        if self._moved is not None:
-            return self._moved
-        along = self._along(y).reshape(len(y), -1)
-        found = arb_mat(
-            *along.shape, [arb(x, ADDED * EPSILON * abs(x)) for x in along.ravel().tolist()]
-        )
-        if self._formed.forms.affine:
-            self._moved = found
-        return found
 
     def _anchored(self, y: list[Any], bits: int) -> _Anchor:
         """Registers at a state, with as many bits as it takes to know all sums."""
@@ -195,14 +157,8 @@ class Averages:
     def _forms(self, y: list[Any], which: slice) -> list[list[Any]]:
         """Forms at nodes, in balls."""
         places = self._longer[which]
-        nodes = arb_mat(len(places), self._turn.shape[1], places.ravel().tolist())
-        return list((nodes * self._rows(y).transpose()).tolist())
-
-    def _rows(self, y: list[Any]) -> Any:
-        """Forms along the axes, and their offsets, in balls."""
-        (d, k), turn = self._nodes.axes.shape, self._turn
-        whole = arb_mat(self._many, d + 1, [arb(x) for x in rows_of(self._formed)(*y)])
-        return whole * arb_mat(d + 1, k + 1, turn.ravel().tolist())
+        nodes = arb_mat(len(places), places.shape[1], places.ravel().tolist())
+        return list((nodes * along(self._formed, self._nodes.axes, y).transpose()).tolist())
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
@@ -271,20 +227,6 @@ def _is_sharp(balls: Sequence[Any]) -> bool:
     sizes = [[abs(float(part(x))) for x in balls] for part in (arb.mid, arb.rad)]
     value, error = sizes
     return error[0] <= SHARP * value[0] and max(error[1:]) <= SHARP * max(value[1:])
-
-
-@functools.lru_cache(maxsize=64)
-def enclosed_code(formed: Formed) -> Code | None:
-    """Program of an integrand and its derivatives; None where two doubles do not compute it."""
-    program = program_of(formed.forms.function, formed.variables)
-
-    def written(e: sp.Expr) -> sp.Expr:
-        for function, form in ENCLOSED.items():
-            e = e.replace(function, form)
-        return e
-
-    steps = [(name, written(step)) for name, step in program.steps]
-    return coded(formed.variables, steps, [written(e) for e in program.results])
 
 
 def _same(one: list[Any], other: list[Any], bits: int) -> bool:

@@ -96,6 +96,7 @@ class Increment:
         self._back = self._axes.transpose()
         self._twofold: Twofold | None = None
         self._codes: tuple[Code, Code, Array] | None = None
+        self._quick = loss.quick
         self._size = [arb(1)] * size
         self.size, self.allowed = np.ones(size), np.zeros(size)
 
@@ -250,6 +251,12 @@ class Increment:
                 return np.asarray(found)
             self._twofold = None  # nor will they later in the chart
         allowed = self._relative * self.allowed
+        if self._quick is not None and np.isfinite(u).all():
+            with precision(BITS):
+                found, error = self._turned(self._quick(self._place(u)))
+            if (error <= allowed).all():
+                return found
+            self._quick = None
         return self._gradient(u, lambda _, error: bool((error <= allowed).all()))[0]
 
     def slopes(self, floored: Array) -> tuple[Array, Array]:
@@ -269,10 +276,7 @@ class Increment:
         # Where more bits are not kept, they are asked for as long as a closer look tells more.
         while bits <= MOST_BITS and np.isfinite(u).all():
             with precision(int(bits)), contextlib.suppress(Undecided):
-                slopes = self.loss.both(self._place(u))[1:]
-                turned = (self._back * arb_mat(len(slopes), 1, slopes)).entries()
-                found = np.array([float(x) for x in turned])
-                error = np.array([float(x.rad()) for x in turned])
+                found, error = self._turned(self.loss.both(self._place(u)))
                 if known(found, error):
                     self.bits = self.bits if self.loss.known else bits
                     return found, error
@@ -282,6 +286,13 @@ class Increment:
                     before = float(error.max())
             bits *= MORE
         return np.full(len(u), np.nan), np.full(len(u), np.nan)
+
+    def _turned(self, both: list[Any] | None) -> tuple[Array, Array]:
+        """Gradient along the axes and its error, which is infinite of what is not known."""
+        if both is None:
+            return np.full(len(self.centre), np.nan), np.full(len(self.centre), np.inf)
+        turned = (self._back * arb_mat(len(self.centre), 1, both[1:])).entries()
+        return np.array([float(x) for x in turned]), np.array([float(x.rad()) for x in turned])
 
     def curvature(self, u: Array) -> Array:
         """Hessian in the user's coordinates, in balls and rounded; NaN where no bits tell it."""

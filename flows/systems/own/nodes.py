@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from flint import arb
@@ -14,11 +13,12 @@ from flows.core.quadrature_rules import Rule
 from flows.expectations.forms import Forms
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
+from flows.systems.own.in_pairs import rows_of
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
-from symbolic.language.lower import NoBall, lower
+from symbolic.language.lower import NoBall
 
-__all__ = ["Nodes", "has_changes", "rows_of"]
+__all__ = ["Nodes", "has_changes"]
 
 
 def has_changes(loss: Loss) -> bool:
@@ -33,12 +33,6 @@ def has_changes(loss: Loss) -> bool:
     except NoBall:
         return False
     return True
-
-
-@functools.lru_cache(maxsize=64)
-def rows_of(formed: Formed) -> Any:
-    """`A` and `b` in balls, row by row."""
-    return lower(list(formed.forms.rows), formed.forms.y, "ball")
 
 
 @dataclass(frozen=True, eq=False)

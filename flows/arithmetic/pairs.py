@@ -20,8 +20,8 @@ from numba.core.cgutils import get_or_insert_function
 from flows.arithmetic.kept import loop, unfolded
 from flows.arithmetic.vectors import MAGIC, intrinsic_of_numbers, power_of_two, where_less
 
-__all__ = ["add", "arctangent", "divided", "exponential", "gather", "joined", "logarithm"]
-__all__ += ["multiply", "product", "sine"]
+__all__ = ["add", "arctangent", "divided", "error_function", "exponential", "gather", "joined"]
+__all__ += ["logarithm", "multiply", "product", "sine"]
 
 # A turn by a multiple of pi / PARTS leaves an angle below pi / 64, of which so many terms of the
 # series are more than 2^-106 of the first; those from the second number on, in doubles.
@@ -31,6 +31,8 @@ PARTS, TERMS, ROUGH = 32, 13, 6
 HALVES, POWERS, HEAVY = 9, 10, 6
 # The logarithm of a number that is nearer to one is found by how far it is from one.
 NEAR_ONE = 0.5
+# An error function is one of an argument up to this; its series has so many terms.
+ERF_END, ERF_TERMS = 8.5, 200
 # A sine is one of an angle below half a right angle, whose series has so many terms.
 SWINGS = 28
 # Bits of what is then rounded to two doubles.
@@ -54,6 +56,8 @@ with ctx.workprec(BITS):
     QUARTER = np.array([_QUARTER, *_pairs([arb.pi() / 2 - _QUARTER])[0]])
     WAVES = _pairs(arb((-1) ** (k // 2)) / arb.fac_ui(k) for k in range(SWINGS))
     FACTORIALS = _pairs(arb(1) / arb.fac_ui(k + 1) for k in range(POWERS))
+    ODD = _pairs(arb(1) / (2 * k + 3) for k in range(ERF_TERMS))
+    ERF_SLOPE = _pairs([2 / arb.pi().sqrt()])[0]
     SERIES = _pairs(arb((-1) ** k) / (2 * k + 1) for k in range(TERMS))
 
 
@@ -193,6 +197,28 @@ def exponential(a, b, less):
     p, e = add(p, e, -1.0, 0.0)
     own = times(k, k)  # zero where the difference is what the series has
     return where_less(own, 0.5, s, p), where_less(own, 0.5, s_low, e)
+
+
+@loop
+def error_function(a, b):
+    r"""Error function of a pair of size `ERF_END` at most.
+
+    .. math:: \operatorname{erf} x = \frac{2 x}{\sqrt\pi} e^{-x^2}
+              \left(1 + \frac{2 x^2}3 \left(1 + \frac{2 x^2}5 (1 + \ldots)\right)\right)
+
+    All terms have one sign. The error is below `2^-92` of it.
+    """
+    z, z_low = multiply(a, b, a, b)
+    r, low = exponential(times(z, -1.0), times(z_low, -1.0), 0.0)
+    z, z_low = times(z, 2.0), times(z_low, 2.0)
+    s, s_low = plus(times(a, 0.0), 1.0), times(a, 0.0)
+    for n in range(ERF_TERMS - 1, -1, -1):
+        s, s_low = multiply(s, s_low, ODD[n, 0], ODD[n, 1])
+        s, s_low = multiply(s, s_low, z, z_low)
+        s, s_low = add(s, s_low, 1.0, 0.0)
+    s, s_low = multiply(s, s_low, r, low)
+    s, s_low = multiply(s, s_low, ERF_SLOPE[0], ERF_SLOPE[1])
+    return multiply(s, s_low, a, b)
 
 
 @loop

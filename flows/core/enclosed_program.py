@@ -14,12 +14,20 @@ import numpy as np
 
 from flows.arithmetic import pairs
 from flows.arithmetic.kept import loop, unfolded
-from flows.arithmetic.pairs import add, divided, exponential, multiply, product
+from flows.arithmetic.pairs import (
+    ERF_END,
+    add,
+    divided,
+    error_function,
+    exponential,
+    multiply,
+    product,
+)
 from flows.arithmetic.signatures import signature_of
 from flows.arithmetic.vectors import larger, magnitude, smaller, where_less
 
 __all__ = ["added", "defect", "evaluate", "moves", "multiplied", "plain", "quotient", "raised"]
-__all__ += ["step", "turned"]
+__all__ += ["spread_out", "step", "turned"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -34,6 +42,8 @@ RAISED, HIGHEST, BLURRED = 2.0**-100, 600.0, 1e-3
 # A logarithm is right to this part of itself and of one, and that of a number plus one to four
 # times this part of itself; a sine to the next one, of angles up to the last.
 LOGGED, WAVED, WIDEST = 2.0**-99, 2.0**-100, 1e6
+# An error function is right to this part of it, and farther out it is one up to the second number.
+SPREAD, BEYOND = 2.0**-91, 3e-33
 # Radii are rounded to nearest.
 UPWARD = 1 + 2.0**-40
 
@@ -81,6 +91,15 @@ def raised(a, b, ra, less):
 
 
 @loop
+def spread_out(a, b, ra):
+    """Error function of a ball."""
+    inside = smaller(larger(a, -ERF_END), ERF_END)
+    high, low = error_function(inside, where_less(magnitude(a), ERF_END, b, 0.0))
+    far = where_less(magnitude(a), ERF_END, 0.0, BEYOND)
+    return high, low, 1.2 * ra + SPREAD * magnitude(high) + far
+
+
+@loop
 def step(operation, a, b, ra, c, d, rb):
     """One operation of balls, those of `flows.systems.own.code` in order.
 
@@ -112,6 +131,8 @@ def step(operation, a, b, ra, c, d, rb):
         if abs(a) > 2.0 * ra:
             return math.copysign(1.0, a), 0.0, 0.0
         return 0.0, 0.0, 1.0 if ra > 0.0 else 0.0
+    if operation == 13:
+        return spread_out(a, b, ra)
     more = 1.0 if operation == 10 else 0.0
     whole = a + more
     if not (whole > 4.0 * ra and LEAST < whole < 1.0 / LEAST):
@@ -142,7 +163,7 @@ def plain(operation, a, b):
     if operation == 6:
         return math.log(a)
     if operation > 10:
-        return abs(a) if operation == 11 else np.sign(a)
+        return abs(a) if operation == 11 else math.erf(a) if operation == 13 else np.sign(a)
     if operation > 8:
         return math.expm1(a) if operation == 9 else math.log1p(a)
     if operation > 6:

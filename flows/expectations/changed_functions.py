@@ -15,7 +15,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 
 from symbolic.language.stable import LogCosh, Sigmoid, Softplus
 
-__all__ = ["ENCLOSED", "FUNCTIONS", "STEPS", "Magnitude", "Sign", "changed"]
+__all__ = ["ENCLOSED", "FUNCTIONS", "STEPS", "ErrorFunction", "Magnitude", "Sign", "changed"]
 
 # Beyond this change of an argument a function is evaluated at both ends: then they are apart.
 APART = 0.5
@@ -29,6 +29,10 @@ class Magnitude(sp.Function):
 
 class Sign(sp.Function):
     """The sign of a number, of functions without jumps."""
+
+
+class ErrorFunction(sp.Function):
+    """The error function."""
 
 
 class _Function(NamedTuple):
@@ -105,6 +109,8 @@ def _tanh_enclosed(a: Any) -> Any:
 #: As they are computed in two doubles, of numbers of any size.
 ENCLOSED: dict[Any, Callable[..., Any]] = {
     sp.tanh: _tanh_enclosed,
+    sp.erf: ErrorFunction,
+    sp.asinh: lambda a: Sign(a) * log1p(Magnitude(a) + Magnitude(a) ** 2 / (1 + sp.sqrt(1 + a**2))),
     Sigmoid: lambda a: sp.exp((a - Magnitude(a)) / 2) / (1 + sp.exp(-Magnitude(a))),
     Softplus: lambda a: (a + Magnitude(a)) / 2 + log1p(sp.exp(-Magnitude(a))),
     LogCosh: lambda a: Magnitude(a) + log1p(expm1(-2 * Magnitude(a)) / 2),

@@ -14,7 +14,16 @@ from flows.arithmetic.kept import loop
 from flows.arithmetic.pairs import add
 from flows.arithmetic.signatures import signature_of
 from flows.arithmetic.vectors import WIDTH, load, spread, store
-from flows.core.enclosed_program import SHARP, UPWARD, added, multiplied, quotient, raised, step
+from flows.core.enclosed_program import (
+    SHARP,
+    UPWARD,
+    added,
+    multiplied,
+    quotient,
+    raised,
+    spread_out,
+    step,
+)
 
 __all__ = ["moments"]
 
@@ -76,6 +85,8 @@ def _moments(rows, own, places, weights, operation, operands, constants, results
                 a, b, off = quotient(a, b, off, c, d, left)
             elif what == 5 or what == 9:
                 a, b, off = raised(a, b, off, 1.0 if what == 9 else 0.0)
+            elif what == 13:
+                a, b, off = spread_out(a, b, off)
             else:
                 for e in range(WIDTH):
                     one, other = r[3 * y : 3 * y + 3, e], r[3 * z : 3 * z + 3, e]

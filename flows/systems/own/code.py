@@ -19,7 +19,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 
 from flows.core.axis_field import Code
 from flows.core.balls import precision
-from flows.expectations.changed_functions import Magnitude, Sign
+from flows.expectations.changed_functions import ErrorFunction, Magnitude, Sign
 from symbolic.language.lower import lower
 
 __all__ = ["BITS", "Builder", "beginning", "coded", "split", "valued"]
@@ -31,11 +31,11 @@ UPWARD = 1 + 2.0**-40
 
 
 # Operations, as the loop numbers them; the angle of (y, x) is that at which the point (x, y) is.
-# The last four are `e^x - 1`, `log(1 + x)`, `|x|` and the sign of `x`.
+# The last five are `e^x - 1`, `log(1 + x)`, `|x|`, the sign of `x` and the error function.
 ADD, MULTIPLY, DIVIDE, ROOT, ANGLE, EXPONENTIAL, LOGARITHM, SINE, COSINE, EXPM1, LOG1P = range(11)
-MAGNITUDE, SIGN = 11, 12
+MAGNITUDE, SIGN, ERF = 11, 12, 13
 FUNCTIONS = {sp.exp: EXPONENTIAL, sp.log: LOGARITHM, sp.sin: SINE, sp.cos: COSINE}
-FUNCTIONS |= {expm1: EXPM1, log1p: LOG1P, Magnitude: MAGNITUDE, Sign: SIGN}
+FUNCTIONS |= {expm1: EXPM1, log1p: LOG1P, Magnitude: MAGNITUDE, Sign: SIGN, ErrorFunction: ERF}
 
 
 class _Unknown(Exception):
@@ -235,6 +235,9 @@ class Builder:
             return self.divide(self.one, below)
         if operation in (MAGNITUDE, SIGN):
             return self.zero if operation == SIGN else self.function(SIGN, x)
+        if operation == ERF:
+            bell = self.function(EXPONENTIAL, self.minus(self.multiply(x, x)))
+            return self.multiply(self.constant(2 / sp.sqrt(sp.pi)), bell)
         return value if operation == EXPONENTIAL else self.add(self.one, value)
 
     def _needed(self, results: Sequence[int]) -> set[int]:

@@ -32,6 +32,9 @@ FUNCTIONS = {
         lambda z: (-z * z / 2).exp(),
         lambda z: -z * (-z * z / 2).exp(),
     ),
+    "error function": (sp.erf, arb.erf, lambda z: 2 / arb.pi().sqrt() * (-z * z).exp()),
+    "area sine": (sp.asinh, arb.asinh, lambda z: 1 / (1 + z * z).sqrt()),
+    "arc tangent": (sp.atan, arb.atan, lambda z: 1 / (1 + z * z)),
     "rational": (
         lambda z: z / (1 + z**2),
         lambda z: z / (1 + z * z),

@@ -63,7 +63,7 @@ __all__ = ["axis_terms", "energy_piece"]
 # is asked for more. BDF is for many entries, where an evaluation costs more than a step.
 SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF", 0.1),)
 # LSODA is asked for no less than this, where `s |h|` is below that; BDF from this many entries on.
-LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
+LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e3, 24
 # Compiled steps are taken for no more entries: their linear algebra is plain loops. Many members
 # share them up to the second number; beyond it charts of all cost more than runs alone.
 MOST_COMPILED, MOST_TOGETHER = 150, 64

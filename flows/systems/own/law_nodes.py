@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Sequence
@@ -98,11 +99,13 @@ def critical_near(loss: Loss, point: Point, where: Array) -> tuple[Point, bool]:
     """
     near = fractions(where.tolist(), *SIMPLE)
     at = list(near or [sp.Float(x, 60) for x in where.tolist()])
-    for _ in range(STEPS):
-        move, critical = _step(over_nodes(loss, replace(point, at=tuple(at))))
-        if critical:
-            return replace(point, at=tuple(at)), False
-        at = [a + m for a, m in zip(at, move, strict=True)]
+    # Beside the point functions may vary along more directions, with too many nodes.
+    with contextlib.suppress(NoLaw):
+        for _ in range(STEPS):
+            move, critical = _step(over_nodes(loss, replace(point, at=tuple(at))))
+            if critical:
+                return replace(point, at=tuple(at)), False
+            at = [a + m for a, m in zip(at, move, strict=True)]
     guess = fractions(where.tolist(), *GUESSED)
     if guess is None or not _step(over_nodes(loss, replace(point, at=guess)))[1]:
         raise NoLaw("limit not found: no critical point is near")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flows.core.errors import InputError
 from flows.systems.field.in_blocks import InBlocks
-from flows.systems.own.given import loss_of
+from flows.systems.own.given import closed, loss_of
 from flows.systems.own.polynomial import block_shapes, stated_terms, written_entries
 from flows.systems.own.sound_state import feature_names
 from flows.systems.own.steps import stated_steps
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from symbolic.evidence.derivation import Document
 
 __all__ = ["Defined"]
-
-# Runs of a method of several steps that is chosen by name are off by this factor more (CVODE).
-SEVERAL = 100.0
 
 
 @functools.lru_cache(maxsize=64)
@@ -99,9 +96,8 @@ class Defined(InBlocks):
 
     @property
     def _view(self) -> View:
-        given = self.blocks, self.expression, self.potentials
-        rtol, _, _, multistep = self.steps
-        return View(*given, self.arithmetic, self.tolerance, (SEVERAL if multistep else 1.0) * rtol)
+        known = tuple((name, closed(self.blocks, p)) for name, p in self.potentials)
+        return View(self._loss, known, self.arithmetic, self.tolerance, self.steps)
 
     def derive(self) -> Document:
         r"""Derive gradient, closed form of expectations, Hessian, Lie derivatives, invariants.

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,8 @@ from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
 from flows.systems.own.exact import from_doubles
-from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.exact_view import ExactView
+from flows.systems.own.graded import better_axes
 from flows.systems.own.in_plane import UNSEEN, few_looks, left_by, reached
 from flows.systems.own.increment import (
     FIELD_TWOFOLD,
@@ -48,7 +48,6 @@ from flows.systems.own.increment import (
     orthonormal,
 )
 from flows.systems.own.loss import Loss
-from flows.systems.own.nodes import Nodes
 from flows.systems.own.serving import Serving
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.sound_state import SoundState
@@ -86,30 +85,20 @@ LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
 
 
 def energy_piece(
-    loss: Any,
-    exact: Balls,
-    nodes: Nodes | None,
-    observed: Callable[..., SoundState],
+    view: ExactView,
     steps: tuple[float, float, bool, bool],
     frame: Any,
     state: SoundState,
     time: float,
-    *,
-    graded: Axes | None = None,
-    dear: bool = False,
-    codes: tuple[Code | None, Code | None] = (None, None),
 ) -> EnergyPiece:
     """Piece that begins with an exact state.
 
     Parameters
     ----------
-    loss, exact : Loss, Balls
-        The loss in doubles, of which only the Hessian is taken where it has no program, and in
-        balls.
-    nodes : Nodes, optional
-        The rule of its expectation.
-    observed : callable
-        As of :class:`EnergyPiece`.
+    view : ExactView
+        The loss in doubles, of which only the Hessian is taken where it has a program, and in
+        balls, with the rule of its expectation. Evaluations of one that is not compiled are dear:
+        they cost more than a step also with few entries.
     steps : tuple
         Relative and absolute tolerance of the solver's steps, whether stiff ones damp, and whether
         a multistep method has other ones.
@@ -117,22 +106,18 @@ def energy_piece(
         Where it begins.
     time : float
         When.
-    graded : callable, optional
-        Axes of the Hessian that are sharper than doubles.
-    dear : bool
-        Whether an evaluation costs more than a step also with few entries.
-    codes : tuple of Code, optional
-        Programs of the gradient and of its rates, of a loss that does not tell them.
     """
+    loss, exact, nodes = view.loss, view.exact, view.rule
     centre = from_doubles(state.digits)
-    rule = nodes
     size, since = len(centre), time + frame.unit
+    dear = not isinstance(loss, Loss)
+    coded = not dear and nodes is None and size <= MOST_COMPILED
     still = np.zeros(size)
 
     def hessian(increment: Increment, u: Array, s: float) -> Array:
         if size > FEW or exact.known:
             place = np.array([float(x) for x in increment.place(u)])
-            found = loss.hessian(place, rule)
+            found = loss.hessian(place, nodes)
             if np.isfinite(found).all() and (s * np.abs(found).max() < STIFF or exact.known):
                 return found
         return increment.curvature(u)
@@ -149,12 +134,13 @@ def energy_piece(
 
     curved = hessian(Increment(exact, centre), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
-    found = better_axes(graded, centre, curved, since)
+    found = better_axes(view.graded, centre, curved, since)
     flat = not np.isfinite(curved).all()
     h, axes = found or eigen(np.zeros_like(curved) if flat else curved)
     floored = floor(h, since)
-    coded = isinstance(loss, Loss) and nodes is None and size <= MOST_COMPILED
-    codes = (code_of(loss), rates_of(loss)) if coded else codes
+    codes = loss.codes if dear else (None, None)
+    if coded:
+        codes = code_of(loss), rates_of(loss)
     increment, slopes, unsure = _increment(exact, centre, (h, axes), since, steps[0], *codes)
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
@@ -216,8 +202,8 @@ def energy_piece(
         if coded:
             return np.asarray(loss.hessians(places))
         if nodes is None:
-            return np.array([loss.hessian(place, rule) for place in places])
-        return few_looks(functools.partial(loss.hessian, rule=rule), places)
+            return np.array([loss.hessian(place) for place in places])
+        return few_looks(functools.partial(loss.hessian, rule=nodes), places)
 
     near = np.array([float(x) for x in centre])
     trail = Trail(since, axes, functools.partial(hessian, increment))
@@ -227,7 +213,7 @@ def energy_piece(
     if begins:  # and might leave a saddle, with less energy than doubles hold
         ends = 0.0 if flat or math.isnan(energy) else _leaves_after(h, since)
     return EnergyPiece(
-        observed,
+        view.states,
         frame,
         state,
         Chart(

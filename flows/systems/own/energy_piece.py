@@ -17,7 +17,7 @@ from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FALLS
-from flows.systems.own.exact import SERVES, WRONG
+from flows.systems.own.exact import SERVES, WRONG, is_steep, value_of
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.serving import Serving, no_rule
@@ -138,7 +138,7 @@ class EnergyPiece(Piece):
         def serves(u: Array) -> bool:
             if self.serving is None:
                 return True
-            place = self._rounded(u)
+            place = self.place(0.0, u)
             if self.serving.cheap:
                 return self.serving.left(place) <= SERVES
             size = float(np.abs(seen[0]).max()) if seen else 0.0
@@ -155,7 +155,7 @@ class EnergyPiece(Piece):
             return 1.0 if inside and serves(u) else -1.0
 
         def check(before: float, tau: float, u: Array, interpolant: Interpolant) -> Stop:
-            left = 0.0 if self.serving is None else self.serving.left(self._rounded(u))
+            left = 0.0 if self.serving is None else self.serving.left(self.place(tau, u))
             if before > 0 and left > WRONG:
                 return Stop(before, interpolant(before))
             # A state that does not move passes the end in one step.
@@ -163,9 +163,14 @@ class EnergyPiece(Piece):
 
         return Watch(alarm, check, noted=self.passage.noted)
 
-    def _rounded(self, u: Array) -> Array:
+    def place(self, tau: float, u: Array) -> Array:
         """Where an increment leads, in doubles."""
         return np.array([float(x) for x in self.increment.place(u)])
+
+    def slopes(self, tau: float, u: Array) -> Array:
+        """Gradient there to the last digits of doubles; NaN where no number of bits tells it."""
+        found = value_of(lambda: self.increment.loss.both(self.increment.place(u)), is_steep)
+        return np.array([math.nan] * len(u) if found is None else [float(x) for x in found[1:]])
 
     def _falls(self, u: Array) -> bool:
         """Whether the gradient has a part along which the loss curves downward."""

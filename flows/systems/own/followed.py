@@ -21,18 +21,16 @@ from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.subspace import Inside, Subspace
 from flows.core.system import Excess, Smooth
-from flows.systems.own import energy, pieces
+from flows.systems.own import energy
 from flows.systems.own.code import beginning
 from flows.systems.own.embedded import BITS, Embedded, begun, moved
-from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import balls
-from flows.systems.own.exact_view import above_limits, resolved_states
+from flows.systems.own.exact_view import above_limits
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
 from flows.systems.own.rotations import restricted_to, turned_at
 from flows.systems.own.served import RESERVE, failure
-from flows.systems.own.serving import failing, nodes_for
+from flows.systems.own.serving import failing
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
 from flows.systems.own.subspace import found_alike, lifted, may_be_alike, restricted
 from flows.systems.own.tails import follow_tails, squares_of
@@ -127,9 +125,7 @@ class Followed(Evaluated):
         nodes = view.chosen(start)
         if isinstance(nodes, str):
             return Frame(), view.in_doubles(start)
-        unit = first_time(start, self.gradient(start), self._loss.hessian(start, nodes))
-        places = self.exact_start or [arb(x) for x in start.tolist()]
-        state = view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
+        unit, state = view.begun(start, self.gradient(start), nodes, self.exact_start)
         return Frame(unit).by(nodes), state
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
@@ -179,7 +175,7 @@ class Followed(Evaluated):
             found: Excess = around.system.excess(frame, around.states, t, loss)
             return found
         rate = self.features(frame, states)["loss_dot"]
-        return self._view.excess(states, t, rate, self.steps[0])
+        return self._view.excess(states, t, rate)
 
     def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Limit of the flow from an exact state on."""
@@ -195,34 +191,8 @@ class Followed(Evaluated):
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
         """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""
-        if state.exact:
-            found = None
-            if self._loss.averaged:
-                found = nodes_for(self._loss, state.x, frame.nodes)
-            observed = functools.partial(self._view.exactly, nodes=found)
-            return energy.energy_piece(
-                self._loss,
-                balls(self._loss, found),
-                found,
-                observed,
-                self.steps,
-                frame,
-                state,
-                time,
-            )
         sizes = [math.prod(shape(block)) for block in self.blocks]
-        chart = pieces.chart(self._loss, state.x, sizes, time, self.tolerance)
-        return pieces.OwnPiece(
-            self._loss,
-            self._view.in_doubles,
-            self.tolerance,
-            self.steps,
-            frame,
-            state,
-            chart,
-            sizes,
-            pieces.Pace(time, state.x),
-        )
+        return self._view.piece(sizes, frame, state, time)
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a loss in closed form that two doubles compute, of few entries."""
@@ -260,15 +230,7 @@ class Followed(Evaluated):
         self, digits: Array, error: Array, since: Array, numbers: Array
     ) -> tuple[Frame, SoundState]:
         """Frame and states, seen in balls where two doubles do not tell what is observed."""
-        states = resolved_states(
-            digits,
-            error,
-            since,
-            numbers,
-            lambda states: self._view.exact_view(None).anew(states, None),
-            every=bool(self.potentials),
-        )
-        return Frame(float(since[0])), states
+        return Frame(float(since[0])), self._view.resolved(digits, error, since, numbers)
 
     def ended_along(self, found: Any, times: Array) -> list[Excess | None]:
         """Loss above its limit of members whose limits two doubles tell, or a closed form.

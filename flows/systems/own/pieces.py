@@ -116,6 +116,14 @@ class OwnPiece(Piece):
         found = self.observed(raw, error, np.where(old, ago, now), late)
         return replace(found, grown=np.minimum(begun.grown + stretch, MOST))
 
+    def place(self, tau: float, y: Array) -> Array:
+        """Entries of the solver's state."""
+        return self.chart.raw(tau, y)
+
+    def slopes(self, tau: float, y: Array) -> Array:
+        """Gradient there, of a loss in closed form."""
+        return np.asarray(self.loss.at(self.place(tau, y))[1])
+
     def _left(self, tau: Array | float, raw: Array) -> Array:
         """Errors of the entries that the last steps of the solver leave."""
         clock, (rtol, atol, *_) = self.chart.clock, self.steps

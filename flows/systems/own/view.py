@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,10 +20,12 @@ from flows.core.minimiser import Approach, Escape, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.systems.field.blocks import MAX_ENTRIES, Pairs
+from flows.systems.own import energy, pieces
 from flows.systems.own.carried_errors import Errors
+from flows.systems.own.energy_piece import EnergyPiece
+from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, from_doubles, work
-from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
-from flows.systems.own.given import closed, loss_of
+from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView, resolved_states
 from flows.systems.own.law_nodes import critical_near, over_nodes
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
@@ -35,63 +37,59 @@ from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.given import exact as fractions
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.language.blocks import Block
 from symbolic.language.lower import NoBall, lower
 
-__all__ = ["View"]
+__all__ = ["View", "as_balls"]
 
 # Above, states are doubles unless balls are asked for.
 MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 12_000
+# Runs of a method of several steps that is chosen by name are off by this factor more (CVODE).
+SEVERAL = 100.0
 # Reasons for which no limit is given.
+DOUBLES = "limit not found: the states of the run are doubles"
+MORE = "; where the loss allows for it, arithmetic='balls' keeps more digits"
 PLANE = "an expectation in more than one dimension"
 TURNS = "forms whose plane the flow turns"
 
 
 @dataclass(frozen=True)
 class View:
-    """A loss with its potentials, as a run evaluates them.
+    """A loss with its potentials, as a run follows them.
 
     Parameters
     ----------
-    blocks : tuple of Symbol or MatrixSymbol
-        What moves.
-    expression : Expr
-        The loss.
+    loss : Loss
+        Compiled, or evaluated by code of its own, which then has ``exact`` and ``codes``.
     potentials : tuple of pairs
-        Names and expressions.
+        Names and expressions in the entries.
     arithmetic : {"auto", "balls", "doubles"}
         How states are kept, see :class:`flows.OwnSystem`.
     tolerance : float
         Relative error asked of expectations in doubles.
-    rtol : float
-        Relative tolerance of the steps of a run; 0 without one.
+    steps : tuple
+        Relative and absolute tolerance of the solver's steps, whether stiff ones damp, and whether
+        a multistep method has other ones.
     """
 
-    blocks: tuple[Block, ...]
-    expression: Any
+    loss: Any
     potentials: Pairs
     arithmetic: str
     tolerance: float
-    rtol: float
-
-    @property
-    def loss(self) -> Any:
-        """The loss, compiled."""
-        return loss_of(self.blocks, self.expression)
+    steps: tuple[float, float, bool, bool]
 
     @property
     def known(self) -> dict[str, Any]:
         """Potentials in the entries by name."""
-        return {name: closed(self.blocks, p) for name, p in self.potentials}
+        return dict(self.potentials)
 
     def nodes(self, start: Array) -> Nodes | str | None:
         """Rule with which exact states are evaluated, None without one, or why they are not."""
         if self.arithmetic == "doubles":
             return "arithmetic in doubles"
-        reason = _no_balls(self.blocks, self.expression, self.potentials)
+        reason = _no_balls(self.loss, self.potentials)
         if not reason and self.arithmetic == "auto" and len(start) > MOST_EXACT:
             reason = f"more than {MOST_EXACT} entries"
         nodes = None
@@ -138,8 +136,42 @@ class View:
 
     def exact_view(self, nodes: Nodes | None) -> ExactView:
         """Return the loss with its potentials, as exact states are seen by."""
-        known = tuple(self.known.items())
-        return ExactView.by(self.loss, nodes, known, self.rtol)
+        if not isinstance(self.loss, Loss):
+            return ExactView(self.loss, self.loss.exact, graded=self.loss.exact.axes)
+        rtol, _, _, multistep = self.steps
+        rtol *= SEVERAL if multistep else 1.0
+        return ExactView.by(self.loss, nodes, self.potentials, rtol)
+
+    def begun(
+        self, start: Array, slope: Array, nodes: Nodes | None, places: list[Any] | None = None
+    ) -> tuple[float, SoundState]:
+        """Time at which a flow begins to move, and its first state, of all digits if given."""
+        unit = first_time(start, slope, self.loss.hessian(start, nodes))
+        known = places or [arb(x) for x in start.tolist()]
+        return unit, self.exactly([known], np.array([[unit, 0.0]]), None, nodes).at(0)
+
+    def piece(
+        self, sizes: list[int], frame: Any, state: SoundState, time: float
+    ) -> EnergyPiece | pieces.OwnPiece:
+        """Piece in units of energy, or of doubles in log-time with a rule for the expectation.
+
+        Blocks of these ``sizes`` have tolerances of their own in doubles.
+        """
+        loss = self.loss
+        if state.exact:
+            nodes = nodes_for(loss, state.x, frame.nodes) if loss.averaged else None
+            return energy.energy_piece(self.exact_view(nodes), self.steps, frame, state, time)
+        chart = pieces.chart(loss, state.x, sizes, time, self.tolerance)
+        given = loss, self.in_doubles, self.tolerance, self.steps, frame, state, chart
+        return pieces.OwnPiece(*given, sizes, pieces.Pace(time, state.x))
+
+    def resolved(self, digits: Array, error: Array, since: Array, numbers: Array) -> SoundState:
+        """States that compiled steps have reached: see :func:`resolved_states`."""
+
+        def anew(states: SoundState) -> SoundState:
+            return self.exact_view(None).anew(states, None)
+
+        return resolved_states(digits, error, since, numbers, anew, every=bool(self.potentials))
 
     def beside(self, states: SoundState, others: Sequence[SoundState]) -> SoundState:
         """States, seen anew, whose errors are their distances to others at the first times."""
@@ -158,10 +190,7 @@ class View:
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
         if not states.exact:
-            return (
-                "limit not found: the states of the run are doubles; where the loss allows for it,"
-                " arithmetic='balls' keeps more digits"
-            )
+            return DOUBLES + (MORE if isinstance(self.loss, Loss) else "")
         nodes = self.nodes(states.x[-1])
         if isinstance(nodes, Nodes) and not nodes.on_line:
             nodes = PLANE
@@ -169,14 +198,14 @@ class View:
             return f"limit not found: {nodes}"
         return self.exact_view(nodes).limit(states, t)
 
-    def excess(self, states: SoundState, t: Array, rate: Array, rtol: float) -> Excess:
+    def excess(self, states: SoundState, t: Array, rate: Array) -> Excess:
         """Loss above that of the limit point of a run; see :meth:`ExactView.excess`."""
         found = self.limit(states, t)
         if isinstance(found, str):
             return Excess(np.full(len(t), np.nan), math.nan, found)
         nodes = self.nodes(states.x[-1])
         view = self.exact_view(None if isinstance(nodes, str) else nodes)
-        return view.excess(states, t, rate, rtol, found.loss)
+        return view.excess(states, t, rate, self.steps[0], found.loss)
 
     def _leaves(self, state: SoundState, t: float, nodes: Any) -> tuple[Point, Escape | None]:
         """Loss at no place yet, and where a run goes that leaves to infinity."""
@@ -191,7 +220,7 @@ class View:
     def approach(self, state: SoundState, t: float) -> Approach:
         """Limit of the flow from a state on, whose doubles are taken as exact."""
         space = _in_space(self.loss) and self.loss.measured is None
-        reason = "" if space else _no_balls(self.blocks, self.expression, self.potentials)
+        reason = "" if space else _no_balls(self.loss, self.potentials)
         if not reason and len(state.x) > MOST_EXACT:
             reason = f"more than {MOST_EXACT} entries"
         if not reason and space:
@@ -204,11 +233,22 @@ class View:
         point, escape = self._leaves(state, t, nodes)
         if escape is not None:
             raise Escapes(escape)
-        place = from_doubles(state.digits if state.exact else state.x[:, None])
-        since = max(float(state.energy[0]), t) if state.exact else t
-        found = arrival(balls(self.loss, nodes), point, place, since, lambda entries: entries)
+        found = self.arrival(state, t, point, nodes)
         assert found.minimiser is not None
         return replace(found, minimiser=self.with_sum(found.minimiser))
+
+    def arrival(
+        self,
+        state: SoundState,
+        t: float,
+        point: Point,
+        nodes: Nodes | None = None,
+        shaped: Callable[[Array], Array] = np.asarray,
+    ) -> Approach:
+        """How a run arrives at its limit, a ``shaped`` state, of a loss near a ``point``."""
+        place = from_doubles(state.digits if state.exact else state.x[:, None])
+        since = max(float(state.energy[0]), t) if state.exact else t
+        return arrival(self.exact_view(nodes).exact, point, place, since, shaped)
 
     def _near(self, state: SoundState) -> Approach:
         """Critical point near a state, of an expectation over several numbers."""
@@ -233,9 +273,13 @@ class View:
 
     def with_digits(self, x: list[Any]) -> SoundState:
         """State of numbers of mpmath."""
-        signs = [number._mpf_[:3] for number in x]
-        place = [arb((int((-1) ** sign * man), exp)) for sign, man, exp in signs]
-        return self.exactly([place], np.array([[1.0, 0.0]]), None, None).at(0)
+        return self.exactly([as_balls(x)], np.array([[1.0, 0.0]]), None, None).at(0)
+
+
+def as_balls(x: Sequence[Any]) -> list[Any]:
+    """Numbers of mpmath as balls of no width."""
+    signs = [number._mpf_[:3] for number in x]
+    return [arb((int((-1) ** sign * man), exp)) for sign, man, exp in signs]
 
 
 def _in_space(loss: Any) -> bool:
@@ -244,11 +288,12 @@ def _in_space(loss: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> str:
+def _no_balls(loss: Any, potentials: Pairs) -> str:
     """Why balls do not evaluate a loss and its potentials, or nothing."""
-    loss: Loss | MatrixLoss = loss_of(blocks, expression)
     if isinstance(loss, MatrixLoss):
         return f"more than {MAX_ENTRIES} entries"
+    if not isinstance(loss, Loss):
+        return ""
     if loss.measured is not None:
         return "an average in doubles"
     in_space = _in_space(loss)
@@ -259,7 +304,7 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Pairs) -> 
         if loss.averaged and not in_space:
             at_nodes(loss.form.integrand, loss.y, loss.form.x)
         for _, potential in potentials:
-            numeric(closed(blocks, potential), loss.y, (), "ball")
+            numeric(potential, loss.y, (), "ball")
     except NoBall as problem:
         return str(problem)
     return ""

@@ -14,10 +14,10 @@ from flows.core.options import Option
 from flows.core.system import System
 from flows.systems.hidden_layer.network import Network
 from flows.systems.two_layer.averaged import Averaged
+from flows.systems.two_layer.in_span import InSpan
 from flows.systems.two_layer.one_teacher import OneTeacher, is_one_neuron
 from flows.systems.two_layer.options import OPTIONS
 from flows.systems.two_layer.span import teachers_in
-from flows.systems.two_layer.span_run import SpanRun
 from symbolic.language.blocks import Block
 from symbolic.systems.two_layer.pair import named
 
@@ -116,7 +116,7 @@ class Defined(System):
         )
 
     @functools.cached_property
-    def _way(self) -> SpanRun | OneTeacher | Averaged:
+    def _way(self) -> InSpan | OneTeacher | Averaged:
         """How runs go.
 
         By the compiled flow of one ReLU teacher, in the span of all there is, or as of an average
@@ -127,7 +127,7 @@ class Defined(System):
         network = self.network()
         if is_one_neuron(network):
             return OneTeacher(network)
-        return SpanRun(network, self.doubles, self.steps)
+        return InSpan(network, self.doubles, self.steps)
 
     @property
     def _as_average(self) -> Averaged:

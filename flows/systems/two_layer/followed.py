@@ -1,6 +1,6 @@
 """How two layers are followed: by one of three ways.
 
-See :mod:`span_run`, :mod:`one_teacher` and :mod:`averaged`.
+See :mod:`in_span`, :mod:`one_teacher` and :mod:`averaged`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from flows.core.piece import Piece, Restart
 from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth, System
 from flows.systems.own.sound_state import SoundState
 from flows.systems.two_layer.averaged import Averaged
+from flows.systems.two_layer.in_span import InSpan, axis_terms
 from flows.systems.two_layer.late_time import minimiser, shared
 from flows.systems.two_layer.one_teacher import OneTeacher
 from flows.systems.two_layer.span import Frame
-from flows.systems.two_layer.span_run import SpanRun, axis_terms
 from flows.systems.two_layer.user_states import Evaluated
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Followed(Evaluated):
     @property
     def _led(self) -> Any:
         """What leads runs: a system of its own, or the way itself."""
-        return self._way if isinstance(self._way, SpanRun) else self._way.led
+        return self._way if isinstance(self._way, InSpan) else self._way.led
 
     @property
     def containers(self) -> tuple[type, type]:  # type: ignore[override]
@@ -63,7 +63,7 @@ class Followed(Evaluated):
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a network of few entries that is not followed as a neuron."""
-        return self._way.axis_codes() if isinstance(self._way, SpanRun) else None
+        return self._way.axis_codes() if isinstance(self._way, InSpan) else None
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
         """As in charts of a run alone."""
@@ -77,12 +77,12 @@ class Followed(Evaluated):
         self, digits: Array, error: Array, since: Array, numbers: Array
     ) -> tuple[Frame, SoundState]:
         """Frame and states, seen in balls where two doubles do not tell what is observed."""
-        assert isinstance(self._way, SpanRun)
+        assert isinstance(self._way, InSpan)
         return self._way.along_axes(digits, error, since, numbers)
 
     def ended_along(self, found: Any, times: Array) -> list[Excess | None]:
-        """Loss of members that falls to zero; None of others: see :meth:`SpanRun.vanishes`."""
-        assert isinstance(self._way, SpanRun)
+        """Loss of members that falls to zero; None of others: see :meth:`InSpan.vanishes`."""
+        assert isinstance(self._way, InSpan)
         return self._way.above_along(found.since, found.numbers, self._low)
 
     def certified_form(self, start: Any = None) -> tuple[System | None, Array | None]:
@@ -187,8 +187,8 @@ class Followed(Evaluated):
         return LOW / len(self.teachers) if enough and self._orthonormal else 0.0
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
-        """Loss above that of the limit point of the run; see :meth:`SpanRun.vanishes`."""
-        if isinstance(self._way, SpanRun) and self._way.vanishes(states.seen, t, self._low):
+        """Loss above that of the limit point of the run; see :meth:`InSpan.vanishes`."""
+        if isinstance(self._way, InSpan) and self._way.vanishes(states.seen, t, self._low):
             return self._way.above_zero(states.seen, t)
         return self._led.excess(frame, states, t, loss)
 

@@ -1,4 +1,4 @@
-"""The loss of a network in doubles, with the methods that own losses have."""
+"""The loss of a network, with the methods that own losses have."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.axis_field import Code
 from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.balls import PairBalls
 from flows.systems.hidden_layer.network import Network
+from flows.systems.hidden_layer.program import codes_of
+from flows.systems.own.energy import MOST_TOGETHER
 
 __all__ = ["PairLoss"]
 
@@ -30,6 +34,22 @@ class PairLoss:
     def averaged(self) -> bool:
         """Never: kernels are in closed form."""
         return False
+
+    @property
+    def exact(self) -> PairBalls:
+        """The loss in balls."""
+        return PairBalls(self.network)
+
+    @property
+    def codes(self) -> tuple[Code | None, Code | None]:
+        """Programs of the gradient and of its rates, of few entries; none of equal students."""
+        network = self.network
+        few = network.size <= MOST_TOGETHER and not network.counts
+        found = codes_of(network) if few else None
+        if found is None:
+            return None, None
+        gradient, _, rates = found
+        return gradient._replace(results=gradient.results[: network.size]), rates
 
     @property
     def y(self) -> range:

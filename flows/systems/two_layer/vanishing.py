@@ -29,6 +29,8 @@ from flows.core.problem import KINK_REACHED, Interpolant, Stop, Watch
 from flows.core.sphere import make_least
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network, kernel_of
+from flows.systems.own.energy_piece import EnergyPiece
+from flows.systems.own.pieces import OwnPiece
 from flows.systems.own.sound_state import SoundState
 
 __all__ = ["KinkedPiece", "Vanishing", "named", "vanishing"]
@@ -185,18 +187,14 @@ class KinkedPiece(Piece):
         Distinct students in the coordinates of the run.
     beyond : int
         Dimensions outside these.
-    place, gradient : callable
-        Of solver time and state: the flat state, and the gradient to the digits of doubles.
     names : callable
         How a distinct student is called.
     """
 
     chart: Chart
-    inner: Piece
+    inner: EnergyPiece | OwnPiece
     network: Network
     beyond: int
-    place: Callable[[float, Array], Array]
-    gradient: Callable[[float, Array], Array]
     names: Callable[[int], str]
 
     @property
@@ -216,39 +214,39 @@ class KinkedPiece(Piece):
 
     def watch(self, rtol: float) -> Watch:
         """End the piece before a student is at zero."""
-        inner, short = self.inner.watch(rtol), max(SHORT, STEPS * rtol)
-        assert inner is not None
+        inner, short = self.inner, max(SHORT, STEPS * rtol)
+        watch = inner.watch(rtol)
 
         @functools.lru_cache(maxsize=1)  # what an alarm has found the check asks for
         def found_at(tau: float, state: bytes) -> Vanishing | None:
             y = np.frombuffer(state)
-            place = self.place(tau, y)
+            place = inner.place(tau, y)
             size = lengths(self.network.split(place)[0])
             if not size.min() < short * size.max():
                 return None
-            slopes = self.gradient(tau, y)
+            slopes = inner.slopes(tau, y)
             return vanishing(self.network, place, slopes, short, self.beyond)
 
         def near(tau: float, y: Array) -> Vanishing | None:
             return found_at(tau, y.tobytes())
 
         def alarm(tau: float, y: Array) -> float:
-            found = inner.alarm(tau, y)  # which puts down the step
+            found = watch.alarm(tau, y)  # which puts down the step
             return -1.0 if near(tau, y) else found
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
             found = near(tau, y)
-            return Stop(tau, y, found) if found else inner.check(before, tau, y, interpolant)
+            return Stop(tau, y, found) if found else watch.check(before, tau, y, interpolant)
 
         def alarms(taus: Array, states: Array) -> Array:
             # Compiled steps end where the piece does, but know nothing of students.
             found = np.full(len(taus), -1.0)
-            if inner.noted is not None:
-                inner.noted(taus, states)
+            if watch.noted is not None:
+                watch.noted(taus, states)
             for k, (tau, y) in enumerate(zip(taus.tolist(), states, strict=True)):
                 if near(tau, y):
                     break
-                found[k] = 1.0 if k + 1 < len(taus) else inner.alarm(tau, y)
+                found[k] = 1.0 if k + 1 < len(taus) else watch.alarm(tau, y)
             return found
 
         return Watch(alarm, check, alarms)

@@ -13,23 +13,18 @@ from flint import arb
 
 import potentials
 from flows.core.arrays import Array, distinct
-from flows.core.arrival import arrival
 from flows.core.axis_field import AxisTerms, Code
 from flows.core.balls import precision
 from flows.core.features import Features
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
-from flows.systems.hidden_layer.balls import PairBalls
 from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.hidden_layer.program import codes_of
-from flows.systems.own import energy, pieces
-from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import from_doubles, is_steep, value_of
-from flows.systems.own.exact_view import ExactView, resolved_states
-from flows.systems.own.observed_doubles import observe
+from flows.systems.own import energy
 from flows.systems.own.served import RESERVE
 from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
+from flows.systems.own.view import View, as_balls
 from flows.systems.two_layer.features import (
     ALONE,
     FEATURES,
@@ -49,17 +44,13 @@ from symbolic.asymptotics.refusal import NoLaw
 if TYPE_CHECKING:
     from symbolic.asymptotics.point import Point
 
-__all__ = ["SpanRun", "axis_terms"]
+__all__ = ["InSpan", "axis_terms"]
 
-# States of more entries are doubles: balls of many are slow.
-MOST_EXACT = 150
 SEEN = feature_names((), averaged=False)
-#: A piece, and flat states and gradients of solver times and states.
-_Smooth = tuple[Piece, Callable[[float, Array], Array], Callable[[float, Array], Array]]
 
 
 @dataclass(frozen=True)
-class SpanRun:
+class InSpan:
     """How runs of two layers are followed.
 
     Parameters
@@ -69,7 +60,7 @@ class SpanRun:
     doubles : bool
         Whether states are doubles, however few.
     steps : tuple
-        Tolerances of steps, as of :func:`flows.systems.own.energy.energy_piece`.
+        Tolerances of steps, as of :func:`flows.OwnSystem`.
     """
 
     network: Network
@@ -108,10 +99,10 @@ class SpanRun:
             outputs=outputs,
         )
 
-    def _view(self, frame: Frame) -> ExactView:
-        network = self._within(frame)
-        exact = PairBalls(network)
-        return ExactView(PairLoss(network), exact, graded=exact.axes)
+    def _view(self, frame: Frame) -> View:
+        """The loss of distinct students, followed as one of one's own."""
+        arithmetic = "doubles" if self.doubles else "auto"
+        return View(PairLoss(self._within(frame)), (), arithmetic, RESERVE, self.steps)
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Coordinates in the span of teachers and start, exact up to 150 of them.
@@ -129,12 +120,11 @@ class SpanRun:
         place = [x for row in (*rows, *outputs) for x in row]
         y = rounded(place)
         frame = Frame(math.nan, basis, first, count, member)
-        if self.doubles or len(place) > MOST_EXACT:
-            return frame, self._in_doubles(frame, y)
-        loss = PairLoss(self._within(frame))
-        unit = first_time(y, loss.at(y)[1], loss.hessian(y))
-        frame = replace(frame, unit=unit)
-        return frame, self._view(frame).states([place], np.array([[unit, 0.0]]), None).at(0)
+        view = self._view(frame)
+        if isinstance(view.nodes(y), str):
+            return frame, view.in_doubles(y)
+        unit, state = view.begun(y, view.loss.at(y)[1], None, place)
+        return replace(frame, unit=unit), state
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """User's parameters, shape (..., n, d), or (..., n, d + 1) with trained outputs."""
@@ -159,68 +149,13 @@ class SpanRun:
         return Restart(frame, state, 0.0)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
-        """Piece in units of energy, or of doubles in log-time; with a kink it ends before it."""
-        view = self._view(frame)
-        piece, place, gradient = self._smooth(view, frame, state, time)
-        if not self._bent:
-            return piece
-        network, beyond = self._within(frame), self._beyond(frame)
-        names = functools.partial(named, frame.member)
-        return KinkedPiece(piece.chart, piece, network, beyond, place, gradient, names)
-
-    def _smooth(self, view: ExactView, frame: Frame, state: SoundState, time: float) -> _Smooth:
-        """The piece as it is where no kink is near, and states and gradients of solver states."""
-        if state.exact:
-            inner = energy.energy_piece(
-                view.loss,
-                view.exact,
-                None,
-                view.states,
-                self.steps,
-                frame,
-                state,
-                time,
-                graded=view.graded,
-                dear=True,
-                codes=self._codes(frame),
-            )
-            place = inner.increment.place
-
-            def exact_slopes(tau: float, u: Array) -> Array:
-                found = value_of(lambda: view.exact.both(place(u)), is_steep)
-                return np.full(len(u), np.nan) if found is None else rounded(found[1:])
-
-            return inner, lambda tau, u: rounded(place(u)), exact_slopes
-        blocks = [view.loss.network.size]
-        chart = pieces.chart(view.loss, state.x, blocks, time, RESERVE)
-        observed = functools.partial(self._in_doubles, frame)
-        pace = pieces.Pace(time, state.x)
-        own = pieces.OwnPiece(
-            view.loss, observed, RESERVE, self.steps, frame, state, chart, blocks, pace
-        )
-        return own, chart.raw, lambda tau, y: view.loss.at(chart.raw(tau, y))[1]
-
-    def _codes(self, frame: Frame) -> tuple[Code | None, Code | None]:
-        """Programs of the gradient and of its rates, in the coordinates of the run."""
+        """Piece as of a loss of one's own; with a kink it ends before a student is at zero."""
         network = self._within(frame)
-        few = network.size <= energy.MOST_TOGETHER and not network.counts
-        found = codes_of(network) if few else None
-        if found is None:
-            return None, None
-        gradient, _, rates = found
-        return gradient._replace(results=gradient.results[: network.size]), rates
-
-    def _in_doubles(
-        self,
-        frame: Frame,
-        y: Array,
-        error: Array | None = None,
-        time: Array | None = None,
-        late: Array | None = None,
-    ) -> SoundState:
-        loss: Any = PairLoss(self._within(frame))
-        seen = observe(loss, {}, y, RESERVE, error, time, late)
-        return SoundState(y, seen, error, time, late=late)
+        found = self._view(frame).piece([network.size], frame, state, time)
+        if not self._bent:
+            return found
+        names = functools.partial(named, frame.member)
+        return KinkedPiece(found.chart, found, network, self._beyond(frame), names)
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a network of few entries, in the user's coordinates."""
@@ -234,11 +169,7 @@ class SpanRun:
         n = self.network.students
         basis, every = np.eye(self.network.d)[..., None], np.arange(n)
         frame = Frame(float(since[0]), basis, every, np.ones(n, dtype=int), every)
-
-        def anew(states: SoundState) -> SoundState:
-            return self._view(frame).anew(states, None)
-
-        return frame, resolved_states(digits, error, since, numbers, anew)
+        return frame, self._view(frame).resolved(digits, error, since, numbers)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits: the centres of balls of that precision."""
@@ -246,28 +177,18 @@ class SpanRun:
 
         view, bits = self._view(frame), int(digits * math.log2(10)) + 20
 
-        def ball(x: Any) -> Any:
-            sign, man, exp, _ = mp.mpf(x)._mpf_
-            return arb(((-1) ** sign * int(man), exp))
-
         def velocity(x: list[Any]) -> list[Any]:
             with precision(2 * bits):
-                return [-mp.mpf(g._mpf_) for g in view.exact.both([ball(c) for c in x])[1:]]
+                return [-mp.mpf(g._mpf_) for g in view.loss.exact.both(as_balls(x))[1:]]
 
         def jacobian(x: list[Any]) -> Array:
             return -view.loss.hessian(np.array([float(c) for c in x]))
 
-        def decode(x: list[Any]) -> SoundState:
-            place, known = [ball(c) for c in x], np.array([[1.0, 0.0]])
-            return view.states([place], known, None).at(0)
-
-        return Smooth(velocity, jacobian, state.x.tolist(), decode)
+        return Smooth(velocity, jacobian, state.x.tolist(), view.with_digits)
 
     def beside(self, frame: Frame, states: SoundState, others: Sequence[SoundState]) -> SoundState:
         """States, seen anew, whose errors are their distances to others at the first times."""
-        if states.exact:
-            return self._view(frame).beside(states, others)
-        return states.beside(others, functools.partial(self._in_doubles, frame))
+        return self._view(frame).beside(states, others)
 
     # What is seen ------------------------------------------------------------------------
 
@@ -329,15 +250,7 @@ class SpanRun:
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
-        unknown = functools.partial(Excess, np.full(len(t), np.nan), math.nan)
-        if not states.exact:
-            return unknown("limit not found: the states of the run are doubles")
-        view = self._view(frame)
-        limit = view.limit(states, t)
-        if isinstance(limit, str):
-            return unknown(limit)
-        rate = states.seen[:, SEEN.index("loss_dot")]
-        return view.excess(states, t, rate, self.steps[0], limit.loss)
+        return self._view(frame).excess(states, t, states.seen[:, SEEN.index("loss_dot")])
 
     def vanishes(self, seen: Array, t: Array, low: float) -> bool:
         """Whether a loss that is as low falls like `1/t` at least where it is last known.
@@ -380,11 +293,7 @@ class SpanRun:
             raise NoLaw("the limit of the run is not looked for: it moves in a span of its own")
         if len(frame.count) < len(frame.member):
             raise NoLaw("the limit of the run is not looked for: equal students are one")
-        digits = from_doubles(state.digits if state.exact else state.x[:, None])
-        since = max(float(state.energy[0]), t) if state.exact else t
-        network = self._within(frame)
-        exact: Any = PairBalls(network)
-        return arrival(exact, point, digits, since, network.shaped)
+        return self._view(frame).arrival(state, t, point, shaped=self._within(frame).shaped)
 
 
 def axis_terms(rtol: float, step: float) -> AxisTerms:

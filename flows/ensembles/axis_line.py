@@ -19,7 +19,7 @@ from flows.solvers.near_flow import LANES, change
 from flows.solvers.near_hessian import any_stiff, hessian, sharpen
 from flows.systems.own.axes_of_members import eigen_in_lanes, turn_of
 from flows.systems.own.carried_of_members import carried_along, carry_of
-from flows.systems.own.energy import STIFF
+from flows.systems.own.energy_units import STIFF
 
 __all__ = ["NEARLY", "Line", "line_of", "see_errors", "stand_in"]
 

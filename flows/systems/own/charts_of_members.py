@@ -16,8 +16,7 @@ import numpy as np
 
 from flows.arithmetic.kept import inner, lean
 from flows.core.enclosed_program import UPWARD, evaluate, step, turned
-from flows.systems.own.energy import LINGERS
-from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
+from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE, LINGERS
 from flows.systems.own.increment import FIELD
 from flows.systems.own.seen_state import curvature_at, largest_of
 from flows.systems.own.units_of_members import units

@@ -24,7 +24,8 @@ from flows.arithmetic.kept import inner, lean, loop
 from flows.arithmetic.pairs import add
 from flows.core.limit import FAST
 from flows.systems.own.charts_of_members import run
-from flows.systems.own.energy import STAYS, UNDERFLOW
+from flows.systems.own.energy_piece import STAYS
+from flows.systems.own.energy_units import UNDERFLOW
 from flows.systems.own.seen_state import KNOWN, curvature_at
 from flows.systems.own.sound_state import TRUSTED
 

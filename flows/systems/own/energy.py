@@ -35,7 +35,7 @@ from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
-from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
+from flows.systems.own.energy_units import ABOVE, FALLS, LINGERS, STIFF, UNDERFLOW, floor, units
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.exact_view import ExactView
 from flows.systems.own.graded import better_axes
@@ -69,14 +69,8 @@ MOST_COMPILED, MOST_TOGETHER = 150, 64
 # Energy and time change by this factor in a chart, and by the second one in compiled steps, which
 # are asked for a part of the energy that is left: a chart costs as much as many of them.
 ENERGY, COMPILED = 100.0, 1e4
-#: Below this energy a chart would leave the doubles: the state stays.
-UNDERFLOW = 1e-290
-# Curvature in doubles is exact enough for Newton's method and for axes as long as `s |h|` is below
-# this, and costs more than that in balls for few entries.
-STIFF, FEW = 1e13, 6
-# Beyond this curvature times `t` two doubles might grow above the tolerance within a chart, unless
-# most of the energy, which ends the chart, is along that axis.
-LINGERS = 1e3
+# Of so few entries curvature in balls costs less than that in doubles.
+FEW = 6
 #: Steps of many members are asked for this part where potentials are observed.
 SMALL = 0.01
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep

@@ -8,7 +8,8 @@ import numpy as np
 
 from flows.core.arrays import Array
 
-__all__ = ["ABOVE", "FALLS", "FLAT", "first_time", "floor", "units"]
+__all__ = ["ABOVE", "FALLS", "FLAT", "LINGERS", "STIFF", "UNDERFLOW"]
+__all__ += ["first_time", "floor", "units"]
 
 # An entry of a start below this is next to 0.
 LEAST_SIZE = 1e-60
@@ -18,6 +19,14 @@ ABOVE = 2.0**60
 FALLS = -0.01
 #: Below this curvature times `t` an axis is flat.
 FLAT = 0.2
+#: Curvature in doubles is exact enough for Newton's method and for axes as long as it times `t` is
+#: below this.
+STIFF = 1e13
+#: Beyond this curvature times `t` two doubles might grow above the tolerance within a chart, unless
+#: most of the energy, which ends the chart, is along that axis.
+LINGERS = 1e3
+#: Below this energy a chart would leave the doubles: the state stays.
+UNDERFLOW = 1e-290
 
 
 def first_time(state: Array, slope: Array, curvature: Array) -> float:

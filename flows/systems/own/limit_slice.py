@@ -16,7 +16,7 @@ from flows.arithmetic.pairs import add, divided, gather, joined, multiply
 from flows.arithmetic.vectors import WIDTH, load, magnitude, spread, store
 from flows.core.rates_along import plain_rates, summed, twofold_rates, width_of
 from flows.systems.own.charts_of_members import run
-from flows.systems.own.energy import STIFF
+from flows.systems.own.energy_units import STIFF
 from flows.systems.own.seen_state import largest_of
 
 __all__ = ["Slice", "curved", "curved_fast", "is_zero", "moved", "slice_of", "sloped", "solve"]

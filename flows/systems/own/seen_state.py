@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.systems.own.energy import STIFF
-from flows.systems.own.energy_units import FLAT
+from flows.systems.own.energy_units import FLAT, STIFF
 from flows.systems.own.hessians import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
 

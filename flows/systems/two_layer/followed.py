@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Followed"]
 
-# A falling loss below this part of one over the number of teachers falls to zero.
-LOW = 1e-3
-
 
 class Followed(Evaluated):
     """Two layers whose flow is followed as that of neurons, or in the span of all that there is."""
@@ -83,7 +80,7 @@ class Followed(Evaluated):
     def ended_along(self, found: Any, times: Array) -> list[Excess | None]:
         """Loss of members that falls to zero; None of others: see :meth:`InSpan.vanishes`."""
         assert isinstance(self._way, InSpan)
-        return self._way.above_along(found.since, found.numbers, self._low)
+        return self._way.ended_along(found)
 
     def certified_form(self, start: Any = None) -> tuple[System | None, Array | None]:
         """System that a certificate is about: that of one neuron, or of the formula."""
@@ -177,19 +174,8 @@ class Followed(Evaluated):
         """Say from when on something is not known."""
         return self._led.remark(frame, states, t)
 
-    @property
-    def _low(self) -> float:
-        """Far below each spurious minimum of orthonormal ReLU teachers that is known; else zero.
-
-        Times the number of teachers these are 0.15 for six of them, and about 0.3 for many.
-        """
-        enough = self.students >= len(self.teachers) and self.activation == "relu"
-        return LOW / len(self.teachers) if enough and self._orthonormal else 0.0
-
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run; see :meth:`InSpan.vanishes`."""
-        if isinstance(self._way, InSpan) and self._way.vanishes(states.seen, t, self._low):
-            return self._way.above_zero(states.seen, t)
         return self._led.excess(frame, states, t, loss)
 
     def approach(self, frame: Any, state: Any, t: float) -> Approach:

@@ -60,12 +60,15 @@ class InSpan:
     doubles : bool
         Whether states are doubles, however few.
     steps : tuple
-        Tolerances of steps, as of :func:`flows.OwnSystem`.
+        Tolerances of steps, as of :class:`flows.OwnSystem`.
+    low : float
+        A falling loss below it falls to zero.
     """
 
     network: Network
     doubles: bool
     steps: tuple[float, float, bool, bool]
+    low: float
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     lanes: ClassVar[None] = None
@@ -230,36 +233,32 @@ class InSpan:
         """Beside the tolerance: see `stated_errors`; of each student, how far the state is off."""
         known = stated_errors({k: features[k] for k in SEEN}, t, tolerance, states.doubt)
 
-        def stated(name: str) -> Array:
-            names = (name, f"{name}_dot", "rounding", "gradient_norm")
-            some = {each: features[each] for each in names if each in features}
-            return stated_errors(some, t, tolerance)[name]
-
         @functools.cache
         def others() -> dict[str, Array]:
-            return errors(self.network, features, states)
+            alone = {name: features[name] for name in (*ALONE, "rounding", "gradient_norm")}
+            return stated_errors(alone, t, tolerance) | errors(self.network, features, states)
 
-        later = {name: functools.partial(stated, name) for name in ALONE}
-        return Features(
-            known, later | {name: functools.partial(_entry, others, name) for name in WITH_ERRORS}
-        )
+        names = (*ALONE, *WITH_ERRORS)
+        return Features(known, {name: functools.partial(_entry, others, name) for name in names})
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
         return unknown_at(SEEN, states.seen, t)
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
-        """Loss above that of the limit point of the run, both with many digits."""
+        """Loss above that of the limit point of the run, with many digits; see :meth:`vanishes`."""
+        if self.vanishes(states.seen, t):
+            return self.above_zero(states.seen, t)
         return self._view(frame).excess(states, t, states.seen[:, SEEN.index("loss_dot")])
 
-    def vanishes(self, seen: Array, t: Array, low: float) -> bool:
-        """Whether a loss that is as low falls like `1/t` at least where it is last known.
+    def vanishes(self, seen: Array, t: Array) -> bool:
+        """Whether a low loss falls like `1/t` at least where it is last known.
 
         One that rests above zero does not: it falls ever less, relative to itself.
         """
         loss, rate = (seen[:, SEEN.index(name)] for name in ("loss", "loss_dot"))
         known = np.flatnonzero(np.isfinite(loss))
-        if not len(known) or not loss[known[-1]] < low:
+        if not len(known) or not loss[known[-1]] < self.low:
             return False
         last = known[-1]
         return bool(-rate[last] * t[last] >= loss[last])
@@ -273,12 +272,13 @@ class InSpan:
             error = rounding * np.abs(loss) + self.steps[0] * t * np.nan_to_num(np.abs(rate))
         return Excess(loss, 0.0, "", error)
 
-    def above_along(self, since: Array, numbers: Array, low: float) -> list[Excess | None]:
+    def ended_along(self, found: Any) -> list[Excess | None]:
         """Loss of members whose limit is zero, as compiled steps have found it; None of others."""
-        times, known = since - since[:, :1], (numbers[..., 5] == 1).all(axis=1)
+        times, known = found.since - found.since[:, :1], (found.numbers[..., 5] == 1).all(axis=1)
+        each = zip(found.numbers[..., : len(SEEN)], times, known, strict=True)
         return [
-            self.above_zero(seen, t) if one_known and self.vanishes(seen, t, low) else None
-            for seen, t, one_known in zip(numbers[..., : len(SEEN)], times, known, strict=True)
+            self.above_zero(seen, t) if one_known and self.vanishes(seen, t) else None
+            for seen, t, one_known in each
         ]
 
     def arrival(self, frame: Frame, state: SoundState, t: float, point: Point) -> Approach:

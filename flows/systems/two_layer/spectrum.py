@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.together import evaluated_together
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network
 
@@ -19,6 +20,10 @@ EPSILON = float(np.finfo(float).eps)
 ROUNDINGS = 8.0
 #: A spectrum of more eigenvalues would cost more than the run.
 MOST_AXES = 150
+FEATURES = (
+    *("eigenvalue", "eigenvalue_dot", "eigenvalue_error"),
+    *("least_eigenvalue", "least_eigenvalue_error"),
+)
 
 
 def spectrum(network: Network, beyond: int, y: Array) -> tuple[Array, Array]:
@@ -36,26 +41,21 @@ def spectrum(network: Network, beyond: int, y: Array) -> tuple[Array, Array]:
         The state.
     """
     if not beyond:
-        found = np.linalg.eigvalsh(arrays.hessian(network, y))
-        return np.asarray(found, dtype=float), np.ones(len(found))
+        found = _eigenvalues(arrays.hessian(network, y))
+        return found, np.ones(len(found))
     wider = replace(network, teachers=tuple((*v, (0.0,)) for v in network.teachers))
     w, a = network.split(y)
     matrix = arrays.hessian(wider, wider.joined(np.pad(w, ((0, 0), (0, 1))), a))
     extra = np.arange(network.students) * (network.d + 1) + network.d
     within = np.setdiff1d(np.arange(len(matrix)), extra)
-    blocks = [np.linalg.eigvalsh(matrix[np.ix_(k, k)]) for k in (within, extra)]
-    values = np.concatenate(blocks).astype(float)
-    return values, np.repeat([1.0, float(beyond)], [len(b) for b in blocks])
+    blocks = [_eigenvalues(matrix[np.ix_(k, k)]) for k in (within, extra)]
+    return np.concatenate(blocks), np.repeat([1.0, float(beyond)], [len(b) for b in blocks])
 
 
-def spectra(network: Network, y: Array) -> Array:
-    """Eigenvalues in the span at flat states, increasing, shape (T, N)."""
-    if network.size > MOST_AXES:
-        return np.full(y.shape, np.nan)
-    with np.errstate(all="ignore"):
-        found = [arrays.hessian(network, state) for state in y]
-    values = [np.linalg.eigvalsh(h) if np.isfinite(h).all() else h[0] * np.nan for h in found]
-    return np.array(values).reshape(y.shape)
+def _eigenvalues(matrix: Array) -> Array:
+    """Eigenvalues, increasing; NaN of a matrix that is not finite, as at a kink."""
+    known = np.isfinite(matrix).all()
+    return np.asarray(np.linalg.eigvalsh(matrix) if known else matrix[0] * np.nan, dtype=float)
 
 
 def curvatures(
@@ -66,6 +66,9 @@ def curvatures(
 ) -> Mapping[str, Callable[[Any, Any], Array]]:
     """Features that eigenvalues make, with their errors: they cost more than steps do.
 
+    Those in the span are increasing, shape (T, N); the least one is that in all dimensions. Both
+    are NaN of many numbers, and at a kink.
+
     Parameters
     ----------
     whole, beyond, flat : callable
@@ -75,48 +78,22 @@ def curvatures(
         Of states, how far they are off, shape (T,).
     """
 
-    def all_of(frame: Any, states: Any) -> Array:
-        return spectra(whole(frame), flat(frame, states))
+    def of_states(frame: Any, states: Any) -> dict[str, Array]:
+        network, y, extra = whole(frame), flat(frame, states), beyond(frame)
+        found: Array = np.full(y.shape, np.nan)
+        rounding: Array = np.zeros(len(y))
+        if network.size <= MOST_AXES:
+            with np.errstate(all="ignore"):
+                found = np.array([spectrum(network, extra, state)[0] for state in y])
+            found = found.reshape(len(y), network.size + network.students * (extra > 0))
+            rounding = ROUNDINGS * EPSILON * np.linalg.norm(found[:, : network.size], axis=1)
+        error = off(states) + rounding
+        return {
+            "eigenvalue": found[:, : network.size],
+            "eigenvalue_dot": np.full(y.shape, np.nan),
+            "eigenvalue_error": np.broadcast_to(error[:, None], y.shape),
+            "least_eigenvalue": found.min(axis=1),
+            "least_eigenvalue_error": error,
+        }
 
-    def unknown(frame: Any, states: Any) -> Array:
-        return np.full(flat(frame, states).shape, np.nan)
-
-    def least(frame: Any, states: Any) -> Array:
-        return least_of(whole(frame), beyond(frame), flat(frame, states))
-
-    def least_error(frame: Any, states: Any) -> Array:
-        return off(states) + rounding(whole(frame), flat(frame, states))
-
-    def error(frame: Any, states: Any) -> Array:
-        shape = flat(frame, states).shape
-        return np.broadcast_to(least_error(frame, states)[:, None], shape)
-
-    return {
-        "eigenvalue": all_of,
-        "eigenvalue_dot": unknown,
-        "eigenvalue_error": error,
-        "least_eigenvalue": least,
-        "least_eigenvalue_error": least_error,
-    }
-
-
-def least_of(network: Network, beyond: int, y: Array) -> Array:
-    """Least eigenvalue in all dimensions, shape (T,); NaN of many numbers, and at a kink."""
-    found = np.full(len(y), np.nan)
-    if network.size > MOST_AXES:
-        return found
-    for k, state in enumerate(y):
-        with np.errstate(all="ignore"):
-            finite = np.isfinite(arrays.hessian(network, state)).all()
-        if finite:
-            found[k] = spectrum(network, beyond, state)[0].min()
-    return found
-
-
-def rounding(network: Network, y: Array) -> Array:
-    """Rounding of eigenvalues, shape (T,)."""
-    if network.size > MOST_AXES:
-        return np.zeros(len(y))
-    with np.errstate(all="ignore"):
-        size = np.array([np.linalg.norm(arrays.hessian(network, state)) for state in y])
-    return np.asarray(ROUNDINGS * EPSILON * size)
+    return evaluated_together(FEATURES, of_states)

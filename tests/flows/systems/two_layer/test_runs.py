@@ -18,6 +18,8 @@ from flows.systems.two_layer.features import ALONE, FEATURES, WITH_ERRORS
 PROMISED = 1e-9
 # Constants of laws against runs at t = 1e12, whose corrections are a few parts in t / log t.
 LAW = 1e-8
+# Eigenvalues of matrices of order one, from another order of the same sums.
+ROUNDED = 1e-13
 CLAIMS = {claim.id: claim for claim in potentials.claims("two_layer")}
 TENTH, THOUSANDTH = sp.Rational(1, 10), sp.Rational(1001, 1000)
 
@@ -256,26 +258,43 @@ def test_a_loss_far_below_all_known_failures_that_still_falls_has_the_limit_zero
     # The excess is then the loss, with the errors of the states; else the limit is looked for.
     system = flows.TwoLayer(2, 2)
     run = flows.integrate(system, system.initial(0.5, 0), t_end=50.0, t_eval=[50.0])
-    way, low = system._way, system._low
-    assert 0 < run["loss"][-1] < low == 5e-4
+    way = system._way
+    assert 0 < run["loss"][-1] < way.low == 5e-4
     assert run.excess.limit == 0.0 and np.array_equal(run["excess"], run["loss"])
     assert (run.excess.error >= run.states.seen[:, 3] * run["loss"]).all()
     seen = run.states.seen
-    assert way.vanishes(seen, run.t, low)
+    assert way.vanishes(seen, run.t)
     # Controls: a loss that is a little larger, and one that falls a little less than 1/t.
-    assert not way.vanishes(seen, run.t, run["loss"][-1])
+    assert not replace(way, low=run["loss"][-1]).vanishes(seen, run.t)
     exponent = -flows.local_exponent(run)[-1]
-    assert not way.vanishes(seen, run.t / (1.001 * exponent), low)
-    assert way.vanishes(seen, run.t / (0.999 * exponent), low)
+    assert not way.vanishes(seen, run.t / (1.001 * exponent))
+    assert way.vanishes(seen, run.t / (0.999 * exponent))
     for other in (
         flows.TwoLayer(1, 2),
         flows.TwoLayer(2, 2, activation="erf"),
         flows.TwoLayer(2, [[1.0, 1e-3], [0.0, 1.0]]),
         flows.TwoLayer(2, 2, train_outputs=True),
     ):
-        assert other._low == 0.0
+        assert other._way.low == 0.0
     # The least one that is known, of six teachers, is not below it.
-    assert flows.TwoLayer(6, 6)._low < 0.0250806 / 100
+    assert flows.TwoLayer(6, 6)._way.low < 0.0250806 / 100
+
+
+def test_eigenvalues_along_a_run_are_those_of_the_hessian_in_all_dimensions():
+    system = flows.TwoLayer(2, 2, d=6)
+    run = flows.integrate(system, system.initial(0.5, 0), t_end=1.0, t_eval=[1.0])
+    for k, state in enumerate(run.state):
+        whole = np.linalg.eigvalsh(system.hessian(state))
+        # Those of the two dimensions beyond the span are one and the same two.
+        found = run.features["eigenvalue"][k]
+        assert len(found) == 8
+        off = np.abs(whole[:, None] - found).min(axis=0)
+        bound = run.feature_errors["eigenvalue"][k] + ROUNDED
+        assert (off <= bound).all() and (np.diff(found) >= 0).all()
+        least = run.features["least_eigenvalue"][k]
+        assert abs(least - whole[0]) <= run.feature_errors["least_eigenvalue"][k] + ROUNDED
+        # Control: another state is told from it.
+        assert abs(run.features["least_eigenvalue"][1 - k] - whole[0]) > 1e3 * bound[0]
 
 
 def test_what_is_seen_of_students_is_evaluated_where_it_is_asked_for():

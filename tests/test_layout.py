@@ -28,7 +28,7 @@ LINES = {
     "flows/pages": 3462,
     "flows/runs": 4959,
     "flows/solvers": 3569,
-    "flows/systems": 18331,
+    "flows/systems": 18313,
     "popflow": 39,
     "potentials": 6045,
     "symbolic": 19053,

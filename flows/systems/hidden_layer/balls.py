@@ -13,19 +13,14 @@ from typing import Any, ClassVar
 
 from flint import arb, arb_mat, ctx
 
-from flows.core.arrays import Array
-from flows.core.balls import dot, precision
+from flows.core.balls import dot
 from flows.systems.hidden_layer.network import Kernel, Network, kernel_of
 from flows.systems.own.exact import from_doubles
-from flows.systems.own.graded import graded
 
 __all__ = ["PairBalls", "constant_loss"]
 
 Vector = Sequence[Any]
 Matrix = list[list[Any]]
-
-# Bits of a Hessian of which small eigenvalues are found; beside a kink it takes more.
-BITS_OF_AXES = (400, 800, 1600)
 
 
 @dataclass(frozen=True)
@@ -133,21 +128,6 @@ class PairBalls:
         rows = [_stretched(net, row) for row in found]
         columns = [_stretched(net, column) for column in zip(*rows, strict=True)]
         return [list(row) for row in zip(*columns, strict=True)]
-
-    def axes(self, y: Vector) -> tuple[Array, Array]:
-        """Eigenvalues of the Hessian of an exact state and its axes, small ones in their units.
-
-        Raises
-        ------
-        ValueError
-            Where no number of bits gives the Hessian.
-        """
-        for bits in BITS_OF_AXES:
-            with precision(bits):
-                rows = self.hessian(y)
-                if all(x.is_finite() for row in rows for x in row):
-                    return graded(rows)
-        raise ValueError("the Hessian is not known, as at a kink")
 
     def rates(self, y: Vector, dy: Vector) -> list[Any]:
         """Derivatives of loss and gradient in a direction."""

@@ -83,6 +83,11 @@ class Network:
         return not self.outputs
 
     @property
+    def bent(self) -> bool:
+        """Whether the activation has a kink."""
+        return kernel_of(self.activation, "numpy").bent
+
+    @property
     def size(self) -> int:
         """Entries of a state: the neurons one after the other, then trained outputs."""
         return self.students * (self.d + self.trained)

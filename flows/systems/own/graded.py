@@ -11,6 +11,7 @@ units of their own.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +19,11 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
+from flows.core.balls import precision
 from flows.core.symmetric import eigen
+from symbolic.language.lower import Undecided
 
-__all__ = ["Axes", "better_axes", "graded"]
+__all__ = ["Axes", "axes_of", "better_axes", "graded"]
 
 #: From an exact state to the eigenvalues of its Hessian and their axes.
 Axes = Callable[[Sequence[Any]], tuple[Array, Array]]
@@ -28,6 +31,8 @@ Axes = Callable[[Sequence[Any]], tuple[Array, Array]]
 # Beyond this largest curvature times `t` axes of doubles mix slow directions with flat ones.
 GRADED = 1e6
 
+# Bits of a Hessian of which small eigenvalues are found; beside a kink it takes more.
+BITS = (400, 800, 1600)
 # Eigenvalues below this part of the largest one are found by themselves.
 SMALL = 1e-4
 
@@ -67,6 +72,20 @@ def graded(rows: Sequence[Sequence[Any]]) -> tuple[Array, Array]:
     values = np.concatenate([rest, h[~small]])
     order = np.argsort(values, kind="stable")
     return values[order], found[:, order]
+
+
+def axes_of(exact: Any) -> Axes:
+    """Axes of the Hessian of a loss in balls; a ValueError where no number of bits gives it."""
+
+    def axes(state: Sequence[Any]) -> tuple[Array, Array]:
+        for bits in BITS:
+            with precision(bits), contextlib.suppress(Undecided):
+                rows = exact.hessian(state)
+                if all(x.is_finite() for row in rows for x in row):
+                    return graded(rows)
+        raise ValueError("the Hessian is not known, as at a kink")
+
+    return axes
 
 
 def better_axes(

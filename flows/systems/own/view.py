@@ -26,6 +26,7 @@ from flows.systems.own.energy_piece import EnergyPiece
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, from_doubles, work
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView, resolved_states
+from flows.systems.own.graded import axes_of
 from flows.systems.own.law_nodes import critical_near, over_nodes
 from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
@@ -34,6 +35,7 @@ from flows.systems.own.numeric import at_nodes, numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.serving import is_square, nodes_for, on_line
 from flows.systems.own.sound_state import SoundState
+from flows.systems.own.twofold import code_of
 from symbolic.asymptotics.given import exact as fractions
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
@@ -46,6 +48,8 @@ MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 12_000
+# Axes that are sharper than doubles cost more than steps of more entries.
+MOST_GRADED = 24
 # Runs of a method of several steps that is chosen by name are off by this factor more (CVODE).
 SEVERAL = 100.0
 # Reasons for which no limit is given.
@@ -137,10 +141,14 @@ class View:
     def exact_view(self, nodes: Nodes | None) -> ExactView:
         """Return the loss with its potentials, as exact states are seen by."""
         if not isinstance(self.loss, Loss):
-            return ExactView(self.loss, self.loss.exact, graded=self.loss.exact.axes)
+            return ExactView(self.loss, self.loss.exact, graded=axes_of(self.loss.exact))
         rtol, _, _, multistep = self.steps
         rtol *= SEVERAL if multistep else 1.0
-        return ExactView.by(self.loss, nodes, self.potentials, rtol)
+        found = ExactView.by(self.loss, nodes, self.potentials, rtol)
+        few = nodes is None and len(self.loss.y) <= MOST_GRADED
+        # They cost as much as many evaluations of compiled code.
+        graded = axes_of(found.exact) if few and code_of(self.loss) is None else None
+        return replace(found, graded=graded)
 
     def begun(
         self, start: Array, slope: Array, nodes: Nodes | None, places: list[Any] | None = None

@@ -16,19 +16,10 @@ from flows.systems.hidden_layer.balls import PairBalls
 from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.sound_state import SoundState
-from flows.systems.two_layer.late_time import Taught, clusters
+from flows.systems.two_layer.late_time import clusters
 from symbolic.systems.two_layer.pair import named
 
-__all__ = [
-    "ALONE",
-    "FEATURES",
-    "WITH_ERRORS",
-    "Motion",
-    "errors",
-    "features",
-    "motion_of",
-    "taught_by",
-]
+__all__ = ["ALONE", "FEATURES", "WITH_ERRORS", "Motion", "errors", "features", "motion_of"]
 
 #: Names of the numbers of a time, of those of a student or a teacher, all with rates; and of those
 #: that have errors of their own.
@@ -68,15 +59,9 @@ class Motion(NamedTuple):
     residual_dot: Array
 
 
-def taught_by(network: Network) -> Taught:
-    """Teacher of a network, in its coordinates."""
-    vectors = network.digits[..., 0].tolist()
-    return Taught(network.activation, vectors, network.weights, network.trained)
-
-
 def motion_of(network: Network, states: SoundState) -> Motion:
     """Motion of states, with all digits where these are exact."""
-    which, share = clusters(taught_by(network), *network.split(states.x))
+    which, share = clusters(network, *network.split(states.x))
     slopes, residual, residual_dot = _residuals(network, which, states)
     return Motion(states.x, slopes, which, share, residual, residual_dot)
 

@@ -189,8 +189,8 @@ class Followed(Evaluated):
         w, a = self._split(user)
         if self._bent:
             where = user.copy()
-            where[:, : self._dimension] = shared(self._taught, w, a)
+            where[:, : self._dimension] = shared(self.network(), w, a)
             return Approach(where, self.flat(user - where))
-        point = minimiser(self._taught, w, a, user).point
+        point = minimiser(self.network(), w, a, user).point
         assert point is not None
         return self._way.arrival(frame, state, t, point)

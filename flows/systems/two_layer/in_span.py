@@ -19,7 +19,7 @@ from flows.core.features import Features
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
-from flows.systems.hidden_layer.network import Network, kernel_of
+from flows.systems.hidden_layer.network import Network
 from flows.systems.hidden_layer.program import codes_of
 from flows.systems.own import energy
 from flows.systems.own.served import RESERVE
@@ -77,10 +77,6 @@ class InSpan:
     def statements(self) -> Statements:
         """Potentials and claims of two layers."""
         return potentials.statements("two_layer")
-
-    @property
-    def _bent(self) -> bool:
-        return kernel_of(self.network.activation, "numpy").bent
 
     def _within(self, frame: Frame) -> Network:
         """Network of distinct students in the coordinates of the run."""
@@ -155,7 +151,7 @@ class InSpan:
         """Piece as of a loss of one's own; with a kink it ends before a student is at zero."""
         network = self._within(frame)
         found = self._view(frame).piece([network.size], frame, state, time)
-        if not self._bent:
+        if not network.bent:
             return found
         names = functools.partial(named, frame.member)
         return KinkedPiece(found.chart, found, network, self._beyond(frame), names)

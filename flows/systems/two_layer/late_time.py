@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from flows.core.arrays import Array, lengths
 from flows.core.minimiser import NEAR, Minimiser, fraction
-from symbolic.asymptotics.point import Point
+from flows.systems.hidden_layer.network import Network
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.systems.two_layer.pair import Kinked, named, pair_of
-from symbolic.systems.two_layer.point import network
+from symbolic.systems.two_layer.point import network as point_of
 
-__all__ = ["Taught", "clusters", "minimiser", "shared"]
-
-
-class Taught(NamedTuple):
-    """The teacher, and what is fixed of the student.
-
-    Parameters
-    ----------
-    activation : str
-        Its name.
-    teachers, weights : sequences
-        `v_j` and `b_j`.
-    trained : bool
-        Whether outputs move.
-    """
-
-    activation: str
-    teachers: Sequence[Sequence[float]]
-    weights: Sequence[float]
-    trained: bool
-
-    @property
-    def bent(self) -> bool:
-        """Whether the activation has a kink."""
-        return isinstance(pair_of(named(self.activation).activation), Kinked)
-
-    def point(self, students: Any, outputs: Any) -> Point:
-        """Loss at students and outputs that are exact."""
-        rows = [[fraction(x) for x in v] for v in self.teachers]
-        weights = [fraction(b) for b in self.weights]
-        return network(self.activation, students, outputs, rows, weights, trained=self.trained)
+__all__ = ["clusters", "minimiser", "shared"]
 
 
-def clusters(taught: Taught, w: Array, a: Array) -> tuple[Any, Array]:
+def clusters(network: Network, w: Array, a: Array) -> tuple[Any, Array]:
     r"""Teacher that each student is next to, and its share of it, `a_i w_i.v_j/(b_j |v_j|^2)`.
 
     Parameters
     ----------
-    taught : Taught
-        The teacher.
+    network : Network
+        With the teachers.
     w, a : ndarray, shapes (..., n, d) and (..., n)
         Students and outputs.
 
@@ -63,7 +31,7 @@ def clusters(taught: Taught, w: Array, a: Array) -> tuple[Any, Array]:
         That of the least angle among those with a positive share; -1 where there is none.
     shares : ndarray, shape (..., n)
     """
-    v, b = np.array(taught.teachers), np.array(taught.weights)
+    v, b = network.digits[..., 0], np.array(network.weights)
     shares = a[..., :, None] * (w @ v.T) / (b * np.sum(v**2, axis=1))
     size = lengths(w)[..., None] * np.linalg.norm(v, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -73,7 +41,7 @@ def clusters(taught: Taught, w: Array, a: Array) -> tuple[Any, Array]:
     return which, np.where(which >= 0, picked, np.nan)
 
 
-def minimiser(taught: Taught, w: Array, a: Array, where: Array) -> Minimiser:
+def minimiser(network: Network, w: Array, a: Array, where: Array) -> Minimiser:
     """Minimiser of these students; with a kink, each along the teacher that it shares.
 
     Raises
@@ -81,15 +49,17 @@ def minimiser(taught: Taught, w: Array, a: Array, where: Array) -> Minimiser:
     NoLaw
         If the students do not make the teachers up: then the loss is positive there.
     """
-    if not taught.bent:
+    vectors = network.digits[..., 0]
+    exact = [[fraction(x) for x in v] for v in vectors]
+    outputs, weights = ([fraction(x) for x in row] for row in (a, network.weights))
+    known: dict[str, Any] = {"teachers": exact, "weights": weights, "trained": network.trained}
+    if not network.bent:
         students = [[fraction(x) for x in row] for row in w]
-        return Minimiser(where, taught.point(students, [fraction(x) for x in a]))
-    which, _ = clusters(taught, w, a)
-    exact = [[fraction(x) for x in v] for v in taught.teachers]
-    outputs, weights = ([fraction(x) for x in row] for row in (a, taught.weights))
+        return Minimiser(where, point_of(network.activation, students, outputs, **known))
+    which, _ = clusters(network, w, a)
     shares: list[Any] = []
     for i, (j, row) in enumerate(zip(which, w, strict=True)):
-        v = np.array(taught.teachers[j])
+        v = vectors[j]
         along = row @ v / (v @ v)
         if j < 0 or np.abs(row - along * v).max() > NEAR * np.abs(row).max():
             raise NoLaw(f"the point is no minimiser: student {i + 1} is not along a teacher")
@@ -107,10 +77,10 @@ def minimiser(taught: Taught, w: Array, a: Array, where: Array) -> Minimiser:
         [s / total[j] * weights[j] / out * c for c in exact[j]]
         for s, j, out in zip(shares, which, outputs, strict=True)
     ]
-    return Minimiser(where, taught.point(students, outputs))
+    return Minimiser(where, point_of(network.activation, students, outputs, **known))
 
 
-def shared(taught: Taught, w: Array, a: Array) -> Array:
+def shared(network: Network, w: Array, a: Array) -> Array:
     """Students moved onto their teachers, in shares of one together.
 
     Raises
@@ -118,10 +88,10 @@ def shared(taught: Taught, w: Array, a: Array) -> Array:
     NoLaw
         If one is next to none.
     """
-    which, shares = clusters(taught, w, a)
-    if (which < 0).any() or len(set(which.tolist())) < len(taught.weights):
+    which, shares = clusters(network, w, a)
+    if (which < 0).any() or len(set(which.tolist())) < len(network.weights):
         raise NoLaw("the run is near to no minimiser: a teacher has no student, or one no teacher")
     total = np.bincount(which, weights=shares)
-    v, b = np.array(taught.teachers), np.array(taught.weights)
+    v, b = network.digits[..., 0], np.array(network.weights)
     found: Array = (shares / total[which] * b[which] / a)[:, None] * v[which]
     return found

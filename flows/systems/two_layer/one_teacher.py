@@ -15,7 +15,7 @@ from flows.systems.hidden_layer.network import Network
 from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.system import ReLUNeuron
-from flows.systems.two_layer.features import Motion, features, taught_by
+from flows.systems.two_layer.features import Motion, features
 from flows.systems.two_layer.late_time import clusters
 from flows.systems.two_layer.spectrum import curvatures, spectrum
 from potentials import Statements
@@ -98,7 +98,7 @@ class OneTeacher:
         """Names for two layers, then for one neuron."""
         network, y = self._within(frame), self._flat(frame, states)
         slope = geometry.gradient(frame.multiplicity, states)[:, frame.member] * frame.unit
-        which, share = clusters(taught_by(network), *network.split(y))
+        which, share = clusters(network, *network.split(y))
         motion = Motion(
             y, slope.reshape(y.shape), which, share, *_residual(frame, states, which, slope)
         )

@@ -15,7 +15,7 @@ from flows.systems.hidden_layer.values import Values
 from flows.systems.two_layer.averaged import Averaged
 from flows.systems.two_layer.definition import Defined
 from flows.systems.two_layer.given import LARGEST, check_signs
-from flows.systems.two_layer.late_time import Taught, minimiser
+from flows.systems.two_layer.late_time import minimiser
 from symbolic.systems.two_layer.pair import named
 
 __all__ = ["Evaluated"]
@@ -108,10 +108,6 @@ class Evaluated(Defined):
             raise InputError(f"the loss has no {what} where a student is zero; move it")
         return array
 
-    @property
-    def _taught(self) -> Taught:
-        return Taught(self.activation, self.teachers, self.teacher_weights, self.train_outputs)
-
     def _split(self, state: Array) -> tuple[Array, Array]:
         """Students and outputs of states, shapes (..., n, d) and (..., n)."""
         d = self._dimension
@@ -134,4 +130,4 @@ class Evaluated(Defined):
             rows, outputs = np.array(self.teachers), np.array(self.output_weights)
             at = np.column_stack([rows, outputs]) if self.train_outputs else rows
         where = self._checked(at)
-        return minimiser(self._taught, *self._split(where), where)
+        return minimiser(self.network(), *self._split(where), where)

@@ -31,8 +31,8 @@ from flows.ensembles.axis_outputs import length_at, put_down
 from flows.solvers.near_flow import LANES
 from flows.solvers.near_state import GOES_ON, SHORT
 from flows.systems.own.axes_of_members import eigen_in_lanes, sharpened
-from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.charts_of_members import vanishes
+from flows.systems.own.growth import ANEW
 from flows.systems.own.seen_state import KNOWN, tell
 
 __all__ = ["Ends", "ends_chart", "ends_of", "meet", "see_ends"]

@@ -18,7 +18,8 @@ from flows.ensembles.axis_charts import load_matrix, near_of
 from flows.solvers.near_flow import LANES, change
 from flows.solvers.near_hessian import any_stiff, hessian, sharpen
 from flows.systems.own.axes_of_members import eigen_in_lanes, turn_of
-from flows.systems.own.carried_of_members import carried_along, carry_of
+from flows.systems.own.carried_along import between_ends, carried_along
+from flows.systems.own.carry import carry_of
 from flows.systems.own.energy_units import STIFF
 
 __all__ = ["NEARLY", "Line", "line_of", "see_errors", "stand_in"]
@@ -118,4 +119,5 @@ def see_errors(line, gradient, here):
         for j in range(n):
             for w in range(LANES):
                 carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
+    between_ends(carry)
     carried_along(carry)

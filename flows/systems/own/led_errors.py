@@ -1,7 +1,7 @@
 """Compiled: errors that grow as the gradient does, of several states side by side.
 
 :mod:`flows.systems.own.carried_errors` explains the formulas. States are
-lanes of a :class:`flows.systems.own.carried_of_members.Carry`.
+lanes of a :class:`flows.systems.own.carry.Carry`.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -11,9 +11,14 @@ from __future__ import annotations
 import math
 
 from flows.arithmetic.kept import lean
-from flows.systems.own.carried_errors import ALONE, EQUAL, LARGEST, RISING
+from flows.systems.own.growth import LARGEST
 
-__all__ = ["lead"]
+__all__ = ["EQUAL", "lead"]
+
+# Curvatures that differ by less than this part of the largest one are one.
+EQUAL = 1e-3
+# An axis is alone where others may have turned less than this part of its gradient into it.
+ALONE = 0.5
 
 
 @lean
@@ -57,7 +62,7 @@ def next_led(carry, first, e):
     for j in range(n):
         if first:
             least = min(carry.curvature[j, e], carry.now[j, e]) * passed
-            state[j, e] = 0.0 if (carry.curvature[j, e] < 0.0) & (least < RISING) else 2.0
+            state[j, e] = 0.0 if (carry.curvature[j, e] < 0.0) & (least < carry.rising[e]) else 2.0
         if state[j, e] == 0.0 and abs(carry.slope[j, e]) > size:
             k, size = j, abs(carry.slope[j, e])
     if k < 0:
@@ -82,21 +87,25 @@ def next_led(carry, first, e):
 @lean
 def lead_on(carry, first, bent, most, e):
     """Let errors along flagged axes grow as the gradient does, if it tells them."""
-    n, passed, curved = len(carry.h), carry.since[e] - carry.began[e], 0.0
+    n, passed, curved, bends = len(carry.h), carry.since[e] - carry.began[e], 0.0, 0.0
     led, into, turned = carry.mixes, carry.fast, carry.highest
     steep, reached = length_of(carry.slope, led, 1.0, e), length_of(carry.along, into, 1.0, e)
     if not reached > 0.0:
         return
-    rate, came, left, many = reached / steep, 0.0, 0.0, 0
+    rate, came, many = reached / steep, 0.0, 0
     leads = first and reached > length_of(carry.along, into, 0.0, e)
+    across = carry.rate
+    for j in range(n):
+        across[j, e] = carry.error[j, e] + carry.fresh[j, e]
+    left = length_of(across, led, 1.0, e)
     shares(carry.overlaps, into, True, turned, e)
     for j in range(n):
         turned[j, e] = 0.0 if led[j, e] > 0.0 else math.sqrt(turned[j, e])
         came += turned[j, e] * abs(carry.slope[j, e])
-        left += (carry.error[j, e] + carry.fresh[j, e]) ** 2 if led[j, e] > 0.0 else 0.0
         many += 1 if led[j, e] > 0.0 else 0
         curved = min(curved, carry.h[j, e]) if into[j, e] > 0.0 else curved
-    came, left = came * max(rate, max(most, 1.0)) / reached, math.sqrt(left)
+        bends = max(bends, abs(carry.curvature[j, e])) if led[j, e] > 0.0 else bends
+    came = came * max(rate, max(most, 1.0)) / reached
     if not (leads or came < ALONE):
         return
     grown = left
@@ -107,12 +116,15 @@ def lead_on(carry, first, bent, most, e):
         grown += turned[j, e] * (carry.error[j, e] + carry.fresh[j, e])
         carry.came[j, e] = max(carry.came[j, e], led[j, e])
         bent[j, e] -= turned[j, e] ** 2 * curved
-    across = carry.rate
     shares(carry.overlaps, led, False, across, e)
+    # An error along the gradient is a shift in time as long as it is small.
+    shift = leads and grown * bends < carry.timely[e] * steep
+    carry.late[e] += grown / steep if shift else 0.0
     for i in range(n):
         out = math.sqrt(across[i, e]) / (1.0 + passed * max(carry.h[i, e], 0.0))
         out = rate if into[i, e] > 0.0 else out * rate
         kept_error = abs(carry.along[i, e]) / steep if leads else out * (1.0 + came)
+        kept_error = 0.0 if shift else kept_error
         kept_error = max(kept_error, out) if leads and many > 1 else kept_error
         carry.later[i, e] += kept_error * grown
 
@@ -146,5 +158,5 @@ def lead(carry):
     for e in range(len(carry.since)):
         passed = carry.since[e] - carry.began[e]
         # Else no axis grows so much.
-        if min(carry.curvature[0, e], carry.h[0, e]) * passed < RISING:
+        if min(carry.curvature[0, e], carry.h[0, e]) * passed < carry.rising[e]:
             lead_lane(carry, e)

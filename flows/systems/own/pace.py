@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.symmetric import eigen
-from flows.systems.own.carried_errors import LARGEST, MOST_GROWTH
+from flows.systems.own.growth import LARGEST, MOST_GROWTH
 from flows.systems.own.sound_state import TRUSTED
 from flows.systems.own.stretch import stretched
 

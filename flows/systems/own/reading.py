@@ -16,11 +16,12 @@ from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.symmetric import eigen
 from flows.systems.own.arrived import beside_floor
-from flows.systems.own.carried_errors import Errors, shifted
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.doubt import Doubt
 from flows.systems.own.energy_units import FLAT, units
 from flows.systems.own.exact import RELATIVE, is_sharp, is_steep, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.growth import shifted
 from flows.systems.own.in_plane import strayed
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric

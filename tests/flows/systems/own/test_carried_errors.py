@@ -7,7 +7,8 @@ import scipy.optimize
 import sympy as sp
 
 import flows
-from flows.systems.own.carried_errors import ANEW, Errors
+from flows.systems.own.carried_errors import Errors
+from flows.systems.own.growth import ANEW
 from symbolic import Expectation
 
 # Steps of 1e-10, whose errors the flow contracts.

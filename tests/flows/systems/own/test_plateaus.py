@@ -15,8 +15,9 @@ import flows
 from flows.ensembles import along_axes
 from flows.runs import companions
 from flows.systems.own import carried_errors, energy_piece
-from flows.systems.own.carried_errors import Errors, shifted
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.doubt import Doubt
+from flows.systems.own.growth import shifted
 
 A, B, C, D = sp.symbols("a b c d")
 SQUARES = flows.OwnSystem("squares", [A, B], (A**2 * B**2 - 1) ** 2 / 4)
@@ -104,14 +105,19 @@ def test_a_plateau_that_is_left_ever_faster_is_followed_within_the_stated_error(
     assert (off / stated).max() > LEAST
 
 
-def test_without_the_gradient_such_a_run_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the mean of two curvatures errors grow fifty times as much in each chart: a control."""
-    original = Errors._led
+def forget_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let errors grow by curvatures alone."""
+    original = Errors._along
 
     def unled(self: Errors, *arguments: Any) -> Any:
         return original(self, *arguments[:-1], None)
 
-    monkeypatch.setattr(Errors, "_led", unled)
+    monkeypatch.setattr(Errors, "_along", unled)
+
+
+def test_without_the_gradient_such_a_run_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the mean of two curvatures errors grow fifty times as much in each chart: a control."""
+    forget_gradients(monkeypatch)
     run = flows.integrate(SQUARES, (1e-3, 1e-3), 6e5)
     assert run.status == "field_failed" and "the gradient grows" in run.message
 
@@ -240,7 +246,7 @@ TWO = flows.OwnSystem("two", [A, B, C, D], (A**2 * B**2 - 1) ** 2 / 4 + (C**2 * 
 def test_two_plateaus_are_left_of_one_curvature_and_of_others(
     part: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each at its time. The control takes axes neither together nor alone."""
+    """Each at its time. In the control no gradient tells how errors grow."""
     monkeypatch.setattr(flows.OwnSystem, "subspace", lambda system, start: None)
     starts = 1e-3, 1e-3 * part
     leaves = [1 / (2 * x**2) for x in starts]
@@ -251,8 +257,7 @@ def test_two_plateaus_are_left_of_one_curvature_and_of_others(
         off = np.array([float(abs(a - b) / b) for a, b in zip(run["loss"][1:], exact, strict=True)])
     assert run.completed and (off <= run.errors("loss")[1:]).all()
     if part < 1.01:
-        monkeypatch.setattr(carried_errors, "EQUAL", -1.0)
-        monkeypatch.setattr(carried_errors, "ALONE", 0.0)
+        forget_gradients(monkeypatch)
         assert flows.integrate(TWO, np.repeat(starts, 2), times[-1]).status == "field_failed"
 
 

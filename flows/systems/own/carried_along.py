@@ -1,6 +1,7 @@
 """Compiled: errors that charts carry on along the axes of Hessians, of several states side by side.
 
-:mod:`flows.systems.own.carried_errors` explains the formulas.
+:mod:`flows.systems.own.carried_errors` explains the formulas. Members of an ensemble take all
+lanes, a run alone takes the first.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -8,12 +9,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from flows.arithmetic.exponentials import exponential
-from flows.arithmetic.kept import inner, lean
+from flows.arithmetic.kept import lean, loop
 from flows.arithmetic.vectors import (
     WIDTH,
     any_of,
@@ -26,102 +26,21 @@ from flows.arithmetic.vectors import (
     store,
     where,
 )
-from flows.systems.own.carried_errors import (
-    ANEW,
-    DIFFER,
-    EQUAL,
-    FAST,
-    GROWING,
-    LARGEST,
-    MOST_GROWTH,
-    RECIPROCAL,
-    TURNS,
-)
-from flows.systems.own.led_errors import lead
+from flows.systems.own.growth import LARGEST, MOST_GROWTH
+from flows.systems.own.led_errors import EQUAL, lead
 
-__all__ = ["Carry", "carried_along", "carry_of"]
+__all__ = ["between_ends", "carried_along", "carry_on"]
 
-
-class Carry(NamedTuple):
-    """States in lanes, the last axis, whose errors are carried on, and room for that.
-
-    Given are, of before, ``curvature``, ``error``, ``fresh``, ``slope`` (N, lanes), ``began``
-    (lanes,), and of now ``since``, ``anew`` (lanes,): the time, and which part the last steps leave
-    of what steps do, ``h`` (N, lanes): eigenvalues, increasing, ``now`` (N, lanes): curvatures
-    along the axes of before, ``overlaps`` (N, N, lanes): of the axes, (now, before), ``along`` (N,
-    lanes): slopes.
-    What is found is ``later`` (N, lanes): errors along the axes of now. Where errors grow as the
-    gradient does, ``error`` and ``now`` are changed.
-
-    Of the room, ``first``, ``least`` (N, lanes): curvature times time at first, and at least along
-    slow axes; ``fast``, ``mixes`` (N, lanes): 1 for axes of this kind, 0 for others; ``kind``,
-    ``into`` (N, lanes): 1 for slow axes of before that may turn, and for those of now that they may
-    turn into, 2 for fast ones, other numbers for others; ``moved`` (N, lanes): what axes take from
-    one that mixes; ``lowest``, ``highest`` (N, lanes): rates that have come to an axis; ``rate``,
-    ``grown``, ``came`` (N, lanes); ``length`` (lanes,): how much later it is, in log-time;
-    ``order`` (N, lanes): where axes of now were taken from, see :func:`reorder`.
-    """
-
-    curvature: Any
-    error: Any
-    fresh: Any
-    began: Any
-    since: Any
-    anew: Any
-    h: Any
-    now: Any
-    overlaps: Any
-    slope: Any
-    along: Any
-    later: Any
-    first: Any
-    least: Any
-    fast: Any
-    mixes: Any
-    kind: Any
-    into: Any
-    moved: Any
-    lowest: Any
-    highest: Any
-    rate: Any
-    grown: Any
-    came: Any
-    length: Any
-    order: Any
-
-
-@inner
-def carry_of(n):
-    """Room for states in lanes."""
-    lanes = WIDTH
-    return Carry(
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.ones(lanes),
-        np.ones(lanes),
-        np.full(lanes, ANEW),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros((n, lanes)),
-        np.zeros(lanes),
-        np.zeros((n, lanes)),
-    )
+# A curvature like s^-1, to this, is that of a slow axis.
+RECIPROCAL = 0.2
+# Axes that have turned by less into another one count as unchanged.
+TURNS = 0.05
+# Fast axes are those whose rate in log-time grows like this power of time, or faster.
+GROWING = 0.75
+# Rates in log-time that differ by less are one.
+DIFFER = 0.03
+# Curvature times time of axes that are not slow any more.
+FAST = 30.0
 
 
 @lean
@@ -248,23 +167,24 @@ def turn(carry):
 
 @lean
 def grow(carry):
-    """Put down what has become of errors along the axes of before."""
+    """Put down what has become of errors along the axes of before; return the largest."""
     n, since, length = len(carry.h), load(carry.since, 0), load(carry.length, 0)
-    passed, anew = since - load(carry.began, 0), load(carry.anew, 0)
-    late = where(length > 0.0, since - passed / length, 0.0)
+    passed, anew, most = since - load(carry.began, 0), load(carry.anew, 0), spread(0.0)
     for k in range(n):
         before, now = load(carry.curvature, k), load(carry.now, k)
         rate = smaller(before, now)
         own = where(load(carry.mixes, k) > 0.0, 0.0, rate * passed)
         slowly = load(carry.least, k) * length
-        mean = before * passed + (now - before) * late
+        mean = load(carry.chord, k) + now * load(carry.tip, 0)
         grows = -where(rate < 0.0, mean, larger(slowly, own))
         store(carry.rate, k, larger(now, 0.0))
         change = exponential(smaller(MOST_GROWTH, grows))
         change = where(load(carry.came, k) > 0.0, 0.0, change)
         left = larger(change, anew)
-        grown = load(carry.error, k) * change + load(carry.fresh, k) * left
-        store(carry.grown, k, smaller(LARGEST, grown))
+        grown = smaller(LARGEST, load(carry.error, k) * change + load(carry.fresh, k) * left)
+        store(carry.grown, k, grown)
+        most = larger(grown, most)
+    return where(most > 0.0, most, 1.0)
 
 
 @lean
@@ -289,17 +209,34 @@ def come(carry, early, back):
 
 
 @lean
+def lengths(carry):
+    """Put down how much later it is, in log-time."""
+    for e in range(WIDTH):
+        carry.length[e] = math.log(carry.since[e] / carry.began[e])
+
+
+@lean
+def between_ends(carry):
+    """Take curvatures to be linear in log-time from the axes of before to those of now."""
+    lengths(carry)
+    length, passed = load(carry.length, 0), load(carry.since, 0) - load(carry.began, 0)
+    tip = where(length > 0.0, load(carry.since, 0) - passed / length, 0.0)
+    store(carry.tip, 0, tip)
+    for k in range(len(carry.h)):
+        store(carry.chord, k, load(carry.curvature, k) * (passed - tip))
+
+
+@lean
 def carried_along(carry):
     """Put down errors along the axes of now."""
     n = len(carry.h)
-    for e in range(WIDTH):
-        carry.length[e] = math.log(carry.since[e] / carry.began[e])
+    lengths(carry)
     lead(carry)
     differ = EQUAL * larger(magnitude(load(carry.h, n - 1)), magnitude(load(carry.h, 0)))
     reorder(carry)
     early = kinds(carry)
     any_mixes = turn(carry)
-    grow(carry)
+    most = grow(carry)  # squares of small errors are zero in doubles
     back = carry.first  # along the axes of before
     come(carry, early, back)
     passed = load(carry.since, 0) - load(carry.began, 0)
@@ -313,9 +250,15 @@ def carried_along(carry):
             if any_mixes:
                 is_near = near(carry, i, k, load(carry.kind, k))
                 turns = where(is_near, load(carry.moved, k), 0.0)
-            share = smaller(reach + turns, 1.0) * load(carry.grown, k)
+            share = smaller(reach + turns, 1.0) * (load(carry.grown, k) / most)
             equal = (magnitude(h - load(carry.now, k)) <= differ) | (turns > 0.0)
             square = where(equal, square + share * share, square)
-            total = where(equal, total, total + share) + reach * load(back, k)
-        store(carry.later, i, root(square) + total + load(carry.came, i))
+            total += where(equal, 0.0, most * share) + reach * load(back, k)
+        store(carry.later, i, most * root(square) + total + load(carry.came, i))
     put_back(carry)
+
+
+@loop
+def carry_on(carry):
+    """Put down errors along the axes of now; integrals of curvatures are given."""
+    carried_along(carry)

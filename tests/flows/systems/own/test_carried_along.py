@@ -10,8 +10,9 @@ import pytest
 from flows.arithmetic.kept import loop
 from flows.arithmetic.vectors import WIDTH
 from flows.core.symmetric import eigen
+from flows.systems.own.carried_along import between_ends, carried_along
 from flows.systems.own.carried_errors import Errors
-from flows.systems.own.carried_of_members import carried_along, carry_of
+from flows.systems.own.carry import room
 
 SIZE = 5
 # Errors are as right as the axes of nearly equal curvatures.
@@ -19,14 +20,9 @@ ALIKE = 1e-6
 
 
 @loop
-def room(n: int) -> Any:
-    """Room for states in lanes."""
-    return carry_of(n)
-
-
-@loop
 def carry_on(carry: Any) -> None:
-    """Errors along later axes."""
+    """Errors along later axes, as of members."""
+    between_ends(carry)
     carried_along(carry)
 
 
@@ -138,3 +134,14 @@ def test_errors_in_lanes_of_several_axes_on_which_the_gradient_grows(bent: float
     assert np.allclose(carry.later[:, 0], expected, rtol=1e-9, atol=0)
     _, _, unled = known.carried(now, 2.0 + passed)
     assert not np.allclose(unled[:3], expected[:3], rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-200])
+def test_errors_within_one_curvature_keep_their_length_however_small_they_are(size: float) -> None:
+    """Axes of one curvature turn by any angle; those of two do not keep it."""
+    turn, error = np.array([[0.6, -0.8], [0.8, 0.6]]), size * np.array([3.0, 4.0])
+    for other, length in ((0.2, np.hypot(1.8, 3.2)), (0.4, 1.8 + 3.2)):
+        h = np.array([0.2, other])
+        known = Errors(np.eye(2), h, error, np.zeros(2), 10.0)
+        _, _, found = known.carried(turn * h @ turn.T, 10.0, (h, turn))
+        assert found[0] / size == pytest.approx(length, rel=ALIKE)

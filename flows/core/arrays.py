@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from flows.core.errors import InputError
 
 __all__ = [
+    "EPSILON",
     "Array",
     "check_integer",
     "check_masks",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+#: Distance from 1 to the next double.
+EPSILON = float(np.finfo(float).eps)
 
 # Numbers of the largest start, 80 MB: ten times what a file may hold.
 LARGEST_START = 10_000_000

@@ -11,10 +11,10 @@ import numpy as np
 
 from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.vectors import WIDTH
+from flows.core.arrays import EPSILON
 from flows.core.limit import FAST
 from flows.ensembles.axis_charts import registers_of, steepest
 from flows.solvers.axis_slopes import finite, hessian_along
-from flows.solvers.axis_steps import EPSILON
 from flows.systems.own.charts_of_members import (
     DOUBT,
     begin,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean, loop
+from flows.core.arrays import EPSILON
 from flows.ensembles.axis_charts import (
     aim,
     load,
@@ -43,7 +44,6 @@ from flows.ensembles.axis_members import (
     waiting_count,
 )
 from flows.ensembles.axis_outputs import outputs_of
-from flows.solvers.axis_steps import EPSILON
 from flows.solvers.gentle_formulas import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
 from flows.solvers.near_flow import LANES

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean, loop
+from flows.core.arrays import EPSILON
 from flows.core.plain_factors import shifted, substitute
 from flows.solvers.axis_slopes import centred, doubles_know, finite, linearise, slope_at, slope_of
 
@@ -40,7 +41,6 @@ NEWTON = 1e-3
 FASTEST = 1e-2
 # Below this fraction of the time a step is rounding.
 SMALLEST = 1e-14
-EPSILON = float(np.finfo(float).eps)
 
 
 class Tableau(NamedTuple):

@@ -15,8 +15,9 @@ import numpy as np
 
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import load, magnitude, spread, store, where_less
+from flows.core.arrays import EPSILON
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.axis_steps import EPSILON, FASTEST, ITERATIONS
+from flows.solvers.axis_steps import FASTEST, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
 from flows.solvers.near_flow import LANES, field
 from flows.solvers.near_hessian import curvatures

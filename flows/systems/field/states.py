@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.core.state import State
 from flows.systems.field.written import Written
 
@@ -40,7 +40,6 @@ TRUSTED = 0.1
 PATTERNS = 8
 # Last bits of a time, and of its logarithm.
 BITS = 2.0
-EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.systems.matrix_factorization.chains import (
     Matrices,
     Point,
@@ -34,8 +34,6 @@ __all__ = [
     "two_matrices",
     "unknown_at",
 ]
-
-EPSILON = float(np.finfo(float).eps)
 
 
 # Some are undefined for layers that vanish or leave the doubles: NaN, not a warning.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.systems.matrix_factorization import chains
 from flows.systems.matrix_factorization.chains import Matrices, Point, adjoint
 
@@ -23,7 +23,6 @@ __all__ = ["in_modes", "mode_sizes", "modes", "on_defects"]
 
 # Steps of Newton's method, which squares the error; where it does not, the layers stay as they are.
 MOST = 4
-EPSILON = float(np.finfo(float).eps)
 
 
 def modes(layers: Matrices) -> tuple[Matrices, Matrices]:

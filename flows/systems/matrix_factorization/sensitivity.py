@@ -30,11 +30,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 
 __all__ = ["SENSITIVE", "balance_left", "feature_errors"]
 
-EPSILON = float(np.finfo(float).eps)
 # Rounding of a product or a decomposition, in units of the norms of its factors.
 ROUNDING = 8.0
 # Part of an error of steps that is left in directions which the flow damps, at right angles to

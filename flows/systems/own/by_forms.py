@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import sympy as sp
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.core.quadrature_rules import Rule
 from flows.expectations.changes import Tape
 from flows.expectations.forms import Forms, forms_of
@@ -28,7 +28,6 @@ __all__ = ["Formed", "Rules", "formed"]
 
 # Numbers of an array over directions and nodes.
 BLOCK = 20_000
-EPSILON = float(np.finfo(float).eps)
 # A direction that nodes do not span has no variance by them, and one that they span has 1.
 SPANNED = 0.5
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from flows.arithmetic.kept import inner, lean, loop
 from flows.arithmetic.pairs import add
+from flows.core.arrays import EPSILON
 from flows.core.limit import FAST
 from flows.systems.own.charts_of_members import run
 from flows.systems.own.energy_piece import STAYS
@@ -38,7 +39,6 @@ NEAR, CURVED = 1e-11, 100.0
 KNOWN_PART = 1e-9
 #: Relative rounding of two doubles.
 ROUNDED = 2.0**-104
-EPSILON = float(np.finfo(float).eps)
 
 
 class Tails(NamedTuple):

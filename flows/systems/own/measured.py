@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from flows.core.arrays import Array, lengths
+from flows.core.arrays import EPSILON, Array, lengths
 from flows.core.quadrature_rules import Rule
 from flows.expectations.changes import Tape, taped
 from flows.expectations.rules import Proved
@@ -28,7 +28,6 @@ __all__ = ["Measure", "Measured", "Places", "columns_of", "curved", "lengths_of"
 
 # Numbers of an array over directions and nodes: all of them stay near the processor.
 BLOCK = 50_000
-EPSILON = float(np.finfo(float).eps)
 
 
 class Measure(abc.ABC):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.core.symmetric import eigen
 from flows.systems.own.loss import Estimate, Loss, estimate
 from flows.systems.own.matrix_loss import MatrixLoss
@@ -22,7 +22,6 @@ __all__ = ["observe"]
 PATTERNS = 8
 # Terms that cancel are computed with this many digits.
 DIGITS = 40
-EPSILON = float(np.finfo(float).eps)
 # The rule of a state serves where entries have moved by this part of the largest one.
 NEAR = 0.02
 # To a minimum of degree `p` it is `p - 1` times as far as curvature tells.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
@@ -46,7 +46,6 @@ FINEST = 1e-3
 HEADWAY = 1e-2
 # The axes of this many entries cost more than steps do.
 MOST_AXES = 500
-EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)

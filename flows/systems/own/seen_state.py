@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
+from flows.core.arrays import EPSILON
 from flows.systems.own.energy_units import FLAT, STIFF
 from flows.systems.own.hessians import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
@@ -20,7 +21,6 @@ __all__ = ["KNOWN", "Seen", "curvature_at", "largest_of", "look_first", "seen_of
 KNOWN = 1e-12
 # Where rounding of the axes explains less than this part of an error, the flow has made it.
 TURNS = 0.1
-EPSILON = float(np.finfo(float).eps)
 
 
 class Seen(NamedTuple):

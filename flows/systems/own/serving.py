@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.expectations.forms import Forms
 from flows.expectations.planes import MOST_NODES as MOST_IN_PLANE
 from flows.expectations.planes import plane_nodes
@@ -42,7 +42,6 @@ TOO_FAR = 2.0
 SEEN, SHORT = 1e-9, 10.0
 # Whose gradient is known to this part.
 SURE = 1e-10
-EPSILON = float(np.finfo(float).eps)
 # An expanded integrand has no more terms, and they have no more forms each.
 MOST_TERMS, MOST_FORMS = 200, 3
 # Terms of this size, relative to their sum, are not averaged one by one; and above the second part

@@ -9,7 +9,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array, lengths
+from flows.core.arrays import EPSILON, Array, lengths
 from flows.core.balls import dot, precision
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.balls import PairBalls
@@ -31,7 +31,6 @@ ALONE, FEATURES = (
 )
 WITH_ERRORS = ("norm", "output", "layer_balance_of", "share")
 
-EPSILON = float(np.finfo(float).eps)
 # Roundings of a square of norms.
 ROUNDINGS = 8.0
 # Bits of sums in which all but a part of 1e-24 cancels.

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import EPSILON, Array
 from flows.core.together import evaluated_together
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network
 
 __all__ = ["curvatures", "spectrum"]
 
-EPSILON = float(np.finfo(float).eps)
 # Of eigenvalues, in roundings of the largest one.
 ROUNDINGS = 8.0
 #: A spectrum of more eigenvalues would cost more than the run.

@@ -1,4 +1,4 @@
-"""Triangular factors of small matrices in compiled loops, real or complex."""
+"""Triangular factors of small matrices in compiled loops."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from flows.arithmetic.kept import lean
 
-__all__ = ["shifted", "substitute"]
+__all__ = ["factor", "substitute"]
 
 
 @lean
@@ -41,13 +41,3 @@ def substitute(matrix, pivots, x):
         for j in range(i + 1, size):
             x[i] -= matrix[i, j] * x[j]
         x[i] /= matrix[i, i]
-
-
-@lean
-def shifted(jacobian, shift, matrix, pivots):
-    """Factor `shift - J`."""
-    for i in range(len(jacobian)):
-        for j in range(len(jacobian)):
-            matrix[i, j] = -jacobian[i, j]
-        matrix[i, i] += shift
-    factor(matrix, pivots)

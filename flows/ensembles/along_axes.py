@@ -167,13 +167,13 @@ def _spans(members: int) -> list[slice]:
 def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Above]:
     """What became of the members in compiled code; losses above limits, as far as it tells them."""
     from flows.ensembles.axis_runs import Found, follow, found_of  # Numba, where it is needed
-    from flows.solvers.timed_radau import timed_tableau
+    from flows.solvers.timed_radau import tableau
 
     (members, size), times = starts.shape, 1 + len(request.times)
     found = found_of(members, times, size)
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
-    common = system.axis_codes(), timed_tableau(), terms
+    common = system.axis_codes(), tableau(), terms
     halt = np.zeros(1, dtype=bool)
 
     above = Above()

@@ -7,14 +7,12 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from flows.arithmetic.kept import inner, lean
-from flows.solvers.near_flow import LANES, PARTS, Near
+from flows.solvers.near_flow import Near
 from flows.solvers.near_plan import plan_of
 from flows.solvers.near_state import GOES_ON
 
-__all__ = ["Programs", "again", "aim", "load", "load_matrix", "near_of", "output_in"]
+__all__ = ["Programs", "again", "aim", "load", "load_matrix", "output_in"]
 __all__ += ["programs_of", "registers_of", "steepest", "steps_in"]
 
 
@@ -40,20 +38,6 @@ def programs_of(n, gradient, loss, rates):
 def registers_of(n, code):
     """How many registers a program takes."""
     return n + len(code.constants) + len(code.operation)
-
-
-@inner
-def near_of(n, count):
-    """Work space of charts in lanes, for programs with this number of registers."""
-    return Near(
-        np.zeros((count, PARTS, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.ones((n, LANES)),
-        np.ones((n, LANES)),
-        np.ones(LANES),
-    )
 
 
 @inner

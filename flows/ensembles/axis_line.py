@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.ensembles.axis_charts import load_matrix, near_of
-from flows.solvers.near_flow import LANES, change
+from flows.ensembles.axis_charts import load_matrix
+from flows.solvers.near_flow import LANES, change, near_of
 from flows.solvers.near_hessian import any_stiff, hessian, sharpen
 from flows.systems.own.axes_of_members import eigen_in_lanes, turn_of
 from flows.systems.own.carried_along import between_ends, carried_along
@@ -55,7 +55,7 @@ class Line(NamedTuple):
 def line_of(n, count):
     """Room for states that wait."""
     return Line(
-        near_of(n, count),
+        near_of(n, count, LANES),
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),

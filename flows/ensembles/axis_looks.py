@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.ensembles.axis_charts import near_of
 from flows.runs.companions import FREE
 from flows.solvers.near_explicit import SLOPE
-from flows.solvers.near_flow import LANES
+from flows.solvers.near_flow import LANES, near_of
 from flows.solvers.near_hessian import hessian
 from flows.systems.own.stretch import ROUNDED
 
@@ -53,7 +52,7 @@ class Looks(NamedTuple):
 def looks_of(n, count):
     """Work space of looks, for programs with this number of registers."""
     return Looks(
-        near_of(n, count),
+        near_of(n, count, LANES),
         np.zeros((n, LANES)),
         np.ones(LANES),
         np.zeros(LANES, np.int64),

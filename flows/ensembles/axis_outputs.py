@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.ensembles.axis_charts import near_of, registers_of
+from flows.ensembles.axis_charts import registers_of
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_views import align, locate, look_over, views_of
-from flows.solvers.near_flow import LANES
+from flows.solvers.near_flow import LANES, near_of
 from flows.systems.own.charts_of_members import place
 
 __all__ = ["Outputs", "length_at", "outputs_of", "put_down"]
@@ -35,7 +35,7 @@ class Outputs(NamedTuple):
 @inner
 def outputs_of(loss, n):
     """Work space for outputs and their charts."""
-    return Outputs(near_of(n, registers_of(n, loss)), views_of(loss, n))
+    return Outputs(near_of(n, registers_of(n, loss), LANES), views_of(loss, n))
 
 
 @lean

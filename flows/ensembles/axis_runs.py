@@ -47,14 +47,13 @@ from flows.ensembles.axis_outputs import outputs_of
 from flows.solvers.gentle_formulas import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
 from flows.solvers.near_flow import LANES
-from flows.solvers.near_radau import step_on, within
+from flows.solvers.near_radau import evaluate, step_on, within
 from flows.solvers.near_state import (
     CHANGED,
     FAILED,
     GOES_ON,
     SHORT,
     STOPPED,
-    evaluate,
     is_short,
     lanes_of,
     room,
@@ -128,8 +127,8 @@ class Walk(NamedTuple):
 @inner
 def walk_of(n, rtol, terms, count):
     """Lanes of steps of a tolerance."""
-    lane = lanes_of(n, rtol, terms.reach, terms.short)
-    return Walk(lane, room(n), np.full(LANES, -1), np.empty(n), looks_of(n, count))
+    lane = lanes_of(n, LANES, rtol, terms.reach, terms.short)
+    return Walk(lane, room(n, LANES), np.full(LANES, -1), np.empty(n), looks_of(n, count))
 
 
 @lean

@@ -20,7 +20,8 @@ from flows.arithmetic.kept import inner, lean
 from flows.arithmetic.pairs import gather, joined, product
 from flows.arithmetic.vectors import load, spread, store
 from flows.ensembles.axis_charts import registers_of
-from flows.solvers.near_flow import LANES, PARTS, change
+from flows.solvers.near_flow import LANES, change
+from flows.solvers.near_plan import PARTS
 
 __all__ = ["Views", "align", "locate", "look_over", "views_of"]
 

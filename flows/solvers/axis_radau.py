@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -21,60 +19,14 @@ from flows.core.problem import (
     finish,
     status_of,
 )
-from flows.solvers.radau_tableau import tableau as collocation
 from flows.solvers.recorded import record_batch
+from flows.solvers.timed_radau import tableau
 
 # Steps between two looks of the watch.
 BATCH = 64
-# Number of stages, where the order is twice it less one; digits of their nodes.
-STAGES, DIGITS = 5, 30
 # Solver time after which what is done is kept, where steps fail.
 KEPT = 1e-3
 FAILING = "the step size became zero, or the field unknown"
-
-
-@functools.cache
-def tableau() -> Any:
-    r"""Coefficients of Radau IIA, from its nodes.
-
-    Returns
-    -------
-    Tableau
-        ``nodes``; the real eigenvalue of `A^-1` and one of each pair; ``back`` `T^-1` and ``forth``
-        `T`, whose columns are the real eigenvector and the parts of the others; ``error``: weights
-        of the stages in the formula, of the order of their number, that is compared,
-        `\hat b_0 = 1/\text{real}`; ``dense``: coefficients of the polynomial through start and
-        stages, from degree 1 on.
-
-    Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.8.
-    """
-    from flows.solvers.axis_steps import Tableau
-
-    found = collocation(STAGES, DIGITS)
-    nodes = np.array([float((1 + x) / 2) for x in found.nodes])
-    integral = np.array([[float(x) for x in row] for row in found.integral])
-    degrees = np.arange(STAGES)
-    inverse = np.linalg.inv(integral)
-    values, vectors = np.linalg.eig(inverse)
-    alone = int(np.argmin(abs(values.imag)))
-    up = np.flatnonzero(values.imag > abs(values[alone].imag) + 0.5)
-    real = float(values[alone].real)
-    parts = [part for k in up for part in (vectors[:, k].real, vectors[:, k].imag)]
-    forth = np.column_stack([vectors[:, alone].real, *parts])
-    # Of the order of the stages: it integrates these powers with the field at the start weighted.
-    vandermonde = nodes[:, None] ** degrees
-    wanted = 1 / (degrees + 1) - (degrees == 0) / real
-    embedded = np.linalg.solve(vandermonde.T, wanted)
-    error = real * inverse.T @ (embedded - integral[-1])
-    return Tableau(
-        nodes,
-        real,
-        values[up].conj(),
-        np.linalg.inv(forth),
-        forth,
-        error,
-        np.linalg.inv(nodes[:, None] ** (degrees + 1)),
-    )
 
 
 def _at_the_end(watch: Watch | None) -> Watch | None:
@@ -110,27 +62,16 @@ def solve(problem: Problem, field: AxisField) -> Solution:
     Solution
         States at the output times; the status tells the truth about the end.
     """
-    from flows.solvers.axis_slopes import Near  # Numba, where it is needed
-    from flows.solvers.axis_steps import Pace, advance
+    from flows.solvers.axis_steps import advance, begin  # Numba, where it is needed
 
     recorder, size = Recorder(replace(problem, watch=_at_the_end(problem.watch))), problem.y0.size
     # Between the ends of its steps the polynomial of the stages has half the order.
     end = min(float(problem.taus[-1]), field.ends)
     stops = np.unique(np.append(problem.taus[problem.taus < end], end))
-    program = field.gradient
-    registers = size + len(program.constants) + len(program.operation)
-    pace = Pace(
-        clock=np.array([problem.tau0, 0.0, 0.0]),
-        errors=np.zeros(3),
-        y=problem.y0.copy(),
-        slope=np.zeros(size),
-        ahead=np.zeros((STAGES, size)),
-        rtol=problem.rtol,
-        atol=problem.atol,
-        stops=stops,
-        counts=np.zeros(2, np.int64),
-        near=Near(np.zeros(1, bool), np.zeros(registers), np.zeros(size), np.zeros((size, size))),
-    )
+    # Increments are of order one: one tolerance serves for all.
+    rtol = float(max(problem.rtol, problem.atol.max()))
+    pace = begin(field, problem.tau0, problem.y0.copy(), rtol, stops)
+    lane = pace.lane
     taus, states = np.empty(BATCH), np.empty((BATCH, size))
     inside = np.zeros((BATCH, 1, size))  # unused: outputs are at ends of steps
     outcome: Stop | str | None = None
@@ -139,17 +80,17 @@ def solve(problem: Problem, field: AxisField) -> Solution:
     most = BATCH if problem.watch is None or problem.watch.alarms is None else 1
     try:
         while outcome is None:
-            began = float(pace.clock[0]), pace.y.copy()
-            done, goes_on = advance(pace, field, tableau(), taus[:most], states[:most])
+            began = float(lane.tau[0]), lane.u[:, 0].copy()
+            done, goes_on = advance(pace, tableau(), taus[:most], states[:most])
             most = min(2 * most, BATCH)
             steps = taus[:done], states[:done], inside[:done]
             outcome, message = record_batch(recorder, began, steps, goes_on, FAILING)
     except STOPS as stop:
         outcome = status_of(stop)
     assert outcome is not None
-    reached = float(pace.clock[0])
+    reached = float(lane.tau[0])
     if outcome == SOLVER_FAILED and problem.watch is not None and reached > problem.tau0 + KEPT:
-        outcome, message = Stop(reached, pace.y.copy()), ""  # another chart may go on
+        outcome, message = Stop(reached, lane.u[:, 0].copy()), ""  # another chart may go on
     fields, jacobians = (int(k) for k in pace.counts)
     stats = {"field_evaluations": fields, "jacobian_evaluations": jacobians}
     return finish(recorder, outcome, message, stats)

@@ -16,8 +16,7 @@ import math
 from flows.arithmetic.kept import lean
 from flows.arithmetic.vectors import load, store
 from flows.core.rests import changed, derivative
-from flows.solvers.near_flow import PARTS, decoded
-from flows.solvers.near_plan import FUSED
+from flows.solvers.near_plan import FUSED, PARTS, decoded
 
 __all__ = ["plain_field"]
 

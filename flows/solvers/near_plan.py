@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.arithmetic.kept import loop
+from flows.arithmetic.kept import lean, loop
 
-__all__ = ["FUSED", "Plan", "plan_of"]
+__all__ = ["FUSED", "PARTS", "Plan", "decoded", "plan_of"]
+
+#: Numbers of each register of a chart in lanes.
+PARTS = 6
 
 # Operations of a program, and the one that is new: `a b + c`.
 ADD, MULTIPLY, ROOT, ANGLE, FUSED = 0, 1, 3, 4, 11
@@ -33,6 +36,15 @@ class Plan(NamedTuple):
     results: Any
     read: Any
     first: int
+
+
+@lean
+def decoded(program, step):
+    """Operation of a step; its registers `a`, `b` and `k`; where parts of `a, b, c, k` begin."""
+    operands = program.operands
+    a, b, c, k = operands[step, 0], operands[step, 1], operands[step, 2], operands[step, 3]
+    places = a * PARTS, b * PARTS, c * PARTS, k * PARTS
+    return program.operation[step], (a, b, k), places
 
 
 @loop

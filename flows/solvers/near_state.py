@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.arithmetic.kept import inner, lean
-from flows.solvers.axis_radau import STAGES
-from flows.solvers.near_flow import LANES, field
+from flows.solvers.timed_radau import STAGES
 
 __all__ = [
     "CHANGED",
@@ -23,7 +22,6 @@ __all__ = [
     "STOPPED",
     "Lane",
     "Room",
-    "evaluate",
     "is_short",
     "lanes_of",
     "room",
@@ -113,75 +111,62 @@ class Room(NamedTuple):
 
 
 @inner
-def lanes_of(n, rtol, reach, short):
+def lanes_of(n, lanes, rtol, reach, short):
     """Lanes without members."""
     return Lane(
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.int64),
-        np.zeros(LANES),
-        np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
-        np.ones(LANES),
-        np.ones(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.int64),
-        np.zeros((STAGES, n, LANES)),
-        np.full(LANES, rtol),
-        np.zeros((n, LANES)),
-        np.ones(LANES),
-        np.full(LANES, math.sqrt(1.0 / reach)),
-        np.full(LANES, math.sqrt(reach)),
+        np.zeros(lanes, np.bool_),
+        np.zeros(lanes, np.int64),
+        np.zeros(lanes),
+        np.zeros((n, lanes)),
+        np.zeros((n, lanes)),
+        np.ones(lanes),
+        np.ones(lanes),
+        np.zeros(lanes),
+        np.zeros(lanes),
+        np.zeros(lanes, np.bool_),
+        np.zeros(lanes, np.int64),
+        np.zeros((STAGES, n, lanes)),
+        np.full(lanes, rtol),
+        np.zeros((n, lanes)),
+        np.ones(lanes),
+        np.full(lanes, math.sqrt(1.0 / reach)),
+        np.full(lanes, math.sqrt(reach)),
         np.full(1, short),
-        np.zeros(LANES, np.int64),
-        np.zeros(LANES, np.int64),
+        np.zeros(lanes, np.int64),
+        np.zeros(lanes, np.int64),
     )
 
 
 @inner
-def room(n):
+def room(n, lanes):
     """Room for steps."""
     return Room(
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((PAIRS, n, n, 2, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((STAGES, n, LANES)),
-        np.ones(LANES),
-        np.ones((STAGES, LANES)),
-        np.ones((STAGES, LANES)),
-        np.ones((STAGES, LANES)),
-        np.zeros((STAGES, STAGES, LANES)),
-        np.zeros((STAGES, STAGES, LANES)),
-        np.zeros(LANES),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES, np.bool_),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES),
-        np.zeros(LANES, np.int64),
+        np.zeros((n, n, lanes)),
+        np.zeros((n, n, lanes)),
+        np.zeros((PAIRS, n, n, 2, lanes)),
+        np.zeros((STAGES, n, lanes)),
+        np.zeros((STAGES, n, lanes)),
+        np.zeros((STAGES, n, lanes)),
+        np.zeros((STAGES, n, lanes)),
+        np.zeros((n, lanes)),
+        np.zeros((n, lanes)),
+        np.zeros((STAGES, n, lanes)),
+        np.ones(lanes),
+        np.ones((STAGES, lanes)),
+        np.ones((STAGES, lanes)),
+        np.ones((STAGES, lanes)),
+        np.zeros((STAGES, STAGES, lanes)),
+        np.zeros((STAGES, STAGES, lanes)),
+        np.zeros(lanes),
+        np.zeros(lanes, np.bool_),
+        np.zeros(lanes, np.bool_),
+        np.zeros(lanes, np.bool_),
+        np.zeros(lanes),
+        np.zeros(lanes),
+        np.zeros(lanes),
+        np.zeros(lanes),
+        np.zeros(lanes, np.int64),
     )
-
-
-@lean
-def evaluate(lane, near, program, work):
-    """Slopes at the states of the lanes, their registers, and the parts of the energies left."""
-    for e in range(LANES):
-        work.clock[e] = near.since[e] * math.exp(lane.tau[e])
-    field(near, program, work.clock, lane.u, lane.slope)
-    for e in range(LANES):
-        energy = 0.0
-        for i in range(len(lane.u)):
-            energy += lane.weight[i, e] * (lane.slope[i, e] / work.clock[e]) ** 2
-        lane.left[e] = math.sqrt(energy)
 
 
 @lean

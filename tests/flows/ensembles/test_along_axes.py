@@ -277,12 +277,12 @@ HUGE = [np.inf, -np.inf, np.nan, 1e308, -1e154, 5e-324, 0.0, 1e40]
 def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
     """What compiled code finds of starts that nobody has checked."""
     from flows.ensembles.axis_runs import follow, found_of  # Numba, where it is needed
-    from flows.solvers.timed_radau import timed_tableau
+    from flows.solvers.timed_radau import tableau
 
     (m, n), t = begun.shape, 1 + len(times)
     found = found_of(m, t, n)
     terms = VALLEY.axis_terms(RTOL, RTOL)._replace(reach=reach)
-    follow(begun, times, VALLEY.axis_codes(), timed_tableau(), terms, found, np.array([halt]))
+    follow(begun, times, VALLEY.axis_codes(), tableau(), terms, found, np.array([halt]))
     return found
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from flows.arithmetic.kept import loop
-from flows.solvers.near_factors import factor, factor_both, substitute, substitute_both
+from flows.solvers.near_factors import factors_of
 from flows.solvers.near_flow import LANES
 
+factor, substitute, factor_both, substitute_both, _ = factors_of(LANES)
 ROUNDING = 1e-12
 REAL, IMAGINARY = np.linspace(1.0, 2.0, LANES), np.linspace(-3.0, 3.0, LANES)
 TIMES = np.geomspace(1e-3, 1e3, LANES)

@@ -10,10 +10,10 @@ import sympy as sp
 
 import flows
 from flows.arithmetic.kept import loop
-from flows.solvers.near_flow import LANES, PARTS, Near, field
+from flows.solvers.near_flow import LANES, Near, field
 from flows.solvers.near_hessian import curvatures
 from flows.solvers.near_plain import plain_field
-from flows.solvers.near_plan import plan_of
+from flows.solvers.near_plan import PARTS, plan_of
 from flows.solvers.near_stages import TOGETHER, fields
 from flows.systems.own.charts_of_members import run as carry_out
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.solvers.axis_radau import STAGES, tableau
-from flows.solvers.timed_radau import LONGEST, SPACING, timed_tableau
+from flows.solvers.timed_radau import LONGEST, SPACING, STAGES, tableau
 
 # Eigenvectors have condition numbers of a hundred.
 ROUNDING = 1e-11
@@ -17,7 +16,7 @@ LENGTHS = [0, 7, 32, round(LONGEST / SPACING)]
 
 def of_modes(m: int) -> Any:
     """Matrix that has the tabulated eigenvalues and modes of a length."""
-    found = timed_tableau()
+    found = tableau()
     values = np.zeros((STAGES, STAGES))
     values[0, 0] = found.real[m]
     for p, pair in enumerate(found.pairs[m]):
@@ -28,7 +27,7 @@ def of_modes(m: int) -> Any:
 
 @pytest.mark.parametrize("m", LENGTHS)
 def test_modes_are_those_of_stages_at_which_the_field_has_grown(m: int) -> None:
-    found = timed_tableau()
+    found = tableau()
     grown = np.exp(found.nodes * m * SPACING)
     expected = found.inverse / grown[:, None]
     assert np.allclose(of_modes(m), expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
@@ -36,17 +35,17 @@ def test_modes_are_those_of_stages_at_which_the_field_has_grown(m: int) -> None:
     assert m == 0 or not np.allclose(of_modes(m), other, rtol=0, atol=1e-6)
 
 
-def test_a_step_in_which_nothing_grows_has_the_usual_modes() -> None:
-    usual, found = tableau(), timed_tableau()
-    assert found.real[0] == pytest.approx(usual.real, rel=ROUNDING)
-    # The stages of y' = 1 are the nodes.
-    assert np.allclose(np.linalg.solve(found.inverse, np.ones(STAGES)), usual.nodes, atol=ROUNDING)
+def test_the_stages_of_a_constant_slope_are_the_nodes() -> None:
+    found = tableau()
+    stages = np.linalg.solve(found.inverse, np.ones(STAGES))
+    assert np.allclose(stages, found.nodes, atol=ROUNDING)
+    assert not np.allclose(stages, 1.001 * found.nodes, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("stiff", [1.0, 1e4])
 def test_one_correction_solves_a_linear_flow_that_grows(stiff: float) -> None:
     r"""Of `y' = -\lambda e^\tau y`; with the modes of a step half as long it does not."""
-    found, h = timed_tableau(), 1.0
+    found, h = tableau(), 1.0
     m, grown = round(h / SPACING), np.exp(found.nodes)
     equations = found.inverse / grown[:, None] / h
 

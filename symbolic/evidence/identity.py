@@ -7,6 +7,7 @@ could be compared, `OPEN` if not.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -197,8 +198,12 @@ def _proved(
     return Basis.CALCULUS if signs else None
 
 
+@functools.lru_cache(maxsize=4096)
 def _reduces_to_zero(difference: sp.Expr) -> bool:
-    """Whether SymPy's rules take the difference to zero, cheapest rules first."""
+    """Whether SymPy's rules take the difference to zero, cheapest rules first.
+
+    A lemma stands in several documents, and is reduced once; who runs out of time is asked anew.
+    """
     if difference.count_ops() > PROOF_SIZE:
         return _zero_polynomial(difference)
     expr = sp.expand(definition(evaluated(difference, integrals=True)))

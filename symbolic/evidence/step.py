@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import time
 from collections import Counter
@@ -75,7 +76,7 @@ class Step:
     finding: Finding | None = None
     seconds: float = 0.0
 
-    @property
+    @functools.cached_property
     def equation(self) -> str:
         """LaTeX of `lhs = rhs`, or what is `shown` in its place."""
         sides = sp.latex(self.lhs), sp.latex(self.rhs)

@@ -34,7 +34,7 @@ MODULES = (
     "flows.core.chart",
     "flows.runs.rates",
     "flows.runs.quantities",
-    "flows.core.quadrature",
+    "flows.expectations.sampled",
     "flows.pages.figure",
     *(found.__name__ for found in FIGURES if inspect.ismodule(found)),
 )

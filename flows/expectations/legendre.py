@@ -19,8 +19,8 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
 from flows.expectations.families import panels
+from flows.expectations.hermite import Rule
 from flows.expectations.tubes import Tube, enclosed, number
 
 __all__ = ["Ellipses", "ellipses", "tensor"]

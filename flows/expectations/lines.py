@@ -11,7 +11,7 @@ from flint import arb
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
-from flows.core.quadrature_rules import gauss
+from flows.expectations.hermite import gauss
 from flows.expectations.tubes import Tube
 
 __all__ = ["REACH", "Axis", "Gauss", "Line", "in_balls"]

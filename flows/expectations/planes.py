@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
 from flows.expectations.forms import Forms
+from flows.expectations.hermite import Rule
 from flows.expectations.lines import Axis, Gauss, Line
 from flows.expectations.strips import MOST_AXES, THIN, THINNEST, TINY, TURNS, Strips, strips
 

@@ -31,8 +31,8 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import gauss
 from flows.expectations import lines
+from flows.expectations.hermite import gauss
 
 __all__ = ["Axis", "Smooth", "axis_for", "gauss_error", "lattice_error"]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
 from flows.expectations.families import panels
+from flows.expectations.hermite import Rule
 
 __all__ = ["MOST_MEASURED", "Proved", "left_between", "two_families"]
 

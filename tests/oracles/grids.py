@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 
 #: Gauss-Legendre nodes and weights; their polynomials take longer than most sums.
 legendre = functools.cache(np.polynomial.legendre.leggauss)

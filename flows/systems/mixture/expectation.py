@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.quadrature import confident
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
+from flows.expectations.sampled import confident
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.rules import Nodes, home_ahead, roomy, rule, unseen

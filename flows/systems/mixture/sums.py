@@ -32,8 +32,8 @@ from flows.arithmetic.vectors import (
 )
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
-from flows.core.quadrature_rules import Rule
 from flows.core.threads import out_of_turn
+from flows.expectations.hermite import Rule
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.integrands import Components, Functions, define, rows
 from flows.systems.mixture.means import FAR, Means

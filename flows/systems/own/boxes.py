@@ -10,7 +10,7 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 from flows.expectations.legendre import ellipses, tensor
 from flows.expectations.rules import Proved
 from flows.expectations.tubes import has_bound

@@ -18,9 +18,9 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import EPSILON, Array
-from flows.core.quadrature_rules import Rule
 from flows.expectations.changes import Tape
 from flows.expectations.forms import Forms, forms_of
+from flows.expectations.hermite import Rule
 from flows.systems.own.numeric import Numeric, numeric, quietly, stacked, tape_of
 from symbolic.language.stable import stable
 

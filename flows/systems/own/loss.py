@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 from flows.expectations.planes import fewest, surveyed
 from flows.expectations.rules import MOST_MEASURED, Proved, left_between, two_families
 from flows.systems.own.by_forms import Formed, Rules, formed

@@ -16,8 +16,8 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import EPSILON, Array, lengths
-from flows.core.quadrature_rules import Rule
 from flows.expectations.changes import Tape, taped
+from flows.expectations.hermite import Rule
 from flows.expectations.rules import Proved
 from flows.systems.own.numeric import Numeric, compiled, numeric, program_of, quietly, stacked
 from symbolic.language.averages.density import Density

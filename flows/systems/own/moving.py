@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
 from flows.expectations.cells import ALONE, REACH, Panels
 from flows.expectations.forms import Forms, forms_of
+from flows.expectations.hermite import Rule
 from flows.expectations.kink_lines import Plane, axes_of, lines, sweep, way_of
 from flows.expectations.rules import Proved, left_between
 from flows.systems.own.measured import Measure, Measured, columns_of, lengths_of, summed

@@ -9,8 +9,8 @@ import numpy as np
 from flint import arb
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
 from flows.expectations.forms import Forms
+from flows.expectations.hermite import Rule
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.in_pairs import rows_of

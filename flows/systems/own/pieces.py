@@ -15,7 +15,7 @@ from flows.core.arrays import EPSILON, Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 from flows.systems.own.growth import LARGEST
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.loss import Loss, estimate

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.loss import Loss
 

@@ -16,9 +16,9 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule
 from flows.expectations.families import panels, tanh_sinh
 from flows.expectations.forms import forms_of
+from flows.expectations.hermite import Rule
 from flows.expectations.kink_lines import axes_of
 from flows.expectations.rules import Proved, left_between
 from flows.systems.own.measured import Measure, Measured, lengths_of, summed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flows.arithmetic.vectors import WIDTH
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.nodes import packed
 from flows.systems.mixture.sums import components_of, curve, of_list

@@ -11,7 +11,7 @@ import flows
 from flows.arithmetic import exponentials
 from flows.arithmetic.kept import unfolded
 from flows.arithmetic.vectors import WIDTH, load, store
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 from flows.systems.mixture import axes, expectation, node_functions
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.nodes import packed

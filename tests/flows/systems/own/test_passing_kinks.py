@@ -8,7 +8,7 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import flows
-from flows.core.quadrature_rules import Rule
+from flows.expectations.hermite import Rule
 from flows.systems.own import kink, moving
 from symbolic import Cube, Expectation
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from flows.core.quadrature import confident
-from flows.core.quadrature_rules import Rule, gauss, random
+from flows.expectations.hermite import Rule, gauss, random
+from flows.expectations.sampled import confident
 
 # Sums of a hundred terms of order one, and moments up to E x^6 = 15.
 ROUNDING = 1e-13

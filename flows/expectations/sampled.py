@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.quadrature_rules import Rule, random
+from flows.expectations.hermite import Rule, random
 
 __all__ = ["Sampled", "confident"]
 

@@ -35,6 +35,8 @@ class PairBalls:
 
     #: More bits always give more digits.
     known: ClassVar[float] = 0.0
+    #: No evaluation in two doubles is quicker: charts have programs for these.
+    quick: ClassVar[None] = None
     network: Network
 
     def both(self, y: Vector) -> list[Any]:

@@ -41,6 +41,8 @@ class Doubt(NamedTuple):
     @property
     def of_loss(self) -> float:
         """Error of the loss, to second order."""
+        if not np.isfinite(self.far).all():
+            return math.inf
         with np.errstate(over="ignore"):  # an error whose square is no double says enough
             curved = np.abs(self.curvature) * self.far**2 / 2
         return float(np.abs(self.slopes) @ self.far + curved[self.bent].sum())

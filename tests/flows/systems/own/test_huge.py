@@ -81,7 +81,7 @@ def test_balls_without_bounds_know_nothing() -> None:
     """An error and an energy that are both infinite are no part of each other."""
 
     class Boundless:
-        known = False
+        known, quick = False, None
 
         def both(self, place: Any) -> list[Any]:
             return [arb(0), *(arb(1e200, 1e200) for _ in place)]

@@ -69,6 +69,8 @@ class Certificate(Document):
         All is proved of every start within this distance.
     origin : Origin, optional
         Where the pieces begin, if not at the start.
+    sums : dict, optional
+        What stands for expectations, as the file states it.
 
     Notes
     -----
@@ -84,6 +86,7 @@ class Certificate(Document):
     infinity: Endless | None = None
     radius: float = 0.0
     origin: Origin | None = None
+    sums: Any = None
 
     @property
     def card(self) -> Card:
@@ -200,6 +203,7 @@ class Certificate(Document):
             "bits": self.bits,
             "precision": self.precision,
             "pieces": stated(self.pieces),
+            **({} if self.sums is None else {"sums": self.sums}),
             **({} if self.infinity is None else {"infinity": stated(self.infinity)}),
         }
 
@@ -268,9 +272,8 @@ def load_certificate(path: str | os.PathLike[str], system: System | None = None)
         end, bits = number(data["t_end"]), int(data["bits"])
         endless = read(data["infinity"], bits) if "infinity" in data else None
         radius = number(data["radius"]) if "radius" in data else 0.0
-        return Certificate(
-            system, start, end, bits, int(data["precision"]), pieces, endless, radius
-        )
+        made = system, start, end, bits, int(data["precision"]), pieces, endless, radius
+        return Certificate(*made, sums=data.get("sums"))
     except InputError:
         raise
     except (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from flows.certificates.averages import written
 from flows.certificates.certificate import Certificate
 from flows.certificates.own_flow import equations_of, flow_of
 from flows.certificates.segment import Segment
@@ -54,7 +55,8 @@ class Growing:
             Where there is no proof to there.
         """
         self.steps.extend(self.pieces, end, self.advance, stop)
-        return replace(self.base, t_end=end, pieces=tuple(self.pieces))
+        sums = written(self.steps.equations)
+        return replace(self.base, t_end=end, pieces=tuple(self.pieces), sums=sums)
 
 
 @contextmanager
@@ -70,7 +72,8 @@ def growing(
     bits = bits_for(digits, last)
     base = Certificate(system, initial, 0.0, bits, bits + BALL_GUARD, (), None, radius)
     with precision(base.precision):
-        flow, equations = flow_of(system, initial), equations_of(system, initial)
+        flow: Any = flow_of(system, initial)
+        equations = getattr(flow, "equations", None) or equations_of(system, initial)
         yield Growing(base, Steps(flow, equations, bits, digits, radius), advance)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "MODELS", "OPTIONS", "OWN", "SYSTEMS", "make", "recall"]
 
 #: What a certificate calls a loss of one's own, which it states by its terms or by its steps.
-OWN = "polynomial", "loss"
+OWN = "polynomial", "loss", "average"
 
 _FOLDER = Path(__file__).parent
 # Folders in which a system says its options; the class is in `system.py`.

@@ -14,6 +14,7 @@ from typing import Any
 
 from flint import arb
 
+from flows.certificates.averages import written
 from flows.certificates.certificate import Certificate
 from flows.certificates.continued import Rest
 from flows.certificates.decision import down, up
@@ -100,4 +101,5 @@ def _proved(certificate: Certificate, equations: Any, kept: float) -> Certificat
         "amplitude": amplitude.hex(),
         "delay": (up(delay) + LATE).hex(),
     }
-    return replace(certificate, infinity=Rest.from_json(stated, bits))
+    infinity = Rest.from_json(stated, bits)
+    return replace(certificate, infinity=infinity, sums=written(equations))

@@ -21,14 +21,15 @@ from flows.certificates.verifier.reading import require
 
 __all__ = ["ANYWHERE", "OF_ONE", "OF_TWO", "power"]
 
+# Balls of a larger radius have their ends looked at.
+WIDE = 2.0**-10
 APART = "a function may not be smooth there"
 
 
 def power(x: Any, k: Fraction) -> Any:
     """Power; a whole one of a real ball is as narrow as it is."""
     if k.denominator == 1:
-        found = _whole(x, abs(k.numerator))
-        return found if k.numerator > 0 else 1 / found
+        return _whole(x if k.numerator > 0 else 1 / x, abs(k.numerator))
     require(_right(x) > 0, APART)
     root = x.sqrt() if k.denominator == 2 else x ** arb(fmpq(1, k.denominator))
     return power(root, Fraction(k.numerator))
@@ -73,6 +74,17 @@ def _atan(x: Any) -> Any:
     return x.atan()
 
 
+def _tanh(x: Any) -> Any:
+    """Of a box ``(sinh 2a + i sin 2b)/(cosh 2a + cos 2b)``, whose bounds end at its poles only."""
+    if not isinstance(x, acb):
+        wide = float(x.rad()) > WIDE
+        return arb(x.lower()).tanh().union(arb(x.upper()).tanh()) if wide else x.tanh()
+    a, b = 2 * x.real, 2 * x.imag
+    small = (1 / a.abs_lower().cosh()).union(1 / a.abs_upper().cosh())
+    below = 1 + b.cos() * small
+    return acb(_tanh(a) / below, b.sin() * small / below)
+
+
 def angle(s: Any, c: Any) -> Any:
     """Angle of a sine and a cosine up to a factor."""
     aside, above = _right(c) > 0 or _right(c) < 0, _right(s) > 0
@@ -103,12 +115,13 @@ def _anywhere(s: Any, c: Any) -> Any:
 #: Functions by their names in a file.
 OF_ONE: dict[str, Callable[[Any], Any]] = {
     "log": _log,
+    "tanh": _tanh,
     "atan": _atan,
     "asin": lambda x: _between(x, lambda z: z.asin()),
     "acos": lambda x: _between(x, lambda z: z.acos()),
     **{
         name: lambda x, name=name: getattr(x, name)()  # type: ignore[misc]
-        for name in ("exp", "erf", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+        for name in ("exp", "erf", "sin", "cos", "tan", "sinh", "cosh")
     },
 }
 OF_TWO: dict[str, Callable[[Any, Any], Any]] = {"angle": angle, "bent": bent, "flat": flat}

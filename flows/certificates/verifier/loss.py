@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from flint import arb
@@ -34,7 +34,8 @@ WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 class Loss(Equations):
     """The entries of the blocks, row by row, and the gradient flow of a loss in them."""
 
-    stated, form = ("name", "blocks", "steps"), "variables"
+    stated: ClassVar[tuple[str, ...]] = ("name", "blocks", "steps")
+    form = "variables"
 
     def __init__(self, parameters: Any, start: Any) -> None:
         self.name, self.names = word(parameters["name"]), entries(parameters["blocks"])

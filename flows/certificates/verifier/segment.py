@@ -51,6 +51,10 @@ class Equations(abc.ABC):
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
 
+    def summed(self, stated: Any) -> None:
+        """Take the sums of a file that stand for expectations."""
+        raise Refused("it has no expectations")
+
     def loss(self, x: Any) -> arb:
         """The loss, which proofs for all times are about."""
         raise Refused("there is no proof to infinity of this system")

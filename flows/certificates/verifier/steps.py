@@ -8,10 +8,11 @@ sign that is given, so that all is smooth there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import numpy as np
 from flint import arb, fmpq
 
 from flows.certificates.verifier.curve import UNIT
@@ -226,7 +227,7 @@ class Code(NamedTuple):
             elif kind == "times":
                 v.append(v[a] * v[b])
             elif kind == "power":
-                v.append(power(v[a], b))
+                v.append(_each(power, v[a], b))
             elif kind == "variable":
                 v.append(x[a])
             elif kind == "number":
@@ -241,7 +242,12 @@ class Code(NamedTuple):
                 both = given if isinstance(given, tuple) else (given * v[a], arb(given))
                 v.append(both[kind == "sign"])
             elif b is None:
-                v.append(OF_ONE[kind](v[a]))
+                v.append(_each(OF_ONE[kind], v[a]))
             else:
                 v.append(of_two[kind](v[a], v[b]))
         return [v[k] for k in self.results]
+
+
+def _each(f: Callable[..., Any], x: Any, *more: Any) -> Any:
+    """A function of a number, or of all numbers of an array."""
+    return np.array([f(z, *more) for z in x]) if isinstance(x, np.ndarray) else f(x, *more)

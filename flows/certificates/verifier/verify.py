@@ -229,6 +229,8 @@ def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verific
     bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
     stated = data["pieces"]
     flow = kind(parameters, w)
+    if "sums" in data:
+        flow.summed(data["sums"])
     radius = number(data["radius"]) if "radius" in data else 0.0
     require(radius >= 0, "its radius is negative")
     require(radius == 0 or _whole(flow), "its starts leave the span that was computed in")

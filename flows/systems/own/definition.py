@@ -78,7 +78,7 @@ class Defined(InBlocks):
         steps = stated_steps(self._loss.y, self._loss.form, written_entries(self.blocks))
         if isinstance(steps, str):
             return f"{self.name}: {steps}"
-        return "loss", {**about, "steps": steps}
+        return "average" if "inputs" in steps else "loss", about | steps
 
     @property
     def formula(self) -> tuple[Sequence[Block], Any]:

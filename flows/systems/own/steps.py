@@ -13,6 +13,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic.asymptotics.given import exact
+from symbolic.language.averages.expectation import Expectation
 from symbolic.language.blocks import Explicit
 from symbolic.language.primitives import (
     AngleBetween,
@@ -24,7 +25,7 @@ from symbolic.language.primitives import (
     definition,
 )
 
-__all__ = ["FUNCTIONS", "Unknown", "expression_of_steps", "stated_steps", "steps_of"]
+__all__ = ["FUNCTIONS", "Unknown", "loss_of_steps", "stated_steps", "steps_of"]
 
 #: Functions of one number that have a step of their name.
 FUNCTIONS: dict[str, Any] = {
@@ -42,12 +43,20 @@ class Unknown(ValueError):
 
 def stated_steps(
     y: tuple[sp.Symbol, ...], form: Explicit, written: Sequence[Any]
-) -> list[list[Any]] | str:
-    """Steps of a loss in its entries, or why it has none, with the entries as they are written."""
-    if form.integrand != 0:
-        return "expected a loss without expectations, or with closed forms of them"
+) -> dict[str, Any] | str:
+    """Steps of a loss in its entries, or why it has none, with the entries as they are written.
+
+    With those of an average over Gaussian inputs, where there is one.
+    """
+    if form.density is not None or (form.integrand != 0 and len(form.x) > 2):
+        # Of more numbers sums take too long.
+        return "expected expectations with closed forms, or of one or two Gaussian numbers"
     try:
-        return steps_of(exact(form.plain), y)
+        made: dict[str, Any] = {"steps": steps_of(exact(form.plain), y)}
+        if form.integrand != 0:
+            made["average"] = steps_of(exact(form.integrand), (*y, *form.x))
+            made["inputs"] = len(form.x)
+        return made
     except Unknown as unknown:
         shown = str(unknown.args[0].xreplace(dict(zip(y, written, strict=True))))
         short = shown if len(shown) < 60 else f"{shown[:60]} ..."
@@ -177,6 +186,13 @@ def expression_of_steps(steps: Any, y: Sequence[sp.Expr]) -> sp.Expr:
         else:
             raise ValueError(f"a step is of no known kind: {kind!r:.40}")
     return made[-1]
+
+
+def loss_of_steps(stated: dict[str, Any], y: Sequence[sp.Expr]) -> sp.Expr:
+    """A loss of the steps of a file, with an expectation where they state one."""
+    made, count = expression_of_steps(stated["steps"], y), stated.get("inputs", 0)
+    x = sp.symbols(f"x1:{count + 1}", real=True)
+    return made + Expectation(expression_of_steps(stated["average"], [*y, *x]), x) if x else made
 
 
 def _fraction(text: str) -> sp.Rational:

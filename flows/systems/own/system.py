@@ -15,7 +15,7 @@ from flows.systems.field.metric import MetricFlow
 from flows.systems.own.followed import Followed
 from flows.systems.own.given import check
 from flows.systems.own.polynomial import blocks_of, expression_of, written_entries
-from flows.systems.own.steps import expression_of_steps
+from flows.systems.own.steps import loss_of_steps
 from symbolic.language.stated import restated
 
 __all__ = ["OwnSystem"]
@@ -162,8 +162,8 @@ class OwnSystem(Followed):
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """Loss as a certificate states it, by its terms or by its steps."""
-        known = {*parameters} - {"name", "blocks"}
-        if known not in ({"terms"}, {"steps"}) or len(parameters) != 3:
+        known = {*parameters} ^ {"name", "blocks"}  # and what is missing of these
+        if known not in ({"terms"}, {"steps"}, {"steps", "inputs", "average"}):
             raise InputError(
                 "expected the name, blocks and terms of a polynomial loss; of another one build the"
                 " system and give it: flows.load(path, system=...)"
@@ -171,8 +171,7 @@ class OwnSystem(Followed):
         blocks = blocks_of(parameters["blocks"])
         if "terms" in known:
             return cls(parameters["name"], blocks, expression_of(blocks, parameters["terms"]))
-        made = expression_of_steps(parameters["steps"], written_entries(blocks))
-        return cls(parameters["name"], blocks, made)
+        return cls(parameters["name"], blocks, loss_of_steps(parameters, written_entries(blocks)))
 
     @classmethod
     def defined(cls, name: str, definition: Any) -> Self:

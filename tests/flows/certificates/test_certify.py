@@ -128,7 +128,7 @@ def test_layers_at_an_equilibrium_stay_there():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"system": flows.ScoreMatching(n=2, d=2)}, "score_matching has no certificates"),
+        ({"system": flows.ScoreMatching(n=2, d=3)}, "score_matching has no certificates"),
         ({"start": [[0.1, 0.2]]}, "shape"),
         ({"start": [[0.1, math.nan], [0.0, 1.0]]}, "finite"),
         ({"t_end": 0.0}, "t_end: expected a time"),
@@ -156,10 +156,11 @@ def test_means_in_the_plane_are_one_clear_line():
 
 
 def test_a_loss_that_the_verifier_does_not_read_is_refused_in_one_line():
-    u, x = sp.symbols("u x")
+    u, x, y, z = sp.symbols("u x y z")
     for loss, got in (
         (u**66, "a power is zero or too large"),
-        (symbolic.Expectation(sp.tanh(u * x) ** 2, x), "or with closed forms of them"),
+        (symbolic.Expectation(sp.tanh(u * x) * sp.Abs(x), x), "an average has a kink"),
+        (symbolic.Expectation(sp.tanh(u * x * y * z), [x, y, z]), "one or two Gaussian numbers"),
     ):
         own = flows.OwnSystem("other", [u], loss)
         with pytest.raises(flows.InputError, match=got) as refused:

@@ -147,7 +147,7 @@ def test_what_the_checker_refuses_is_undecided_with_its_numbers(monkeypatch, mad
 
 
 def test_a_system_without_a_tail_is_one_clear_line():
-    system = flows.ScoreMatching(n=2, d=2)
+    system = flows.ScoreMatching(n=2, d=3)
     with pytest.raises(flows.InputError, match="score_matching has no certificates") as refused:
         flows.certify(system, system.initial(), math.inf)
     assert "\n" not in str(refused.value)

@@ -96,7 +96,10 @@ def test_a_certificate_of_another_problem_is_refused(popflow, path, options, rea
     ("arguments", "message"),
     [
         (("certify", "relu", "--t-end", "1"), "unknown system 'relu'; did you mean relu_neuron"),
-        (("certify", "score_matching", "--t-end", "1"), "score_matching has no certificates"),
+        (
+            ("certify", "score_matching", "--d", "3", "--t-end", "1"),
+            "score_matching has no certificates",
+        ),
         ((*SMALL[:-2], "--digits", "99"), "digits: expected an integer from 8 to 60, got 99"),
         (("certify", "relu_neuron"), "--t-end: expected a time to prove to"),
         (("certify", "relu_neuron", "--t-end", "nan"), "inf for all times, got nan; give another"),
@@ -350,15 +353,15 @@ def test_a_ball_of_starts_is_proved_and_shown(popflow, loss, monkeypatch):
 
 
 def test_a_start_without_a_proof_for_ever_is_one_line(popflow, tmp_path):
-    (tmp_path / "start.json").write_text("[[1.0], [-0.5], [0.25]]")
-    start = ("--initial", tmp_path / "start.json", "--t-end", "inf")
     (tmp_path / "one.json").write_text("[[1.0]]")
     code, text, noise = popflow(
         "certify", "gmm_em", "--initial", tmp_path / "one.json", "--t-end", "inf"
     )
     assert (code, text) == (4, "")
     assert "a proof for ever is of two means" in noise and noise.count("\n") == 1
-    code, text, noise = popflow("certify", "score_matching", *start)
+    code, text, noise = popflow(
+        "certify", "score_matching", "--n", "3", "--d", "3", "--t-end", "inf"
+    )
     assert (code, text) == (2, "")
     assert "score_matching has no certificates" in noise and noise.count("\n") == 1
 

@@ -55,7 +55,7 @@ def cases() -> list[Case]:
         Case("`matrix_factorization`", layers, layers.initial(0.5, 1)),
         Case("`gmm_em`, d = 1", flows.GMMEM(n=2, d=1), means),
         Case("`gmm_em`, d = 2", flows.GMMEM(n=2, d=2), [[0.75, 0.25], [-0.5, 0.5]]),
-        Case("`score_matching`", flows.ScoreMatching(n=2, d=1), means),
+        Case("`score_matching`, d = 1", flows.ScoreMatching(n=2, d=1), means),
         *(
             Case(f"`two_layer`, {k}", system, system.initial(seed=0))
             for k, system in hidden.items()

@@ -128,7 +128,10 @@ def test_layers_at_an_equilibrium_stay_there():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"system": flows.ScoreMatching(n=2, d=3)}, "score_matching has no certificates"),
+        (
+            {"system": flows.ScoreMatching(n=2, d=3), "start": [[0.1, 0.2, 0.0], [0.0, 0.1, 0.3]]},
+            "score_matching has no certificates",
+        ),
         ({"start": [[0.1, 0.2]]}, "shape"),
         ({"start": [[0.1, math.nan], [0.0, 1.0]]}, "finite"),
         ({"t_end": 0.0}, "t_end: expected a time"),

@@ -24,6 +24,8 @@ from flows.solvers.timed_radau import tableau
 
 # Steps between two looks of the watch.
 BATCH = 64
+# Part of the tolerance that steps are asked for, as they are as long as their errors allow.
+SAFE = 0.25
 # Solver time after which what is done is kept, where steps fail.
 KEPT = 1e-3
 FAILING = "the step size became zero, or the field unknown"
@@ -69,7 +71,7 @@ def solve(problem: Problem, field: AxisField) -> Solution:
     end = min(float(problem.taus[-1]), field.ends)
     stops = np.unique(np.append(problem.taus[problem.taus < end], end))
     # Increments are of order one: one tolerance serves for all.
-    rtol = float(max(problem.rtol, problem.atol.max()))
+    rtol = SAFE * float(max(problem.rtol, problem.atol.max()))
     pace = begin(field, problem.tau0, problem.y0.copy(), rtol, stops)
     lane = pace.lane
     taus, states = np.empty(BATCH), np.empty((BATCH, size))

@@ -18,10 +18,19 @@ from flows.core.rests import derivative
 from flows.solvers.near_flow import LANES, flow_of
 from flows.solvers.near_plan import FUSED, PARTS, decoded
 
-__all__ = ["any_stiff", "curvatures", "curvatures_of", "hessian", "sharpen"]
+__all__ = ["any_stiff", "curvatures", "curvatures_of", "forget", "hessian", "sharpen"]
 
 # Places of registers: the first two are those at which a Jacobian has the rates of their parts.
 RATE, WHOLE, OTHER = 3, 4, 5
+
+
+@lean
+def forget(near, program):
+    """Leave the registers of variables and constants as a Jacobian expects them."""
+    r = near.registers
+    for k in range(program.first):
+        for e in range(r.shape[2]):
+            r[k, RATE, e] = r[k, WHOLE, e] = 0.0
 
 
 @functools.cache
@@ -139,14 +148,6 @@ def curvatures_of(lanes: int) -> Any:
         else:
             for e in range(lanes):
                 r[k, part, e] = r[a, part, e] / (2.0 * r[k, WHOLE, e])
-
-    @lean
-    def forget(near, program):
-        """Leave the registers of variables and constants as a Jacobian expects them."""
-        r = near.registers
-        for k in range(program.first):
-            for e in range(lanes):
-                r[k, RATE, e] = r[k, WHOLE, e] = 0.0
 
     return hessian, curvatures, any_stiff, sharpen
 

@@ -75,7 +75,8 @@ def radau_of(lanes: int, exactly: Any = known, newton: float = 1e-2) -> Any:
                 lane.step[e] = 1e-2 * math.sqrt(length / speed) if 0.0 < length < speed else 1e-2
             lane.step[e] = min(lane.step[e], LONGEST)
             work.last[e] = lane.tau[e] + STRETCH * lane.step[e] >= lane.stop[e]
-            work.length[e] = lane.stop[e] - lane.tau[e] if work.last[e] else lane.step[e]
+            left = lane.stop[e] - lane.tau[e]  # the last two steps before a stop are as long
+            work.length[e] = left if work.last[e] else min(lane.step[e], left / 2)
 
     @lean
     def compare(slope, lane, near, tableau, work, found):

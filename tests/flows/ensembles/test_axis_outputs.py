@@ -16,9 +16,9 @@ from flows.ensembles.axis_chords import between, fill
 from flows.ensembles.axis_found import Found, found_of
 from flows.ensembles.axis_outputs import length_at
 from flows.solvers.axis_slopes import hessian_along
-from flows.solvers.near_flow import LANES, PARTS, Near, field, jacobian
+from flows.solvers.near_flow import LANES, Near, field, jacobian
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_plan import plan_of
+from flows.solvers.near_plan import PARTS, plan_of
 from flows.systems.own.axes_of_members import eigen_in_lanes, turn_of
 from flows.systems.own.charts_of_members import run as carry_out
 from flows.systems.own.seen_state import Seen

@@ -28,7 +28,7 @@ GAP = W.T * W - sp.Matrix([[1, 0], [0, 0]])
 MATRIX = flows.OwnSystem("factorization", [W], sp.trace(GAP.T * GAP) / 4)
 
 
-def problems(system, start, t_end=1e6, rtol=1e-10):
+def problems(system, start, t_end=3e5, rtol=1e-10):
     """Pieces of a run, each solved as the method `auto` does it, with what it solves."""
     pieces = follow_in_pieces(system, start, Request(t_end, rtol=rtol))
     problem, _ = next_problem(pieces, None)

@@ -116,7 +116,7 @@ def changed(*path, to):
         (changed("format", to="popflow certificate 2"), "its format is unknown"),
         (
             changed("system", to="score_matching"),
-            "its system is not one of gmm_em, loss, matrix_factorization, polynomial, relu_neuron",
+            "its system is not one of average, gmm_em, loss, matrix_factorization, polynomial",
         ),
         (changed("system", to="gmm_em"), "its parameters are not n, d, weights"),
         (

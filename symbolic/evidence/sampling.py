@@ -166,7 +166,7 @@ def sample(
 def _sample_instance(
     left: tuple[sp.Expr, ...], right: tuple[sp.Expr, ...], domain: Domain, relation: Relation
 ) -> int | Counterexample:
-    """Compare both sides at the same points as ever, once for sides that documents share."""
+    """Compare both sides; a lemma that stands in several documents is compared once."""
     from mpmath import mp
 
     both = [*left, *right]

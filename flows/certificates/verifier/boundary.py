@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, arb_mat, fmpq
 
-from flows.certificates.verifier.curve import UNIT, norm
+from flows.certificates.verifier.curve import UNIT, at_points, norm
 from flows.certificates.verifier.reading import MOST, number, require
 from flows.certificates.verifier.tube import Ball
 
@@ -73,12 +73,9 @@ class Arcs(Ball):
         """Chebyshev coefficients of the Hessian in the tube, and what they leave."""
         count, tube = self.points, self.reach
         require(type(count) is int and 1 < count <= MOST, "its points are not stated")
-        last, rows = count - 1, []
-        for j in range(count):
-            s = arb.cos_pi_fmpq(fmpq(j, last))
-            values = [s.chebyshev_t(k) for k in range(segment.p.shape[1])]
-            x = segment.p @ np.array(values) + tube * UNIT
-            rows.append(equations.hessian(x).ravel().tolist())
+        last = count - 1
+        states = at_points(segment.p, last) + tube * UNIT
+        rows = [equations.hessian(x).ravel().tolist() for x in states]
         half = [arb(1) / 2 if j in (0, last) else arb(1) for j in range(count)]
         cosines = [
             [

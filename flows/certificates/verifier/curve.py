@@ -1,9 +1,10 @@
 """Values of polynomials in Chebyshev's form, and lengths."""
 
+import functools
 from typing import Any
 
 import numpy as np
-from flint import arb
+from flint import arb, arb_mat, ctx, fmpq
 
 UNIT = arb(0, 1)  # the interval [-1, 1]
 
@@ -11,6 +12,18 @@ UNIT = arb(0, 1)  # the interval [-1, 1]
 def at(p: Any, s: arb) -> Any:
     """Value of all components."""
     return p @ np.array([s.chebyshev_t(k) for k in range(p.shape[1])])
+
+
+def at_points(p: Any, last: int) -> Any:
+    """Values of all components at the points ``cos(pi j/last)``, one row a point."""
+    return np.array((_at_points(p.shape[1], last, ctx.prec) * arb_mat(p.T.tolist())).tolist())
+
+
+@functools.cache
+def _at_points(count: int, last: int, bits: int) -> arb_mat:
+    """``T_k(cos(pi j/last)) = cos(pi j k/last)``, one row a point, as balls of this precision."""
+    turns = [[j * k % (2 * last) for k in range(count)] for j in range(last + 1)]
+    return arb_mat([[arb.cos_pi_fmpq(fmpq(turn, last)) for turn in row] for row in turns])
 
 
 def derivative(p: Any) -> Any:

@@ -44,9 +44,11 @@ class Means(Equations):
         middle, at = (np.array([float(c.real.mid()) for c in row]) for row in (mu, x))
         top = np.argmax(middle * (at[:, None] - middle / 2), axis=1)
         best = mu[top, None]
-        odds = EXP((mu - best) * (x[:, None] - (mu + best) / 2)) * self.weights
-        odds /= self.weights[top, None]
-        odds[np.arange(len(x)), top] = arb(1)
+        odds = np.full((len(x), len(mu)), arb(1))
+        others = top[:, None] != np.arange(len(mu))
+        EXP((mu - best) * (x[:, None] - (mu + best) / 2), out=odds, where=others)
+        odds *= self.weights / self.weights[top, None]
+        odds[~others] = arb(1)
         total = odds.sum(axis=1)
         require(not any(c.contains(0) for c in total), "posteriors may be unbounded")
         return odds / total[:, None]
@@ -54,9 +56,9 @@ class Means(Equations):
     def field(self, x: Any, signs: Any) -> Any:
         """``E r_i1``; of complex means the sum for ``-E psi_i v`` alone, which is less wide."""
         found = sum_of(x)
-        if not isinstance(x[0], acb):
-            return found.weights @ self.hermite(x, found.points)[0] + found.error * UNIT
         psi = self.posteriors(x, found.points)
+        if not isinstance(x[0], acb):
+            return found.weights @ (psi * (found.points[:, None] - x)) + found.error * UNIT
         return -found.weights @ (psi * (psi @ x)[:, None])
 
     def branching(self, segment: Segment, parts: int) -> arb:

@@ -22,10 +22,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from flint import acb, arb, fmpq
+from flint import acb, arb
 
 from flows.certificates.verifier.boundary import Arcs
-from flows.certificates.verifier.curve import UNIT, at, derivative, norm
+from flows.certificates.verifier.curve import UNIT, at, at_points, derivative, norm
 from flows.certificates.verifier.ellipsoid import Ellipsoid
 from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
 from flows.certificates.verifier.tube import Ball, End
@@ -100,11 +100,10 @@ class Segment:
     def defect(self, equations: Equations, rho: arb, most: arb) -> arb:
         """Bound of the defect on the segment, by interpolation: the field is at most so large."""
         count, worst = self.p.shape[1], arb(0)
-        for j in range(count):
-            s = arb.cos_pi_fmpq(fmpq(j, count - 1))
-            speed = (self.centre + self.half * s).exp()
-            gap = at(self.slope, s) / self.half - speed * equations.field(at(self.p, s), self.signs)
-            worst = worst.max(norm(gap))
+        curves = self.p, self.slope / self.half, np.array([[self.centre, self.half]])
+        values = (at_points(curve, count - 1) for curve in curves)
+        for x, slope, (time,) in zip(*values, strict=True):
+            worst = worst.max(norm(slope - time.exp() * equations.field(x, self.signs)))
         lebesgue = 1 + 2 / arb.pi() * arb(count).log()
         return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
 

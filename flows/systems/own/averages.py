@@ -1,12 +1,13 @@
-r"""Averages over a plane at exact states: known to all digits at one, and by changes around it.
+r"""Averages over a plane at exact states: in two doubles, or by changes around a known state.
 
 .. math:: \nabla L(y) = \sum_j w_j\, \nabla F(v_j + d_j), \qquad v_j = v(y_0, x_j),
    \quad d_j = v(y, x_j) - v(y_0, x_j)
 
 The sum over a fixed rule *is* the loss, an analytic function of the state. Near a minimum all that
-is left of it is what cancels at each node, and sixteen digits of the terms are none of the sum.
-So every number at each node is computed once at an exact state `y_0`, with as many digits as that
-takes, and around it by its change, in which nothing cancels (:mod:`flows.expectations.changes`).
+is left of it is what cancels at each node, and sixteen digits of the terms are none of the sum. Two
+doubles at each node know it for long (:mod:`flows.systems.own.in_pairs`). From there on every
+number at each node is computed once at an exact state `y_0`, with as many digits as that takes, and
+around it by its change, in which nothing cancels (:mod:`flows.expectations.changes`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ KNOWN = 1e-12
 # All digits are known of what is known to this part.
 SHARP = 1e-14
 EPSILON = float(np.finfo(float).eps)
-# They are doubled no further than these; how many nodes tell how many bits it takes.
+# Bits grow by this factor, up to so many; so many nodes tell how many it takes.
 MORE, MOST_BITS, SOME = 1.6, 4000, 16
 # Places with more bits are the same up to this many of their last bits.
 LAST = 8

@@ -116,4 +116,4 @@ def test_a_system_in_files_of_its_name_alone_is_all_that_the_one_is_of_which_it_
     # What is missing is missed: without one of its files it has no certificate.
     (tmp_path / "flows/certificates/verifier/twin.py").unlink()
     ((code, out),) = told(tmp_path, asked[-1])
-    assert code == 1 and "its system is not one of gmm_em" in out
+    assert code == 1 and "its system is not one of average, gmm_em" in out

@@ -121,7 +121,10 @@ CORRUPTIONS = {
     "no growth": (put("pieces", 0, "growth", to=[]), "an ellipse or growth is missing"),
     "a precision too high": (put("precision", to=10**9), "precision is not between"),
     "too low a precision": (put("precision", to=8), "precision is not between"),
-    "another system": (put("system", to="score_matching"), "its system is not one of gmm_em, "),
+    "another system": (
+        put("system", to="score_matching"),
+        "its system is not one of average, gmm_em, ",
+    ),
     "another format": (put("format", to="popflow certificate 0"), "its format is unknown"),
     "a missing part": (lambda data: data.pop("start"), "missing or malformed"),
     "text for a number": (put("t_end", to="soon"), "'soon' is not a double"),

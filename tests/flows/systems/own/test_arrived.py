@@ -40,7 +40,7 @@ def off(run, k):
 @pytest.mark.parametrize(
     ("k", "method", "rtol"),
     [
-        (1, "auto", 1e-9),
+        (5, "auto", 1e-10),
         (100, "auto", 1e-10),
         (1, "Radau", 1e-8),
         (100, "LSODA", 1e-8),
@@ -58,7 +58,7 @@ def test_a_gradient_across_a_valley_is_off_by_less_than_is_stated(k, method, rto
 
 
 def test_how_far_a_state_is_beside_a_floor_is_seen(tmp_path):
-    run = flows.integrate(valley(1), [0.5, -0.5], 1e12, TIMES, rtol=1e-8)
+    run = flows.integrate(valley(1), [0.5, -0.5], 1e12, TIMES, rtol=1e-10, method="Radau")
     law = 1 / (2 * run.t[1:] ** 2)
     true, stated = np.abs(run["above"][1:] - law), run.absolute_errors("above")[1:]
     seen = true > 10 * LAW * law

@@ -222,22 +222,32 @@ def error_function(a, b):
 
 
 @loop
-def logarithm(a, b, more):
-    """Logarithm of a pair that doubles hold, plus zero or one.
+def logarithm(y, a, b, more):
+    """Logarithm of a pair that doubles hold, plus zero or one, from that in doubles.
 
     Its error is below `2^-99` of itself and of one, and that of a pair plus one `2^-97` of itself.
     """
-    if more == 1.0 and not abs(a) < NEAR_ONE:
-        a, b = add(a, b, 1.0, 0.0)
-        more = 0.0
-    y = math.log1p(a) if more == 1.0 else math.log(a)
-    r, low = exponential(-y, 0.0, more)
+    c, d = add(a, b, more, 0.0)
+    high, low = _refined(y, c, d, 0.0)
+    if more == 0.0:
+        return high, low
+    square, end = times(a, a), NEAR_ONE**2
+    near, rest = _refined(y, a, b, 1.0)
+    return where_less(square, end, near, high), where_less(square, end, rest, low)
+
+
+@loop
+def _refined(y, a, b, more):
+    """A logarithm by a step of Newton's method."""
+    r, low = exponential(times(y, -1.0), times(y, 0.0), more)
     p, e = multiply(a, b, r, low)
     if more == 1.0:
         p, e = add(p, e, a, b)
-    p, e = add(p, e, r, low) if more == 1.0 else add(p, e, -1.0, 0.0)
+        p, e = add(p, e, r, low)
+    else:
+        p, e = add(p, e, -1.0, 0.0)
     # What is left is so small that two terms of its series are enough.
-    return add(y, 0.0, p, e - 0.5 * p * p)
+    return add(y, times(y, 0.0), p, minus(e, times(0.5, times(p, p))))
 
 
 @loop

@@ -14,20 +14,12 @@ import numpy as np
 
 from flows.arithmetic import pairs
 from flows.arithmetic.kept import loop, unfolded
-from flows.arithmetic.pairs import (
-    ERF_END,
-    add,
-    divided,
-    error_function,
-    exponential,
-    multiply,
-    product,
-)
+from flows.arithmetic.pairs import add, divided, exponential, multiply, product
 from flows.arithmetic.signatures import signature_of
-from flows.arithmetic.vectors import larger, magnitude, smaller, where_less
+from flows.arithmetic.vectors import larger, magnitude, root, smaller, where_less
 
-__all__ = ["added", "defect", "evaluate", "moves", "multiplied", "plain", "quotient", "raised"]
-__all__ += ["spread_out", "step", "turned"]
+__all__ = ["added", "defect", "evaluate", "logged", "moves", "multiplied", "plain", "quotient"]
+__all__ += ["raised", "rooted", "spread_out", "step", "turned"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -93,10 +85,35 @@ def raised(a, b, ra, less):
 @loop
 def spread_out(a, b, ra):
     """Error function of a ball."""
-    inside = smaller(larger(a, -ERF_END), ERF_END)
-    high, low = error_function(inside, where_less(magnitude(a), ERF_END, b, 0.0))
-    far = where_less(magnitude(a), ERF_END, 0.0, BEYOND)
+    inside = smaller(larger(a, -pairs.ERF_END), pairs.ERF_END)
+    high, low = pairs.error_function(inside, where_less(magnitude(a), pairs.ERF_END, b, 0.0))
+    far = where_less(magnitude(a), pairs.ERF_END, 0.0, BEYOND)
     return high, low, 1.2 * ra + SPREAD * magnitude(high) + far
+
+
+@loop
+def logged(y, a, b, ra, more):
+    """Logarithm of a ball, plus zero or one, from that in doubles."""
+    whole = a + more
+    high, low = pairs.logarithm(y, a, b, more)
+    lost = LOGGED * ((1.0 + 3.0 * more) * magnitude(high) + 1.0 - more)
+    off = ra / (whole - ra) + lost + where_less(0.0, magnitude(a), more * UNDERFLOW, 0.0)
+    least = larger(4.0 * ra, LEAST)
+    off = where_less(whole, 1.0 / LEAST, off, np.nan)
+    return where_less(least, whole, high, np.nan), low, where_less(least, whole, off, np.nan)
+
+
+@unfolded
+def rooted(a, b, ra):
+    """Square root of a ball."""
+    s = root(a)
+    p, e = product(s, s)
+    e = (b + ((a - p) - e)) / (2.0 * s)
+    high = s + e
+    least = larger(4.0 * ra, LEAST)
+    off = where_less(a, 1.0 / LEAST, ra / s + UNIT * s, np.nan)
+    known = where_less(least, a, off, np.nan)
+    return where_less(least, a, high, np.nan), e - (high - s), known
 
 
 @loop
@@ -133,20 +150,10 @@ def step(operation, a, b, ra, c, d, rb):
         return 0.0, 0.0, 1.0 if ra > 0.0 else 0.0
     if operation == 13:
         return spread_out(a, b, ra)
-    more = 1.0 if operation == 10 else 0.0
-    whole = a + more
-    if not (whole > 4.0 * ra and LEAST < whole < 1.0 / LEAST):
-        return np.nan, np.nan, np.nan
     if operation == 6 or operation == 10:
-        high, low = pairs.logarithm(a, b, more)
-        lost = LOGGED * ((1.0 + 3.0 * more) * abs(high) + 1.0 - more)
-        lost += more * UNDERFLOW if a != 0.0 else 0.0
-        return high, low, ra / (whole - ra) + lost
-    s = math.sqrt(a)
-    p, e = product(s, s)
-    e = (b + ((a - p) - e)) / (2.0 * s)
-    high = s + e
-    return high, e - (high - s), ra / s + UNIT * s
+        more = 1.0 if operation == 10 else 0.0
+        return logged(math.log1p(a) if more == 1.0 else math.log(a), a, b, ra, more)
+    return rooted(a, b, ra)
 
 
 @loop

@@ -69,11 +69,14 @@ class Approach:
         State less minimiser, in the entries of the minimiser's point.
     minimiser : Minimiser or None
         The same, where it is known better than by `where`.
+    blur : float
+        How far the state may be off.
     """
 
     where: NDArray[Any]
     deviation: Array
     minimiser: Minimiser | None = None
+    blur: float = 0.0
 
 
 @dataclass(frozen=True)

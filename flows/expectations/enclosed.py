@@ -8,6 +8,8 @@ vector of them.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from flows.arithmetic.kept import loop
@@ -18,9 +20,11 @@ from flows.core.enclosed_program import (
     SHARP,
     UPWARD,
     added,
+    logged,
     multiplied,
     quotient,
     raised,
+    rooted,
     spread_out,
     step,
 )
@@ -85,6 +89,12 @@ def _moments(rows, own, places, weights, operation, operands, constants, results
                 a, b, off = quotient(a, b, off, c, d, left)
             elif what == 5 or what == 9:
                 a, b, off = raised(a, b, off, 1.0 if what == 9 else 0.0)
+            elif what == 3:
+                a, b, off = rooted(a, b, off)
+            elif what == 6 or what == 10:
+                for e in range(WIDTH):  # a logarithm in doubles is no vector
+                    r[3 * k, e] = math.log1p(r[3 * y, e]) if what == 10 else math.log(r[3 * y, e])
+                a, b, off = logged(load(r, 3 * k), a, b, off, 1.0 if what == 10 else 0.0)
             elif what == 13:
                 a, b, off = spread_out(a, b, off)
             else:

@@ -125,7 +125,7 @@ def _in_all_entries(
         chosen = found.chosen is not None
         return _nearing(found, run, approach) if minimiser.guessed and chosen else found
     clock = float(minimiser.time_unit)
-    course = follow(law, approach.deviation, clock * end)
+    course = follow(law, approach.deviation, clock * end, blur=approach.blur)
     if course is not None and course.leaves < clock * end * AWAY:
         return refused(
             f"{EARLY}: it passes beside a saddle, by conserved quantities that are not zero, and"
@@ -281,8 +281,8 @@ def _on_course(
             notes.append(_on_the_way(law.laws[chosen], course, end, arrives))
     else:
         notes.append(
-            "the run goes to no attractor: it stays at a saddle of the leading form, as runs with"
-            " coincident or symmetric starts do"
+            "to its digits the run goes to no attractor: it stays at a saddle of the leading form,"
+            " as runs with coincident or symmetric starts do"
             if course.falls
             else "the run goes to a direction in which the form has the value"
             f" {course.value:.6g}; it is not known whether this direction attracts"

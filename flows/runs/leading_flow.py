@@ -89,7 +89,7 @@ class Course:
 
 
 def follow(
-    law: LateTimeLaw, deviation: Array, time: float, until: float | None = None
+    law: LateTimeLaw, deviation: Array, time: float, until: float | None = None, blur: float = 0.0
 ) -> Course | None:
     """Follow the leading form from a deviation from the minimiser.
 
@@ -103,6 +103,8 @@ def follow(
         In the units of the point.
     until : float, optional
         A later time, at which `passes` and `passed` are given; `time` by default.
+    blur : float
+        How far the deviation may be off: one that is no farther from a saddle of the form stays.
 
     Returns
     -------
@@ -155,12 +157,19 @@ def follow(
     lowest, across = _least_curved(form, omegas[0])
     _, aside = _least_curved(form, goes)
     near = [form.on_cone(goes + sign * ASIDE * aside) for sign in (1, -1)]
-    # As a parabola the form rises by this to the saddle.
-    rise = (form.value(omegas[0])[1] @ across) ** 2 / (2 * abs(lowest) + math.ulp(0.0))
+    # As a parabola the form rises by this to the saddle, which is so far away.
+    steep = abs(float(form.value(omegas[0])[1] @ across))
+    rise, apart = (
+        steep**2 / (2 * abs(lowest) + math.ulp(0.0)),
+        steep / (abs(lowest) + math.ulp(0.0)),
+    )
+    stays = lowest < 0 and apart * float(np.linalg.norm(deviation)) <= blur
     last = found.y[:, np.searchsorted(decades, seen)]
     return Course(
         end,
-        next((k for k, w in enumerate(known) if form.same(form.normalised(w), goes)), None),
+        None
+        if stays
+        else next((k for k, w in enumerate(known) if form.same(form.normalised(w), goes)), None),
         float(gaps[0]),
         _last(times, np.abs(gaps) > ARRIVED),
         _last(times, np.abs(scaled / limit - 1) > CLOSE),
@@ -171,7 +180,7 @@ def follow(
         lowest / end,
         form.value(form.on_cone(last[:-1]))[0] * math.exp(p / (p - 2) * last[-1]) / limit,
         lowest < 0 and bool(rise < values[0] - end),
-        min(float(form.value(w)[0]) for w in near) < end * (1 - LOWER),
+        stays or min(float(form.value(w)[0]) for w in near) < end * (1 - LOWER),
     )
 
 

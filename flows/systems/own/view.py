@@ -256,7 +256,8 @@ class View:
         """How a run arrives at its limit, a ``shaped`` state, of a loss near a ``point``."""
         place = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
-        return arrival(self.exact_view(nodes).exact, point, place, since, shaped)
+        found = arrival(self.exact_view(nodes).exact, point, place, since, shaped)
+        return replace(found, blur=float(state.error.max(initial=0.0)))
 
     def _near(self, state: SoundState) -> Approach:
         """Critical point near a state, of an expectation over several numbers."""

@@ -129,14 +129,19 @@ FUNCTIONS: dict[str, tuple[Any, Any, float, Any]] = {
     "exp": (lambda a, b: exponential(a, b, 0.0), mpmath.exp, 600.0, lambda x, y: abs(y)),
     "exp less one": (lambda a, b: exponential(a, b, 1.0), mpmath.expm1, 600.0, lambda x, y: abs(y)),
     "log of one more": (
-        lambda a, b: logarithm(abs(a), math.copysign(b, a * b), 1.0),
+        lambda a, b: logarithm(math.log1p(abs(a)), abs(a), math.copysign(b, a * b), 1.0),
         lambda x: mpmath.log1p(abs(x)),
         600.0,
         lambda x, y: abs(y),
     ),
-    "log below one": (lambda a, b: logarithm(a, b, 1.0), mpmath.log1p, 0.99, lambda x, y: abs(y)),
+    "log below one": (
+        lambda a, b: logarithm(math.log1p(a), a, b, 1.0),
+        mpmath.log1p,
+        0.99,
+        lambda x, y: abs(y),
+    ),
     "log": (
-        lambda a, b: logarithm(math.exp(a), b * math.exp(a), 0.0),
+        lambda a, b: logarithm(math.log(math.exp(a)), math.exp(a), b * math.exp(a), 0.0),
         lambda x: mpmath.log(mpmath.mpf(math.exp(x[0])) + x[1] * math.exp(x[0])),
         600.0,
         lambda x, y: 1 + abs(y),

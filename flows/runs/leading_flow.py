@@ -163,7 +163,9 @@ def follow(
         steep**2 / (2 * abs(lowest) + math.ulp(0.0)),
         steep / (abs(lowest) + math.ulp(0.0)),
     )
-    stays = lowest < 0 and apart * float(np.linalg.norm(deviation)) <= blur
+    # Where minima are a surface, curvature along it is rounding.
+    saddle = lowest < -2 * LOWER / ASIDE**2 * end
+    stays = saddle and apart * float(np.linalg.norm(deviation)) <= blur
     last = found.y[:, np.searchsorted(decades, seen)]
     return Course(
         end,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
+import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
@@ -15,8 +17,9 @@ from flows.core.balls import dot, precision
 from flows.systems.own.exact import from_doubles, to_doubles, width
 from flows.systems.own.loss import Loss
 from flows.systems.own.sound_state import SoundState
+from symbolic.language.averages.expectation import Expectation
 
-__all__ = ["BITS", "Embedded", "begun", "moved", "span_of"]
+__all__ = ["BITS", "Embedded", "begun", "moved", "restricted", "span_of"]
 
 #: Bits of a basis, of a start in it, and of random places that tell what a flow keeps.
 BITS = 400
@@ -26,7 +29,7 @@ FLAT = 2.0**-300
 SPARE = 64
 
 
-class Embedded(Protocol):
+class Embedded(Hashable, Protocol):
     """A subspace with coordinates of its own."""
 
     @property
@@ -47,6 +50,32 @@ class Embedded(Protocol):
 
     def said(self, names: Sequence[str]) -> str:
         """Which subspace it is, by the names of entries."""
+
+    def written(self, known: Sequence[sp.Symbol]) -> list[sp.Expr]:
+        """Entries in which the loss is that of the coordinates."""
+
+
+@functools.lru_cache(maxsize=64)
+def restricted(
+    loss: Loss, potentials: tuple[tuple[str, Any], ...], inside: Embedded
+) -> tuple[list[sp.Symbol], Any, dict[str, Any]]:
+    """Coordinates, loss and potentials in a subspace.
+
+    Parameters
+    ----------
+    loss : Loss
+        In closed form, or an average over standard normal numbers.
+    potentials : tuple of pairs
+        Names and expressions in the entries.
+    inside : Embedded
+        The subspace.
+    """
+    z = [sp.Symbol(f"kept{c}", real=True) for c in range(inside.basis.shape[1])]
+    places = dict(zip(loss.y, inside.written(z), strict=True))
+    plain, integrand = (e.xreplace(places) for e in loss.form[:2])
+    x = [each for each in loss.form.x if each in integrand.free_symbols]
+    average = Expectation(integrand, sp.Tuple(*x)) if x else integrand
+    return z, plain + average, {name: p.xreplace(places) for name, p in potentials}
 
 
 def moved(states: SoundState, inside: Embedded, losses: tuple[Loss, Loss], up: bool) -> SoundState:

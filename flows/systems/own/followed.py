@@ -23,16 +23,16 @@ from flows.core.subspace import Inside, Subspace
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy
 from flows.systems.own.code import beginning
-from flows.systems.own.embedded import BITS, Embedded, begun, moved
+from flows.systems.own.embedded import BITS, Embedded, begun, moved, restricted
 from flows.systems.own.exact_view import above_limits
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import rough_at
-from flows.systems.own.rotations import restricted_to, turned_at
+from flows.systems.own.rotations import turned_at
 from flows.systems.own.served import RESERVE, failure
 from flows.systems.own.serving import failing
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
-from flows.systems.own.subspace import found_alike, lifted, may_be_alike, restricted
+from flows.systems.own.subspace import found_alike, lifted, may_be_alike
 from flows.systems.own.tails import follow_tails, squares_of
 from flows.systems.own.twofold import rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
@@ -66,7 +66,7 @@ class Followed(Evaluated):
         losses = self._loss, inner._loss
         lift = functools.partial(lifted, inside=inside, losses=losses, start=start)
         with precision(BITS):
-            places = inside.lowered([arb(x) for x in start.tolist()])
+            places = inside.lowered(self.exact_start or [arb(x) for x in start.tolist()])
         return Subspace(inner, start @ inside.basis, altered(inner, exact_start=places), lift)
 
     def may_have_subspace(self, starts: Array) -> NDArray[np.bool_]:
@@ -84,17 +84,15 @@ class Followed(Evaluated):
     def _inside(self, start: Array) -> tuple[Embedded, Any] | None:
         """The subspace of a start, and the system in it."""
         loss, known = self._loss, tuple(self._view.known.items())
-        inside: Embedded | None
+        inside: Embedded | None = None
         if self._averaged:
             inside = turned_at(loss, self.blocks, tuple(p for _, p in known), start)
-            parts = None if inside is None else restricted_to(inside, loss, known)
-        else:
-            inside = found_alike(loss, start)
-            parts = None if inside is None else restricted(loss, known, inside)
-        if inside is None or parts is None:
+        inside = inside or found_alike(loss, start)
+        if inside is None:
             return None
         made: Any = type(self)
         try:
+            parts = restricted(loss, known, inside)
             return inside, made(self.name, *parts, arithmetic=self.arithmetic)
         except InputError:  # where the formula is 0/0, and its limit is not
             return None

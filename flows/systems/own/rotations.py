@@ -38,11 +38,10 @@ from flows.systems.own.exact import from_doubles
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.subspace import is_analytic
-from symbolic.language.averages.expectation import Expectation
 from symbolic.language.blocks import Block, shape
 from symbolic.language.lower import NoBall, Undecided
 
-__all__ = ["Turned", "restricted_to", "turned_at"]
+__all__ = ["Turned", "turned_at"]
 
 # What is this part of its terms at a random place is zero.
 EQUAL = 1e-60
@@ -125,6 +124,11 @@ class Turned:
         """The span."""
         return "entries in the span of its start"
 
+    def written(self, known: Sequence[sp.Symbol]) -> list[sp.Expr]:
+        """Vectors along the first axes, to which the span can be turned."""
+        found = dict(zip(self.kept, known, strict=True))
+        return [found.get(k, sp.S.Zero) for k in range(self.size)]
+
     def holds(self, x: Array) -> bool:
         """Whether states, shape (T, N), are in the span, as far as doubles tell."""
         out = x - x @ self.basis @ self.basis.T
@@ -152,19 +156,6 @@ def turned_at(
     if all(len(span) == entries.shape[1] for span, entries in zip(spans, vectors, strict=True)):
         return None
     return Turned(len(start), vectors, spans)
-
-
-def restricted_to(
-    inside: Turned, loss: Loss, potentials: tuple[tuple[str, Any], ...]
-) -> tuple[list[sp.Symbol], Any, dict[str, Any]]:
-    """Coordinates, loss and potentials in the span."""
-    z = {k: sp.Symbol(f"kept{number}", real=True) for number, k in enumerate(inside.kept)}
-    places = {y: z.get(k, sp.S.Zero) for k, y in enumerate(loss.y)}
-    plain, integrand = (e.xreplace(places) for e in loss.form[:2])
-    x = [each for each in loss.form.x if each in integrand.free_symbols]
-    average = Expectation(integrand, sp.Tuple(*x)) if x else integrand
-    known = {name: p.xreplace(places) for name, p in potentials}
-    return list(z.values()), plain + average, known
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,9 +16,9 @@ each state is looked at, and a run that has left the subspace is led anew in all
 
 from __future__ import annotations
 
-import functools
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,18 +32,11 @@ from flows.core.symmetric import eigen
 from flows.systems.own.embedded import BITS, Embedded, begun, moved
 from flows.systems.own.exact import balls, from_doubles
 from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric
 from flows.systems.own.sound_state import SoundState
 from symbolic.language.lower import NoBall, Undecided
 
-__all__ = [
-    "Alike",
-    "alike_at",
-    "found_alike",
-    "is_analytic",
-    "lifted",
-    "may_be_alike",
-    "restricted",
-]
+__all__ = ["Alike", "alike_at", "found_alike", "is_analytic", "lifted", "may_be_alike"]
 
 # At a random place entries of a gradient are equal that differ by less than this part of the
 # largest one.
@@ -52,6 +45,8 @@ EQUAL = 1e-60
 PLACES, PARTS = 2, 1024
 # A gradient that may be zero is below this part of the largest one, in doubles.
 ROUNDED = 1e-12
+# Numbers of an average that are reflected, and those that are exchanged: 64 and 48 terms.
+MOST_REFLECTED, MOST_ORDERED = 6, 3
 # Functions that are not analytic: the gradient may be alike on one side of a kink alone.
 KINKS = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 # Functions that are analytic wherever they have a value.
@@ -104,6 +99,8 @@ class Alike(NamedTuple):
 
     def products(self, losses: tuple[Loss, Loss], whole: Array, part: Array) -> Array:
         """Sizes of products of axes of both Hessians at a state, shape (N, K)."""
+        if losses[0].averaged:  # what is seen of a state is seen in the subspace
+            return np.eye(len(whole), len(part))
         matrices = losses[0].hessian(whole), losses[1].hessian(part)
         if not all(np.isfinite(matrix).all() for matrix in matrices):
             return np.ones((len(whole), len(part)))
@@ -126,6 +123,13 @@ class Alike(NamedTuple):
         equal = [" = ".join(kind) for kind in kinds.values() if len(kind) > 1]
         each = zip(names, self.sign, self.held, strict=True)
         return ", ".join([*equal, *(f"{name} = {at:g}" for name, sign, at in each if not sign)])
+
+    def written(self, known: Sequence[sp.Symbol]) -> list[sp.Expr]:
+        """Entries as expressions."""
+        return [
+            sign * known[c] / sp.sqrt(self.sizes[c]) if sign else sp.Rational(at)
+            for c, sign, at in zip(*self, strict=True)
+        ]
 
     def _scale(self) -> list[Any]:
         return [arb(m).sqrt().mid() for m in self.sizes]
@@ -227,41 +231,54 @@ def _divided(
     return np.unique(found, return_inverse=True)[1].astype(np.int64), still
 
 
-@functools.lru_cache(maxsize=64)
-def restricted(
-    loss: Loss, potentials: tuple[tuple[str, Any], ...], alike: Alike
-) -> tuple[list[sp.Symbol], Any, dict[str, Any]]:
-    """Coordinates, loss and potentials in a subspace.
-
-    Parameters
-    ----------
-    loss : Loss
-        In closed form.
-    potentials : tuple of pairs
-        Names and expressions in the entries.
-    alike : Alike
-        The subspace.
-    """
-    z = [sp.Symbol(f"kept{c}", real=True) for c in range(len(alike.sizes))]
-    places = {
-        y: sign * z[c] / sp.sqrt(alike.sizes[c]) if sign else sp.Rational(at)
-        for y, c, sign, at in zip(loss.y, *alike, strict=True)
-    }
-    found = [e.xreplace(places) for e in (loss.form.plain, *dict(potentials).values())]
-    return z, found[0], dict(zip(dict(potentials), found[1:], strict=True))
-
-
 def found_alike(loss: Any, start: Array) -> Alike | None:
-    """Entries of a start that the flow of an analytic loss in closed form keeps alike."""
-    if not isinstance(loss, Loss) or loss.averaged or loss.form.plain.has(*KINKS):
+    """Entries of a start that the flow of an analytic loss keeps alike."""
+    if not isinstance(loss, Loss) or loss.form.plain.has(*KINKS):
         return None
-    if not may_be_alike(start, loss.at(start)[1]):
+    slopes = np.ones_like(start) if loss.averaged else loss.at(start)[1]
+    if not may_be_alike(start, slopes):
         return None
     try:
-        exact = balls(loss)
+        gradient = _in_average(loss) if loss.averaged else _closed(loss)
     except NoBall:
         return None
-    return alike_at(lambda place: exact.both(place)[1:], start)
+    return None if gradient is None else alike_at(gradient, start)
+
+
+def _closed(loss: Loss) -> Gradient:
+    exact = balls(loss)
+    return lambda place: exact.both(place)[1:]
+
+
+def _in_average(loss: Loss) -> Gradient | None:
+    """Gradient at random standard normal numbers, and where these are reflected or exchanged.
+
+    An average does not tell entries apart that the sum over all such numbers does not. None where
+    the numbers are others, or a function may have a kink.
+    """
+    form = loss.form
+    if loss.measured is not None or form.density is not None:
+        return None
+    if not all(map(is_analytic, form[:2])) or len(form.x) > MOST_REFLECTED:
+        return None
+    plain = numeric(form.plain, loss.y, (), "ball").both
+    inner = numeric(form.integrand, (*loss.y, *form.x), (), "ball").both
+    draw = np.random.default_rng(1)
+
+    def gradient(place: Sequence[Any]) -> list[Any]:
+        numbers = [arb(int(k)) / PARTS for k in draw.integers(-PARTS, PARTS, len(form.x))]
+        terms = [inner(*place, *turned)[1 : len(place) + 1] for turned in _reflected(numbers)]
+        return [sum(each, g) for g, *each in zip(plain(*place)[1:], *terms, strict=True)]
+
+    return gradient
+
+
+def _reflected(numbers: list[Any]) -> Iterator[list[Any]]:
+    """Numbers in every order, with every sign; in one order where they are many."""
+    orders = itertools.permutations(numbers) if len(numbers) <= MOST_ORDERED else [tuple(numbers)]
+    for order in orders:
+        for signs in itertools.product((1, -1), repeat=len(numbers)):
+            yield [sign * x for sign, x in zip(signs, order, strict=True)]
 
 
 def is_analytic(expression: Any) -> bool:

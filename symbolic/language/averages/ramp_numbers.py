@@ -115,18 +115,31 @@ def in_balls() -> Ramps:
     def step(b: Any, variance: Any) -> Any:
         if variance.is_zero():
             return arb(1) if b > 0 else arb(0) if b < 0 else HALF if b.is_zero() else EITHER
-        return (-b / (2 * variance).sqrt()).erfc() / 2
+        if variance > 0:
+            return (-b / (2 * variance).sqrt()).erfc() / 2
+        if b.contains(0):
+            return EITHER
+        rest = arb(0).union((b.abs_lower() / root(2 * variance).abs_upper()).erfc() / 2)
+        return 1 - rest if b > 0 else rest
+
+    def root(x: Any) -> Any:
+        """Of a number that is not negative, though its ball may be."""
+        return x.sqrt() if x > 0 else arb(0).union(x.abs_upper().sqrt())
 
     def powers(b: Any, variance: Any, p: int) -> Any:
         # `A` times the density, where the form may be without a slope.
         most = (-b * b / (2 * variance)).exp() if not variance.contains(0) else arb(0.5, 0.5)
-        spread = arb(0) if variance.is_zero() else most * (variance / (2 * arb.pi())).sqrt()
+        spread = arb(0) if variance.is_zero() else most * root(variance / (2 * arb.pi()))
         return upwards(step(b, variance), b, variance, spread, p)
 
     def density(b: Any, variance: Any) -> Any:
         if variance.is_zero() and (b.is_zero() or not b.contains(0)):
             return arb(0)
-        return (-b * b / (2 * variance)).exp() / (2 * arb.pi() * variance).sqrt()
+        if variance > 0:
+            return (-b * b / (2 * variance)).exp() / (2 * arb.pi() * variance).sqrt()
+        # It rises with the variance, as long as that is below the square of the mean.
+        near, most = b.abs_lower(), variance.abs_upper()
+        return arb(0).union(density(near, most)) if most < near * near else arb.nan()
 
     def both(*law: Any) -> Any:
         b, c, first, cross, second, area, *_ = law
@@ -144,20 +157,30 @@ def in_balls() -> Ramps:
     def joint(bits: int, *parts: Any) -> Any:
         """Probability by Owen's function; a gradient asks for it several times."""
         b, c, first, cross, second, area, up, other_up = (arb(*part) for part in parts)
-        across, quarter = area.sqrt(), arb(1) / 4
+        across, quarter = root(area), arb(1) / 4
         if b.is_zero() and c.is_zero():
             return quarter + arb.atan2(cross, across) / (2 * arb.pi())
         h, k = b / first.sqrt(), c / second.sqrt()
         found = (normal(h) + normal(k)) / 2
         for mean, of, above, beside in ((b, h, up, c), (c, k, other_up, b)):
             if not mean.is_zero():
-                found -= _owen(of, above / (mean * across), normal)
+                found -= turn(of, above, mean, across)
             else:
                 found -= quarter if beside > 0 else -quarter if beside < 0 else arb(0, 0.25)
         both_sides = b * c if not (b.is_zero() or c.is_zero()) else b + c
         if both_sides > 0:
             return found
         return found - (2 * quarter if both_sides < 0 else arb(0.25, 0.25))
+
+    def turn(h: Any, above: Any, mean: Any, across: Any) -> Any:
+        """Owen's function of a quotient, from its limit where that may be infinite."""
+        if across > 0:
+            return _owen(h, above / (mean * across), normal)
+        if above.contains(0) or mean.contains(0):
+            return arb(0, 0.25)
+        left = (mean * across / above).abs_upper() / (2 * arb.pi())
+        found = normal(-abs(h)) / 2 - arb(0).union(left)
+        return found if (above > 0) == (mean > 0) else -found
 
     def normal(h: Any) -> Any:
         return (-h / arb(2).sqrt()).erfc() / 2
@@ -184,10 +207,10 @@ def _owen(h: Any, a: Any, normal: Callable[[Any], Any]) -> Any:
         return (up + far) / 2 - up * far - _owen(a * h, 1 / a, normal)
     mean, least = h * h / 2, arb(2) ** -ctx.prec
     whole = (-mean).exp()
-    if not (h.is_finite() and a < WIDE and whole.rad() < whole.mid()):  # it is below a quarter
-        return arb(0, 0.25)
     if whole < least:
         return arb(0, (whole / 4).abs_upper())
+    if not (h.is_finite() and a < WIDE and whole.rad() < whole.mid()):  # it is below a quarter
+        return arb(0, 0.25)
     share, below, power = whole, whole, a
     total, square, most, j, sign = a.atan(), a * a, mean.abs_upper(), 0, 1
     while j < 4 * most or not (share < least):

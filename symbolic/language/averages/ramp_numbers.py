@@ -17,8 +17,10 @@ KEPT = 256
 # terms on; below the second, doubles end.
 FAR, LAST, FIRST = -2.0, -40.0, 100
 ROOT = math.sqrt(2 * math.pi)
-# Forms are nearly parallel where the square of their sine is less.
-NEARLY = 1e-8
+# Forms are nearly parallel where the square of their sine is less than the first number. Below the
+# second one they are taken as parallel: second derivatives differ from those by the sine, and sums
+# of densities, which are as large as its inverse, would leave more than that of their rounding.
+NEARLY, PARALLEL = 1e-8, 1e-16
 # Owen's series is taken for balls of its second argument up to here.
 WIDE = 1.5
 
@@ -102,7 +104,8 @@ def pair_in_doubles(*law: Any) -> Any:
         near = np.asarray(area < NEARLY * first * second)
         along = (area * b - cross * up) / np.where(near, first, 1.0)
         other_up = np.where(near, along, other_up)
-    return in_doubles().pair((*law[:7], other_up), p, q)
+        area = np.where(np.asarray(area <= PARALLEL * first * second), 0.0, area)
+    return in_doubles().pair((*law[:5], area, up, other_up), p, q)
 
 
 @functools.cache

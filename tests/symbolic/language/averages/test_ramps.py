@@ -17,6 +17,8 @@ DIGITS, SAME, SLOPE = 25, 1e-16, 1e-12
 # Rounding of a few operations in doubles, relative to the moments of the absolute values.
 ROUNDED = 1e-13
 OFF = 1.001
+# Below this angle, forms in doubles are taken as parallel; second derivatives are off by a part.
+ANGLE = 2e-8
 FORMS = [(0.4, 1.3), (-2.0, 0.5), (30.0, 4.0), (0.0, 2.0), (-0.7, 1e-6), (-9.0, 1.3)]
 # Means of ramps far below zero, where terms cancel, and what their digits in doubles are.
 FAR, KEPT = [(-2.1, 1.0), (-4.0, 0.25), (-30.0, 1.0)], 1e-11
@@ -255,3 +257,18 @@ def test_arrays_are_averaged_entry_by_entry_and_numbers_have_elementary_forms():
     value = RampMean(sp.Rational(1, 3), sp.Rational(5, 7), 1).evalf(30)
     assert plain.subs({A: sp.Rational(1, 3), C: sp.Rational(5, 7)}).evalf(30) == value
     assert "delta" in sp.latex(RampMean(A, C, -1)) and "max" in sp.latex(RampMean(A, C, 1))
+
+
+@pytest.mark.parametrize("tilt", [1e-3, 1e-5, 1e-7, 3e-9, 1e-12, 1e-20, 1e-100])
+def test_second_derivatives_of_nearly_parallel_forms_are_those_of_the_arc_cosine_kernel(tilt):
+    """Sums of densities that are as large as the inverse of the angle, and cancel."""
+    c, d = sp.symbols("c d", positive=True)
+    law = (0, 0, 1, c, c**2 + d**2, d**2, 0, 0)
+    kernel = (d + (sp.pi - sp.atan2(d, c)) * c) / (2 * sp.pi)  # Cho & Saul 2009, degree 1
+    for x, y in ((c, c), (c, d), (d, d)):
+        (found,) = lower([sp.diff(RampPairMean(*law, 1, 1), x, y)], (c, d), "numpy")(0.26, tilt)
+        expected = float(
+            sp.diff(kernel, x, y).evalf(40, subs={c: sp.Float(0.26), d: sp.Float(tilt)})
+        )
+        assert abs(found - expected) < ANGLE
+        assert abs(found - OFF * expected) > ANGLE or abs(expected) < ANGLE / (OFF - 1)

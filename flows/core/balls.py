@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from flows.core.errors import undefined
 
 Ball = Any  # flint.arb or flint.acb
 Rational = Any  # flint.fmpq
+#: Radii are rounded to nearest.
+UPWARD = 1 + 2.0**-40
 
 
 @contextmanager
@@ -46,6 +49,14 @@ def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
     for x, y in zip(a[1:], b[1:], strict=True):
         total += x * y
     return total
+
+
+def split(value: Any) -> tuple[float, float, float]:
+    """High and low double of a ball, and a radius that holds what they leave."""
+    high = float(value)
+    low = float(value - high) if math.isfinite(high) else 0.0
+    off = value - high - low
+    return high, low, UPWARD * (abs(float(off)) + float(off.rad()))
 
 
 def rational(x: float) -> Rational:

@@ -23,6 +23,8 @@ REACH = 12.0
 # How much finer, and how much farther along a line and along a mapped one, a second rule is; and
 # how many more nodes a Gauss-Hermite rule has.
 FINER, FARTHER, FARTHER_MAPPED, MORE = 0.7, 1.0, 0.5, 3
+# Steps of Newton's method from sixteen digits of a node: the last one is its error.
+NEWTON = 6
 
 
 class Line(NamedTuple):
@@ -143,9 +145,15 @@ class Gauss(NamedTuple):
         return np.zeros(self.size, dtype=np.int64)
 
 
-@functools.lru_cache(maxsize=16)
-def in_balls(axis: Axis, bits: int, even: bool) -> list[tuple[Any, Any]]:
-    r"""Nodes and weights of `h \sum_j \varphi(x_j) x'(j h) f(x_j)`; of an even `f`, from 0 on."""
+@functools.lru_cache(maxsize=64)
+def in_balls(axis: Axis | Gauss, bits: int, even: bool) -> list[tuple[Any, Any]]:
+    r"""Nodes and weights of `h \sum_j \varphi(x_j) x'(j h) f(x_j)`; of an even `f`, from 0 on.
+
+    A thin axis has all nodes of its Gauss-Hermite rule.
+    """
+    if isinstance(axis, Gauss):
+        with precision(bits):
+            return [_hermite(axis.size, x) for x in axis.nodes[0].tolist()]
     line, spacing, first, last = axis
     half = even and not line.centre
     with precision(bits):
@@ -158,3 +166,16 @@ def in_balls(axis: Axis, bits: int, even: bool) -> list[tuple[Any, Any]]:
                 x, slope = line.centre + line.scale * x.sinh(), line.scale * x.cosh()
             pairs.append((x, (2 if half and j else 1) * unit * slope * (-x * x / 2).exp()))
         return pairs
+
+
+def _hermite(size: int, near: float) -> tuple[Any, Any]:
+    """Node and weight of a Gauss-Hermite rule, by Newton's method from a node in doubles."""
+    x, below, off = arb(near), arb(0), arb(0)
+    for _ in range(NEWTON):
+        below, value = arb(0), arb(1)
+        for k in range(size):
+            below, value = value, x * value - k * below
+        off = value / (size * below)
+        x = (x - off).mid()
+    weight = arb(math.factorial(size)) / (size * below) ** 2
+    return arb(x, off.abs_upper()), weight * (1 + arb(0, size * off.abs_upper()))

@@ -13,19 +13,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.expectations.forms import Forms
 from flows.expectations.hermite import Rule
-from flows.expectations.lines import Axis, Gauss, Line
+from flows.expectations.lines import Axis, Gauss, Line, in_balls
+from flows.expectations.product import Paired, product
 from flows.expectations.strips import MOST_AXES, THIN, THINNEST, TINY, TURNS, Strips, strips
 
-__all__ = ["MOST_NODES", "PlaneNodes", "fewest", "plane_nodes", "surveyed"]
+__all__ = ["MOST_NODES", "RIGHT", "PlaneNodes", "fewest", "plane_nodes", "surveyed"]
 
-# What a rule that is kept leaves of the average of sizes at most.
+#: What a rule that is kept leaves of the average of sizes at most.
 RIGHT = 1e-13
+# Bits of nodes that are then rounded to two doubles.
+BITS = 160
 # It serves while rows have moved by this part of their size along an axis.
-SLACK = 0.2
+SLACK = 0.4
+# Where nodes are chosen, they are kept up to this part of the way: each choice begins a piece.
+# Those of a thin axis begin at 1/(1 + SLACK).
+KEPT = 0.75
 # Rows that reach out of the plane by more than this part of the longest one have another plane.
 OUT = 1e-9
 #: More nodes cost more than a second a step.
@@ -68,6 +75,10 @@ class PlaneNodes:
         That state.
     rules : tuple of Axis or Gauss
         Of each axis of the rule, which are turned in the plane.
+    kept : ndarray of bool
+        Nodes of their product that are not left out.
+    part : float
+        What it may leave of the average of sizes.
     """
 
     axes: Array
@@ -79,6 +90,8 @@ class PlaneNodes:
     made: Strips
     y: Array
     rules: tuple[Any, ...]
+    kept: NDArray[np.bool_]
+    part: float = RIGHT
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -105,6 +118,11 @@ class PlaneNodes:
         # What stands in forms alone moves these.
         beside = float(moved[list(forms.beside)].max(initial=0.0))
         return self.made.near.parts(self.made.plane, now, beside)
+
+    @functools.cached_property
+    def paired(self) -> Paired:
+        """Nodes along the axes of the rule, with their weights, in balls of two doubles."""
+        return product([in_balls(rule, BITS, False) for rule in self.rules], self.kept)
 
     @functools.cached_property
     def finer(self) -> PlaneNodes:
@@ -142,7 +160,8 @@ def _made(
     """Product of rules, without the corners that hold a part of the error that is asked for."""
     if not rules:
         nothing = np.zeros((1, 0))
-        return PlaneNodes(axes, np.eye(0), nothing, np.ones(1), "one", bound, known, y, rules)
+        kept = np.ones((), dtype=bool)
+        return PlaneNodes(axes, np.eye(0), nothing, np.ones(1), "one", bound, known, y, rules, kept)
     found = [axis.nodes for axis in rules]
     grid = np.stack(np.meshgrid(*(x for x, _ in found), indexing="ij"), axis=-1)
     weights = functools.reduce(np.multiply.outer, (w for _, w in found))
@@ -154,7 +173,8 @@ def _made(
         kept = kept & ~outside[np.ix_(*boxes)]
     turn = axes.T @ known.plane.axes  # along the axes of the rule
     label = " x ".join(str(axis.size) for axis in rules)
-    return PlaneNodes(axes, turn, grid[kept] @ turn.T, weights[kept], label, bound, known, y, rules)
+    places = grid[kept] @ turn.T
+    return PlaneNodes(axes, turn, places, weights[kept], label, bound, known, y, rules, kept)
 
 
 def surveyed(
@@ -267,14 +287,19 @@ def plane_nodes(
     PlaneNodes or None
         None where nothing is proved, or it takes more nodes.
     """
-    kept = before is not None and not _leaves(forms, y, before.axes)
-    axes = before.axes if before is not None and kept else forms.plane(y).axes
+    axes = forms.plane(y).axes
+    if before is not None:
+        # Axes that rows have left are kept, but none may be missing: nothing would move along it.
+        kept = before.axes.shape[1] >= axes.shape[1] and not _leaves(forms, y, before.axes)
+        axes = before.axes if kept else axes
+        serves = kept and before.part <= part and before.off(forms, y) <= KEPT
+        if serves and not _thinner(forms, y, before):
+            return before
     if not axes.shape[1] or not np.isfinite(axes).all():
         return None
-    if before is not None and kept and before.off(forms, y) <= 1 and not _thinner(forms, y, before):
-        return before
     known = surveyed(forms, y, axes, slack if forms.affine else 0.0)
-    return fewest(known, y, axes, part * known[0].size, most) if known else None
+    found = fewest(known, y, axes, part * known[0].size, most) if known else None
+    return found and replace(found, part=part)
 
 
 def _thinner(forms: Forms, y: Array, before: PlaneNodes) -> bool:

@@ -15,9 +15,9 @@ import numpy as np
 from flint import arb
 
 from flows.core.axis_field import Code
-from flows.core.balls import precision
+from flows.core.balls import precision, split
 from flows.systems.own import code as programs
-from flows.systems.own.code import ADD, BITS, DIVIDE, MULTIPLY, ROOT, Builder, split
+from flows.systems.own.code import ADD, BITS, DIVIDE, MULTIPLY, ROOT, Builder
 
 __all__ = ["gradient_around", "rates_around"]
 

@@ -25,8 +25,9 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.expectations.planes import PlaneNodes
+from flows.expectations.product import Paired
 from flows.systems.own.by_forms import Formed
-from flows.systems.own.in_pairs import InPairs, along, enclosed_code, rows_of
+from flows.systems.own.in_pairs import InPairs, along, enclosed_code, longer, rows_of
 from flows.systems.own.loss import Loss
 from flows.systems.own.nodes import Nodes
 from flows.systems.own.numeric import numeric
@@ -102,10 +103,10 @@ class Averages:
         self._moves: Array | None = None
         self._pairs: InPairs | None = None
         if enclosed_code(formed) is not None:
-            exact = np.zeros((*nodes.places.shape, 3)), np.zeros((len(nodes), 3))
+            exact = Paired(np.zeros((*nodes.places.shape, 3)), np.zeros((len(nodes), 3)))
             for all_digits, known in zip(exact, (nodes.places, nodes.weights), strict=True):
                 all_digits[..., 0] = known
-            self._pairs = InPairs(formed, nodes.axes, *exact)
+            self._pairs = InPairs(formed, exact, nodes.axes)
         rows = enumerate(self._tape.rows, self._tape.count)
         self._sums = tuple(k for k, row in rows if row.operation == "add")
 
@@ -159,7 +160,8 @@ class Averages:
         """Forms at nodes, in balls."""
         places = self._longer[which]
         nodes = arb_mat(len(places), places.shape[1], places.ravel().tolist())
-        return list((nodes * along(self._formed, self._nodes.axes, y).transpose()).tolist())
+        rows = along(self._formed, longer(self._nodes.axes), y)
+        return list((nodes * rows.transpose()).tolist())
 
     def _around(self, anchor: _Anchor, y: list[Any]) -> tuple[Array, Array]:
         """Sum with gradient at a state, and their rounding."""
@@ -241,7 +243,7 @@ def _same(one: list[Any], other: list[Any], bits: int) -> bool:
 def averages(loss: Loss, nodes: Nodes) -> Balls:
     """Loss as a function of exact numbers, known to about twelve digits."""
     plain = numeric(loss.form.plain, loss.y, (), "ball")
-    average = _of_one(nodes) if nodes.alone else functools.partial(_of_doubles, nodes)
+    average = _of_one(nodes) if nodes.alone else _of_several(nodes)
     curved: list[tuple[Array, Array]] = []
 
     def both(y: Sequence[Any]) -> list[Any]:
@@ -262,8 +264,22 @@ def _of_one(nodes: Nodes) -> Callable[[Sequence[Any]], list[Any]]:
     return Averages(nodes.formed[0], nodes.parts[0]).both
 
 
-def _of_doubles(nodes: Nodes, y: Sequence[Any]) -> list[Any]:
-    """Sums of several integrands, which do not cancel much."""
-    place = np.array([float(x) for x in y])
-    total, size = np.sum([one.summed(place, rule) for one, rule in nodes.rules(place)], axis=0)
-    return _balls(total, ROUNDED * size)
+def _of_several(nodes: Nodes) -> Callable[[Sequence[Any]], list[Any]]:
+    """Sum of several integrands, in two doubles where these compute them all."""
+    known: list[InPairs] = []
+    if nodes.enclosed:
+        pairs = zip(nodes.formed, nodes.parts, strict=True)
+        known = [InPairs(one, part.paired) for one, part in pairs]
+
+    def both(y: Sequence[Any]) -> list[Any]:
+        place = np.array([float(x) for x in y])
+        parts = nodes.at(place)
+        near = (part.axes @ part.turn for part in parts)
+        found = [one.both(y, axes) for one, axes in zip(known, near, strict=False)]
+        if known and all(found):
+            return [sum(each, arb(0)) for each in zip(*found, strict=True)]
+        rules = zip(nodes.formed, (part.rule for part in parts), strict=True)
+        total, size = np.sum([one.summed(place, rule) for one, rule in rules], axis=0)
+        return _balls(total, ROUNDED * size)
+
+    return both

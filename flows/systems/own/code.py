@@ -7,7 +7,6 @@ compiled for a loss.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -18,16 +17,14 @@ from numpy.typing import NDArray
 from sympy.codegen.cfunctions import expm1, log1p
 
 from flows.core.axis_field import Code
-from flows.core.balls import precision
+from flows.core.balls import precision, split
 from flows.expectations.changed_functions import ErrorFunction, Magnitude, Sign
 from symbolic.language.lower import lower
 
-__all__ = ["BITS", "Builder", "beginning", "coded", "split", "valued"]
+__all__ = ["BITS", "Builder", "beginning", "coded", "valued"]
 
 #: Bits before the rounding to two doubles.
 BITS = 200
-# Radii are rounded to nearest.
-UPWARD = 1 + 2.0**-40
 
 
 # Operations, as the loop numbers them; the angle of (y, x) is that at which the point (x, y) is.
@@ -324,11 +321,3 @@ def valued(number: sp.Expr) -> Any:
         return arb(value)
     except (ValueError, TypeError):
         return arb("nan")
-
-
-def split(value: Any) -> tuple[float, float, float]:
-    """High and low double of a ball, and a radius that holds what they leave."""
-    high = float(value)
-    low = float(value - high) if math.isfinite(high) else 0.0
-    off = value - high - low
-    return high, low, UPWARD * (abs(float(off)) + float(off.rad()))

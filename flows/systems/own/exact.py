@@ -18,11 +18,11 @@ import sympy as sp
 from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
-from flows.core.balls import precision
+from flows.core.balls import precision, split
 from flows.core.limit import Balls
 from flows.expectations.lines import in_balls
+from flows.expectations.product import Paired
 from flows.systems.own.averages import averages
-from flows.systems.own.code import split
 from flows.systems.own.in_pairs import InPairs, enclosed_code
 from flows.systems.own.loss import Loss
 from flows.systems.own.nodes import Nodes
@@ -163,7 +163,7 @@ def _quick(loss: Loss, nodes: Nodes, plain: Callable[..., Any]) -> Any:
     with precision(BITS):
         pairs = [(split(x), split(weight)) for x, weight in sharp_nodes(loss, nodes, BITS)]
     places, weights = (np.array(part) for part in zip(*pairs, strict=True))
-    average = InPairs(loss.formed, np.eye(1), places[:, None], weights)
+    average = InPairs(loss.formed, Paired(places[:, None], weights), np.eye(1))
 
     def both(y: Sequence[Any]) -> list[Any] | None:
         found = average.both(y)

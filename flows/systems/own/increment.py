@@ -12,10 +12,9 @@ from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisField, Code
-from flows.core.balls import precision
+from flows.core.balls import precision, split
 from flows.core.limit import Balls
 from flows.systems.own.around import gradient_around, rates_around
-from flows.systems.own.code import split
 from flows.systems.own.exact import BITS, MORE, MOST_BITS
 from flows.systems.own.linear_tail import linear_field, way
 from flows.systems.own.twofold import Twofold

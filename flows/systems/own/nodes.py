@@ -13,7 +13,7 @@ from flows.expectations.forms import Forms
 from flows.expectations.hermite import Rule
 from flows.expectations.planes import PlaneNodes
 from flows.systems.own.by_forms import Formed
-from flows.systems.own.in_pairs import rows_of
+from flows.systems.own.in_pairs import enclosed_code, rows_of
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from symbolic.language.lower import NoBall
@@ -69,6 +69,11 @@ class Nodes:
         """Whether they lie on a line, where balls are summed over them."""
         return len(self.parts[0].axes) == 1
 
+    @functools.cached_property
+    def enclosed(self) -> bool:
+        """Whether two doubles compute all integrands."""
+        return all(enclosed_code(one) is not None for one in self.formed)
+
     @property
     def alone(self) -> bool:
         """Whether there is one integrand, whose plane the flow leaves as it is."""
@@ -97,6 +102,6 @@ class Nodes:
         return max(part.off(one, y, now.axes) for one, part, now in given)
 
     def cancels(self, y: Array) -> float:
-        """Part of the sizes of all that is left of their sum."""
+        """Part of the sizes of all that is left of their sum; all of it where all are zero."""
         total, size = np.sum([one.summed(y, rule) for one, rule in self.rules(y)], axis=0)
-        return abs(float(total[0])) / float(size[0])
+        return abs(float(total[0])) / float(size[0]) if size[0] else 1.0

@@ -14,6 +14,7 @@ import sympy as sp
 from flows.core.arrays import EPSILON, Array
 from flows.expectations.forms import Forms
 from flows.expectations.planes import MOST_NODES as MOST_IN_PLANE
+from flows.expectations.planes import RIGHT as IN_PLANE
 from flows.expectations.planes import plane_nodes
 from flows.systems.own.by_forms import Formed
 from flows.systems.own.exact import RIGHT, SERVES, is_steep, value_of
@@ -49,6 +50,10 @@ MOST_TERMS, MOST_FORMS = 200, 3
 CANCELS, FAR = 1e-4, 1e-2
 # More axes of all forms together take seconds to look at.
 FEW_AXES = 2
+# Two doubles know sums that are this part of their terms; nodes leave so much of these sums.
+LEAST, OFF = 1e-15, 1e-9
+# Parts are powers of this number, so that nodes are seldom made anew.
+RUNG = 1e4
 # One rule of all is taken up to this many nodes, or up to this multiple of the groups' nodes.
 SMALL, DEARER = 4000, 3.0
 
@@ -97,14 +102,16 @@ def groups_of(forms: Forms) -> tuple[Forms, ...]:
     return tuple(whole)
 
 
-def placed(forms: tuple[Forms, ...], y: Array, before: Nodes | None) -> Nodes | None:
-    """Nodes of each group; None where one has none."""
+def placed(
+    forms: tuple[Forms, ...], y: Array, before: Nodes | None, part: float = IN_PLANE
+) -> Nodes | None:
+    """Nodes of each group, which leave a part of the average of its sizes; None without any."""
     kept: tuple[Any, ...] = (None,) * len(forms)
     if before is not None and before.forms == forms:
         kept = before.at(y)
     parts = []
     for one, last in zip(forms, kept, strict=True):
-        found = plane_nodes(one, y, last)
+        found = plane_nodes(one, y, last, part)
         if found is None:
             return None
         parts.append(found)
@@ -120,22 +127,33 @@ def in_planes(loss: Loss, y: Array, before: Nodes | None) -> Nodes | None:
     whole = (loss.formed.forms,)
     groups = groups_of(loss.formed.forms)
     if len(groups) == 1:
-        return placed(whole, y, before)
+        return _refined(placed(whole, y, before), y)
     if before is not None and before.forms == whole:
         found = placed(whole, y, before)
         if found is not None and len(found) <= SMALL:
-            return found
+            return _refined(found, y)
     separate = placed(groups, y, before)
     if separate is None:
-        return placed(whole, y, before)
+        return _refined(placed(whole, y, before), y)
+    least, left = CANCELS, separate.cancels(y)
     dear = whole[0].plane(y).axes.shape[1] > FEW_AXES
-    if (separate is before or dear) and separate.cancels(y) > FAR:
+    if (separate is before or dear) and left > (CANCELS if dear else FAR):
         return separate
-    together = placed(whole, y, before)
+    together = _refined(placed(whole, y, before), y)
+    if separate.enclosed and (together is None or len(together) > SMALL):
+        least, separate = LEAST, _refined(separate, y) or separate
     if together is None:
         return separate
     few = len(together) <= max(SMALL, DEARER * len(separate))
-    return together if few or separate.cancels(y) < CANCELS else separate
+    return together if few or left < least else separate
+
+
+def _refined(nodes: Nodes | None, y: Array) -> Nodes | None:
+    """Nodes that leave little of the loss, too, which may be far less than its terms."""
+    if nodes is None:
+        return None
+    left = RUNG ** math.floor(math.log(max(nodes.cancels(y), LEAST), RUNG))
+    return placed(nodes.forms, y, nodes, min(OFF * left, IN_PLANE)) or nodes
 
 
 def by_groups(loss: Loss, y: Array) -> Estimate | None:
@@ -165,9 +183,13 @@ def nodes_for(loss: Loss, y: Array, before: Nodes | None = None) -> Nodes | None
 
     The nodes of the run so far, ``before``, are kept where they lie in a plane and serve.
     """
-    if loss.measured is not None:
-        return None
-    return on_line(loss, y) if len(loss.form.x) == 1 else in_planes(loss, y, before)
+    return None if loss.measured is not None else _chosen(loss, tuple(y.tolist()), before)
+
+
+@functools.lru_cache(maxsize=4)  # a chart asks again where the one before has asked
+def _chosen(loss: Loss, y: tuple[float, ...], before: Nodes | None) -> Nodes | None:
+    place = np.array(y)
+    return on_line(loss, place) if len(loss.form.x) == 1 else in_planes(loss, place, before)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from flint import fmpq, fmpq_mat
 
 from flows.core.arrays import Array
 from flows.core.axis_field import Code
-from flows.core.balls import precision
-from flows.systems.own.code import BITS, split, valued
+from flows.core.balls import precision, split
+from flows.systems.own.code import BITS, valued
 
 __all__ = ["follow_tails", "squares_of"]
 

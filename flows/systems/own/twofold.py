@@ -16,8 +16,8 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisField, Code
-from flows.core.balls import precision
-from flows.systems.own.code import BITS, coded, split
+from flows.core.balls import precision, split
+from flows.systems.own.code import BITS, coded
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import program_of, rates_code
 

@@ -6,6 +6,7 @@ import sympy as sp
 from flint import arb
 
 from flows.core.balls import precision
+from flows.expectations.product import Paired
 from flows.systems.own.by_forms import formed
 from flows.systems.own.in_pairs import InPairs
 
@@ -68,7 +69,8 @@ def test_sums_in_two_doubles_hold_those_by_hand(name, scale, apart):
     integrand = a[2] * (s(a[0] * x[0] + a[1] * x[1]) - s(x[0])) ** 2
     all_digits = np.zeros((NODES, 2, 3)), np.zeros((NODES, 3))
     all_digits[0][..., 0], all_digits[1][..., 0] = places, weights
-    found = InPairs(formed(integrand, x, a), np.eye(2), *all_digits).both([arb(v) for v in start])
+    average = InPairs(formed(integrand, x, a), Paired(*all_digits), np.eye(2))
+    found = average.both([arb(v) for v in start])
     assert found is not None
     with precision(BY_HAND):
         truth = by_hand(name, start, places, weights)
@@ -83,7 +85,8 @@ def test_a_function_beyond_the_doubles_is_not_known():
     a, x = sp.symbols("a", real=True), sp.symbols("x1 x2", real=True)
     places, weights = np.zeros((3, 2, 3)), np.ones((3, 3)) * [1.0, 0.0, 0.0]
     places[:, 0, 0] = [1.0, 2.0, 900.0]
-    average = InPairs(formed(sp.exp(a * x[0]) * sp.cos(x[1]), x, (a,)), np.eye(2), places, weights)
+    integrand = formed(sp.exp(a * x[0]) * sp.cos(x[1]), x, (a,))
+    average = InPairs(integrand, Paired(places, weights), np.eye(2))
     assert average.both([arb(1)]) is None
     # Control: where it is a double it is known.
     assert average.both([arb(0.1)]) is not None

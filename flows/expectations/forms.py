@@ -24,8 +24,8 @@ from symbolic.language.lower import lower
 
 __all__ = ["Forms", "Plane", "forms_of"]
 
-# A row that is this part of itself beyond the span of longer ones is in it.
-SPANNED = 1e-14
+# Entries of a row beyond the span of longer ones are rounding up to this part of their terms.
+SPANNED = 1e-15
 # Ways that lead out of a plane by this part of their length are rounding.
 IN_PLANE = 1e-12
 
@@ -189,10 +189,13 @@ def _axes(rows: Array) -> Array:
     for k in np.argsort(-lengths, kind="stable"):
         if lengths[k] == 0 or not np.isfinite(lengths[k]):
             continue
-        rest = rows[k] / lengths[k]
-        for _ in range(2):  # once more, to take out what rounding has left
-            rest = rest - found @ (found.T @ rest)
-        if (length := float(np.linalg.norm(rest))) > SPANNED:
+        row = rows[k] / lengths[k]
+        along = found.T @ row
+        rest = row - found @ along
+        # An entry may be far smaller than the row, and be known.
+        rest[np.abs(rest) <= SPANNED * (np.abs(row) + np.abs(found) @ np.abs(along))] = 0.0
+        rest = rest - found @ (found.T @ rest)  # once more, to take out what rounding has left
+        if (length := float(np.linalg.norm(rest))) > 0:
             found = np.column_stack([found, rest / length])
     if not found.size:
         return found

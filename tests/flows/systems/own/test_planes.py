@@ -235,6 +235,24 @@ def test_a_student_in_ten_dimensions_is_that_of_its_plane():
     assert whole["loss"] != pytest.approx(other["loss"], rel=1e-8, abs=0)
 
 
+@pytest.mark.parametrize("aside", [1e-13, 1e-15, 1e-17, 1e-30])
+def test_a_student_that_is_nearly_its_teacher_comes_back_from_aside(aside):
+    ahead = 2.0**-50
+    run = flows.integrate(students("tanh", 1, 2), [1 + ahead, aside], 10.0)
+    x, w = np.polynomial.hermite_e.hermegauss(200)
+    w = w / w.sum() / np.cosh(x) ** 4
+    along, across = w @ x**2, w.sum()  # the Hessian at the teacher: changes are far smaller
+    parts = [ahead**2 * along * np.exp(-2 * along * run.t)]
+    parts += [aside**2 * across * np.exp(-2 * across * run.t)]
+    off = np.abs(2 * run["loss"] / sum(parts) - 1)
+    assert run.completed and (off <= run.errors("loss")).all()
+    # Control: either way changed a little.
+    for k, part in enumerate(parts):
+        if part[0] > 1e-6 * parts[1 - k][0]:
+            off = np.abs(2 * run["loss"] / (sum(parts) + 0.001 * part) - 1)
+            assert (off[:2] > run.errors("loss")[:2]).all()
+
+
 @pytest.mark.parametrize("apart", [0.0, 6e-17, 1e-3])
 def test_two_students_that_are_nearly_one_are_followed_in_few_steps(apart):
     start, times = np.array([0.3, 0.2, 0.3 + apart, 0.2]), np.array([0.5, 2.0, 8.0])

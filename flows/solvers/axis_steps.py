@@ -35,7 +35,7 @@ class Sure(NamedTuple):
 
     ``field``: the flow; ``known`` (1,): whether plain doubles have been enough so far;
     ``registers`` (R, 3), ``found`` (N, 3): of the program; ``u``, ``slope`` (N,): a state, and the
-    slope there.
+    slope there; ``matrix`` (N, N): the Hessian at the centre.
     """
 
     operation: Any
@@ -49,6 +49,7 @@ class Sure(NamedTuple):
     found: Any
     u: Any
     slope: Any
+    matrix: Any
 
 
 class Pace(NamedTuple):
@@ -110,38 +111,33 @@ def centre(near, field, program, matrix):
             program.known[0] = program.known[0] and math.isfinite(near.matrix[i, j, 0])
 
 
-@loop
 def begin(field, tau, y, rtol, stops):
-    """State of a piece that begins at a time and an increment."""
+    """State of a piece that is to begin at a time and an increment; the first step begins it."""
     n, code = len(y), field.gradient
     plan, count = plan_of(n, code), n + len(code.constants) + len(code.operation)
     registers = np.zeros((count, 3))
     registers[n : n + len(code.constants)] = code.constants
-    program = Sure(
-        plan.operation,
-        plan.operands,
-        plan.results,
-        plan.read,
-        plan.first,
-        field,
-        np.ones(1, np.bool_),
-        registers,
-        np.zeros((n, 3)),
-        np.zeros(n),
-        np.zeros(n),
-    )
-    lane, near, work = lanes_of(n, 1, rtol, 1.0, np.nan), near_of(n, count, 1), room(n, 1)
-    centre(near, field, program, np.zeros((n, n)))
+    numbers = np.ones(1, np.bool_), registers, np.zeros((n, 3)), np.zeros(n), np.zeros(n)
+    program = Sure(*plan, field, *numbers, np.zeros((n, n)))
+    # The functions that make the room of lanes, as Python.
+    lane = lanes_of.py_func(n, 1, rtol, 1.0, np.nan)
+    near, work = near_of.py_func(n, count, 1), room.py_func(n, 1)
     lane.live[0], lane.step[0], lane.tau[0] = True, 0.0, tau
     lane.least[0], lane.most[0] = 0.0, np.inf
-    for i in range(n):
-        lane.u[i, 0] = y[i]
-    pace = Pace(lane, near, work, program, np.zeros(n), np.zeros(1), stops, np.zeros(2, np.int64))
+    lane.u[:, 0] = y
+    return Pace(lane, near, work, program, np.zeros(n), np.zeros(1), stops, np.zeros(2, np.int64))
+
+
+@inner
+def start(pace):
+    """Put down the chart and the slope at the begin of a piece."""
+    lane, program = pace.lane, pace.program
+    field = program.field
+    centre(pace.near, field, program, program.matrix)
     energy = settle(pace)
     pace.energy[0], pace.counts[0], lane.left[0] = energy, 1, 1.0
-    for i in range(n):
+    for i in range(len(program.u)):
         lane.weight[i, 0] = field.size[i] / energy * (field.size[i] / field.floored[i]) / 2
-    return pace
 
 
 @lean
@@ -187,6 +183,8 @@ def advance(pace, tableau, taus, states):
         of ``field.least`` and ``field.most``.
     """
     lane, program, n, done = pace.lane, pace.program, len(pace.before), 0
+    if not pace.counts[0]:
+        start(pace)
     if not finite(program.slope):
         return done, False
     while done < len(taus):

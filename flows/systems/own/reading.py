@@ -289,7 +289,8 @@ def _sharpened(
     try:
         with precision(bits):
             sharp = sharp_axes(exact.hessian(state), rough.axes, bits)
-            slopes, h = sharp.along(gradient), sharp.curvature
+            # Along a flat axis the gradient is far below its own rounding.
+            slopes, h = sharp.along(exact.both(state)[1:]), sharp.curvature
             if not np.isfinite(h).all():  # too few bits beside a kink
                 return rough
             across, late = rough.across, rough.late

@@ -115,3 +115,20 @@ def test_a_run_into_a_singular_point_says_so():
     assert run.status == "field_failed" and "the loss is singular" in run.message
     assert run.state[:, 0] ** 1.5 == pytest.approx(2**1.5 - 0.75 * run.t, abs=1e-8)
     assert run.t[-1] < 2**1.5 / 0.75 < 1.3 * run.t[-1]
+
+
+def test_an_attention_in_a_valley_of_minima_is_known_as_long_as_doubles_hold_its_loss():
+    """Along the valley the gradient is its own square, far below the rounding of its entries."""
+    z, v = sp.MatrixSymbol("z", 3, 1), sp.Symbol("v")
+    gap = v * sp.exp(z[0]) / sum(sp.exp(z[i]) for i in range(3)) - 1
+    system = flows.OwnSystem("attention", [z, v], gap**2 / 2)
+    run = flows.integrate(system, [0.01, -0.01, 0.06, 0.01], 500.0, np.linspace(60, 500, 12))
+    place = dict(zip([*z, v], run.state[-1], strict=True))
+    slope = [float(sp.diff(gap, y).subs(place)) for y in place]
+    rate = 2 * np.dot(slope, slope)  # the gap is below 1e-14 from the first output on
+    t, loss = run.t[1:], run["loss"][1:]
+    off = np.abs(np.log(loss / loss[0]) + rate * (t - t[0]))
+    stated = run.errors("loss")[1:]
+    assert loss[-1] < 1e-250
+    assert (stated < 1e-6).all() and (off <= 2 * stated).all()
+    assert (np.abs(np.log(loss / loss[0]) + (1 + 1e-5) * rate * (t - t[0])) > 2 * stated)[1:].all()
